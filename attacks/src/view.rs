@@ -1,0 +1,101 @@
+//! The threat model as a value: everything that an attack can see, and nothing else.
+
+use varangian_base::{Memory, Rows, RowsMut, Seed, SpecError, Stream};
+
+/// A trial aggregation: what the server would answer to these rows. The rule's memory is a copy.
+pub trait Probe {
+    /// Aggregates all n rows (honest and hostile, in worker order) into `out`.
+    fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]);
+
+    /// For rules that see only distances: the weights that the rule gives to rows at these squared
+    /// distances. False where the rule needs more.
+    fn weigh(
+        &mut self,
+        squared: &varangian_base::kernels::distances::Pairs,
+        weights: &mut [f64],
+    ) -> bool {
+        let _ = (squared, weights);
+        false
+    }
+
+    /// The loss at `params − learning_rate·aggregate` on data that the attacker holds, where it
+    /// holds any.
+    fn loss_after(&mut self, aggregate: &[f32]) -> Option<f64> {
+        let _ = aggregate;
+        None
+    }
+}
+
+/// What the hostile workers know when they write their rows. They act as one mind.
+pub struct View<'a> {
+    /// What the honest workers send this step (after their momentum and clipping), by worker id.
+    pub honest: Rows<'a>,
+    /// What the hostile workers would have sent had they been honest, by worker id; their labels
+    /// may be poisoned.
+    pub own: Rows<'a>,
+    /// The number of workers.
+    pub n: usize,
+    /// The number of hostile workers that the server was told of.
+    pub f: usize,
+    /// The step, from 0.
+    pub step: u64,
+    /// The parameters at which the gradients were taken.
+    pub params: &'a [f32],
+    /// The server's last aggregate (zeros at step 0): what everyone can infer from the model.
+    pub previous: &'a [f32],
+    /// The server's momentum buffer, where it keeps one; else empty.
+    pub server_momentum: &'a [f32],
+    /// The learning rate of this step.
+    pub learning_rate: f32,
+    /// A copy of the rule to try rows on.
+    pub probe: &'a mut dyn Probe,
+    /// The run's seed; an attack draws at (`Domain::Attack`, worker, step).
+    pub seed: Seed,
+}
+
+/// Labels that an attack may change before a hostile worker computes its gradient.
+pub struct Labels<'a> {
+    /// The minibatch's labels.
+    pub labels: &'a mut [u32],
+    /// The number of classes.
+    pub classes: u32,
+}
+
+/// An attack of f_real colluding workers.
+pub trait Attack: Send {
+    /// Changes the labels of a hostile worker's minibatch.
+    fn poison(&mut self, labels: Labels<'_>, stream: &mut Stream) {
+        let _ = (labels, stream);
+    }
+
+    /// Writes what the hostile workers send: one row each, in worker order. `out` may hold anything
+    /// on entry. Not called when there are no hostile workers.
+    fn forge(&mut self, view: &mut View<'_>, out: RowsMut<'_>);
+
+    /// An independent copy with the same memory.
+    fn fork(&self) -> Box<dyn Attack>;
+
+    /// What the parameters demand of the round, as the missing condition: h honest and `hostile`
+    /// hostile workers, f declared.
+    ///
+    /// # Errors
+    /// The condition, such as "at least 2 honest workers".
+    fn check(&self, honest: usize, hostile: usize, f: usize) -> Result<(), String> {
+        let _ = (honest, hostile, f);
+        Ok(())
+    }
+
+    /// Saves the attack's memory.
+    fn save(&self) -> Memory {
+        Memory::default()
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is not of this attack.
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let _ = memory;
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Work in fixed blocks on the current thread pool.
+//!
+//! Blocks are cut by position, never by thread, and partial results meet in block order: the bits
+//! of a result do not depend on how many threads computed it. The pool is rayon's current one;
+//! whoever wants a certain number of threads installs a pool around the call.
+
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Coordinates in a block unless a kernel says otherwise: 16 Ki floats, half an L2 cache for a
+/// few rows. Smaller inputs run on the calling thread.
+pub const BLOCK: usize = 16 * 1024;
+
+/// Calls `work` on each block of `out` with the block's range.
+pub fn fill(out: &mut [f32], block: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+    assert!(block > 0, "a block holds something");
+    let len = out.len();
+    let range = |b: usize| b * block..((b + 1) * block).min(len);
+    if len <= block || rayon::current_num_threads() == 1 {
+        for (b, part) in out.chunks_mut(block).enumerate() {
+            work(range(b), part);
+        }
+    } else {
+        out.par_chunks_mut(block).enumerate().for_each(|(b, part)| work(range(b), part));
+    }
+}
+
+/// Calls `work` on each block of 0 to `len` − 1, writing one slot of `partial` a block; the caller
+/// folds the slots in order. `partial` is resized to the number of blocks.
+pub fn map<T: Send + Clone + Default>(
+    len: usize,
+    block: usize,
+    partial: &mut Vec<T>,
+    work: impl Fn(Range<usize>, &mut T) + Sync,
+) {
+    assert!(block > 0, "a block holds something");
+    let blocks = len.div_ceil(block);
+    partial.resize(blocks, T::default());
+    let range = |b: usize| b * block..((b + 1) * block).min(len);
+    if blocks <= 1 || rayon::current_num_threads() == 1 {
+        for (b, slot) in partial.iter_mut().enumerate() {
+            work(range(b), slot);
+        }
+    } else {
+        partial.par_iter_mut().enumerate().for_each(|(b, slot)| work(range(b), slot));
+    }
+}

@@ -1,0 +1,109 @@
+//! What a variant says about itself. The one list of entries drives everything: help, configuration,
+//! the catalogue, the bound check, conformance, benches, bindings.
+
+use crate::SpecError;
+use crate::spec::{Args, Spec};
+use std::fmt;
+
+/// What a variant (rule, attack, model, data set) says about itself. `F` holds the facts that only
+/// its family has: a rule's bound and claims, what an attack must see.
+pub struct Entry<T: ?Sized + 'static, F: 'static = ()> {
+    /// The one name, in lower case with hyphens: the same in code, configuration, legends.
+    pub name: &'static str,
+    /// One sentence: what it computes.
+    pub summary: &'static str,
+    /// Author, short title, venue, year, arXiv number; section or equation.
+    pub paper: &'static str,
+    /// Each deviation from the paper, a sentence.
+    pub differs: &'static [&'static str],
+    /// The parameters that it takes; others are refused.
+    pub params: &'static [Param],
+    /// The cost of one call in n, d, f.
+    pub cost: &'static str,
+    /// What only this family says.
+    pub facts: F,
+    /// Makes one, from parameters that were checked against `params`.
+    pub build: fn(&Args) -> Result<Box<T>, SpecError>,
+}
+
+impl<T: ?Sized, F> Entry<T, F> {
+    /// Makes one from a specification.
+    ///
+    /// # Errors
+    /// If a parameter is unknown, malformed or out of range, or parameters contradict.
+    pub fn make(&self, spec: &Spec) -> Result<Box<T>, SpecError> {
+        let args = spec.args(self.params)?;
+        (self.build)(&args).map_err(|error| error.at(self.name))
+    }
+}
+
+/// The entry called `name` in `list`.
+///
+/// # Errors
+/// If there is none; suggests the nearest name.
+pub fn find<T: ?Sized, F>(
+    what: &str,
+    list: &'static [&'static Entry<T, F>],
+    name: &str,
+) -> Result<&'static Entry<T, F>, SpecError> {
+    list.iter().find(|entry| entry.name == name).copied().ok_or_else(|| {
+        let known: Vec<&str> = list.iter().map(|entry| entry.name).collect();
+        SpecError::unknown(what, name, &known)
+    })
+}
+
+/// A parameter of a variant.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name as written before `=`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// The default as one would write it, or "auto" where it is computed from n, f or d.
+    pub default: &'static str,
+    /// What it means, its unit, and what "auto" is.
+    pub help: &'static str,
+}
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A whole number in a range, ends included.
+    Count {
+        /// The least allowed.
+        min: usize,
+        /// The greatest allowed.
+        max: usize,
+    },
+    /// A finite number in a range, ends included.
+    Real {
+        /// The least allowed.
+        min: f64,
+        /// The greatest allowed.
+        max: f64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `true` or `false`.
+    Flag,
+    /// Any text; the variant itself reads it.
+    Text,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Kind::Count { min, max: usize::MAX } => write!(f, "a whole number from {min}"),
+            Kind::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Kind::Real { min, max } => match (min.is_finite(), max.is_finite()) {
+                (true, true) => write!(f, "a number from {min} to {max}"),
+                (true, false) => write!(f, "a number from {min}"),
+                (false, true) => write!(f, "a number up to {max}"),
+                (false, false) => write!(f, "a number"),
+            },
+            Kind::Choice(choices) => write!(f, "one of {}", choices.join(", ")),
+            Kind::Flag => write!(f, "true or false"),
+            Kind::Text => write!(f, "text"),
+        }
+    }
+}

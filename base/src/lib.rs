@@ -1,0 +1,20 @@
+//! The ground floor of varangian: rows of gradients, addressed randomness, kernels over rows,
+//! and what a variant (a rule, an attack, a model, a data set) says about itself.
+//!
+//! Nothing here knows what a rule, a worker or a loss is.
+
+pub mod blocks;
+pub mod entry;
+mod error;
+pub mod kernels;
+mod memory;
+mod rows;
+mod seed;
+pub mod spec;
+
+pub use entry::{Entry, Kind, Param};
+pub use error::SpecError;
+pub use memory::{Memory, Value};
+pub use rows::{Matrix, Rows, RowsMut};
+pub use seed::{Domain, Seed, Stream};
+pub use spec::{Args, Spec};

@@ -1,0 +1,1 @@
+//! The laboratory: experiment files, grids, results, statistics and plots.

@@ -1,0 +1,3 @@
+//! The `varangian` command.
+
+fn main() {}

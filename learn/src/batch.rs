@@ -1,0 +1,37 @@
+//! A minibatch: inputs and targets, owned and reused from step to step.
+
+/// What the model should answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// One class a sample, from 0.
+    Labels(Vec<u32>),
+    /// One or more real values a sample, rows packed.
+    Values(Vec<f32>),
+}
+
+/// A minibatch of `len` samples.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Inputs, one sample a row, packed: channels × height × width for images.
+    pub inputs: Vec<f32>,
+    /// Targets, in the order of the inputs.
+    pub targets: Targets,
+    /// The number of samples.
+    pub len: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch { inputs: Vec::new(), targets: Targets::Labels(Vec::new()), len: 0 }
+    }
+}
+
+impl Batch {
+    /// The labels, or `None` for real-valued targets.
+    pub fn labels_mut(&mut self) -> Option<&mut [u32]> {
+        match &mut self.targets {
+            Targets::Labels(labels) => Some(labels),
+            Targets::Values(_) => None,
+        }
+    }
+}

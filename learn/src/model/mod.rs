@@ -1,0 +1,106 @@
+//! Models: flat parameters and a batch in; loss and flat gradient out.
+
+use crate::Batch;
+use std::any::Any;
+use varangian_base::Seed;
+
+/// A named tensor inside the flat parameter vector, with PyTorch's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// "conv1.weight".
+    pub name: String,
+    /// Its shape, row-major.
+    pub shape: Vec<usize>,
+    /// Where it starts in the flat vector.
+    pub offset: usize,
+}
+
+/// Scratch memory of one thread for one model, reused from gradient to gradient.
+pub type Workspace = Box<dyn Any + Send>;
+
+/// What depends on the parameters alone, computed once a step and shared by all workers.
+pub type Prepared = Box<dyn Any + Send + Sync>;
+
+/// Where in a run a gradient is taken: the address of its dropout masks.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The run's seed.
+    pub seed: Seed,
+    /// The worker.
+    pub worker: u32,
+    /// The step.
+    pub step: u64,
+}
+
+/// Sums over a batch in inference mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Sum of the samples' losses.
+    pub loss: f64,
+    /// Samples whose most likely class is the label (0 for regression).
+    pub hits: u64,
+    /// Samples.
+    pub count: u64,
+}
+
+impl Tally {
+    /// Adds another tally.
+    pub fn add(&mut self, other: Tally) {
+        self.loss += other.loss;
+        self.hits += other.hits;
+        self.count += other.count;
+    }
+
+    /// Mean loss.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.count as f64
+    }
+
+    /// Share of hits, 0 to 1.
+    pub fn accuracy(&self) -> f64 {
+        self.hits as f64 / self.count as f64
+    }
+}
+
+/// A model with a loss: differentiable in a flat vector of d parameters.
+///
+/// The same inputs give the same bits at any number of threads: one thread computes one worker's
+/// whole gradient.
+pub trait Model: Send + Sync {
+    /// d: the number of parameters.
+    fn dim(&self) -> usize;
+
+    /// The named tensors, covering the flat vector without gap.
+    fn tensors(&self) -> &[Tensor];
+
+    /// Initial parameters, drawn at (`Domain::Init`, 0, 0, tensor index).
+    fn init(&self, seed: Seed) -> Vec<f32>;
+
+    /// Scratch memory for one thread.
+    fn workspace(&self) -> Workspace;
+
+    /// What depends on `params` alone; reuses `prepared`, which `prepare` made before or is `()`.
+    fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
+        let _ = (params, prepared);
+    }
+
+    /// Mean loss over the batch and its gradient, into `out` (d floats, fully overwritten).
+    fn gradient(
+        &self,
+        params: &[f32],
+        prepared: &Prepared,
+        batch: &Batch,
+        place: Place,
+        workspace: &mut Workspace,
+        out: &mut [f32],
+    ) -> f64;
+
+    /// Loss and hits over the batch in inference mode (no dropout).
+    fn evaluate(
+        &self,
+        params: &[f32],
+        prepared: &Prepared,
+        batch: &Batch,
+        workspace: &mut Workspace,
+    ) -> Tally;
+}

@@ -1,0 +1,1 @@
+//! Partitions: which worker learns from which samples.

@@ -1,0 +1,62 @@
+//! The plain mean: A = (1/n)·Σ xᵢ. One hostile row moves it anywhere (Blanchard et al. 2017, lemma 1).
+//!
+//! ```
+//! # use varangian_base::Matrix;
+//! # use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[0.0], [1.0], [2.0], [3.0], [100.0]]);
+//! let mut out = [0.0];
+//! let mut rule = build("average", 5, 0).unwrap();
+//! rule.aggregate(&mut Round::of(rows.rows(), 0), &mut out, &mut Verdict::default());
+//! assert_eq!(out, [21.2]);
+//! ```
+
+use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_base::kernels::combine;
+
+pub(crate) static ENTRY: RuleEntry = RuleEntry {
+    name: "average",
+    summary: "mean of all rows; no defence, the baseline",
+    paper: "folklore",
+    differs: &[],
+    params: &[],
+    cost: "O(n·d)",
+    facts: RuleFacts {
+        family: Family::Rule,
+        bound: Bound { text: "n ≥ 1", least: |_| 1, source: "no defence at any f" },
+        claims: Claims {
+            permutation: true,
+            translation: true,
+            scale: true,
+            rotation: true,
+            coordinate_wise: true,
+            honest_box: false,
+            bounded: false,
+            majority: false,
+        },
+        needs_oracle: false,
+        has_memory: false,
+        kappa: Kappa::Unknown,
+        variance_norm: None,
+    },
+    build: |_| Ok(Box::new(Stage::Rule(Box::new(Average)))),
+};
+
+#[derive(Clone)]
+struct Average;
+
+impl Rule for Average {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
+        combine::mean(round.rows, out);
+        verdict.uniform(round.rows.n(), 1.0 / round.rows.n() as f64);
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], _f: usize) -> Vec<f64> {
+    let n = rows.len() as f64;
+    (0..rows[0].len()).map(|k| rows.iter().map(|x| x[k]).sum::<f64>() / n).collect()
+}

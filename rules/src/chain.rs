@@ -1,0 +1,232 @@
+//! A pipeline: any pre-aggregations, one rule, any meta-aggregations, left to right.
+//!
+//! ```
+//! use varangian_base::Matrix;
+//! use varangian_rules::{Round, Verdict, build};
+//! let mut rule = build("krum", 5, 1).unwrap();
+//! let rows = Matrix::from_rows(&[[0.0], [1.0], [2.0], [3.0], [10.0]]);
+//! let (mut out, mut verdict) = ([0.0], Verdict::default());
+//! rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
+//! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
+//! ```
+
+use crate::round::apply;
+use crate::{ALL, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict};
+use varangian_base::{Matrix, Memory, Rows, SpecError, entry, spec};
+
+/// A pipeline of stages, ready to aggregate.
+pub struct Pipeline {
+    spec: String,
+    pre: Vec<PreStage>,
+    rule: Box<dyn Rule>,
+    rule_entry: &'static RuleEntry,
+    post: Vec<(Box<dyn Post>, &'static RuleEntry)>,
+    scratch: Vec<f64>,
+}
+
+struct PreStage {
+    stage: Box<dyn Pre>,
+    entry: &'static RuleEntry,
+    mixing: Mixing,
+    rows: Matrix,
+}
+
+/// Reads `text` and checks it for n rows of which f are declared hostile.
+///
+/// # Errors
+/// If a stage or parameter is unknown, the order of stages is wrong, or (n, f) violates a bound.
+pub fn build(text: &str, n: usize, f: usize) -> Result<Pipeline, SpecError> {
+    let pipeline = Pipeline::parse(text)?;
+    pipeline.check(n, f)?;
+    Ok(pipeline)
+}
+
+impl Pipeline {
+    /// Reads `text` without checking it against any n and f.
+    ///
+    /// # Errors
+    /// If a stage or parameter is unknown or the order of stages is wrong.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let specs = spec::parse_chain(text)?;
+        let spec = specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
+        let (mut pre, mut rule, mut post) = (Vec::new(), None, Vec::new());
+        for stage in &specs {
+            let entry = entry::find("rule", ALL, &stage.name)?;
+            match (*entry.make(stage)?, rule.is_some()) {
+                (Stage::Pre(stage), false) => {
+                    let (mixing, rows) = Default::default();
+                    pre.push(PreStage { stage, entry, mixing, rows });
+                }
+                (Stage::Rule(stage), false) => rule = Some((stage, entry)),
+                (Stage::Post(stage), true) => post.push((stage, entry)),
+                (Stage::Pre(_), true) => return Err(misplaced(text, entry.name, "before")),
+                (Stage::Post(_), false) => return Err(misplaced(text, entry.name, "after")),
+                (Stage::Rule(_), true) => {
+                    let why = format!("\"{text}\" holds two rules; a pipeline has one");
+                    return Err(SpecError::new(why));
+                }
+            }
+        }
+        let (rule, rule_entry) = rule.ok_or_else(|| {
+            SpecError::new(format!(
+                "\"{text}\" holds no rule; end it with one, as in \"… | average\""
+            ))
+        })?;
+        Ok(Pipeline { spec, pre, rule, rule_entry, post, scratch: Vec::new() })
+    }
+
+    /// Whether every stage accepts what reaches it when n rows, f of them hostile, go in.
+    ///
+    /// # Errors
+    /// Names the stage, its bound, and the n and f that reach it.
+    pub fn check(&self, n: usize, f: usize) -> Result<(), SpecError> {
+        let (mut n, mut f) = (n, f);
+        for stage in &self.pre {
+            stage.entry.facts.bound.check(stage.entry.name, n, f)?;
+            (n, f) = stage.stage.shape(n, f);
+        }
+        let name = self.rule_entry.name;
+        self.rule_entry.facts.bound.check(name, n, f)?;
+        self.rule.check(n, f).map_err(|condition| {
+            SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
+        })?;
+        for (_, entry) in &self.post {
+            entry.facts.bound.check(entry.name, n, f)?;
+        }
+        Ok(())
+    }
+
+    /// The least n that every stage accepts at f, or `None` below a thousand rows.
+    pub fn least(&self, f: usize) -> Option<usize> {
+        (1..1000).find(|&n| self.check(n, f).is_ok())
+    }
+
+    /// The specification in its one spelling.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// The entry of the rule in the middle.
+    pub fn entry(&self) -> &'static RuleEntry {
+        self.rule_entry
+    }
+
+    /// The entries of all stages, left to right.
+    pub fn entries(&self) -> Vec<&'static RuleEntry> {
+        let pre = self.pre.iter().map(|stage| stage.entry);
+        pre.chain([self.rule_entry]).chain(self.post.iter().map(|(_, entry)| *entry)).collect()
+    }
+
+    /// Whether a stage asks the oracle.
+    pub fn needs_oracle(&self) -> bool {
+        self.entries().iter().any(|entry| entry.facts.needs_oracle)
+    }
+
+    /// Aggregates the round's rows into `out`. The verdict's weights are those of the rows that
+    /// went in, carried back through the pre-aggregations.
+    ///
+    /// # Panics
+    /// If `out` has not d coordinates. The bound is the caller's to check.
+    pub fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
+        assert_eq!(out.len(), round.rows.d(), "the output has d coordinates");
+        debug_assert!(round.rows.is_finite(), "the intake lets no other rows through");
+        verdict.clear();
+        let Pipeline { pre, rule, post, scratch, .. } = self;
+        run(pre, rule.as_mut(), post, round, out, verdict);
+        if !verdict.weights.is_empty() {
+            for stage in pre.iter().rev() {
+                pull_back(&stage.mixing, scratch, &mut verdict.weights);
+            }
+        }
+        debug_assert!(out.iter().all(|x| x.is_finite()), "{} answers finite", self.spec);
+    }
+
+    /// An independent copy with the same memory.
+    pub fn fork(&self) -> Pipeline {
+        let pre = self.pre.iter().map(|p| PreStage {
+            stage: p.stage.fork(),
+            entry: p.entry,
+            mixing: Mixing::default(),
+            rows: Matrix::default(),
+        });
+        Pipeline {
+            spec: self.spec.clone(),
+            pre: pre.collect(),
+            rule: self.rule.fork(),
+            rule_entry: self.rule_entry,
+            post: self.post.iter().map(|(post, entry)| (post.fork(), *entry)).collect(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The rule in the middle, if the pipeline is nothing else.
+    pub fn bare_rule(&mut self) -> Option<&mut dyn Rule> {
+        (self.pre.is_empty() && self.post.is_empty()).then_some(self.rule.as_mut())
+    }
+
+    /// Saves the rule's memory.
+    pub fn save(&self) -> Memory {
+        self.rule.save()
+    }
+
+    /// Restores the rule's memory.
+    ///
+    /// # Errors
+    /// If the memory is of another rule.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.rule.load(memory)
+    }
+}
+
+fn misplaced(text: &str, name: &str, side: &str) -> SpecError {
+    SpecError::new(format!("in \"{text}\", {name} must stand {side} the rule"))
+}
+
+/// Runs the stages from left to right: each pre-aggregation hands its rows to the rest.
+fn run(
+    pre: &mut [PreStage],
+    rule: &mut dyn Rule,
+    post: &mut [(Box<dyn Post>, &'static RuleEntry)],
+    round: &mut Round<'_>,
+    out: &mut [f32],
+    verdict: &mut Verdict,
+) {
+    let Some((first, rest)) = pre.split_first_mut() else {
+        rule.aggregate(round, out, verdict);
+        for (stage, _) in post {
+            stage.refine(round, out, verdict);
+        }
+        return;
+    };
+    first.stage.mix(round, &mut first.mixing);
+    apply(&first.mixing, round.rows, &mut first.rows);
+    let (_, f) = first.stage.shape(round.rows.n(), round.f);
+    let oracle: Option<&mut dyn crate::Oracle> = match round.oracle.as_mut() {
+        Some(oracle) => Some(&mut **oracle),
+        None => None,
+    };
+    let rows: Rows<'_> = first.rows.rows();
+    let mut inner = Round {
+        rows,
+        f,
+        step: round.step,
+        params: round.params,
+        learning_rate: round.learning_rate,
+        oracle,
+        seed: round.seed,
+    };
+    run(rest, rule, post, &mut inner, out, verdict);
+}
+
+/// w ← Cᵀ·w.
+fn pull_back(mixing: &Mixing, scratch: &mut Vec<f64>, weights: &mut Vec<f64>) {
+    let n = mixing.coefficients.len() / mixing.m;
+    scratch.clear();
+    scratch.resize(n, 0.0);
+    for (row, &w) in mixing.coefficients.chunks(n).zip(weights.iter()) {
+        for (sum, &c) in scratch.iter_mut().zip(row) {
+            *sum += w * c;
+        }
+    }
+    std::mem::swap(scratch, weights);
+}

@@ -1,0 +1,1 @@
+//! The suite that every entry goes through: reference, bound, determinism, claims.

@@ -1,0 +1,118 @@
+//! What a rule says about itself, and the ordered list of all rules.
+
+use crate::{Post, Pre, Rule};
+use varangian_base::{Entry, SpecError};
+
+/// A stage of a pipeline, as its entry builds it.
+pub enum Stage {
+    /// Rows to rows.
+    Pre(Box<dyn Pre>),
+    /// Rows to a vector.
+    Rule(Box<dyn Rule>),
+    /// Rows and a vector to a vector.
+    Post(Box<dyn Post>),
+}
+
+/// The entry of a rule or of a stage around it.
+pub type RuleEntry = Entry<Stage, RuleFacts>;
+
+/// What only rules say about themselves.
+pub struct RuleFacts {
+    /// Where in a pipeline it stands.
+    pub family: Family,
+    /// The bound on n at a given f.
+    pub bound: Bound,
+    /// What it claims; conformance tries each claim.
+    pub claims: Claims,
+    /// Whether it asks the oracle.
+    pub needs_oracle: bool,
+    /// Whether it remembers earlier rounds.
+    pub has_memory: bool,
+    /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f rows.
+    pub kappa: Kappa,
+    /// The largest (standard deviation / norm) of honest gradients for which its paper proves
+    /// resilience, as a function of n and f.
+    pub variance_norm: Option<fn(usize, usize) -> f64>,
+}
+
+/// Where in a pipeline a stage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Before the rule.
+    PreAggregation,
+    /// The rule.
+    Rule,
+    /// After the rule.
+    MetaAggregation,
+}
+
+/// The least n for a given f.
+#[derive(Clone, Copy)]
+pub struct Bound {
+    /// As printed: "n ≥ 2f + 3".
+    pub text: &'static str,
+    /// The least n at f.
+    pub least: fn(usize) -> usize,
+    /// Where it comes from: "Blanchard et al. 2017, §3".
+    pub source: &'static str,
+}
+
+impl Bound {
+    /// Whether (n, f) satisfies the bound of `name`.
+    ///
+    /// # Errors
+    /// Names the rule, the bound, n and f.
+    pub fn check(&self, name: &str, n: usize, f: usize) -> Result<(), SpecError> {
+        if n >= (self.least)(f) && n > 0 {
+            return Ok(());
+        }
+        Err(SpecError::new(format!(
+            "{name} needs {}; got n = {n}, f = {f} ({})",
+            self.text, self.source
+        )))
+    }
+}
+
+/// What a rule claims of itself. Ties are broken by worker id, so claims of permutation hold where
+/// there are no ties at the boundary of a selection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// The answer does not depend on the order of the rows.
+    pub permutation: bool,
+    /// F(X + c) = F(X) + c.
+    pub translation: bool,
+    /// F(a·X) = a·F(X) for a > 0.
+    pub scale: bool,
+    /// F(X·R) = F(X)·R for orthogonal R.
+    pub rotation: bool,
+    /// Each coordinate depends on that coordinate of the rows alone.
+    pub coordinate_wise: bool,
+    /// With at most f hostile rows, each coordinate lies within the honest rows' range.
+    pub honest_box: bool,
+    /// With at most f hostile rows at any distance, the answer stays within a bounded multiple of
+    /// the honest rows' spread.
+    pub bounded: bool,
+    /// n − f equal rows are answered with that row.
+    pub majority: bool,
+}
+
+/// The robustness coefficient of a rule.
+#[derive(Clone, Copy)]
+pub enum Kappa {
+    /// The exact worst case as a function of (n, f), and its formula.
+    Exact(fn(usize, usize) -> f64, &'static str),
+    /// A published upper bound as a function of (n, f), and its formula with source.
+    Bound(fn(usize, usize) -> f64, &'static str),
+    /// None is known, or it is unbounded.
+    Unknown,
+}
+
+/// Every rule and stage, in the order in which catalogue and help print them.
+pub static ALL: &[&RuleEntry] = &[
+    &crate::average::ENTRY,
+    &crate::median::ENTRY,
+    &crate::trimmed_mean::ENTRY,
+    &crate::krum::ENTRY,
+    &crate::krum::MULTI,
+    &crate::geometric_median::ENTRY,
+];

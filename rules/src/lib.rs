@@ -1,0 +1,23 @@
+//! Gradient aggregation rules: n rows in, one vector out, however hostile f of the rows are.
+//!
+//! A rule is one file and one line in [`ALL`]. The mathematics is factored: a statistic of the rows
+//! (distances, columns, norms) gives weights or values, and a kernel combines. A rule knows loss
+//! only as the [`Oracle`] that the trainer implements.
+
+mod average;
+mod chain;
+pub mod entry;
+mod geometric_median;
+mod krum;
+mod median;
+mod oracle;
+mod round;
+mod trimmed_mean;
+
+pub use chain::{Pipeline, build};
+pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
+pub use oracle::Oracle;
+pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
+
+#[cfg(test)]
+mod conformance;

@@ -1,0 +1,91 @@
+//! Coordinate-wise median (Yin et al. 2018, definition 1): each coordinate's middle value, the mean
+//! of the two middle values where n is even.
+//!
+//! Order is `f32::total_cmp` (−0 before +0), so ties need no rule.
+//!
+//! ```
+//! # use varangian_base::Matrix;
+//! # use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[1.0], [2.0], [3.0], [10.0]]);
+//! let mut out = [0.0];
+//! build("median", 4, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//! assert_eq!(out, [2.5]);
+//! build("median middle=lower", 4, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//! assert_eq!(out, [2.0]);
+//! ```
+
+use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_base::kernels::columns;
+use varangian_base::{Kind, Param};
+
+pub(crate) static ENTRY: RuleEntry = RuleEntry {
+    name: "median",
+    summary: "coordinate-wise median",
+    paper: "Yin, Chen, Ramchandran & Bartlett, Byzantine-Robust Distributed Learning, ICML 2018, arXiv 1803.01498, definition 1",
+    differs: &[],
+    params: &[Param {
+        name: "middle",
+        kind: Kind::Choice(&["mean", "lower"]),
+        default: "mean",
+        help: "for even n: the mean of the two middle values, or the lower one (distributed-momentum's code)",
+    }],
+    cost: "O(n·d) by selection",
+    facts: RuleFacts {
+        family: Family::Rule,
+        bound: Bound { text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source: "Yin et al. 2018" },
+        claims: Claims {
+            permutation: true,
+            translation: true,
+            scale: true,
+            rotation: false,
+            coordinate_wise: true,
+            honest_box: true,
+            bounded: true,
+            majority: true,
+        },
+        needs_oracle: false,
+        has_memory: false,
+        kappa: Kappa::Exact(kappa, "(n−1)/(n+1−2f) for odd n, (n−2)/(n+2−2f) for even n"),
+        variance_norm: Some(|n, f| 1.0 / ((n - f) as f64).sqrt()),
+    },
+    build: |args| {
+        let lower = args.text("middle") == "lower";
+        Ok(Box::new(Stage::Rule(Box::new(Median { lower }))))
+    },
+};
+
+fn kappa(n: usize, f: usize) -> f64 {
+    let (n, f) = (n as f64, f as f64);
+    if n % 2.0 == 1.0 { (n - 1.0) / (n + 1.0 - 2.0 * f) } else { (n - 2.0) / (n + 2.0 - 2.0 * f) }
+}
+
+#[derive(Clone)]
+struct Median {
+    lower: bool,
+}
+
+impl Rule for Median {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        let n = round.rows.n();
+        let (low, high) = ((n - 1) / 2, if self.lower { (n - 1) / 2 } else { n / 2 });
+        columns::sorted(round.rows, out, |column| {
+            ((f64::from(column[low]) + f64::from(column[high])) / 2.0) as f32
+        });
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], _f: usize) -> Vec<f64> {
+    let n = rows.len();
+    (0..rows[0].len())
+        .map(|k| {
+            let mut column: Vec<f64> = rows.iter().map(|x| x[k]).collect();
+            column.sort_by(f64::total_cmp);
+            if n % 2 == 1 { column[n / 2] } else { (column[n / 2 - 1] + column[n / 2]) / 2.0 }
+        })
+        .collect()
+}

@@ -1,0 +1,21 @@
+//! Loss on data that the server holds, as far as a rule may know it.
+
+/// The server's own view of the loss: a held-out batch that is the same for all candidates of a
+/// round. Rules that validate (Zeno, FLTrust) ask it; `train` implements it.
+pub trait Oracle {
+    /// Draws the next validation batch.
+    fn refresh(&mut self);
+
+    /// Mean loss at `params` on the current batch.
+    fn loss(&mut self, params: &[f32]) -> f64;
+
+    /// Mean loss at each candidate; the default asks one by one, an engine may batch.
+    fn losses(&mut self, candidates: varangian_base::Rows<'_>, out: &mut [f64]) {
+        for i in 0..candidates.n() {
+            out[i] = self.loss(candidates.row(i));
+        }
+    }
+
+    /// Loss at `params` and its gradient, into `out`.
+    fn gradient(&mut self, params: &[f32], out: &mut [f32]) -> f64;
+}

@@ -1,0 +1,154 @@
+//! What a rule is given, what it answers, and the three stages that a pipeline is made of.
+
+use crate::Oracle;
+use varangian_base::kernels::distances::Pairs;
+use varangian_base::{Matrix, Memory, Rows, Seed, SpecError};
+
+/// One round, as the server hands it to a rule: n finite rows, of which at most f are hostile.
+pub struct Round<'a> {
+    /// The gradients, finite, in ascending worker id.
+    pub rows: Rows<'a>,
+    /// The declared number of hostile rows among them.
+    pub f: usize,
+    /// The step, from 0.
+    pub step: u64,
+    /// The parameters at which the gradients were taken (empty outside training).
+    pub params: &'a [f32],
+    /// The learning rate of this step (1 outside training).
+    pub learning_rate: f32,
+    /// The server's validation data, where there is any.
+    pub oracle: Option<&'a mut dyn Oracle>,
+    /// The run's seed; a rule draws at (`Domain::Rule`, its stage, step).
+    pub seed: Seed,
+}
+
+impl<'a> Round<'a> {
+    /// A round outside training: step 0, no parameters, no oracle.
+    pub fn of(rows: Rows<'a>, f: usize) -> Self {
+        let params = &[];
+        Round { rows, f, step: 0, params, learning_rate: 1.0, oracle: None, seed: Seed(0) }
+    }
+}
+
+/// What a rule says of a round beside the aggregate. Reused from round to round.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// The weight of each row in the aggregate, where the rule is a combination of rows; else
+    /// empty. Weights need not sum to 1 (clipping).
+    pub weights: Vec<f64>,
+    /// Workers that the rule has expelled for good (SafeguardSGD), by id.
+    pub expelled: Vec<u32>,
+    /// One line for the record where something unusual happened.
+    pub event: Option<String>,
+}
+
+impl Verdict {
+    /// Forgets the last round; keeps the memory.
+    pub fn clear(&mut self) {
+        self.weights.clear();
+        self.expelled.clear();
+        self.event = None;
+    }
+
+    /// Sets n weights of `weight` each.
+    pub fn uniform(&mut self, n: usize, weight: f64) {
+        self.weights.clear();
+        self.weights.resize(n, weight);
+    }
+
+    /// Sets the weights of a mean over the `selected` of n rows.
+    pub fn selection(&mut self, n: usize, selected: &[usize]) {
+        self.uniform(n, 0.0);
+        for &i in selected {
+            self.weights[i] = 1.0 / selected.len() as f64;
+        }
+    }
+}
+
+/// A gradient aggregation rule: rows to one vector.
+pub trait Rule: Send {
+    /// Aggregates the round's rows into `out` (d floats) and says what got in.
+    ///
+    /// The bound on (n, f) was checked before; the rows are finite. The answer is finite, does not
+    /// depend on the number of threads, and the second round allocates nothing.
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict);
+
+    /// An independent copy with the same memory: what an attacker may try rows on.
+    fn fork(&self) -> Box<dyn Rule>;
+
+    /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
+    ///
+    /// # Errors
+    /// The condition, such as "m ≤ n − f − 2; m = 9".
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        let _ = (n, f);
+        Ok(())
+    }
+
+    /// For rules that look at nothing but distances between rows: the weights of the rows at these
+    /// squared distances. Returns false where the rule needs more.
+    fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) -> bool {
+        let _ = (squared, f, weights);
+        false
+    }
+
+    /// Saves the rule's memory.
+    fn save(&self) -> Memory {
+        Memory::default()
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is not of this rule.
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let _ = memory;
+        Ok(())
+    }
+}
+
+/// Pre-aggregation as a linear map: row i of the result is Σⱼ C[i][j]·xⱼ.
+#[derive(Clone, Debug, Default)]
+pub struct Mixing {
+    /// The m × n coefficients, rows packed.
+    pub coefficients: Vec<f64>,
+    /// The number of rows of the result.
+    pub m: usize,
+}
+
+impl Mixing {
+    /// Makes this an m × n matrix of zeros.
+    pub fn resize(&mut self, m: usize, n: usize) {
+        self.m = m;
+        self.coefficients.clear();
+        self.coefficients.resize(m * n, 0.0);
+    }
+}
+
+/// A stage before the rule: rows to rows (bucketing, nearest-neighbour mixing, clipping).
+pub trait Pre: Send {
+    /// Sets `mixing` to the linear map that this stage applies to the round's rows.
+    fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing);
+
+    /// The number of rows and of hostile rows that come out when (n, f) go in.
+    fn shape(&self, n: usize, f: usize) -> (usize, usize) {
+        (n, f)
+    }
+
+    /// An independent copy with the same memory.
+    fn fork(&self) -> Box<dyn Pre>;
+}
+
+/// A stage after the rule: the rows that the rule saw and its answer to a new answer (CTMA).
+pub trait Post: Send {
+    /// Replaces `out` and the weights in `verdict`.
+    fn refine(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict);
+
+    /// An independent copy with the same memory.
+    fn fork(&self) -> Box<dyn Post>;
+}
+
+/// Applies `mixing` to `rows`: diagonal maps scale, others go through one pass of the kernel.
+pub(crate) fn apply(mixing: &Mixing, rows: Rows<'_>, out: &mut Matrix) {
+    varangian_base::kernels::combine::mix(rows, &mixing.coefficients, mixing.m, out);
+}

@@ -1,0 +1,1 @@
+//! Drivers of the training machines in one process.

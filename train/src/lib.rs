@@ -1,0 +1,1 @@
+//! The training machines: worker, adversary, intake and server. No socket, no clock, no file, no thread.
