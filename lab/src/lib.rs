@@ -1,1 +1,11 @@
-//! The laboratory: experiment files, grids, results, statistics and plots.
+//! The laboratory: experiment files, grids, results, statistics and plots; the `varangian` command.
+//!
+//! The only place with arguments, result files and a clock. A subcommand is one module with a clap
+//! `Args` and a `run`, and one line in [`cli::Command`].
+
+pub mod cli;
+mod failure;
+mod print;
+mod show;
+
+pub use failure::Failure;

@@ -1,3 +1,7 @@
 //! The `varangian` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    varangian_lab::cli::main()
+}

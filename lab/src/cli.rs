@@ -1,0 +1,50 @@
+//! The command line: one line of [`Command`] a subcommand.
+
+use crate::{Failure, show};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Training with workers that cannot be trusted.
+#[derive(Parser)]
+#[command(name = "varangian", version, propagate_version = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Every subcommand; its arguments and `run` stand in the module of the same name.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the aggregation rules, or explain one
+    Rules(show::Args),
+    /// List the attacks, or explain one
+    Attacks(show::Args),
+}
+
+impl Command {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Command::Rules(args) => show::rules(&args),
+            Command::Attacks(args) => show::attacks(&args),
+        }
+    }
+}
+
+/// Reads the command line, runs the command, and prints what went wrong as one line.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" of clap with code 0; a closed pipe is nobody's fault.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("varangian: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `varangian rules|attacks|models|datasets [NAME] [--json]`: what the entries say of themselves.
+
+use crate::{Failure, print};
+use serde_json::{Value, json};
+use varangian_attacks::AttackEntry;
+use varangian_base::{Entry, Param, entry};
+use varangian_rules::RuleEntry;
+use varangian_rules::entry::{Family, Kappa};
+
+/// Arguments of the commands that list entries.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Explain this one
+    name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists or explains rules.
+pub(crate) fn rules(args: &Args) -> Result<(), Failure> {
+    show("rule", varangian_rules::ALL, args, rule_facts)
+}
+
+/// Lists or explains attacks.
+pub(crate) fn attacks(args: &Args) -> Result<(), Failure> {
+    show("attack", varangian_attacks::ALL, args, attack_facts)
+}
+
+/// What a family says of itself beyond the common part: labelled sentences.
+pub(crate) type Facts = Vec<(&'static str, String)>;
+
+fn show<T: ?Sized, F>(
+    what: &str,
+    list: &'static [&'static Entry<T, F>],
+    args: &Args,
+    facts: fn(&Entry<T, F>) -> Facts,
+) -> Result<(), Failure> {
+    let chosen: Vec<&Entry<T, F>> = match &args.name {
+        Some(name) => vec![entry::find(what, list, name)?],
+        None => list.to_vec(),
+    };
+    if args.json {
+        let all: Vec<Value> = chosen.iter().map(|entry| to_json(entry, &facts(entry))).collect();
+        let value = if args.name.is_some() { all[0].clone() } else { Value::Array(all) };
+        print::line(&format!("{value:#}"));
+    } else if args.name.is_some() {
+        print::line(&explain(chosen[0], &facts(chosen[0])));
+    } else {
+        let row = |entry: &&Entry<T, F>| vec![entry.name.to_owned(), entry.summary.to_owned()];
+        let rows: Vec<Vec<String>> = chosen.iter().map(row).collect();
+        print::line(print::table(&[what, "what it does"], &rows, &[false, false]).trim_end());
+    }
+    Ok(())
+}
+
+fn explain<T: ?Sized, F>(entry: &Entry<T, F>, facts: &Facts) -> String {
+    let mut out = format!("{}: {}\n\nPaper: {}\n", entry.name, entry.summary, entry.paper);
+    for sentence in entry.differs {
+        out.push_str(&format!("Differs: {sentence}\n"));
+    }
+    for (label, text) in facts {
+        out.push_str(&format!("{label}: {text}\n"));
+    }
+    out.push_str(&format!("Cost: {}\n", entry.cost));
+    match entry.params {
+        [] => out.push_str("Parameters: none"),
+        params => {
+            out.push_str("Parameters:");
+            for param in params {
+                let Param { name, kind, default, help } = param;
+                out.push_str(&format!("\n  {name}={default}  {help} ({kind})"));
+            }
+        }
+    }
+    out
+}
+
+fn to_json<T: ?Sized, F>(entry: &Entry<T, F>, facts: &Facts) -> Value {
+    let param = |param: &Param| {
+        json!({ "name": param.name, "takes": param.kind.to_string(),
+                "default": param.default, "help": param.help })
+    };
+    let mut value = json!({
+        "name": entry.name, "summary": entry.summary, "paper": entry.paper,
+        "differs": entry.differs, "cost": entry.cost,
+        "params": entry.params.iter().map(param).collect::<Vec<_>>(),
+    });
+    for (label, text) in facts {
+        value[label.to_lowercase().replace(' ', "_")] = json!(text);
+    }
+    value
+}
+
+/// The facts of a rule.
+pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
+    let facts = &entry.facts;
+    let family = match facts.family {
+        Family::PreAggregation => "before the rule",
+        Family::Rule => "the rule",
+        Family::MetaAggregation => "after the rule",
+    };
+    let kappa = match facts.kappa {
+        Kappa::Exact(_, text) => format!("{text} (exact worst case)"),
+        Kappa::Bound(_, text) => format!("at most {text}"),
+        Kappa::Unknown => "none known, or unbounded".into(),
+    };
+    let claims = &facts.claims;
+    let pairs = [
+        ("permutation", claims.permutation),
+        ("translation", claims.translation),
+        ("scale", claims.scale),
+        ("rotation", claims.rotation),
+        ("coordinate-wise", claims.coordinate_wise),
+        ("honest box", claims.honest_box),
+        ("bounded", claims.bounded),
+        ("majority", claims.majority),
+    ];
+    let listed = |wanted: bool| {
+        let names = pairs.iter().filter(|(_, held)| *held == wanted).map(|(name, _)| *name);
+        let names: Vec<&str> = names.collect();
+        if names.is_empty() { "nothing".into() } else { names.join(", ") }
+    };
+    let mut out = vec![
+        ("Place", family.to_owned()),
+        ("Bound", format!("{} ({})", facts.bound.text, facts.bound.source)),
+        ("Kappa", kappa),
+        ("Claims", listed(true)),
+        ("Not claimed", listed(false)),
+    ];
+    if facts.needs_oracle {
+        out.push(("Asks", "the loss on data that the server holds".into()));
+    }
+    if facts.has_memory {
+        out.push(("Remembers", "earlier rounds".into()));
+    }
+    out
+}
+
+/// The facts of an attack.
+pub(crate) fn attack_facts(entry: &AttackEntry) -> Facts {
+    let sees = &entry.facts.sees;
+    let parts = [
+        ("its own honest gradients", sees.own),
+        ("the honest rows", sees.honest),
+        ("the rule", sees.rule),
+        ("the server's momentum or last aggregate", sees.server),
+    ];
+    let seen: Vec<&str> = parts.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+    let seen = if seen.is_empty() { "nothing".into() } else { seen.join(", ") };
+    let mut out = vec![("Sees", seen)];
+    if entry.facts.poisons {
+        out.push(("Poisons", "labels before the gradient is taken".into()));
+    }
+    if entry.facts.has_memory {
+        out.push(("Remembers", "earlier rounds".into()));
+    }
+    out
+}
