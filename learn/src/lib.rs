@@ -8,6 +8,6 @@ pub mod model;
 pub mod optim;
 pub mod partition;
 
-pub use batch::{Batch, Targets};
+pub use batch::{Batch, Sampler, Targets};
 pub use data::Dataset;
 pub use model::{Model, Tensor, Workspace};
