@@ -62,9 +62,9 @@ pub struct Labels<'a> {
 }
 
 /// An attack of f_real colluding workers.
-pub trait Attack: Send {
-    /// Changes the labels of a hostile worker's minibatch.
-    fn poison(&mut self, labels: Labels<'_>, stream: &mut Stream) {
+pub trait Attack: Send + Sync {
+    /// Changes the labels of a hostile worker's minibatch. Workers are computed in parallel, hence `&self`.
+    fn poison(&self, labels: Labels<'_>, stream: &mut Stream) {
         let _ = (labels, stream);
     }
 

@@ -234,6 +234,12 @@ impl Matrix {
         RowsMut { data: self.flat_mut(), n, d, stride }
     }
 
+    /// Copies row `from` over row `to`.
+    pub fn copy_row(&mut self, from: usize, to: usize) {
+        let (stride, d) = (self.stride, self.d);
+        self.flat_mut().copy_within(from * stride..from * stride + d, to * stride);
+    }
+
     /// Copies `rows` into this matrix.
     pub fn copy_from(&mut self, rows: Rows<'_>) {
         self.resize(rows.n(), rows.d());
