@@ -122,6 +122,11 @@ impl Pipeline {
         self.entries().iter().any(|entry| entry.facts.needs_oracle)
     }
 
+    /// Whether a stage remembers earlier rounds.
+    pub fn has_memory(&self) -> bool {
+        self.entries().iter().any(|entry| entry.facts.has_memory)
+    }
+
     /// Aggregates the round's rows into `out`. The verdict's weights are those of the rows that
     /// went in, carried back through the pre-aggregations.
     ///

@@ -1,0 +1,98 @@
+//! What a run consists of, and whether it can start.
+
+use std::sync::Arc;
+use varangian_attacks::{Attack, Sees};
+use varangian_base::{Domain, Seed, SpecError};
+use varangian_learn::optim::Optimiser;
+use varangian_learn::{Dataset, Model, Sampler};
+use varangian_rules::{Oracle, Pipeline};
+
+/// Which workers are hostile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hostile {
+    /// The highest ids, so that ties favour honest workers (as in distributed momentum's code).
+    #[default]
+    Last,
+    /// The lowest ids, so that ties favour hostile workers.
+    First,
+    /// Drawn from the seed.
+    Random,
+}
+
+/// Everything that a run needs. Declared f and real f are two numbers.
+pub struct Plan {
+    /// The model.
+    pub model: Arc<dyn Model>,
+    /// What workers learn from.
+    pub train: Arc<dyn Dataset>,
+    /// What the model is judged on.
+    pub test: Arc<dyn Dataset>,
+    /// Which samples a worker draws.
+    pub sampler: Arc<dyn Sampler>,
+    /// The number of workers.
+    pub n: usize,
+    /// The number of hostile workers that the server is told of.
+    pub f: usize,
+    /// The number of workers that attack.
+    pub f_real: usize,
+    /// Which workers attack.
+    pub hostile: Hostile,
+    /// The gradient aggregation rule.
+    pub rule: Pipeline,
+    /// The attack.
+    pub attack: Box<dyn Attack>,
+    /// What the attack reads.
+    pub sees: Sees,
+    /// Momentum, clipping, schedule.
+    pub optimiser: Optimiser,
+    /// Validation data for rules that ask for it.
+    pub oracle: Option<Box<dyn Oracle + Send>>,
+    /// Steps to make.
+    pub steps: u64,
+    /// Evaluate before each step that is a multiple of this, and after the last one.
+    pub evaluate_every: u64,
+    /// Test samples used in an evaluation.
+    pub test_samples: usize,
+    /// The seed of everything random.
+    pub seed: Seed,
+}
+
+impl Plan {
+    /// Whether the numbers fit together.
+    ///
+    /// # Errors
+    /// Names what was asked, what is required and what was found.
+    pub fn check(&self) -> Result<(), SpecError> {
+        let (n, f_real) = (self.n, self.f_real);
+        if n == 0 || f_real >= n {
+            return Err(SpecError::new(format!(
+                "at least one worker must be honest; got n = {n}, f_real = {f_real}"
+            )));
+        }
+        if self.evaluate_every == 0 {
+            return Err(SpecError::new("evaluate_every must be at least 1; got 0"));
+        }
+        self.rule.check(n, self.f)?;
+        if f_real > 0 {
+            self.attack
+                .check(n - f_real, f_real, self.f)
+                .map_err(|condition| SpecError::new(format!("the attack needs {condition}")))?;
+        }
+        Ok(())
+    }
+
+    /// The ids of the hostile workers, ascending.
+    pub fn hostile_ids(&self) -> Vec<u32> {
+        let (n, k) = (self.n as u32, self.f_real as u32);
+        match self.hostile {
+            Hostile::Last => (n - k..n).collect(),
+            Hostile::First => (0..k).collect(),
+            Hostile::Random => {
+                let mut order = self.seed.stream(Domain::Roles, 0, 0).permutation(self.n);
+                order.truncate(self.f_real);
+                order.sort_unstable();
+                order
+            }
+        }
+    }
+}

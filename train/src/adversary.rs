@@ -1,0 +1,119 @@
+//! The adversary: the one mind of the hostile workers.
+
+use crate::Broadcast;
+use varangian_attacks::{Attack, Probe, Sees, View};
+use varangian_base::kernels::distances::Pairs;
+use varangian_base::{Memory, Rows, RowsMut, Seed, SpecError};
+use varangian_rules::{Pipeline, Round, Verdict};
+
+/// The hostile workers, which see what the attack's entry says and write their rows together.
+pub struct Adversary {
+    attack: Box<dyn Attack>,
+    sees: Sees,
+    verdict: Verdict,
+}
+
+/// The sight that an adversary is given of one step.
+pub struct Sight<'a> {
+    /// The honest workers' messages.
+    pub honest: Rows<'a>,
+    /// What the hostile workers would have sent; may hold anything where the attack does not look.
+    pub own: Rows<'a>,
+    /// The number of workers.
+    pub n: usize,
+    /// The declared number of hostile workers.
+    pub f: usize,
+    /// The server's momentum buffer, or empty.
+    pub server_momentum: &'a [f32],
+    /// The server's rule; trials run on a fork.
+    pub rule: &'a Pipeline,
+    /// The run's seed.
+    pub seed: Seed,
+}
+
+impl Adversary {
+    /// An adversary that plays `attack`, whose entry says that it sees `sees`.
+    pub fn new(attack: Box<dyn Attack>, sees: Sees) -> Self {
+        Adversary { attack, sees, verdict: Verdict::default() }
+    }
+
+    /// What it reads.
+    pub fn sees(&self) -> Sees {
+        self.sees
+    }
+
+    /// The attack, for poisoning labels.
+    pub fn attack(&self) -> &dyn Attack {
+        self.attack.as_ref()
+    }
+
+    /// Writes the hostile rows of this step.
+    pub fn forge(&mut self, broadcast: &Broadcast<'_>, sight: Sight<'_>, out: RowsMut<'_>) {
+        if out.n() == 0 {
+            return;
+        }
+        let rule = self.sees.rule.then(|| sight.rule.fork());
+        let Adversary { attack, verdict, .. } = self;
+        let (f, seed) = (sight.f, sight.seed);
+        let mut probe = Trial { rule, broadcast, f, seed, verdict };
+        let mut view = View {
+            honest: sight.honest,
+            own: sight.own,
+            n: sight.n,
+            f,
+            step: broadcast.step,
+            params: broadcast.params,
+            previous: broadcast.previous,
+            server_momentum: sight.server_momentum,
+            learning_rate: broadcast.rate as f32,
+            probe: &mut probe,
+            seed,
+        };
+        attack.forge(&mut view, out);
+    }
+
+    /// Saves the attack's memory.
+    pub fn save(&self) -> Memory {
+        self.attack.save()
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is of another attack.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.attack.load(memory)
+    }
+}
+
+/// A probe into a copy of the rule: trials leave no trace in the server, nor in each other.
+struct Trial<'a> {
+    rule: Option<Pipeline>,
+    broadcast: &'a Broadcast<'a>,
+    f: usize,
+    seed: Seed,
+    verdict: &'a mut Verdict,
+}
+
+impl Probe for Trial<'_> {
+    fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
+        let rule = self.rule.as_mut().expect("an attack that tries the rule says so in its entry");
+        let mut round = Round {
+            rows,
+            f: self.f,
+            step: self.broadcast.step,
+            params: self.broadcast.params,
+            learning_rate: self.broadcast.rate as f32,
+            oracle: None,
+            seed: self.seed,
+        };
+        let mut trial = if rule.has_memory() { Some(rule.fork()) } else { None };
+        trial.as_mut().unwrap_or(rule).aggregate(&mut round, out, self.verdict);
+    }
+
+    fn weigh(&mut self, squared: &Pairs, weights: &mut [f64]) -> bool {
+        let f = self.f;
+        let rule = self.rule.as_mut().and_then(Pipeline::bare_rule);
+        rule.is_some_and(|rule| rule.weigh(squared, f, weights))
+    }
+}

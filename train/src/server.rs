@@ -1,0 +1,290 @@
+//! The server: parameters, momentum, intake, aggregation, step.
+
+use crate::{Intake, Refusal};
+use varangian_base::{Memory, Seed, SpecError, Value};
+use varangian_learn::optim::{Optimiser, Placement};
+use varangian_rules::{Oracle, Pipeline, Round, Verdict};
+
+/// What a server is told at the start.
+pub struct Settings {
+    /// The number of workers.
+    pub n: usize,
+    /// The declared number of hostile workers.
+    pub f: usize,
+    /// The gradient aggregation rule.
+    pub rule: Pipeline,
+    /// Momentum, schedule, weight decay.
+    pub optimiser: Optimiser,
+    /// Steps in an epoch, for schedules that count epochs.
+    pub steps_per_epoch: f64,
+    /// The run's seed.
+    pub seed: Seed,
+    /// Whether silence counts as hostile: true where honest workers are never silent (lockstep).
+    pub silence_is_hostile: bool,
+}
+
+/// What the server tells all workers at the start of a step.
+#[derive(Clone, Copy)]
+pub struct Broadcast<'a> {
+    /// The step, from 0.
+    pub step: u64,
+    /// Where gradients are wanted: θ, or the look-ahead point with Nesterov momentum at the server.
+    pub params: &'a [f32],
+    /// The last aggregate, zeros at step 0.
+    pub previous: &'a [f32],
+    /// The learning rate of this step.
+    pub rate: f64,
+}
+
+/// What a server lends to a driver in the same process for one step.
+pub struct Lent<'a> {
+    /// What workers need.
+    pub broadcast: Broadcast<'a>,
+    /// One slot a worker, to be written and then committed.
+    pub slots: varangian_base::RowsMut<'a>,
+    /// The rule.
+    pub rule: &'a Pipeline,
+    /// The momentum buffer where it lives at the server, or empty.
+    pub momentum: &'a [f32],
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, Default)]
+pub struct Closed {
+    /// The step.
+    pub step: u64,
+    /// Rows that the rule saw.
+    pub n: usize,
+    /// Hostile rows that the rule reckoned with.
+    pub f: usize,
+    /// Why no step was made, if none was.
+    pub skipped: Option<String>,
+    /// What was refused.
+    pub refused: Vec<Refusal>,
+    /// The workers whose rows the rule saw, in row order.
+    pub ids: Vec<u32>,
+    /// What the rule said.
+    pub verdict: Verdict,
+}
+
+/// The parameter server: a machine that is told of messages and asked to close steps.
+pub struct Server {
+    settings: Settings,
+    intake: Intake,
+    params: Vec<f32>,
+    ahead: Vec<f32>,
+    velocity: Vec<f32>,
+    aggregate: Vec<f32>,
+    oracle: Option<Box<dyn Oracle + Send>>,
+    step: u64,
+    rate: f64,
+    closed: Closed,
+}
+
+impl Server {
+    /// A server at step 0 with these parameters. The rule's bound is checked here.
+    ///
+    /// # Errors
+    /// If (n, f) violates the bound of the rule, or the rule needs an oracle and there is none.
+    pub fn new(
+        settings: Settings,
+        params: Vec<f32>,
+        oracle: Option<Box<dyn Oracle + Send>>,
+    ) -> Result<Self, SpecError> {
+        settings.rule.check(settings.n, settings.f)?;
+        if settings.rule.needs_oracle() && oracle.is_none() {
+            return Err(SpecError::new(format!(
+                "{} needs validation data on the server; none is configured",
+                settings.rule.spec()
+            )));
+        }
+        let d = params.len();
+        let momentum = settings.optimiser.momentum;
+        let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
+        let mut server = Server {
+            intake: Intake::new(settings.n, d),
+            settings,
+            params,
+            ahead: Vec::new(),
+            velocity: vec![0.0; if keeps { d } else { 0 }],
+            aggregate: vec![0.0; d],
+            oracle,
+            step: 0,
+            rate: 0.0,
+            closed: Closed::default(),
+        };
+        server.open();
+        Ok(server)
+    }
+
+    /// Opens the current step: learning rate, look-ahead point, empty intake.
+    fn open(&mut self) {
+        self.rate = self.settings.optimiser.rate(self.step, self.settings.steps_per_epoch);
+        self.intake.open(self.step);
+        let momentum = self.settings.optimiser.momentum;
+        if momentum.nesterov && momentum.placement != Placement::Worker {
+            self.ahead.resize(self.params.len(), 0.0);
+            let buffer = match momentum.placement {
+                Placement::Update if self.velocity.is_empty() => &self.aggregate,
+                Placement::Update => &self.velocity,
+                _ => &self.aggregate,
+            };
+            momentum.look_ahead(&self.params, buffer, self.rate, &mut self.ahead);
+        }
+    }
+
+    /// What workers need to compute this step's messages.
+    pub fn broadcast(&self) -> Broadcast<'_> {
+        let params = if self.ahead.is_empty() { &self.params } else { &self.ahead };
+        Broadcast { step: self.step, params, previous: &self.aggregate, rate: self.rate }
+    }
+
+    /// For drivers in the same process: the broadcast, the intake's slots to write into, and what
+    /// an omniscient adversary may see.
+    pub fn lend(&mut self) -> Lent<'_> {
+        let params = if self.ahead.is_empty() { &self.params } else { &self.ahead };
+        let broadcast =
+            Broadcast { step: self.step, params, previous: &self.aggregate, rate: self.rate };
+        Lent {
+            broadcast,
+            slots: self.intake.lend(),
+            rule: &self.settings.rule,
+            momentum: &self.velocity,
+        }
+    }
+
+    /// The current parameters θ.
+    pub fn params(&self) -> &[f32] {
+        &self.params
+    }
+
+    /// The current step.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &Pipeline {
+        &self.settings.rule
+    }
+
+    /// The momentum buffer where it lives at the server, or empty.
+    pub fn momentum(&self) -> &[f32] {
+        &self.velocity
+    }
+
+    /// The last aggregate.
+    pub fn aggregate(&self) -> &[f32] {
+        &self.aggregate
+    }
+
+    /// The intake, to read counts.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// Takes a worker's message for `step`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn receive(&mut self, from: u32, step: u64, body: &[f32]) -> Result<(), Refusal> {
+        self.intake.receive(from, step, body)
+    }
+
+    /// Admits what was written into a lent slot.
+    ///
+    /// # Errors
+    /// The refusal of a non-finite row.
+    pub fn commit(&mut self, from: u32, inspected: Result<(), usize>) -> Result<(), Refusal> {
+        self.intake.commit(from, inspected)
+    }
+
+    /// Closes the step: aggregates what was admitted, steps, and opens the next one.
+    ///
+    /// f is lowered by the workers proven hostile (and by the silent ones, where silence is
+    /// hostile). If what is left violates the rule's bound, the step is skipped and the record says so.
+    pub fn close(&mut self) -> &Closed {
+        let Server { settings, intake, oracle, closed, aggregate, params, ahead, .. } = self;
+        let received = intake.close();
+        let quiet = if settings.silence_is_hostile { received.silent } else { 0 };
+        let f = settings.f.saturating_sub(received.proven + quiet);
+        let n = received.rows.n();
+        (closed.step, closed.n, closed.f) = (self.step, n, f);
+        closed.refused.clear();
+        closed.refused.extend_from_slice(received.refused);
+        closed.ids.clear();
+        closed.ids.extend((0..n).map(|i| received.rows.id(i)));
+        closed.verdict.clear();
+        closed.skipped = settings.rule.check(n, f).err().map(|error| error.to_string());
+        if closed.skipped.is_none() {
+            let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
+            let mut round = Round {
+                rows: received.rows,
+                f,
+                step: self.step,
+                params: if ahead.is_empty() { params } else { ahead },
+                learning_rate: self.rate as f32,
+                oracle,
+                seed: settings.seed,
+            };
+            settings.rule.aggregate(&mut round, aggregate, &mut closed.verdict);
+            self.update();
+        }
+        self.step += 1;
+        self.open();
+        &self.closed
+    }
+
+    /// θ ← (1 − αλ)·θ − α·U.
+    fn update(&mut self) {
+        let optimiser = &self.settings.optimiser;
+        let direction = if self.velocity.is_empty() {
+            &self.aggregate
+        } else {
+            optimiser.momentum.accumulate(&mut self.velocity, &self.aggregate);
+            &self.velocity
+        };
+        let rate = self.rate as f32;
+        let keep = (1.0 - self.rate * optimiser.weight_decay) as f32;
+        for (p, &u) in self.params.iter_mut().zip(direction) {
+            *p = keep * *p - rate * u;
+        }
+    }
+
+    /// Saves parameters, buffers, step and the rule's memory. Only between steps.
+    pub fn save(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.put("params", Value::Floats(self.params.clone()));
+        memory.put("velocity", Value::Floats(self.velocity.clone()));
+        memory.put("aggregate", Value::Floats(self.aggregate.clone()));
+        memory.put("step", Value::Integers(vec![self.step]));
+        memory.absorb("rule", self.settings.rule.save());
+        memory
+    }
+
+    /// Restores what `save` returned and opens that step.
+    ///
+    /// # Errors
+    /// If the memory is of another model or rule.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let restore = |name: &str, into: &mut Vec<f32>| {
+            let saved = memory.floats(name)?;
+            if saved.len() != into.len() {
+                let (wanted, found) = (into.len(), saved.len());
+                return Err(SpecError::new(format!(
+                    "checkpoint: {name} should hold {wanted} floats; found {found}"
+                )));
+            }
+            into.copy_from_slice(saved);
+            Ok(())
+        };
+        restore("params", &mut self.params)?;
+        restore("velocity", &mut self.velocity)?;
+        restore("aggregate", &mut self.aggregate)?;
+        let step = memory.integers("step")?;
+        self.step = *step.first().ok_or_else(|| SpecError::new("checkpoint: step is empty"))?;
+        self.settings.rule.load(&memory.part("rule"))?;
+        self.open();
+        Ok(())
+    }
+}

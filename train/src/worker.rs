@@ -1,0 +1,136 @@
+//! A worker: minibatch, gradient, clipping, momentum.
+
+use varangian_attacks::{Attack, Labels};
+use varangian_base::{Domain, Memory, Seed, SpecError, Value};
+use varangian_learn::model::{Model, Place, Prepared, Workspace};
+use varangian_learn::optim::{Optimiser, Placement};
+use varangian_learn::{Batch, Dataset, Sampler};
+
+use crate::Broadcast;
+
+/// What every worker of a run shares.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The model.
+    pub model: &'a dyn Model,
+    /// The training set.
+    pub train: &'a dyn Dataset,
+    /// Which samples a worker draws.
+    pub sampler: &'a dyn Sampler,
+    /// Clipping, regularisation, momentum.
+    pub optimiser: &'a Optimiser,
+    /// The run's seed.
+    pub seed: Seed,
+}
+
+/// Scratch memory of one thread: a worker sits down at any free bench.
+pub struct Bench {
+    workspace: Workspace,
+    batch: Batch,
+    indices: Vec<u32>,
+    ahead: Vec<f32>,
+    prepared: Prepared,
+}
+
+impl Bench {
+    /// A bench for `model`.
+    pub fn new(model: &dyn Model) -> Self {
+        Bench {
+            workspace: model.workspace(),
+            batch: Batch::default(),
+            indices: Vec::new(),
+            ahead: Vec::new(),
+            prepared: Box::new(()),
+        }
+    }
+}
+
+/// One worker: its id and, where momentum lives at the worker, its momentum.
+pub struct Worker {
+    id: u32,
+    momentum: Vec<f32>,
+}
+
+impl Worker {
+    /// Worker `id` with a momentum of zero.
+    pub fn new(id: u32) -> Self {
+        Worker { id, momentum: Vec::new() }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Computes the message of this step into `out` and returns the minibatch's mean loss.
+    ///
+    /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
+    /// its attack, which may poison the labels.
+    pub fn gradient(
+        &mut self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        prepared: &Prepared,
+        poison: Option<&dyn Attack>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let step = broadcast.step;
+        self.fill(job, step, poison, bench);
+        let momentum = &job.optimiser.momentum;
+        let at_worker = momentum.placement == Placement::Worker && momentum.coefficient > 0.0;
+        if at_worker && self.momentum.is_empty() {
+            self.momentum = vec![0.0; out.len()];
+        }
+        let place = Place { seed: job.seed, worker: self.id, step };
+        let Bench { workspace, batch, ahead, prepared: own, .. } = bench;
+        let (params, prepared) = if at_worker && momentum.nesterov {
+            ahead.resize(out.len(), 0.0);
+            momentum.look_ahead(broadcast.params, &self.momentum, broadcast.rate, ahead);
+            job.model.prepare(ahead, own);
+            (ahead.as_slice(), &*own)
+        } else {
+            (broadcast.params, prepared)
+        };
+        let mut loss = job.model.gradient(params, prepared, batch, place, workspace, out);
+        loss += job.optimiser.regulariser.apply(params, out);
+        if let Some(clip) = &job.optimiser.clip {
+            clip.apply(out);
+        }
+        if at_worker {
+            momentum.accumulate(&mut self.momentum, out);
+            out.copy_from_slice(&self.momentum);
+        } else if momentum.placement == Placement::Server {
+            momentum.blend(out, broadcast.previous);
+        }
+        loss
+    }
+
+    /// Draws the minibatch and, for a hostile worker, poisons its labels.
+    fn fill(&self, job: &Job<'_>, step: u64, poison: Option<&dyn Attack>, bench: &mut Bench) {
+        job.sampler.draw(self.id, step, &mut bench.indices);
+        let mut augment = job.seed.stream(Domain::Augment, self.id, step);
+        job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
+        let classes = job.train.classes() as u32;
+        if let (Some(attack), Some(labels)) = (poison, bench.batch.labels_mut()) {
+            let mut stream = job.seed.stream(Domain::Attack, self.id, step);
+            attack.poison(Labels { labels, classes }, &mut stream);
+        }
+    }
+
+    /// Saves the momentum.
+    pub fn save(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.put("momentum", Value::Floats(self.momentum.clone()));
+        memory
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is not a worker's.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.momentum = memory.floats("momentum")?.to_vec();
+        Ok(())
+    }
+}
