@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod data;
+pub mod kernels;
 pub mod model;
 pub mod optim;
 pub mod partition;

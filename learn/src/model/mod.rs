@@ -1,5 +1,20 @@
 //! Models: flat parameters and a batch in; loss and flat gradient out.
 
+mod dense;
+pub mod entry;
+mod init;
+mod layer;
+mod linear;
+mod loss;
+mod network;
+mod plan;
+mod relu;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{ALL, Home, ModelEntry, Recipe, build};
+pub use loss::Loss;
+
 use crate::Batch;
 use std::any::Any;
 use varangian_base::Seed;
@@ -66,7 +81,7 @@ impl Tally {
 ///
 /// The same inputs give the same bits at any number of threads: one thread computes one worker's
 /// whole gradient.
-pub trait Model: Send + Sync {
+pub trait Model: Any + Send + Sync {
     /// d: the number of parameters.
     fn dim(&self) -> usize;
 
@@ -82,6 +97,29 @@ pub trait Model: Send + Sync {
     /// What depends on `params` alone; reuses `prepared`, which `prepare` made before or is `()`.
     fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
         let _ = (params, prepared);
+    }
+
+    /// The number of floats that are state but not parameters: running statistics of batch norm.
+    fn buffers(&self) -> usize {
+        0
+    }
+
+    /// The buffers of a new model.
+    fn init_buffers(&self) -> Vec<f32> {
+        Vec::new()
+    }
+
+    /// Hands the buffers to inference through `prepared`, after `prepare`. A model without buffers
+    /// needs no call.
+    fn load_buffers(&self, buffers: &[f32], prepared: &mut Prepared) {
+        let _ = (buffers, prepared);
+    }
+
+    /// The batch statistics that the last `gradient` in this workspace measured, in the layout of
+    /// the buffers, into `out`. The owner of the buffers moves them towards the mean over workers:
+    /// buffers ← 0.9·buffers + 0.1·statistics.
+    fn statistics(&self, workspace: &Workspace, out: &mut [f32]) {
+        let _ = (workspace, out);
     }
 
     /// Mean loss over the batch and its gradient, into `out` (d floats, fully overwritten).

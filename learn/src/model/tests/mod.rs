@@ -1,0 +1,163 @@
+//! Every model against finite differences of an f64 loss, and the promises of the engine.
+
+mod reference;
+
+use super::network::Network;
+use super::*;
+use crate::data::Shape;
+use crate::{Batch, Targets};
+use varangian_base::{Domain, Seed, Stream, spec};
+
+/// A batch of normal inputs with targets as the classes ask.
+fn batch(shape: Shape, classes: usize, len: usize, stream: &mut Stream) -> Batch {
+    let inputs = (0..len * shape.len()).map(|_| stream.normal() as f32).collect();
+    let targets = match classes {
+        0 => Targets::Values((0..len).map(|_| stream.normal() as f32).collect()),
+        _ => Targets::Labels((0..len).map(|_| stream.below(classes) as u32).collect()),
+    };
+    Batch { inputs, targets, len }
+}
+
+/// Builds each entry at its home with these parameters, and hands over the network.
+fn with_network(text: &str, shape: Shape, classes: usize, test: impl FnOnce(&Network)) {
+    let model = build(text, shape, classes).unwrap();
+    let any: &dyn Any = model.as_ref();
+    test(any.downcast_ref().expect("built by the engine"));
+}
+
+/// The gradient at `params` and the loss.
+fn gradient(network: &Network, params: &[f32], batch: &Batch) -> (f64, Vec<f32>) {
+    let mut prepared: Prepared = Box::new(());
+    network.prepare(params, &mut prepared);
+    let mut out = vec![f32::NAN; network.dim()];
+    let place = Place { seed: Seed(1), worker: 2, step: 3 };
+    let mut workspace = network.workspace();
+    let loss = network.gradient(params, &prepared, batch, place, &mut workspace, &mut out);
+    (loss, out)
+}
+
+/// Compares up to `count` entries a tensor with central differences of the reference.
+fn check_gradient(network: &Network, batch: &Batch, count: usize, stream: &mut Stream) {
+    let params = network.init(Seed(5));
+    let (loss, found) = gradient(network, &params, batch);
+    assert!(found.iter().all(|x| x.is_finite()), "every entry is written");
+    let mut exact: Vec<f64> = params.iter().map(|&x| f64::from(x)).collect();
+    let want = reference::loss(network, &exact, batch);
+    assert!((loss - want).abs() < 1e-5 * want.abs().max(1.0), "loss {loss}, want {want}");
+    for tensor in network.tensors() {
+        let len: usize = tensor.shape.iter().product();
+        let range = tensor.offset..tensor.offset + len;
+        let norm = found[range].iter().map(|x| x.abs()).fold(0.0, f32::max);
+        for t in 0..count.min(len) {
+            let k = tensor.offset + if len <= count { t } else { stream.below(len) };
+            let (old, step) = (exact[k], 1e-6);
+            exact[k] = old + step;
+            let above = reference::loss(network, &exact, batch);
+            exact[k] = old - step;
+            let below = reference::loss(network, &exact, batch);
+            exact[k] = old;
+            let slope = (above - below) / (2.0 * step);
+            let error = (f64::from(found[k]) - slope).abs();
+            let bound = 2e-4 * f64::from(norm) + 1e-7;
+            assert!(error < bound, "{}[{k}]: {} against {slope}", tensor.name, found[k]);
+        }
+    }
+}
+
+#[test]
+fn each_model_has_its_published_size_at_home_and_tensors_without_gap() {
+    for entry in ALL {
+        let recipe = entry.make(&spec::Spec::bare(entry.name)).unwrap();
+        let model = recipe.build(entry.facts.shape, entry.facts.classes).unwrap();
+        assert_eq!(model.dim(), entry.facts.d, "{}", entry.name);
+        let mut end = 0;
+        for tensor in model.tensors() {
+            assert_eq!(tensor.offset, end, "{}: {}", entry.name, tensor.name);
+            end += tensor.shape.iter().product::<usize>();
+        }
+        assert_eq!(end, model.dim());
+    }
+}
+
+#[test]
+fn dense_gradients_agree_with_finite_differences() {
+    let mut stream = Seed(1).stream(Domain::Test, 0, 1);
+    let flat = |channels| Shape { channels, height: 1, width: 1 };
+    let image = Shape { channels: 1, height: 7, width: 5 };
+    let cases = [
+        ("linear", image, 10),
+        ("linear", flat(9), 0),
+        ("logistic init=xavier", flat(13), 2),
+        ("mlp hidden=17-9 init=kaiming", image, 3),
+        ("mlp hidden=6", flat(4), 0),
+        ("linreg-net", flat(20), 0),
+        ("logreg-net", flat(20), 2),
+    ];
+    for (text, shape, classes) in cases {
+        for len in [1, 2, 11] {
+            let batch = batch(shape, classes, len, &mut stream);
+            with_network(text, shape, classes, |net| check_gradient(net, &batch, 12, &mut stream));
+        }
+    }
+}
+
+#[test]
+fn a_workspace_is_reused_across_batch_sizes_and_inference() {
+    let mut stream = Seed(1).stream(Domain::Test, 0, 2);
+    let shape = Shape { channels: 1, height: 6, width: 6 };
+    with_network("mlp hidden=12", shape, 4, |net| {
+        let params = net.init(Seed(1));
+        let (mut workspace, prepared) = (net.workspace(), Box::new(()) as Prepared);
+        let place = Place { seed: Seed(1), worker: 0, step: 0 };
+        for len in [5, 1, 2500, 5] {
+            let batch = batch(shape, 4, len, &mut stream);
+            let mut out = vec![f32::NAN; net.dim()];
+            let loss = net.gradient(&params, &prepared, &batch, place, &mut workspace, &mut out);
+            assert_eq!((loss, out), gradient(net, &params, &batch));
+            let tally = net.evaluate(&params, &prepared, &batch, &mut workspace);
+            assert!((tally.mean_loss() - loss).abs() < 1e-6 && tally.count == len as u64);
+        }
+    });
+}
+
+#[test]
+fn what_does_not_go_together_is_one_clear_line() {
+    let shape = Shape { channels: 20, height: 1, width: 1 };
+    let say = |text: &str, classes| match build(text, shape, classes) {
+        Ok(_) => panic!("{text} was built"),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(
+        say("logistic", 10),
+        "logistic: needs a data set with 2 classes; this one has 10 classes"
+    );
+    assert_eq!(
+        say("linreg-net", 2),
+        "linreg-net: needs a data set with real-valued targets (0 classes); this one has 2 classes"
+    );
+    assert_eq!(
+        say("mlp hidden=0", 2),
+        "mlp: hidden takes widths from 1 to 1048576 as 100 or 200-100; found \"0\""
+    );
+    assert_eq!(say("mpl", 2), "unknown model \"mpl\"; did you mean \"mlp\"?");
+}
+
+#[test]
+fn initial_parameters_follow_their_scheme() {
+    let shape = Shape { channels: 1, height: 28, width: 28 };
+    for (scheme, deviation, bias) in [
+        ("torch", 1.0 / (3.0 * 784.0f64).sqrt(), true),
+        ("xavier", (2.0 / 884.0f64).sqrt(), false),
+        ("kaiming", (2.0 / 784.0f64).sqrt(), false),
+    ] {
+        with_network(&format!("mlp init={scheme}"), shape, 10, |net| {
+            let params = net.init(Seed(3));
+            assert_eq!(params, net.init(Seed(3)));
+            let weights = &params[..78_400];
+            let square: f64 = weights.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>();
+            let found = (square / 78_400.0).sqrt();
+            assert!((found / deviation - 1.0).abs() < 0.02, "{scheme}: {found} {deviation}");
+            assert_eq!(params[78_400..78_500].iter().any(|&b| b != 0.0), bias);
+        });
+    }
+}
