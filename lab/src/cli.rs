@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, show};
+use crate::{Failure, aggregate, forge, show};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -19,6 +19,10 @@ pub(crate) enum Command {
     Rules(show::Args),
     /// List the attacks, or explain one
     Attacks(show::Args),
+    /// Aggregate rows from an .npy file
+    Aggregate(aggregate::Args),
+    /// Write what hostile workers would send beside honest rows from an .npy file
+    Forge(forge::Args),
 }
 
 impl Command {
@@ -26,6 +30,8 @@ impl Command {
         match self {
             Command::Rules(args) => show::rules(&args),
             Command::Attacks(args) => show::attacks(&args),
+            Command::Aggregate(args) => aggregate::run(&args),
+            Command::Forge(args) => forge::run(&args),
         }
     }
 }

@@ -3,8 +3,13 @@
 //! The only place with arguments, result files and a clock. A subcommand is one module with a clap
 //! `Args` and a `run`, and one line in [`cli::Command`].
 
+mod aggregate;
+mod arrays;
 pub mod cli;
+pub mod config;
 mod failure;
+mod files;
+mod forge;
 mod print;
 mod show;
 

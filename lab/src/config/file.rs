@@ -1,0 +1,233 @@
+//! An experiment file, with what the command line changes in it.
+
+use super::keys::FILE_KEYS;
+use super::settings::one_line;
+use super::{KEYS, Settings, grid};
+use crate::Failure;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+use varangian_base::SpecError;
+
+/// Where an experiment comes from: a file, and the command line's changes to it.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The file.
+    pub path: PathBuf,
+    /// `key=value` pairs; they win over the file, `[[run]]` tables included.
+    pub set: Vec<String>,
+    /// Replaces the file's seeds by one.
+    pub seed: Option<u64>,
+}
+
+/// A matrix of runs.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The name: of the results folder and of reports.
+    pub name: String,
+    /// The runs, in order, without repetitions.
+    pub runs: Vec<Settings>,
+    /// Whether runs whose rule cannot take their (n, f) are left out rather than refused.
+    pub skip_below_bound: bool,
+}
+
+impl Experiment {
+    /// Reads the file and applies the command line's changes.
+    ///
+    /// # Errors
+    /// If the file is missing or is not TOML, a key is unknown or holds the wrong type, a number
+    /// is out of range, or no run is left.
+    pub fn load(source: &Source) -> Result<Self, Failure> {
+        let path = &source.path;
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| Failure::file("read", path, &error))?;
+        let stem = path.file_stem().map_or("experiment".into(), |s| s.to_string_lossy());
+        Self::parse(&text, &stem, source).map_err(|failure| failure.at(path.display()))
+    }
+
+    /// As [`Experiment::load`], from text; `name` is the experiment's unless the text names it.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn parse(text: &str, name: &str, source: &Source) -> Result<Self, Failure> {
+        let mut table = read_table(text)?;
+        let known: Vec<&str> = all_keys().chain(FILE_KEYS.iter().copied()).collect();
+        check_keys(&table, &known)?;
+        let overrides = overrides(source)?;
+        let name = text_of(table.remove("name"), "name")?.unwrap_or(name.to_owned());
+        let skip_below_bound = match table.remove("skip_below_bound") {
+            None => false,
+            Some(Value::Boolean(skip)) => skip,
+            Some(other) => return Err(wrong("skip_below_bound", "true or false", &other)),
+        };
+        let mut runs: Vec<Settings> = Vec::new();
+        for mut part in parts(table)? {
+            part.extend(overrides.clone());
+            for one in grid::product(&part) {
+                let settings = Settings::read(one)?;
+                settings.check_numbers()?;
+                if !runs.contains(&settings) {
+                    runs.push(settings);
+                }
+            }
+        }
+        match runs.is_empty() {
+            true => Err(Failure::refused("no run is left; a list of values is empty")),
+            false => Ok(Experiment { name, runs, skip_below_bound }),
+        }
+    }
+}
+
+/// The top level alone, or each `[[run]]` with the top level as its defaults.
+fn parts(mut table: Table) -> Result<Vec<Table>, Failure> {
+    let Some(runs) = table.remove("run") else { return Ok(vec![table]) };
+    let wrong_runs = |found: &Value| wrong("run", "tables written [[run]]", found);
+    let Value::Array(runs) = runs else { return Err(wrong_runs(&runs)) };
+    let mut out = Vec::new();
+    for (k, run) in runs.into_iter().enumerate() {
+        let Value::Table(run) = run else { return Err(wrong_runs(&run)) };
+        let known: Vec<&str> = all_keys().collect();
+        check_keys(&run, &known).map_err(|e| e.at(format!("[[run]] number {}", k + 1)))?;
+        let mut part = table.clone();
+        part.extend(run);
+        out.push(part);
+    }
+    Ok(out)
+}
+
+fn all_keys() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
+fn read_table(text: &str) -> Result<Table, Failure> {
+    text.parse::<Table>().map_err(|error| {
+        let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+        let place = line.map_or(String::new(), |line| format!("line {line}: "));
+        Failure::refused(format!("{place}{}", error.message().replace('\n', " ")))
+    })
+}
+
+fn check_keys(table: &Table, known: &[&str]) -> Result<(), SpecError> {
+    match table.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(SpecError::unknown("key", key, known)),
+        None => Ok(()),
+    }
+}
+
+/// The command line's changes as a table.
+fn overrides(source: &Source) -> Result<Table, Failure> {
+    let mut out = Table::new();
+    for pair in &source.set {
+        let Some((key, value)) = pair.split_once('=') else {
+            let text = format!("--set takes key=value; found \"{pair}\"");
+            return Err(Failure::refused(text));
+        };
+        let (key, value) = (key.trim(), value.trim());
+        let known: Vec<&str> = all_keys().collect();
+        if !known.contains(&key) {
+            return Err(SpecError::unknown("key", key, &known).at("--set").into());
+        }
+        out.insert(key.to_owned(), read_value(value));
+    }
+    if let Some(seed) = source.seed {
+        let seed = i64::try_from(seed)
+            .map_err(|_| Failure::refused(format!("--seed is below 2^63; found {seed}")))?;
+        out.insert("seed".into(), Value::Integer(seed));
+    }
+    Ok(out)
+}
+
+/// A TOML value, or the text itself where it is none: `rule=krum` needs no quotes.
+fn read_value(text: &str) -> Value {
+    let table: Result<Table, _> = format!("x = {text}").parse();
+    match table {
+        Ok(mut table) if table.len() == 1 => table.remove("x").expect("the only key"),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+fn text_of(value: Option<Value>, key: &str) -> Result<Option<String>, Failure> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(text)) if is_folder_name(&text) => Ok(Some(text)),
+        Some(other) => Err(wrong(key, "a text that can name a folder", &other)),
+    }
+}
+
+fn is_folder_name(text: &str) -> bool {
+    let path = Path::new(text);
+    let mut parts = path.components();
+    matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None))
+}
+
+fn wrong(key: &str, wants: &str, found: &Value) -> Failure {
+    Failure::refused(format!("{key} takes {wants}; found {found}"))
+}
+
+/// Reads settings back from the text of one run.
+///
+/// # Errors
+/// If the text is not TOML or not of this version's keys.
+pub(crate) fn read_settings(text: &str) -> Result<Settings, Failure> {
+    let table: Table =
+        text.parse().map_err(|error: toml::de::Error| Failure::refused(one_line(&error)))?;
+    Settings::read(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, set: &[&str]) -> Result<Experiment, String> {
+        let set = set.iter().map(ToString::to_string).collect();
+        let source = Source { set, ..Source::default() };
+        Experiment::parse(text, "test", &source).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn tables_of_runs_take_the_top_level_as_defaults() {
+        let text =
+            "n = 9\nrule = ['krum', 'median']\n[[run]]\nf = [1, 2]\n[[run]]\nrule = 'average'\n";
+        let runs = load(text, &[]).unwrap().runs;
+        let short: Vec<String> =
+            runs.iter().map(|run| format!("{} {} {}", run.rule, run.n, run.f)).collect();
+        assert_eq!(short, ["krum 9 1", "median 9 1", "krum 9 2", "median 9 2", "average 9 0"]);
+    }
+
+    #[test]
+    fn the_command_line_wins() {
+        let text = "n = 9\n[[run]]\nrule = 'krum'\nf = 1";
+        let runs = load(text, &["rule=['median', 'nnm | krum']", "n=7"]).unwrap().runs;
+        assert_eq!(runs.len(), 2);
+        assert_eq!((runs[1].rule.as_str(), runs[1].n, runs[1].f), ("nnm | krum", 7, 1));
+        let krum = load(text, &["rule=krum m=1"]).unwrap().runs;
+        assert_eq!(krum[0].rule, "krum m=1");
+        let source = Source { seed: Some(9), ..Source::default() };
+        let seeded = Experiment::parse("seed = [1, 2]", "t", &source).unwrap();
+        assert_eq!((seeded.runs.len(), seeded.runs[0].seed), (1, 9));
+    }
+
+    #[test]
+    fn each_mistake_has_its_sentence() {
+        let error = |text: &str| load(text, &[]).unwrap_err();
+        assert_eq!(error("rul = 'krum'"), "unknown key \"rul\"; did you mean \"rule\"?");
+        assert_eq!(
+            error("[[run]]\nbach = 3"),
+            "[[run]] number 1: unknown key \"bach\"; did you mean \"batch\"?"
+        );
+        assert!(error("n = 'many'").contains("invalid type"), "{}", error("n = 'many'"));
+        assert!(error("n = 'many'").contains("`n`"), "{}", error("n = 'many'"));
+        assert!(error("n = \n").starts_with("line 1: "), "{}", error("n = \n"));
+        assert!(error("n = 4\nf = 2").starts_with("f is less than n/2; got n = 4, f = 2"));
+        assert_eq!(error("rule = []"), "no run is left; a list of values is empty");
+        assert!(error("name = '../up'").starts_with("name takes a text that can name a folder"));
+        let error = load("", &["nn=3"]).unwrap_err();
+        assert!(error.starts_with("--set: unknown key \"nn\""), "{error}");
+    }
+
+    #[test]
+    fn settings_survive_a_round_trip() {
+        let settings = &load("clip = 2\nf = 1\nlearning_rate = 0.1", &[]).unwrap().runs[0];
+        let text = toml::to_string(settings).unwrap();
+        assert_eq!(&read_settings(&text).unwrap(), settings);
+    }
+}

@@ -1,0 +1,44 @@
+//! The keys of an experiment file, in the order in which products are taken and tables print.
+
+/// A key of an experiment file.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As written before `=`.
+    pub name: &'static str,
+    /// What it means, with its unit and range.
+    pub help: &'static str,
+}
+
+const fn key(name: &'static str, help: &'static str) -> Key {
+    Key { name, help }
+}
+
+/// Every key that describes a run.
+pub const KEYS: &[Key] = &[
+    key("dataset", "what is learnt: a name from `varangian datasets`"),
+    key("model", "what learns it: a name from `varangian models`"),
+    key("partition", "how the training set is split over workers"),
+    key("n", "workers, hostile ones included"),
+    key("f", "hostile workers that the server is told of; fewer than half of n"),
+    key("f_real", "hostile workers that there are; by default f"),
+    key("batch", "samples a worker and step"),
+    key("steps", "steps of the run"),
+    key("evaluate_every", "steps between evaluations on the test set"),
+    key("learning_rate", "step size at step 0"),
+    key("schedule", "how the step size changes: constant, inverse, steps, decay"),
+    key("momentum", "momentum coefficient, in [0, 1)"),
+    key("momentum_at", "where momentum lives: update, server or worker"),
+    key("nesterov", "whether gradients are taken at the look-ahead point"),
+    key("dampening", "new gradients enter momentum with weight 1 − dampening, in [0, 1]"),
+    key("clip", "bound on the norm of a sampled gradient; inf: none"),
+    key("clip_mode", "rescale: to the bound; unit: to norm 1, as published code did"),
+    key("regulariser", "none, half-squared, norm or reference-norm"),
+    key("regularise", "coefficient of the regulariser, at least 0"),
+    key("weight_decay", "decoupled weight decay, at least 0"),
+    key("rule", "the aggregation rule, with stages around it: \"nnm | krum\""),
+    key("attack", "what hostile workers send: a name from `varangian attacks`"),
+    key("seed", "the run's one seed"),
+];
+
+/// Keys that describe the file rather than a run.
+pub(crate) const FILE_KEYS: &[&str] = &["name", "skip_below_bound", "run"];

@@ -1,0 +1,16 @@
+//! Experiment files: one TOML file is a matrix of runs.
+//!
+//! Any key may hold a list; the runs are the product of the lists, in the order of [`KEYS`]. Tables
+//! `[[run]]` are products of their own that take the other keys as defaults; where there are any,
+//! only they are run.
+
+mod file;
+mod grid;
+mod keys;
+mod settings;
+
+pub use file::{Experiment, Source};
+pub use keys::{KEYS, Key};
+pub use settings::Settings;
+
+pub(crate) use grid::label_keys;

@@ -1,0 +1,198 @@
+//! The settings of one run: everything that can change its result.
+
+use crate::Failure;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+use varangian_base::SpecError;
+use varangian_learn::optim::{
+    Clip, ClipMode, Momentum, Optimiser, Placement, Regulariser, Schedule,
+};
+
+/// One run. Fields are the keys of [`KEYS`](super::KEYS), which say what they mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Settings {
+    pub dataset: String,
+    pub model: String,
+    pub partition: String,
+    pub n: usize,
+    pub f: usize,
+    pub f_real: Option<usize>,
+    pub batch: usize,
+    pub steps: u64,
+    pub evaluate_every: u64,
+    pub learning_rate: f64,
+    pub schedule: String,
+    pub momentum: f64,
+    pub momentum_at: String,
+    pub nesterov: bool,
+    pub dampening: f64,
+    pub clip: f64,
+    pub clip_mode: String,
+    pub regulariser: String,
+    pub regularise: f64,
+    pub weight_decay: f64,
+    pub rule: String,
+    pub attack: String,
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            dataset: "glyphs".into(),
+            model: "mlp".into(),
+            partition: "iid".into(),
+            n: 11,
+            f: 0,
+            f_real: None,
+            batch: 32,
+            steps: 200,
+            evaluate_every: 10,
+            learning_rate: 0.1,
+            schedule: "constant".into(),
+            momentum: 0.9,
+            momentum_at: "worker".into(),
+            nesterov: false,
+            dampening: 0.0,
+            clip: f64::INFINITY,
+            clip_mode: "rescale".into(),
+            regulariser: "none".into(),
+            regularise: 0.0,
+            weight_decay: 0.0,
+            rule: "average".into(),
+            attack: "none".into(),
+            seed: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a table of scalars; absent keys take their defaults, `f_real` that of f.
+    ///
+    /// # Errors
+    /// If a value has the wrong type.
+    pub(crate) fn read(table: Table) -> Result<Self, Failure> {
+        let settings: Result<Settings, _> = table.try_into();
+        let mut settings = settings.map_err(|error| Failure::refused(one_line(&error)))?;
+        settings.f_real.get_or_insert(settings.f);
+        Ok(settings)
+    }
+
+    /// The hostile workers that there are.
+    pub fn f_real(&self) -> usize {
+        self.f_real.unwrap_or(self.f)
+    }
+
+    /// The value of a key as it prints in tables and legends.
+    pub fn text(&self, key: &str) -> String {
+        match Table::try_from(self).expect("scalars").get(key) {
+            Some(toml::Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// What is wrong with the numbers alone, before anything is built.
+    ///
+    /// # Errors
+    /// The first offence: what is required and what was found.
+    pub(crate) fn check_numbers(&self) -> Result<(), SpecError> {
+        let Settings { n, f, .. } = *self;
+        let demand = |holds: bool, what: &str, found: &dyn std::fmt::Display| match holds {
+            true => Ok(()),
+            false => Err(SpecError::new(format!("{what}; got {found}"))),
+        };
+        demand(n >= 1, "n is at least 1", &n)?;
+        if 2 * f >= n && f > 0 {
+            let why = "no rule can tell the honest from the hostile where these are half or more";
+            let text = format!("f is less than n/2; got n = {n}, f = {f}: {why}");
+            return Err(SpecError::new(text));
+        }
+        demand(self.f_real() < n, "f_real is less than n", &self.f_real())?;
+        demand(self.batch >= 1, "batch is at least 1", &self.batch)?;
+        demand(self.steps >= 1, "steps is at least 1", &self.steps)?;
+        demand(self.evaluate_every >= 1, "evaluate_every is at least 1", &self.evaluate_every)?;
+        let rate = self.learning_rate;
+        demand(rate > 0.0 && rate.is_finite(), "learning_rate is above 0", &rate)?;
+        demand((0.0..1.0).contains(&self.momentum), "momentum is in [0, 1)", &self.momentum)?;
+        demand((0.0..=1.0).contains(&self.dampening), "dampening is in [0, 1]", &self.dampening)?;
+        demand(self.clip > 0.0, "clip is above 0", &self.clip)?;
+        let not_below_0 = |x: f64| x >= 0.0 && x.is_finite();
+        demand(not_below_0(self.regularise), "regularise is at least 0", &self.regularise)?;
+        demand(not_below_0(self.weight_decay), "weight_decay is at least 0", &self.weight_decay)
+    }
+
+    /// The optimiser that these settings describe.
+    ///
+    /// # Errors
+    /// If a placement, mode, regulariser or schedule is unknown or malformed.
+    pub fn optimiser(&self) -> Result<Optimiser, SpecError> {
+        let at = choice("momentum_at", &self.momentum_at, &["update", "server", "worker"])?;
+        let mode = match choice("clip_mode", &self.clip_mode, &["rescale", "unit"])? {
+            "unit" => ClipMode::Unit,
+            _ => ClipMode::Rescale,
+        };
+        let known = ["none", "half-squared", "norm", "reference-norm"];
+        let regulariser = match choice("regulariser", &self.regulariser, &known)? {
+            "half-squared" => Regulariser::HalfSquared(self.regularise),
+            "norm" => Regulariser::Norm(self.regularise),
+            "reference-norm" => Regulariser::ReferenceNorm(self.regularise),
+            _ => Regulariser::None,
+        };
+        Ok(Optimiser {
+            learning_rate: self.learning_rate,
+            schedule: Schedule::parse(&self.schedule)?,
+            momentum: Momentum {
+                coefficient: self.momentum,
+                dampening: self.dampening,
+                nesterov: self.nesterov,
+                placement: Placement::from_name(at).expect("a known placement"),
+            },
+            clip: self.clip.is_finite().then_some(Clip { bound: self.clip, mode }),
+            regulariser,
+            weight_decay: self.weight_decay,
+        })
+    }
+}
+
+/// `asked` where it is one of `known`.
+fn choice(what: &str, asked: &str, known: &[&'static str]) -> Result<&'static str, SpecError> {
+    let found = known.iter().find(|name| **name == asked);
+    found.copied().ok_or_else(|| SpecError::unknown(what, asked, known))
+}
+
+/// A TOML error without its picture of the file.
+pub(crate) fn one_line(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KEYS;
+
+    #[test]
+    fn the_keys_are_the_fields_in_order() {
+        let full = Settings { f_real: Some(0), ..Settings::default() };
+        let table = Table::try_from(&full).unwrap();
+        let mut keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        let mut fields: Vec<&str> = table.keys().map(String::as_str).collect();
+        keys.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(keys, fields);
+    }
+
+    #[test]
+    fn half_hostile_is_refused_and_unknown_words_are_guessed() {
+        let half = Settings { n: 10, f: 5, ..Settings::default() };
+        let error = half.check_numbers().unwrap_err().to_string();
+        assert!(error.starts_with("f is less than n/2; got n = 10, f = 5"), "{error}");
+        let typo = Settings { momentum_at: "workers".into(), ..Settings::default() };
+        let error = typo.optimiser().unwrap_err().to_string();
+        assert_eq!(error, "unknown momentum_at \"workers\"; did you mean \"worker\"?");
+        assert!(Settings::default().optimiser().unwrap().clip.is_none());
+    }
+}
