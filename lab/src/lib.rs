@@ -11,6 +11,7 @@ mod failure;
 mod files;
 mod forge;
 mod print;
+pub mod results;
 mod show;
 
 pub use failure::Failure;

@@ -26,7 +26,7 @@ pub(crate) fn product(table: &Table) -> Vec<Table> {
 /// The keys beside attack and seed in which runs differ: what tells lines of a table or plot apart.
 /// The rule comes first, then the others in the order of the keys. `f_real` counts only where it
 /// differs from f.
-pub(crate) fn label_keys(runs: &[Settings]) -> Vec<&'static str> {
+pub(crate) fn label_keys(runs: &[&Settings]) -> Vec<&'static str> {
     let varies = |key: &str| {
         if key == "f_real" {
             return runs.iter().any(|run| run.f_real() != run.f);
@@ -60,8 +60,9 @@ mod tests {
             f_real: Some(f_real),
             ..Settings::default()
         };
-        assert_eq!(label_keys(&[run("a", 2, 2), run("b", 2, 2)]), ["rule"]);
-        assert_eq!(label_keys(&[run("a", 2, 2), run("a", 3, 3)]), ["rule", "f"]);
-        assert_eq!(label_keys(&[run("a", 2, 2), run("a", 2, 3)]), ["rule", "f_real"]);
+        let keys = |runs: &[Settings]| label_keys(&runs.iter().collect::<Vec<_>>());
+        assert_eq!(keys(&[run("a", 2, 2), run("b", 2, 2)]), ["rule"]);
+        assert_eq!(keys(&[run("a", 2, 2), run("a", 3, 3)]), ["rule", "f"]);
+        assert_eq!(keys(&[run("a", 2, 2), run("a", 2, 3)]), ["rule", "f_real"]);
     }
 }

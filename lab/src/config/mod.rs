@@ -13,4 +13,5 @@ pub use file::{Experiment, Source};
 pub use keys::{KEYS, Key};
 pub use settings::Settings;
 
+pub(crate) use file::read_settings;
 pub(crate) use grid::label_keys;

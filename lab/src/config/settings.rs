@@ -94,6 +94,15 @@ impl Settings {
         }
     }
 
+    /// "nnm | krum, n=15, momentum_at=worker": the rule, and what else of `keys` there is.
+    pub(crate) fn label(&self, keys: &[&str]) -> String {
+        let part = |key: &&str| match *key {
+            "rule" => self.rule.clone(),
+            key => format!("{key}={}", self.text(key)),
+        };
+        keys.iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+
     /// What is wrong with the numbers alone, before anything is built.
     ///
     /// # Errors

@@ -1,0 +1,16 @@
+//! Results: what a run left, where it is kept, and what it says.
+//!
+//! A folder holds `runs/KEY.csv` and `runs/KEY.json` a run, and what is assembled from them:
+//! `results.csv`, `runs.csv`, `experiment.toml`, `summary.txt`, the pictures.
+
+mod judge;
+mod stats;
+mod store;
+mod summary;
+mod tidy;
+
+pub use judge::{Cell, Judged, Table, judge};
+pub use stats::{Interval, mean, median, quantile, student};
+pub use store::{End, Outcome, Point, Store, key};
+pub(crate) use summary::summary;
+pub(crate) use tidy::{run_index, tidy};
