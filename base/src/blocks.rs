@@ -12,7 +12,7 @@ use std::ops::Range;
 pub const BLOCK: usize = 16 * 1024;
 
 /// Calls `work` on each block of `out` with the block's range.
-pub fn fill(out: &mut [f32], block: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+pub fn fill<T: Send>(out: &mut [T], block: usize, work: impl Fn(Range<usize>, &mut [T]) + Sync) {
     assert!(block > 0, "a block holds something");
     let len = out.len();
     let range = |b: usize| b * block..((b + 1) * block).min(len);
@@ -22,6 +22,27 @@ pub fn fill(out: &mut [f32], block: usize, work: impl Fn(Range<usize>, &mut [f32
         }
     } else {
         out.par_chunks_mut(block).enumerate().for_each(|(b, part)| work(range(b), part));
+    }
+}
+
+/// As [`fill`] on two outputs of the same length, cut at the same places.
+pub fn fill_both<A: Send, B: Send>(
+    a: &mut [A],
+    b: &mut [B],
+    block: usize,
+    work: impl Fn(Range<usize>, &mut [A], &mut [B]) + Sync,
+) {
+    assert!(block > 0, "a block holds something");
+    assert_eq!(a.len(), b.len(), "two outputs of one length");
+    let len = a.len();
+    let range = |i: usize| i * block..((i + 1) * block).min(len);
+    if len <= block || rayon::current_num_threads() == 1 {
+        for (i, (a, b)) in a.chunks_mut(block).zip(b.chunks_mut(block)).enumerate() {
+            work(range(i), a, b);
+        }
+    } else {
+        let both = a.par_chunks_mut(block).zip(b.par_chunks_mut(block));
+        both.enumerate().for_each(|(i, (a, b))| work(range(i), a, b));
     }
 }
 

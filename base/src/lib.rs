@@ -8,8 +8,10 @@ pub mod entry;
 mod error;
 pub mod kernels;
 mod memory;
+pub mod mv32;
 mod rows;
 mod seed;
+pub mod signs;
 pub mod spec;
 
 pub use entry::{Entry, Kind, Param};
@@ -17,4 +19,5 @@ pub use error::SpecError;
 pub use memory::{Memory, Value};
 pub use rows::{Matrix, Rows, RowsMut};
 pub use seed::{Domain, Seed, Stream};
+pub use signs::{Ballots, Coins, Signs, ZeroPolicy};
 pub use spec::{Args, Spec};

@@ -85,6 +85,11 @@ impl Stream {
         (self.rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
+    /// 64 fair coins.
+    pub fn word(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+
     /// Uniform on [low, high).
     pub fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.uniform()

@@ -9,15 +9,18 @@ mod chain;
 pub mod entry;
 mod geometric_median;
 mod krum;
+mod majority;
 mod median;
 mod oracle;
 mod round;
 mod trimmed_mean;
+pub mod vote;
 
 pub use chain::{Pipeline, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
 pub use oracle::Oracle;
 pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
+pub use vote::{VOTES, Vote, VoteEntry, VoteFacts, VoteRound, build_vote};
 
 #[cfg(test)]
 mod conformance;

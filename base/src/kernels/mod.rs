@@ -6,3 +6,4 @@ pub mod columns;
 pub mod combine;
 pub mod distances;
 pub mod norms;
+pub mod votes;

@@ -1,0 +1,189 @@
+//! Majority vote: per coordinate, the sign of the sum of the workers' signs (Bernstein et al. 2019,
+//! algorithm 1).
+//!
+//! Ties (only with abstentions or an even total weight): `zero` leaves the coordinate where it is,
+//! `plus-one` is what the paper's one-bit code decodes, `random` tosses a coin with an address. Of
+//! workers that vote by sign, the median of an odd number is this majority.
+//!
+//! ```
+//! use varangian_base::{Ballots, Seed, Signs};
+//! use varangian_rules::{VoteRound, build_vote};
+//! let ballots = [Signs::from_fn(2, |_| true), Signs::from_fn(2, |k| k == 0), Signs::plus(2)];
+//! let round = VoteRound { ballots: Ballots::new(&ballots), f: 1, step: 0, seed: Seed(0) };
+//! let mut winner = Signs::default();
+//! build_vote("majority", 3, 1).unwrap().tally(&round, &mut winner);
+//! assert_eq!([winner.get(0), winner.get(1)], [-1, 1]);
+//! ```
+
+use crate::Bound;
+use crate::vote::{Vote, VoteEntry, VoteFacts, VoteRound};
+use varangian_base::signs::Contest;
+use varangian_base::{Coins, Kind, Param, Signs, SpecError, ZeroPolicy};
+
+pub(crate) static ENTRY: VoteEntry = VoteEntry {
+    name: "majority",
+    summary: "per coordinate, the sign that more workers sent",
+    paper: "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with Majority Vote is Communication Efficient and Fault Tolerant, ICLR 2019, arXiv 1810.05291, algorithm 1",
+    differs: &[
+        "Ties leave the coordinate where it is by default, as in the experiments of signSGD's first paper and of Akoun & Meyer 2022; the paper's one-bit code decodes a tie as +1, which is ties=plus-one.",
+        "Weights and a margin are ours; the paper's vote is weight 1 each, margin 0.",
+    ],
+    params: &[
+        Param {
+            name: "ties",
+            kind: Kind::Choice(ZeroPolicy::NAMES),
+            default: "zero",
+            help: "who wins a tie: zero (the coordinate stays), plus-one, random (a fair coin)",
+        },
+        Param {
+            name: "margin",
+            kind: Kind::Count { min: 0, max: u32::MAX as usize },
+            default: "0",
+            help: "a side wins by more than this many votes, else it is a tie; with margin f, f workers alone move no coordinate",
+        },
+        Param {
+            name: "weights",
+            kind: Kind::Text,
+            default: "auto",
+            help: "votes of each worker, \"3,1,1\"; auto: one each",
+        },
+    ],
+    cost: "O(n·d/64) words, read once",
+    facts: VoteFacts {
+        bound: Bound {
+            text: "n ≥ 2f + 1",
+            least: |f| 2 * f + 1,
+            source: "Bernstein et al. 2019, theorem 2: α < 1/2",
+        },
+        has_memory: false,
+    },
+    build: |args| {
+        let ties = ZeroPolicy::named(args.text("ties"))?;
+        let margin = args.count("margin").expect("has a default") as u64;
+        let weights = match args.text("weights") {
+            "auto" => None,
+            text => Some(weights(text)?),
+        };
+        Ok(Box::new(Majority { ties, margin, weights }))
+    },
+};
+
+fn weights(text: &str) -> Result<Vec<u32>, SpecError> {
+    let wrong = || {
+        SpecError::new(format!(
+            "weights are whole numbers up to {} between commas; found \"{text}\"",
+            u16::MAX
+        ))
+    };
+    let weight = |part: &str| part.trim().parse::<u16>().map(u32::from).map_err(|_| wrong());
+    text.split(',').map(weight).collect()
+}
+
+#[derive(Clone)]
+struct Majority {
+    ties: ZeroPolicy,
+    margin: u64,
+    weights: Option<Vec<u32>>,
+}
+
+impl Vote for Majority {
+    fn tally(&mut self, round: &VoteRound<'_>, winner: &mut Signs) {
+        let coins = Coins { seed: round.seed, worker: Coins::SERVER, step: round.step };
+        let contest = Contest { ties: self.ties, margin: self.margin, coins };
+        let ballots = match &self.weights {
+            Some(weights) => round.ballots.weigh(weights),
+            None => round.ballots,
+        };
+        contest.tally(ballots, winner);
+    }
+
+    fn fork(&self) -> Box<dyn Vote> {
+        Box::new(self.clone())
+    }
+
+    fn check(&self, n: usize, _f: usize) -> Result<(), String> {
+        match &self.weights {
+            Some(weights) if weights.len() != n => {
+                Err(format!("one weight a worker ({} were given)", weights.len()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::vote::{VoteRound, build_vote};
+    use crate::{Round, Verdict, build};
+    use varangian_base::{Ballots, Coins, Domain, Matrix, Seed, Signs, ZeroPolicy};
+
+    fn won(text: &str, rows: &Matrix, zero: ZeroPolicy) -> Vec<f32> {
+        let coins = |worker| Coins { seed: Seed(1), worker, step: 4 };
+        let ballots: Vec<Signs> = (0..rows.n())
+            .map(|i| {
+                let mut signs = Signs::default();
+                signs.encode(rows.row(i), zero, coins(i as u32));
+                signs
+            })
+            .collect();
+        let round = VoteRound { ballots: Ballots::new(&ballots), f: 0, step: 4, seed: Seed(1) };
+        let (mut winner, mut out) = (Signs::default(), vec![9.0; rows.d()]);
+        build_vote(text, rows.n(), 0).unwrap().tally(&round, &mut winner);
+        winner.decode(&mut out);
+        out
+    }
+
+    fn random(n: usize, d: usize) -> Matrix {
+        let mut stream = Seed(n as u64).stream(Domain::Test, 0, 0);
+        let rows: Vec<Vec<f32>> =
+            (0..n).map(|_| (0..d).map(|_| stream.normal() as f32).collect()).collect();
+        Matrix::from_rows(&rows)
+    }
+
+    #[test]
+    fn one_column_under_every_tie_rule_margin_and_weight() {
+        let rows = Matrix::from_rows(&[[-2.0, 1.0], [-1.0, 1.0], [5.0, 1.0], [3.0, -1.0]]);
+        assert_eq!(won("majority", &rows, ZeroPolicy::Zero), [0.0, 1.0]);
+        assert_eq!(won("majority ties=plus-one", &rows, ZeroPolicy::Zero), [1.0, 1.0]);
+        assert_eq!(won("majority margin=2", &rows, ZeroPolicy::Zero), [0.0, 0.0]);
+        assert_eq!(won("majority weights=2,1,1,1", &rows, ZeroPolicy::PlusOne), [-1.0, 1.0]);
+        assert_eq!(won("majority weights=0,0,0,1", &rows, ZeroPolicy::PlusOne), [1.0, -1.0]);
+    }
+
+    #[test]
+    fn it_is_the_median_of_the_signs_of_an_odd_number() {
+        let rows = random(11, 500);
+        let mut signs = rows.clone();
+        (0..11).for_each(|i| signs.row_mut(i).iter_mut().for_each(|x| *x = x.signum()));
+        let mut median = vec![0.0; 500];
+        let mut round = Round::of(signs.rows(), 5);
+        build("median", 11, 5).unwrap().aggregate(&mut round, &mut median, &mut Verdict::default());
+        assert_eq!(won("majority", &rows, ZeroPolicy::Zero), median);
+    }
+
+    #[test]
+    fn magnitudes_order_and_reflection_do_not_matter() {
+        let rows = random(6, 300);
+        let expected = won("majority", &rows, ZeroPolicy::Zero);
+        let turned: Vec<Vec<f32>> = (0..6)
+            .map(|i| {
+                rows.row((i + 2) % 6).iter().map(|x| x * 10f32.powi(i as i32 * 9 - 20)).collect()
+            })
+            .collect();
+        assert_eq!(won("majority", &Matrix::from_rows(&turned), ZeroPolicy::Zero), expected);
+        let negated: Vec<Vec<f32>> =
+            (0..6).map(|i| rows.row(i).iter().map(|x| -x).collect()).collect();
+        let mirrored = won("majority", &Matrix::from_rows(&negated), ZeroPolicy::Zero);
+        assert!(mirrored.iter().zip(&expected).all(|(a, b)| *a == -b));
+    }
+
+    #[test]
+    fn n_minus_f_equal_voters_win_whatever_f_others_send() {
+        let mut rows = random(7, 200);
+        let honest = rows.row(0).to_vec();
+        (1..4).for_each(|i| rows.row_mut(i).copy_from_slice(&honest));
+        rows.row_mut(5).fill(f32::NAN);
+        let out = won("majority", &rows, ZeroPolicy::Zero);
+        assert!(out.iter().zip(&honest).all(|(out, x)| *out == x.signum()));
+    }
+}
