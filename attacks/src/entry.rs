@@ -8,7 +8,7 @@ pub type AttackEntry = Entry<dyn Attack, AttackFacts>;
 
 /// What only attacks say about themselves.
 pub struct AttackFacts {
-    /// What it reads.
+    /// What it reads with its default parameters; [`Attack::sees`] says it for given ones.
     pub sees: Sees,
     /// Whether it changes labels before the gradient is taken.
     pub poisons: bool,
@@ -16,7 +16,20 @@ pub struct AttackFacts {
     pub has_memory: bool,
 }
 
-/// The parts of the threat model that an attack reads.
+impl AttackFacts {
+    /// An attack without memory that leaves labels alone.
+    pub(crate) const fn reads(sees: Sees) -> Self {
+        AttackFacts { sees, poisons: false, has_memory: false }
+    }
+
+    /// The same with memory.
+    pub(crate) const fn remembers(sees: Sees) -> Self {
+        AttackFacts { sees, poisons: false, has_memory: true }
+    }
+}
+
+/// The parts of the threat model that an attack reads. The step, n, f, the learning rate and the
+/// broadcast parameters are known to every worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sees {
     /// The hostile workers' own honest gradients.
@@ -29,5 +42,41 @@ pub struct Sees {
     pub server: bool,
 }
 
+impl Sees {
+    /// Nothing but what every worker knows.
+    pub const NOTHING: Sees = Sees { own: false, honest: false, rule: false, server: false };
+    /// Its own honest gradients.
+    pub const OWN: Sees = Sees { own: true, ..Sees::NOTHING };
+    /// The honest rows.
+    pub const HONEST: Sees = Sees { honest: true, ..Sees::NOTHING };
+    /// Everything.
+    pub const ALL: Sees = Sees { own: true, honest: true, rule: true, server: true };
+
+    /// What either reads.
+    pub fn or(self, other: Sees) -> Sees {
+        Sees {
+            own: self.own || other.own,
+            honest: self.honest || other.honest,
+            rule: self.rule || other.rule,
+            server: self.server || other.server,
+        }
+    }
+}
+
 /// Every attack, in the order in which catalogue and help print them.
-pub static ALL: &[&AttackEntry] = &[&crate::none::ENTRY, &crate::sign_flip::ENTRY];
+pub static ALL: &[&AttackEntry] = &[
+    &crate::none::ENTRY,
+    &crate::sign_flip::ENTRY,
+    &crate::sign_flip::BLIND,
+    &crate::label_flip::ENTRY,
+    &crate::gaussian::ENTRY,
+    &crate::constant::ZERO,
+    &crate::constant::ENTRY,
+    &crate::extreme::NON_FINITE,
+    &crate::extreme::ENTRY,
+    &crate::alie::ENTRY,
+    &crate::alie::VARIANCE,
+    &crate::ipm::ENTRY,
+    &crate::ipm::EMPIRE,
+    &crate::ipm::SAFEGUARD,
+];

@@ -3,21 +3,52 @@
 //! An attack is one file and one line in [`ALL`]. What it may know is spelled out in [`View`]; each
 //! entry states which parts of it the attack reads.
 
+mod alie;
+mod constant;
 pub mod entry;
+mod extreme;
+mod factor;
+mod gaussian;
+mod guise;
+mod ipm;
+mod label_flip;
 mod none;
 mod sign_flip;
+mod trial;
 mod view;
+mod write;
 
+#[cfg(test)]
+mod conformance;
+
+pub use alie::alie_z;
 pub use entry::{ALL, AttackEntry, AttackFacts, Sees};
+pub use guise::COMMON;
 pub use view::{Attack, Labels, Probe, View};
 
-use varangian_base::{SpecError, entry as base_entry, spec};
+use varangian_base::{Spec, SpecError, entry as base_entry, spec};
 
-/// Builds the attack that `text` names.
+/// Builds the attack that `text` names. Beside its own parameters an attack takes those of
+/// [`COMMON`].
+///
+/// ```
+/// assert!(varangian_attacks::build("alie z=1.5 jitter=0.001").is_ok());
+/// let error = varangian_attacks::build("alie q=1").err().unwrap().to_string();
+/// assert!(error.starts_with("unknown parameter of alie"), "{error}");
+/// ```
 ///
 /// # Errors
 /// If the attack or a parameter is unknown, or a value is out of range.
 pub fn build(text: &str) -> Result<Box<dyn Attack>, SpecError> {
-    let spec = spec::parse(text)?;
-    base_entry::find("attack", ALL, &spec.name)?.make(&spec)
+    make(spec::parse(text)?)
+}
+
+fn make(mut spec: Spec) -> Result<Box<dyn Attack>, SpecError> {
+    let entry = base_entry::find("attack", ALL, &spec.name)?;
+    let guise = guise::take(&mut spec)?;
+    let inner = entry.make(&spec)?;
+    Ok(match guise {
+        Some(guise) => Box::new(guise::Disguised { guise, inner }),
+        None => inner,
+    })
 }

@@ -2,6 +2,7 @@
 
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::RowsMut;
+use varangian_base::blocks::{self, BLOCK};
 
 pub(crate) static ENTRY: AttackEntry = AttackEntry {
     name: "none",
@@ -10,22 +11,27 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
     differs: &[],
     params: &[],
     cost: "O(f·d)",
-    facts: AttackFacts {
-        sees: Sees { own: true, honest: false, rule: false, server: false },
-        poisons: false,
-        has_memory: false,
-    },
+    facts: AttackFacts::reads(Sees::OWN),
     build: |_| Ok(Box::new(None)),
 };
 
 #[derive(Clone)]
 struct None;
 
+/// Every hostile worker sends its own gradient.
+pub(crate) fn honest(view: &View<'_>, mut out: RowsMut<'_>) {
+    for (row, own) in out.iter_mut().zip(view.own.iter()) {
+        blocks::fill(row, BLOCK, |range, part| part.copy_from_slice(&own[range]));
+    }
+}
+
 impl Attack for None {
-    fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
-        for i in 0..out.n() {
-            out.row_mut(i).copy_from_slice(view.own.row(i));
-        }
+    fn forge(&mut self, view: &mut View<'_>, out: RowsMut<'_>) {
+        honest(view, out);
+    }
+
+    fn sees(&self) -> Sees {
+        Sees::OWN
     }
 
     fn fork(&self) -> Box<dyn Attack> {

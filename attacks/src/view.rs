@@ -1,5 +1,6 @@
 //! The threat model as a value: everything that an attack can see, and nothing else.
 
+use crate::Sees;
 use varangian_base::{Memory, Rows, RowsMut, Seed, SpecError, Stream};
 
 /// A trial aggregation: what the server would answer to these rows. The rule's memory is a copy.
@@ -59,11 +60,16 @@ pub struct Labels<'a> {
     pub labels: &'a mut [u32],
     /// The number of classes.
     pub classes: u32,
+    /// The worker's place among the hostile workers, from 0 in ascending worker id.
+    pub hostile: usize,
+    /// The step, from 0.
+    pub step: u64,
 }
 
 /// An attack of f_real colluding workers.
 pub trait Attack: Send + Sync {
-    /// Changes the labels of a hostile worker's minibatch. Workers are computed in parallel, hence `&self`.
+    /// Changes the labels of a hostile worker's minibatch. Workers are computed in parallel, hence
+    /// `&self`.
     fn poison(&self, labels: Labels<'_>, stream: &mut Stream) {
         let _ = (labels, stream);
     }
@@ -71,6 +77,11 @@ pub trait Attack: Send + Sync {
     /// Writes what the hostile workers send: one row each, in worker order. `out` may hold anything
     /// on entry. Not called when there are no hostile workers.
     fn forge(&mut self, view: &mut View<'_>, out: RowsMut<'_>);
+
+    /// What it reads with its parameters. Everything, unless it says otherwise.
+    fn sees(&self) -> Sees {
+        Sees::ALL
+    }
 
     /// An independent copy with the same memory.
     fn fork(&self) -> Box<dyn Attack>;

@@ -1,0 +1,94 @@
+//! Parameters that every attack takes: `jitter` makes colluders' copies differ, `start` lets an
+//! attack behave honestly first.
+
+use crate::write::{draw, purpose};
+use crate::{Attack, Labels, Sees, View};
+use varangian_base::kernels::norms;
+use varangian_base::spec::Spec;
+use varangian_base::{Kind, Memory, Param, RowsMut, SpecError, Stream};
+
+/// The parameters that every attack takes beside its own.
+pub static COMMON: &[Param] = &[
+    Param {
+        name: "jitter",
+        kind: Kind::Real { min: 0.0, max: 1.0 },
+        default: "0",
+        help: "noise on each hostile row, relative to the row's root mean square, so that no two are equal",
+    },
+    Param {
+        name: "start",
+        kind: Kind::Count { min: 0, max: usize::MAX },
+        default: "0",
+        help: "the first step of the attack; before it the hostile workers behave honestly",
+    },
+];
+
+/// Takes the common parameters out of `spec` and returns what wraps the attack, if anything.
+pub(crate) fn take(spec: &mut Spec) -> Result<Option<Guise>, SpecError> {
+    let (common, own) = std::mem::take(&mut spec.pairs)
+        .into_iter()
+        .partition(|(key, _)| COMMON.iter().any(|param| param.name == key));
+    spec.pairs = own;
+    let args = Spec { name: spec.name.clone(), pairs: common }.args(COMMON)?;
+    let jitter = args.real("jitter").expect("has a default");
+    let start = args.count("start").expect("has a default") as u64;
+    Ok((jitter > 0.0 || start > 0).then_some(Guise { jitter, start }))
+}
+
+/// The common parameters' values.
+#[derive(Clone, Copy)]
+pub(crate) struct Guise {
+    jitter: f64,
+    start: u64,
+}
+
+/// An attack under a guise.
+pub(crate) struct Disguised {
+    pub(crate) guise: Guise,
+    pub(crate) inner: Box<dyn Attack>,
+}
+
+impl Attack for Disguised {
+    fn poison(&self, labels: Labels<'_>, stream: &mut Stream) {
+        if labels.step >= self.guise.start {
+            self.inner.poison(labels, stream);
+        }
+    }
+
+    fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
+        if view.step < self.guise.start {
+            return crate::none::honest(view, out);
+        }
+        self.inner.forge(view, out.reborrow());
+        if self.guise.jitter > 0.0 {
+            for (i, row) in out.iter_mut().enumerate() {
+                let scale = (norms::norm2(row) / row.len() as f64).sqrt() * self.guise.jitter;
+                let scale = if scale.is_finite() { scale } else { 0.0 };
+                draw(view.seed, view.own.id(i), view.step, purpose::JITTER, row, |stream, _, x| {
+                    (f64::from(x) + scale * stream.normal()) as f32
+                });
+            }
+        }
+    }
+
+    fn sees(&self) -> Sees {
+        let before = if self.guise.start > 0 { Sees::OWN } else { Sees::NOTHING };
+        self.inner.sees().or(before)
+    }
+
+    fn fork(&self) -> Box<dyn Attack> {
+        Box::new(Disguised { guise: self.guise, inner: self.inner.fork() })
+    }
+
+    fn check(&self, honest: usize, hostile: usize, f: usize) -> Result<(), String> {
+        self.inner.check(honest, hostile, f)
+    }
+
+    fn save(&self) -> Memory {
+        self.inner.save()
+    }
+
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.inner.load(memory)
+    }
+}
