@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let text = format!("{} changes labels; rows have none", about.name);
         return Err(Failure::refused(text));
     }
-    let mut attack = about.make(&spec)?;
+    let mut attack = varangian_attacks::build(&args.attack)?;
     let honest = finite(&args.input)?;
     let (h, d) = (honest.finite.n(), honest.finite.d());
     attack.check(h, args.f, args.f).map_err(|condition| {
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let n = h + args.f;
     let mut probe =
-        TrialRule { pipeline: rule(args, about.name, about.facts.sees.rule, n)?, f: args.f };
+        TrialRule { pipeline: rule(args, about.name, attack.sees().rule, n)?, f: args.f };
     let own = own(args, &honest.finite)?;
     let mut all = vec![0.0; n * d];
     let (mine, theirs) = all.split_at_mut(h * d);

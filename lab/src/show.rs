@@ -155,5 +155,7 @@ pub(crate) fn attack_facts(entry: &AttackEntry) -> Facts {
     if entry.facts.has_memory {
         out.push(("Remembers", "earlier rounds".into()));
     }
+    let common = varangian_attacks::COMMON.iter().map(|p| format!("{}={}", p.name, p.default));
+    out.push(("Also takes", common.collect::<Vec<String>>().join(" ")));
     out
 }

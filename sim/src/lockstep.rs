@@ -111,7 +111,7 @@ impl Lockstep {
             staged: Matrix::zeros(if in_place { 0 } else { n }, d),
             own: Matrix::zeros(hostile.len(), d),
             evaluator: Evaluator::new(plan.test.as_ref(), plan.test_samples),
-            adversary: Adversary::new(plan.attack, plan.sees),
+            adversary: Adversary::new(plan.attack),
             honest: honest.into_iter().map(Worker::new).collect(),
             hostile: hostile.into_iter().map(Worker::new).collect(),
             prepared: Box::new(()),
@@ -294,9 +294,11 @@ impl Crew<'_> {
                 let attack = Some(adversary.attack());
                 self.gradients(hostile, broadcast, prepared, attack, own.rows_mut());
             }
+            let ids = |workers: &[Worker]| workers.iter().map(Worker::id).collect::<Vec<u32>>();
+            let (honest_ids, hostile_ids) = (ids(honest), ids(hostile));
             let sight = Sight {
-                honest: mine.as_rows(),
-                own: own.rows(),
+                honest: mine.as_rows().with_ids(&honest_ids),
+                own: own.rows().with_ids(&hostile_ids),
                 n: self.n,
                 f: self.f,
                 server_momentum,
@@ -318,18 +320,19 @@ impl Crew<'_> {
         attack: Option<&dyn varangian_attacks::Attack>,
         mut rows: RowsMut<'_>,
     ) -> Vec<(f64, Result<(), usize>)> {
-        let one = |worker: &mut Worker, row: &mut [f32]| {
+        let one = |place: usize, worker: &mut Worker, row: &mut [f32]| {
+            let attack = attack.map(|attack| (attack, place));
             let bench = self.benches.lock().expect("no thread panicked").pop();
             let mut bench = bench.unwrap_or_else(|| Bench::new(self.job.model));
             let loss = worker.gradient(&self.job, broadcast, prepared, attack, &mut bench, row);
             self.benches.lock().expect("no thread panicked").push(bench);
             (loss, inspect(row))
         };
-        let pairs: Vec<_> = workers.iter_mut().zip(rows.iter_mut()).collect();
+        let pairs: Vec<_> = workers.iter_mut().zip(rows.iter_mut()).enumerate().collect();
         if rayon::current_num_threads() == 1 {
-            pairs.into_iter().map(|(worker, row)| one(worker, row)).collect()
+            pairs.into_iter().map(|(k, (worker, row))| one(k, worker, row)).collect()
         } else {
-            pairs.into_par_iter().map(|(worker, row)| one(worker, row)).collect()
+            pairs.into_par_iter().map(|(k, (worker, row))| one(k, worker, row)).collect()
         }
     }
 }

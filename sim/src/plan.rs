@@ -1,7 +1,7 @@
 //! What a run consists of, and whether it can start.
 
 use std::sync::Arc;
-use varangian_attacks::{Attack, Sees};
+use varangian_attacks::Attack;
 use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
@@ -41,8 +41,6 @@ pub struct Plan {
     pub rule: Pipeline,
     /// The attack.
     pub attack: Box<dyn Attack>,
-    /// What the attack reads.
-    pub sees: Sees,
     /// Momentum, clipping, schedule.
     pub optimiser: Optimiser,
     /// Validation data for rules that ask for it.

@@ -6,7 +6,7 @@ use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Memory, Rows, RowsMut, Seed, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
 
-/// The hostile workers, which see what the attack's entry says and write their rows together.
+/// The hostile workers, which see what the attack says it reads and write their rows together.
 pub struct Adversary {
     attack: Box<dyn Attack>,
     sees: Sees,
@@ -32,8 +32,9 @@ pub struct Sight<'a> {
 }
 
 impl Adversary {
-    /// An adversary that plays `attack`, whose entry says that it sees `sees`.
-    pub fn new(attack: Box<dyn Attack>, sees: Sees) -> Self {
+    /// An adversary that plays `attack` and sees what that says it reads.
+    pub fn new(attack: Box<dyn Attack>) -> Self {
+        let sees = attack.sees();
         Adversary { attack, sees, verdict: Verdict::default() }
     }
 

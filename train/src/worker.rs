@@ -65,13 +65,13 @@ impl Worker {
     /// Computes the message of this step into `out` and returns the minibatch's mean loss.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
-    /// its attack, which may poison the labels.
+    /// its attack, which may poison the labels, and its place among the hostile workers.
     pub fn gradient(
         &mut self,
         job: &Job<'_>,
         broadcast: &Broadcast<'_>,
         prepared: &Prepared,
-        poison: Option<&dyn Attack>,
+        poison: Option<(&dyn Attack, usize)>,
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
@@ -107,14 +107,20 @@ impl Worker {
     }
 
     /// Draws the minibatch and, for a hostile worker, poisons its labels.
-    fn fill(&self, job: &Job<'_>, step: u64, poison: Option<&dyn Attack>, bench: &mut Bench) {
+    fn fill(
+        &self,
+        job: &Job<'_>,
+        step: u64,
+        poison: Option<(&dyn Attack, usize)>,
+        bench: &mut Bench,
+    ) {
         job.sampler.draw(self.id, step, &mut bench.indices);
         let mut augment = job.seed.stream(Domain::Augment, self.id, step);
         job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
         let classes = job.train.classes() as u32;
-        if let (Some(attack), Some(labels)) = (poison, bench.batch.labels_mut()) {
+        if let (Some((attack, hostile)), Some(labels)) = (poison, bench.batch.labels_mut()) {
             let mut stream = job.seed.stream(Domain::Attack, self.id, step);
-            attack.poison(Labels { labels, classes }, &mut stream);
+            attack.poison(Labels { labels, classes, hostile, step }, &mut stream);
         }
     }
 
