@@ -115,4 +115,7 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::krum::ENTRY,
     &crate::krum::MULTI,
     &crate::geometric_median::ENTRY,
+    &crate::zeno::ENTRY,
+    &crate::safeguard::ENTRY,
+    &crate::safeguard::SINGLE,
 ];

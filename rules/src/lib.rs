@@ -7,19 +7,25 @@
 mod average;
 mod chain;
 pub mod entry;
+mod filter;
+mod filters;
 mod geometric_median;
 mod krum;
 mod majority;
 mod median;
 mod oracle;
 mod round;
+mod safeguard;
 mod trimmed_mean;
 pub mod vote;
+mod zeno;
 
 pub use chain::{Pipeline, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
+pub use filter::{Arrival, Decision, FILTERS, Filter, FilterEntry, FilterFacts, build_filter};
 pub use oracle::Oracle;
 pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
+pub use safeguard::theory_threshold;
 pub use vote::{VOTES, Vote, VoteEntry, VoteFacts, VoteRound, build_vote};
 
 #[cfg(test)]

@@ -1,0 +1,125 @@
+//! Asynchronous rules: one gradient at a time arrives, taken at some older model, and is stepped
+//! along, held or rejected at once.
+
+use crate::Oracle;
+use varangian_base::{Entry, Memory, Seed, SpecError, entry, spec};
+
+use crate::Bound;
+
+/// One gradient as it reaches an asynchronous server: finite, of the right length.
+pub struct Arrival<'a> {
+    /// What was sent.
+    pub gradient: &'a [f32],
+    /// Who sent it.
+    pub worker: u32,
+    /// The version of the model (steps applied) at which it was taken.
+    pub version: u64,
+    /// The version of the model now.
+    pub now: u64,
+    /// The parameters now.
+    pub params: &'a [f32],
+    /// The parameters at `version`, where the server still has them.
+    pub stale: Option<&'a [f32]>,
+    /// The learning rate of the next step.
+    pub learning_rate: f32,
+    /// The number of workers.
+    pub n: usize,
+    /// The declared number of hostile workers.
+    pub f: usize,
+    /// The server's validation data, where there is any.
+    pub oracle: Option<&'a mut dyn Oracle>,
+    /// The run's seed; a filter draws at (`Domain::Rule`, worker, arrival).
+    pub seed: Seed,
+}
+
+impl Arrival<'_> {
+    /// Steps applied since the model at which the gradient was taken.
+    pub fn staleness(&self) -> u64 {
+        self.now - self.version.min(self.now)
+    }
+}
+
+/// What became of an arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The output holds what to step along: x ← x − γ·out.
+    Step,
+    /// Taken in, but no step yet; the output is unspecified.
+    Hold,
+    /// Thrown away, for this reason; the output is unspecified.
+    Reject(&'static str),
+}
+
+/// An asynchronous aggregation rule.
+pub trait Filter: Send {
+    /// Judges one arrival; on `Step`, `out` (d floats) holds what to step along, finite.
+    fn offer(&mut self, arrival: &mut Arrival<'_>, out: &mut [f32]) -> Decision;
+
+    /// An independent copy with the same memory.
+    fn fork(&self) -> Box<dyn Filter>;
+
+    /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
+    ///
+    /// # Errors
+    /// The condition, such as "2f < buffers; buffers = 4".
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        let _ = (n, f);
+        Ok(())
+    }
+
+    /// Saves the filter's memory.
+    fn save(&self) -> Memory {
+        Memory::default()
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is not of this filter.
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let _ = memory;
+        Ok(())
+    }
+}
+
+/// The entry of a filter.
+pub type FilterEntry = Entry<dyn Filter, FilterFacts>;
+
+/// What only filters say about themselves.
+pub struct FilterFacts {
+    /// The bound on n at a given f.
+    pub bound: Bound,
+    /// Whether it asks the oracle.
+    pub needs_oracle: bool,
+    /// Whether it looks at the parameters at which the gradient was taken.
+    pub needs_stale: bool,
+    /// Whether it remembers earlier arrivals.
+    pub has_memory: bool,
+}
+
+/// Every filter, in the order in which catalogue and help print them.
+pub static FILTERS: &[&FilterEntry] = &[
+    &crate::filters::async_sgd::ENTRY,
+    &crate::filters::zeno_pp::ENTRY,
+    &crate::filters::zeno_plus::ENTRY,
+    &crate::filters::kardam::ENTRY,
+    &crate::filters::kardam::REDUCED,
+    &crate::filters::basgd::ENTRY,
+    &crate::filters::weighted::ENTRY,
+];
+
+/// Reads `text` and checks it for n workers of which f are declared hostile.
+///
+/// # Errors
+/// If the filter or a parameter is unknown, or (n, f) violates a bound.
+pub fn build_filter(text: &str, n: usize, f: usize) -> Result<Box<dyn Filter>, SpecError> {
+    let spec = spec::parse(text)?;
+    let entry = entry::find("filter", FILTERS, &spec.name)?;
+    let filter = entry.make(&spec)?;
+    entry.facts.bound.check(entry.name, n, f)?;
+    filter.check(n, f).map_err(|condition| {
+        let name = entry.name;
+        SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
+    })?;
+    Ok(filter)
+}
