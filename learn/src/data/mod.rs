@@ -1,7 +1,31 @@
-//! Data sets: what a training run reads. A new one is one file and one line in [`entry::ALL`].
+//! Data sets: what a training run reads. A new one is one file and one line in [`ALL`].
+//!
+//! ```
+//! use varangian_base::Seed;
+//! let split = varangian_learn::data::load("linreg", None, Seed(1)).unwrap();
+//! assert_eq!((split.train.len(), split.test.len()), (8_000, 2_000));
+//! let error = varangian_learn::data::load("mnsit", None, Seed(1)).err().unwrap();
+//! assert_eq!(error.to_string(), "unknown data set \"mnsit\"; did you mean \"mnist\"?");
+//! ```
+
+mod error;
+mod files;
+mod glyphs;
+mod glyphs_strokes;
+pub mod idx;
+mod images;
+mod mnist;
+mod synthetic;
+mod table;
+
+pub use error::DataError;
+pub use images::{Images, Normalise};
+pub use table::Table;
 
 use crate::Batch;
-use varangian_base::Stream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use varangian_base::{Entry, Seed, Spec, Stream, entry, spec};
 
 /// The shape of one input: channels × height × width (features × 1 × 1 for tables).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +39,11 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// The shape of `features` numbers without spatial order.
+    pub fn flat(features: usize) -> Self {
+        Shape { channels: features, height: 1, width: 1 }
+    }
+
     /// The number of floats of one input.
     pub fn len(&self) -> usize {
         self.channels * self.height * self.width
@@ -51,9 +80,57 @@ pub trait Dataset: Send + Sync {
 }
 
 /// A training and a test split.
+#[derive(Clone)]
 pub struct Split {
     /// What workers learn from.
-    pub train: std::sync::Arc<dyn Dataset>,
+    pub train: Arc<dyn Dataset>,
     /// What the model is judged on.
-    pub test: std::sync::Arc<dyn Dataset>,
+    pub test: Arc<dyn Dataset>,
+}
+
+/// Where data come from: a folder for sets read from files, a seed for generated ones.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The folder of data files, if one was named.
+    pub data_dir: Option<PathBuf>,
+    /// The run's seed: draws at `Domain::Data`.
+    pub seed: Seed,
+}
+
+/// A data set that can be loaded.
+pub trait Source: Send + Sync {
+    /// Loads or generates both splits.
+    ///
+    /// # Errors
+    /// Names the file, what was expected and what was found.
+    fn load(&self, place: &Place) -> Result<Split, DataError>;
+}
+
+/// What a data set says beside its parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// Samples of the training and the test split, classes and shape, in words.
+    pub size: &'static str,
+    /// The files that it wants under the data folder; none if it is generated.
+    pub files: &'static [&'static str],
+}
+
+/// All data sets.
+pub static ALL: &[&Entry<dyn Source, Facts>] =
+    &[&glyphs::ENTRY, &synthetic::LINREG, &synthetic::LOGREG, &mnist::MNIST];
+
+/// Makes the source that `spec` describes, without reading anything yet.
+///
+/// # Errors
+/// If the data set or a parameter is unknown or out of range.
+pub fn source(spec: &Spec) -> Result<Box<dyn Source>, DataError> {
+    Ok(entry::find("data set", ALL, &spec.name)?.make(spec)?)
+}
+
+/// Loads the data set that `text` describes, such as `"mnist normalise=none"`.
+///
+/// # Errors
+/// If the specification is wrong, or a file is missing, truncated or inconsistent.
+pub fn load(text: &str, data_dir: Option<PathBuf>, seed: Seed) -> Result<Split, DataError> {
+    source(&spec::parse(text)?)?.load(&Place { data_dir, seed })
 }

@@ -1,0 +1,89 @@
+//! Finding and opening data files: plain or gzipped, in the data folder or in one named after the set.
+
+use super::{DataError, Place};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Deflate never packs better than 1032 to 1: what a file of `packed` bytes can unpack to at most.
+pub(crate) const DEFLATE_RATIO: u64 = 1032;
+
+/// An opened file and the most bytes that it can hold.
+pub(crate) struct Opened {
+    /// Where it was found.
+    pub path: PathBuf,
+    /// Its unpacked bytes.
+    pub reader: Box<dyn Read>,
+    /// An upper bound for the unpacked bytes, known before reading: no header may promise more.
+    pub most: u64,
+}
+
+/// The file called one of `names`, plain or with `.gz`, in the data folder or in `folder` below it.
+pub(crate) fn find(place: &Place, folder: &str, names: &[&str]) -> Result<PathBuf, DataError> {
+    let Some(dir) = &place.data_dir else {
+        return Err(DataError::new(format!(
+            "{folder} is read from files and no data folder was given: \
+             --data DIR names the folder that holds {}[.gz]",
+            names[0]
+        )));
+    };
+    if !dir.is_dir() {
+        return Err(DataError::new(format!("data folder {} does not exist", dir.display())));
+    }
+    for base in [dir.clone(), dir.join(folder)] {
+        for name in names {
+            for candidate in [base.join(name), base.join(format!("{name}.gz"))] {
+                if candidate.is_file() {
+                    return Ok(candidate);
+                }
+            }
+        }
+    }
+    Err(DataError::new(format!(
+        "{folder}: no file {} in {} or {}; wanted: {}, plain or .gz",
+        names[0],
+        dir.display(),
+        dir.join(folder).display(),
+        names.join(" or ")
+    )))
+}
+
+/// Opens `path`, unpacking it if its name ends in `.gz`.
+pub(crate) fn open(path: PathBuf) -> Result<Opened, DataError> {
+    let fail = |error: std::io::Error| DataError::new(format!("cannot read: {error}")).at(&path);
+    let file = File::open(&path).map_err(fail)?;
+    let len = file.metadata().map_err(fail)?.len();
+    let packed = path.extension().is_some_and(|end| end == "gz");
+    let reader = BufReader::with_capacity(1 << 16, file);
+    let (reader, most): (Box<dyn Read>, u64) = match packed {
+        true => (Box::new(MultiGzDecoder::new(reader)), len.saturating_mul(DEFLATE_RATIO)),
+        false => (Box::new(reader), len),
+    };
+    Ok(Opened { path, reader, most })
+}
+
+/// Opens the one of `names` that [`find`] finds and lets `read` read it; errors name the file.
+pub(crate) fn read<T>(
+    place: &Place,
+    folder: &str,
+    names: &[&str],
+    read: impl FnOnce(&mut dyn Read, u64) -> Result<T, DataError>,
+) -> Result<(PathBuf, T), DataError> {
+    let mut opened = open(find(place, folder, names)?)?;
+    let value = read(&mut *opened.reader, opened.most).map_err(|e| e.at(&opened.path))?;
+    Ok((opened.path, value))
+}
+
+/// Labels below `classes`, or an error that names the file and the first that is not.
+pub(crate) fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result<(), DataError> {
+    match labels.iter().position(|&label| usize::from(label) >= classes) {
+        None => Ok(()),
+        Some(i) => Err(DataError::expected(
+            &format!("label {i}"),
+            format!("a class from 0 to {}", classes - 1),
+            labels[i],
+        )
+        .at(path)),
+    }
+}

@@ -1,1 +1,0 @@
-//! Partitions: which worker learns from which samples.
