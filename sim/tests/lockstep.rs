@@ -1,0 +1,215 @@
+//! The round as a whole: momentum identities, refusals, determinism, resumption.
+
+mod common;
+
+use common::{Bowl, Points, plan};
+use std::sync::Arc;
+use varangian_attacks::{Attack, View};
+use varangian_base::RowsMut;
+use varangian_learn::optim::{
+    Clip, ClipMode, Momentum, Optimiser, Placement, Regulariser, Schedule,
+};
+use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
+use varangian_sim::{Hostile, Plan};
+use varangian_train::Reason;
+
+fn optimiser(placement: Placement, mu: f64, nesterov: bool) -> Optimiser {
+    let momentum = Momentum { coefficient: mu, dampening: 0.0, nesterov, placement };
+    Optimiser { momentum, ..Optimiser::sgd(0.1) }
+}
+
+fn after(plan: Plan, steps: u64) -> Vec<f32> {
+    let mut run = Lockstep::new(plan).unwrap();
+    for _ in 0..steps {
+        run.step();
+    }
+    run.params().to_vec()
+}
+
+fn gap(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn with_a_linear_rule_momentum_is_the_same_wherever_it_lives() {
+    let at = |placement| after(plan("average", "none", 7, 0, optimiser(placement, 0.9, false)), 50);
+    let update = at(Placement::Update);
+    assert!(gap(&update, &at(Placement::Worker)) < 1e-5);
+    assert!(gap(&update, &at(Placement::Server)) < 1e-5);
+}
+
+#[test]
+fn a_translation_equivariant_rule_gives_server_momentum_its_own_recursion() {
+    // m_i = g_i + μ·A₋₁ and F(X + c) = F(X) + c give A = F(G) + μ·A₋₁: the update recursion.
+    let at =
+        |rule, placement| after(plan(rule, "none", 7, 2, optimiser(placement, 0.9, false)), 50);
+    for rule in ["median", "trimmed-mean", "krum"] {
+        assert!(gap(&at(rule, Placement::Update), &at(rule, Placement::Server)) < 1e-4, "{rule}");
+    }
+}
+
+#[test]
+fn without_momentum_all_placements_are_bit_equal() {
+    let at = |placement| after(plan("median", "none", 7, 2, optimiser(placement, 0.0, false)), 20);
+    assert_eq!(at(Placement::Update), at(Placement::Worker));
+    assert_eq!(at(Placement::Update), at(Placement::Server));
+}
+
+#[test]
+fn nesterov_on_a_quadratic_follows_its_recursion() {
+    for placement in [Placement::Update, Placement::Worker] {
+        let mut plan = plan("average", "none", 1, 0, optimiser(placement, 0.9, true));
+        plan.model = Arc::new(Bowl::new(0.5, &[2.0]));
+        let origin = Arc::new(Points { d: 1, points: vec![0.0; 100] });
+        (plan.train, plan.test) = (origin.clone(), origin);
+        let (mut theta, mut v) = (2.0f64, 0.0f64);
+        for _ in 0..30 {
+            v = 0.9 * v + 0.5 * (theta - 0.9 * 0.1 * v);
+            theta -= 0.1 * v;
+        }
+        let found = after(plan, 30)[0];
+        assert!((f64::from(found) - theta).abs() < 1e-5, "{placement:?}: {found} {theta}");
+    }
+}
+
+#[test]
+fn decoupled_decay_alone_shrinks_geometrically() {
+    let mut optimiser = Optimiser { weight_decay: 0.5, ..Optimiser::sgd(0.1) };
+    optimiser.clip = Some(Clip { bound: 1e-30, mode: ClipMode::Rescale });
+    let found = after(plan("average", "none", 3, 0, optimiser), 10);
+    let expected = -3.0 * 0.95f32.powi(10);
+    assert!((found[0] - expected).abs() < 1e-5, "{} {expected}", found[0]);
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_number_of_threads_nor_on_a_pause() {
+    let fresh = || {
+        let mut optimiser = optimiser(Placement::Worker, 0.9, false);
+        optimiser.regulariser = Regulariser::HalfSquared(1e-3);
+        optimiser.schedule = Schedule::parse("inverse time=10").unwrap();
+        plan("multi-krum", "sign-flip scale=3", 11, 4, optimiser)
+    };
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| after(fresh(), 30))
+    };
+    let one = with(1);
+    assert_eq!(one, with(2));
+    assert_eq!(one, with(8));
+    let mut first = Lockstep::new(fresh()).unwrap();
+    (0..12).for_each(|_| drop(first.step()));
+    let saved = first.save();
+    let mut second = Lockstep::new(fresh()).unwrap();
+    second.load(&saved).unwrap();
+    assert_eq!(second.server().step(), 12);
+    (12..30).for_each(|_| drop(second.step()));
+    assert_eq!(one, second.params());
+}
+
+#[test]
+fn any_workers_may_be_hostile() {
+    for hostile in [Hostile::Last, Hostile::First, Hostile::Random] {
+        let mut plan = plan("trimmed-mean", "sign-flip", 9, 3, Optimiser::sgd(0.1));
+        plan.hostile = hostile;
+        let ids = plan.hostile_ids();
+        assert_eq!(ids.len(), 3);
+        let mut run = Lockstep::new(plan).unwrap();
+        let record = run.step();
+        assert_eq!(record.hostile, ids);
+        assert_eq!(record.closed.ids, (0..9).collect::<Vec<u32>>());
+        assert!(run.params().iter().all(|x| x.is_finite()));
+    }
+}
+
+#[derive(Clone)]
+struct Poison(usize);
+
+impl Attack for Poison {
+    fn forge(&mut self, _: &mut View<'_>, mut out: RowsMut<'_>) {
+        for i in 0..out.n() {
+            out.row_mut(i).fill(if i < self.0 { f32::NAN } else { 1.0 });
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Attack> {
+        Box::new(self.clone())
+    }
+}
+
+#[test]
+fn rows_that_are_not_finite_are_refused_and_counted_against_f() {
+    let mut plan = plan("krum", "none", 11, 4, Optimiser::sgd(0.1));
+    plan.attack = Box::new(Poison(3));
+    let mut run = Lockstep::new(plan).unwrap();
+    let record = run.step();
+    assert_eq!((record.closed.n, record.closed.f), (8, 1));
+    let refused: Vec<u32> = record.closed.refused.iter().map(|refusal| refusal.worker).collect();
+    assert_eq!(refused, [7, 8, 9]);
+    assert!(record.closed.skipped.is_none());
+    assert_eq!(run.server().intake().counts()[&(Reason::NotFinite, 8)], 1);
+    assert!(run.params().iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn a_step_without_enough_rows_is_skipped_and_says_so() {
+    let mut plan = plan("krum", "none", 9, 1, Optimiser::sgd(0.1));
+    plan.f_real = 5;
+    plan.attack = Box::new(Poison(5));
+    let mut run = Lockstep::new(plan).unwrap();
+    let before = run.params().to_vec();
+    let record = run.step();
+    assert_eq!((record.closed.n, record.closed.f), (4, 0));
+    assert!(record.closed.skipped.is_none(), "krum takes n = 4 at f = 0");
+    assert_ne!(before, run.params());
+    let mut plan = plan_of_two();
+    plan.attack = Box::new(Poison(5));
+    let mut run = Lockstep::new(plan).unwrap();
+    let before = run.params().to_vec();
+    let skipped = run.step().closed.skipped.clone().unwrap();
+    assert!(skipped.contains("krum needs n ≥ 2f + 3; got n = 2, f = 0"), "{skipped}");
+    assert_eq!(before, run.params());
+}
+
+fn plan_of_two() -> Plan {
+    let mut plan = plan("krum", "none", 7, 1, Optimiser::sgd(0.1));
+    plan.f_real = 5;
+    plan
+}
+
+#[derive(Default)]
+struct Log(Vec<(u64, f64)>, Vec<f64>);
+
+impl Observer for Log {
+    fn step(&mut self, record: &StepRecord<'_>) {
+        self.1.push(record.hostile_weight().unwrap());
+    }
+
+    fn evaluation(&mut self, evaluation: &Evaluation) {
+        self.0.push((evaluation.step, evaluation.tally.mean_loss()));
+    }
+}
+
+#[test]
+fn a_drive_evaluates_on_time_and_stops_when_asked() {
+    let fresh = || Lockstep::new(plan("average", "none", 5, 0, Optimiser::sgd(0.1))).unwrap();
+    let mut log = Log::default();
+    assert!(drive(&mut fresh(), 25, 10, &mut log, &|| false));
+    assert_eq!(log.0.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [0, 10, 20, 25]);
+    assert!(log.0[3].1 < log.0[0].1);
+    assert_eq!(log.1, vec![0.0; 25]);
+    let mut log = Log::default();
+    assert!(!drive(&mut fresh(), 25, 10, &mut log, &|| true));
+    assert_eq!(log.0.len(), 1);
+}
+
+#[test]
+fn impossible_plans_are_refused_with_numbers() {
+    let error = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan("krum", "none", 9, 3, Optimiser::sgd(0.1));
+        change(&mut plan);
+        Lockstep::new(plan).err().unwrap().to_string()
+    };
+    assert!(error(&|plan| plan.f = 4).contains("krum needs n ≥ 2f + 3; got n = 9, f = 4"));
+    assert!(error(&|plan| plan.f_real = 9).contains("at least one worker must be honest"));
+    assert!(error(&|plan| plan.evaluate_every = 0).contains("evaluate_every"));
+}
