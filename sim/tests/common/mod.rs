@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use varangian_attacks as attacks;
-use varangian_base::{Domain, Seed, Stream, spec};
+use varangian_base::{Domain, Seed, Stream};
 use varangian_learn::data::{Dataset, Shape};
 use varangian_learn::model::{Model, Place, Prepared, Tally, Tensor, Workspace};
 use varangian_learn::optim::Optimiser;
@@ -133,8 +133,6 @@ impl Sampler for Four {
 pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) -> Plan {
     let data = Arc::new(Points::random(100, 70));
     let start: Vec<f32> = (0..70).map(|k| k as f32 / 10.0 - 3.0).collect();
-    let name = spec::parse(attack).unwrap().name;
-    let sees = attacks::ALL.iter().find(|entry| entry.name == name).unwrap().facts.sees;
     Plan {
         model: Arc::new(Bowl::new(0.5, &start)),
         train: data.clone(),
@@ -146,7 +144,6 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         hostile: Hostile::Last,
         rule: Pipeline::parse(rule).unwrap(),
         attack: attacks::build(attack).unwrap(),
-        sees,
         optimiser,
         oracle: None,
         steps: 50,
