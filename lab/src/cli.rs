@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, forge, show};
+use crate::{Failure, aggregate, forge, show, theory};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Aggregate(aggregate::Args),
     /// Write what hostile workers would send beside honest rows from an .npy file
     Forge(forge::Args),
+    /// Evaluate published bounds
+    Theory(theory::Args),
 }
 
 impl Command {
@@ -32,6 +34,7 @@ impl Command {
             Command::Attacks(args) => show::attacks(&args),
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
+            Command::Theory(args) => theory::run(&args),
         }
     }
 }

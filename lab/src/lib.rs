@@ -13,5 +13,6 @@ mod forge;
 mod print;
 pub mod results;
 mod show;
+pub mod theory;
 
 pub use failure::Failure;

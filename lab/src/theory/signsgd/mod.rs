@@ -1,0 +1,146 @@
+//! Sign descent with majority vote: the closed forms of Bernstein et al. 2018 (arXiv 1802.04434) and
+//! 2019 (1810.05291), of Akoun & Meyer 2022 (2202.02085), and what is wrong with the last.
+
+mod convergence;
+mod error;
+mod failure;
+
+pub use convergence::{Opposition, Problem, largest_share, warm_up};
+pub use error::{Noise, TwoPoint, cantelli, crude, gaussian, lemma_1, lemma_1bis, stochastic_sign};
+pub use failure::{Ballot, safely_decided};
+
+use crate::print;
+use crate::{Failure, theory::VacuousBound};
+
+/// Arguments of `varangian theory signsgd`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Signal-to-noise ratios S = |g|/σ for the table of sign errors
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.5,1,1.1547,2,3")]
+    snr: Vec<f64>,
+    /// M, the number of workers
+    #[arg(long, default_value_t = 10)]
+    workers: u64,
+    /// f, numbers of hostile workers
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2,3,4")]
+    hostile: Vec<u64>,
+    /// p, the probability that an honest worker sends the true sign of a coordinate
+    #[arg(long, default_value_t = 0.9)]
+    p: f64,
+    /// K, the number of steps; batches are K and N = K²
+    #[arg(long, default_value_t = 100)]
+    steps: u64,
+    /// f(x₀) − f*
+    #[arg(long, default_value_t = 2.0)]
+    gap: f64,
+    /// ‖L‖₁
+    #[arg(long, default_value_t = 4.0)]
+    smoothness: f64,
+    /// ‖σ‖₁ of one sample
+    #[arg(long, default_value_t = 3.0)]
+    sigma: f64,
+    /// β of Signum, for the warm-up of its theorem
+    #[arg(long, default_value_t = 0.9)]
+    beta: f64,
+}
+
+/// Prints three tables: sign errors, vote failures, convergence.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    check(args)?;
+    print::line(&format!("Sign errors: 1 − p at S = |g|/σ\n{}", errors(&args.snr)));
+    print::line(
+        "Lemma 1bis fails without symmetric noise where S > 1: it lies below Cantelli, which is attained.\n",
+    );
+    let (m, p) = (args.workers, args.p);
+    print::line(&format!(
+        "Vote failures on one coordinate: M = {m}, p = {p}; ties count as failure"
+    ));
+    print::line(&failures(args));
+    let problem = Problem { gap: args.gap, smoothness: args.smoothness, noise: args.sigma };
+    let eta = problem.step(args.steps as f64);
+    print::line(&format!("Bounds on [(1/K)Σ E‖g‖₁]²: K = {} steps of η = {eta:.6}", args.steps));
+    print::line(&bounds(args, &problem));
+    let calls = (args.steps * args.steps) as f64;
+    let single = problem.large_batch(calls);
+    print::line(&format!("one worker (2018, Theorem 1): {single:.6}"));
+    let clean = problem.vote_without_hostile(calls, m as f64);
+    print::line(&format!("vote without hostile workers (2018, Theorem 2b): {clean:.6}"));
+    let small = problem.small_batch(args.steps as f64);
+    print::line(&format!("batches of 1, mixed norm, N = K (2019, Theorem 1): {small:.6}"));
+    let warm = warm_up(args.beta).map_err(|vacuous| Failure::refused(vacuous.to_string()))?;
+    print::line(&format!("warm-up of Signum at β = {}: {warm} steps (2018, Theorem 3)", args.beta));
+    Ok(())
+}
+
+fn check(args: &Args) -> Result<(), Failure> {
+    let refuse = |what: &str, wants: &str, found: String| {
+        Err(Failure::refused(format!("--{what} takes {wants}; found {found}")))
+    };
+    if !(0.0..=1.0).contains(&args.p) {
+        return refuse("p", "a probability", args.p.to_string());
+    }
+    if let Some(f) = args.hostile.iter().find(|&&f| f > args.workers) {
+        return refuse("hostile", &format!("numbers up to M = {}", args.workers), f.to_string());
+    }
+    if let Some(s) = args.snr.iter().find(|s| !s.is_finite() || **s < 0.0) {
+        return refuse("snr", "ratios from 0", s.to_string());
+    }
+    if args.workers == 0 || args.workers > 1_000_000 || args.steps == 0 {
+        return refuse("workers", "1 to 1000000, and --steps at least 1", args.workers.to_string());
+    }
+    for (what, x) in [("gap", args.gap), ("smoothness", args.smoothness), ("sigma", args.sigma)] {
+        if !x.is_finite() || x < 0.0 {
+            return refuse(what, "a number from 0", x.to_string());
+        }
+    }
+    Ok(())
+}
+
+fn errors(snr: &[f64]) -> String {
+    let row = |&s: &f64| {
+        let found = [lemma_1(s), lemma_1bis(s), cantelli(s), crude(s), gaussian(s)];
+        let bound = |x: &f64| if *x < 1.0 { format!("{x:.6}") } else { "says nothing".to_owned() };
+        std::iter::once(s.to_string()).chain(found.iter().map(bound)).collect()
+    };
+    let rows: Vec<Vec<String>> = snr.iter().map(row).collect();
+    let header = ["S", "Lemma 1", "Lemma 1bis", "Cantelli", "1/S", "normal, exact"];
+    print::table(&header, &rows, &[true; 6])
+}
+
+fn failures(args: &Args) -> String {
+    let row = |&hostile: &u64| {
+        let ballot = Ballot { workers: args.workers, hostile, p: args.p };
+        vec![
+            hostile.to_string(),
+            format!("{:.6}", ballot.opposed()),
+            cell(ballot.cantelli()),
+            cell(ballot.half()),
+            format!("{:.6}", ballot.blind()),
+            cell(ballot.blind_cantelli()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = args.hostile.iter().map(row).collect();
+    let header = ["f", "colluding, exact", "Cantelli", "half bound", "blind, exact", "Cantelli"];
+    print::table(&header, &rows, &[true; 6])
+}
+
+fn bounds(args: &Args, problem: &Problem) -> String {
+    let (calls, m) = ((args.steps * args.steps) as f64, args.workers as f64);
+    let row = |&hostile: &u64| {
+        let alpha = hostile as f64 / m;
+        let of = |opposition| cell(problem.vote(calls, m, alpha, args.p, opposition));
+        vec![
+            format!("{alpha:.3}"),
+            of(Opposition::Blind),
+            of(Opposition::Byzantine),
+            of(Opposition::ByzantineCorrected),
+        ]
+    };
+    let rows: Vec<Vec<String>> = args.hostile.iter().map(row).collect();
+    let header = ["α", "blind (Thm 2)", "Byzantine (Thm 2bis)", "2bis corrected"];
+    print::table(&header, &rows, &[true; 4])
+}
+
+fn cell(bound: Result<f64, VacuousBound>) -> String {
+    bound.map_or_else(|_| "vacuous".to_owned(), |x| format!("{x:.6}"))
+}
