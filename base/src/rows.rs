@@ -85,6 +85,16 @@ impl<'a> Rows<'a> {
         Rows { n: k, ids: self.ids.map(|ids| &ids[..k]), ..*self }
     }
 
+    /// The coordinates in `range` of every row.
+    ///
+    /// # Panics
+    /// If the range does not lie in 0 to d.
+    pub fn columns(&self, range: std::ops::Range<usize>) -> Rows<'a> {
+        assert!(range.start <= range.end && range.end <= self.d, "{range:?} of {} columns", self.d);
+        let data = &self.data[range.start.min(self.data.len())..];
+        Rows { data, d: range.len(), ..*self }
+    }
+
     /// Whether every entry is finite.
     pub fn is_finite(&self) -> bool {
         self.iter().all(|row| row.iter().all(|x| x.is_finite()))
@@ -284,6 +294,14 @@ mod tests {
         b.copy_first();
         assert_eq!(b.row(2), [3.0, 4.0, 5.0]);
         assert_eq!(data[..4], [-1.0, 1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn columns_are_a_window_of_the_same_rows() {
+        let data: Vec<f32> = (0..12).map(|x| x as f32).collect();
+        let window = Rows::new(&data, 3, 4).columns(2..4);
+        assert_eq!((window.row(0), window.row(2)), (&[2.0, 3.0][..], &[10.0, 11.0][..]));
+        assert_eq!((window.columns(2..2).d(), Rows::new(&[], 0, 4).columns(4..4).n()), (0, 0));
     }
 
     #[test]

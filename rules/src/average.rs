@@ -10,7 +10,7 @@
 //! assert_eq!(out, [21.2]);
 //! ```
 
-use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::combine;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -21,22 +21,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     params: &[],
     cost: "O(n·d)",
     facts: RuleFacts {
-        family: Family::Rule,
         bound: Bound { text: "n ≥ 1", least: |_| 1, source: "no defence at any f" },
-        claims: Claims {
-            permutation: true,
-            translation: true,
-            scale: true,
-            rotation: true,
-            coordinate_wise: true,
-            honest_box: false,
-            bounded: false,
-            majority: false,
-        },
-        needs_oracle: false,
-        has_memory: false,
-        kappa: Kappa::Unknown,
-        variance_norm: None,
+        claims: Claims { bounded: false, majority: false, rotation: true, ..Claims::COLUMNS },
+        weights: true,
+        ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(Average)))),
 };
@@ -56,7 +44,6 @@ impl Rule for Average {
 }
 
 #[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], _f: usize) -> Vec<f64> {
-    let n = rows.len() as f64;
-    (0..rows[0].len()).map(|k| rows.iter().map(|x| x[k]).sum::<f64>() / n).collect()
+pub(crate) fn reference(rows: &[Vec<f64>]) -> Vec<f64> {
+    crate::conformance::mean(rows.iter())
 }

@@ -1,1 +1,87 @@
 //! The suite that every entry goes through: reference, bound, determinism, claims.
+
+mod cases;
+mod claims;
+pub(crate) mod families;
+mod machinery;
+mod vectors;
+
+use crate::{Oracle, Pipeline, Round, Verdict, build};
+use varangian_base::{Rows, Seed};
+
+/// Σ (aₖ − bₖ)².
+pub(crate) fn distance2(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+/// Indices by ascending key; ties by index.
+pub(crate) fn in_order(keys: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
+    order
+}
+
+/// The mean of some rows.
+pub(crate) fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let rows: Vec<&Vec<f64>> = rows.collect();
+    (0..rows[0].len()).map(|k| rows.iter().map(|x| x[k]).sum::<f64>() / rows.len() as f64).collect()
+}
+
+/// `reduce` of each sorted column.
+pub(crate) fn by_column(rows: &[Vec<f64>], reduce: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    (0..rows[0].len())
+        .map(|k| {
+            let mut column: Vec<f64> = rows.iter().map(|x| x[k]).collect();
+            column.sort_by(f64::total_cmp);
+            reduce(&column)
+        })
+        .collect()
+}
+
+/// The rows in f64.
+pub(crate) fn wide(rows: Rows<'_>) -> Vec<Vec<f64>> {
+    rows.iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect()
+}
+
+/// A server that knows one gradient.
+pub(crate) struct Knows(pub(crate) fn(usize) -> f32);
+
+impl Oracle for Knows {
+    fn refresh(&mut self) {}
+
+    fn loss(&mut self, params: &[f32]) -> f64 {
+        params.iter().enumerate().map(|(k, &x)| f64::from(x) * f64::from((self.0)(k))).sum()
+    }
+
+    fn gradient(&mut self, params: &[f32], out: &mut [f32]) -> f64 {
+        out.iter_mut().enumerate().for_each(|(k, x)| *x = (self.0)(k));
+        self.loss(params)
+    }
+}
+
+/// The gradient that the tests' oracle knows.
+pub(crate) fn truth(k: usize) -> f32 {
+    1.0 + (k % 3) as f32
+}
+
+/// One aggregation with a fresh rule: the answer and the verdict.
+fn answer(spec: &str, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
+    let mut rule = build(spec, rows.n(), f).unwrap_or_else(|error| panic!("{error}"));
+    again(&mut rule, rows, f)
+}
+
+/// One more aggregation with the same rule.
+fn again(rule: &mut Pipeline, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
+    let (mut out, mut verdict) = (vec![f32::NAN; rows.d()], Verdict::default());
+    let mut oracle = Knows(truth);
+    let params = vec![0.0; rows.d()];
+    let round = Round { params: &params, oracle: Some(&mut oracle), ..Round::of(rows, f) };
+    rule.aggregate(&mut { round }, &mut out, &mut verdict);
+    assert!(out.iter().all(|x| x.is_finite()), "{} answers {out:?}", rule.spec());
+    (out, verdict)
+}
+
+/// Draws for the tests.
+fn draws(lane: u64) -> varangian_base::Stream {
+    Seed(1).lane(varangian_base::Domain::Test, 0, 0, lane)
+}

@@ -28,11 +28,27 @@ pub struct RuleFacts {
     pub needs_oracle: bool,
     /// Whether it remembers earlier rounds.
     pub has_memory: bool,
+    /// Whether its answer is a combination of rows, so that each row's weight is known.
+    pub weights: bool,
     /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f rows.
     pub kappa: Kappa,
     /// The largest (standard deviation / norm) of honest gradients for which its paper proves
     /// resilience, as a function of n and f.
     pub variance_norm: Option<fn(usize, usize) -> f64>,
+}
+
+impl RuleFacts {
+    /// A rule that says nothing of itself; entries fill in what they can say.
+    pub const RULE: RuleFacts = RuleFacts {
+        family: Family::Rule,
+        bound: Bound::ANY,
+        claims: Claims::NONE,
+        needs_oracle: false,
+        has_memory: false,
+        weights: false,
+        kappa: Kappa::Unknown,
+        variance_norm: None,
+    };
 }
 
 /// Where in a pipeline a stage stands.
@@ -58,6 +74,14 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// At least one row.
+    pub const ANY: Bound = Bound { text: "n ≥ 1", least: |_| 1, source: "any number of rows" };
+
+    /// A majority of honest rows, n ≥ 2f + 1.
+    pub const fn majority(source: &'static str) -> Bound {
+        Bound { text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source }
+    }
+
     /// Whether (n, f) satisfies the bound of `name`.
     ///
     /// # Errors
@@ -96,6 +120,35 @@ pub struct Claims {
     pub majority: bool,
 }
 
+impl Claims {
+    /// No claim.
+    pub const NONE: Claims = Claims {
+        permutation: false,
+        translation: false,
+        scale: false,
+        rotation: false,
+        coordinate_wise: false,
+        honest_box: false,
+        bounded: false,
+        majority: false,
+    };
+
+    /// What rules that look at nothing but distances claim, if far rows cannot drag them.
+    pub const GEOMETRIC: Claims = Claims {
+        permutation: true,
+        translation: true,
+        scale: true,
+        rotation: true,
+        bounded: true,
+        majority: true,
+        ..Claims::NONE
+    };
+
+    /// What rules that work coordinate by coordinate claim, if far values cannot drag them.
+    pub const COLUMNS: Claims =
+        Claims { coordinate_wise: true, rotation: false, ..Claims::GEOMETRIC };
+}
+
 /// The robustness coefficient of a rule.
 #[derive(Clone, Copy)]
 pub enum Kappa {
@@ -112,10 +165,19 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::average::ENTRY,
     &crate::median::ENTRY,
     &crate::trimmed_mean::ENTRY,
+    &crate::phocas::ENTRY,
+    &crate::phocas::MEAMED,
     &crate::krum::ENTRY,
     &crate::krum::MULTI,
+    &crate::bulyan::ENTRY,
     &crate::geometric_median::ENTRY,
     &crate::zeno::ENTRY,
     &crate::safeguard::ENTRY,
     &crate::safeguard::SINGLE,
+    &crate::centred_clipping::ENTRY,
+    &crate::nnm::ENTRY,
+    &crate::bucketing::ENTRY,
+    &crate::clipping::ENTRY,
+    &crate::clipping::ARC,
+    &crate::ctma::ENTRY,
 ];

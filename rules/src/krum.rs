@@ -1,4 +1,4 @@
-//! Krum and Multi-Krum (Blanchard et al. 2017, §3 and §5).
+//! Krum and Multi-Krum (Blanchard et al. 2017, §3 and §5), and the two variants in circulation.
 //!
 //! The score of row i is the sum of ‖xᵢ − xⱼ‖² over its n − f − 2 nearest other rows. Krum answers the
 //! row of least score; Multi-Krum the mean of the m rows of least score. Ties go to the lower id.
@@ -16,79 +16,91 @@
 //! assert_eq!(answer("multi-krum m=2"), [1.5]);
 //! ```
 
-use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
-use varangian_base::kernels::combine;
+use crate::select::{Weigh, by_distances, mean_of, sort_by_key};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, Stage};
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Kind, Param};
+use varangian_base::{Args, Kind, Param, SpecError};
 
 const PAPER: &str = "Blanchard, El Mhamdi, Guerraoui & Stainer, Machine Learning with Adversaries, NeurIPS 2017, arXiv 1703.02757, §3";
 const BOUND: Bound =
     Bound { text: "n ≥ 2f + 3", least: |f| 2 * f + 3, source: "Blanchard et al. 2017, §3" };
-const CLAIMS: Claims = Claims {
-    permutation: true,
-    translation: true,
-    scale: true,
-    rotation: true,
-    coordinate_wise: false,
-    honest_box: false,
-    bounded: true,
-    majority: true,
+const DIFFERS: &[&str] = &[
+    "variant = byzfl sums over n − f − 1 neighbours and averages n − f rows by default, as ByzFL and ByzPy do",
+    "variant = distributed-momentum sums unsquared distances over n − f − 1 neighbours, as that paper's code does",
+];
+const VARIANT: Param = Param {
+    name: "variant",
+    kind: Kind::Choice(&["blanchard", "byzfl", "distributed-momentum"]),
+    default: "blanchard",
+    help: "which neighbours a score sums: n − f − 2 squared, n − f − 1 squared, or n − f − 1 unsquared",
 };
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "krum",
     summary: "the row whose n − f − 2 nearest others are nearest, by squared distance",
     paper: PAPER,
-    differs: &[],
-    params: &[],
+    differs: DIFFERS,
+    params: &[VARIANT],
     cost: "O(n²·d)",
     facts: RuleFacts {
-        family: Family::Rule,
-        bound: BOUND,
-        claims: CLAIMS,
-        needs_oracle: false,
-        has_memory: false,
         kappa: Kappa::Bound(
             |n, f| 6.0 * (1.0 + f as f64 / (n - 2 * f) as f64),
             "6·(1 + f/(n−2f)) (Allouah et al. 2023)",
         ),
-        variance_norm: Some(variance_norm),
+        ..FACTS
     },
-    build: |_| Ok(Box::new(Stage::Rule(Box::new(Krum::new(M::One))))),
+    build: |args| build(args, M::One),
 };
 
 pub(crate) static MULTI: RuleEntry = RuleEntry {
     name: "multi-krum",
     summary: "mean of the m rows of least Krum score",
     paper: PAPER,
-    differs: &[],
-    params: &[Param {
-        name: "m",
-        kind: Kind::Count { min: 1, max: usize::MAX },
-        default: "auto",
-        help: "rows averaged; auto is n − f − 2",
-    }],
+    differs: DIFFERS,
+    params: &[
+        VARIANT,
+        Param {
+            name: "m",
+            kind: Kind::Count { min: 1, max: usize::MAX },
+            default: "auto",
+            help: "rows averaged; auto is n − f − 2 (variant = byzfl: n − f)",
+        },
+    ],
     cost: "O(n²·d)",
-    facts: RuleFacts {
-        family: Family::Rule,
-        bound: BOUND,
-        claims: CLAIMS,
-        needs_oracle: false,
-        has_memory: false,
-        kappa: Kappa::Unknown,
-        variance_norm: Some(variance_norm),
-    },
-    build: |args| {
-        let m = args.count("m").map_or(M::Auto, M::Given);
-        Ok(Box::new(Stage::Rule(Box::new(Krum::new(m)))))
-    },
+    facts: FACTS,
+    build: |args| build(args, args.count("m").map_or(M::Auto, M::Given)),
+};
+
+const FACTS: RuleFacts = RuleFacts {
+    bound: BOUND,
+    claims: Claims::GEOMETRIC,
+    weights: true,
+    variance_norm: Some(variance_norm),
+    ..RuleFacts::RULE
 };
 
 /// 1/η(n, f) of Blanchard et al. 2017, proposition 1.
-fn variance_norm(n: usize, f: usize) -> f64 {
+pub(crate) fn variance_norm(n: usize, f: usize) -> f64 {
     let (n, f) = (n as f64, f as f64);
     let eta2 = 2.0 * (n - f + f * (n + f * (n - f - 2.0) - 2.0) / (n - 2.0 * f - 2.0));
     1.0 / eta2.sqrt()
+}
+
+fn build(args: &Args, m: M) -> Result<Box<Stage>, SpecError> {
+    let variant = match args.text("variant") {
+        "blanchard" => Variant::Blanchard,
+        "byzfl" => Variant::Byzfl,
+        _ => Variant::DistributedMomentum,
+    };
+    let (nearest, scores, order) = Default::default();
+    Ok(by_distances(Krum { variant, m, nearest, scores, order }))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Variant {
+    Blanchard,
+    Byzfl,
+    DistributedMomentum,
 }
 
 #[derive(Clone, Copy)]
@@ -100,91 +112,70 @@ enum M {
 
 #[derive(Clone)]
 struct Krum {
+    variant: Variant,
     m: M,
-    pairs: Pairs,
-    order: Vec<(f64, usize)>,
     nearest: Vec<f64>,
-    weights: Vec<f64>,
+    scores: Vec<f64>,
+    order: Vec<usize>,
 }
 
 impl Krum {
-    fn new(m: M) -> Self {
-        let (order, nearest, weights) = Default::default();
-        Krum { m, pairs: Pairs::default(), order, nearest, weights }
-    }
-
-    fn m(&self, n: usize, f: usize) -> usize {
-        match self.m {
-            M::One => 1,
-            M::Auto => n - f - 2,
-            M::Given(m) => m,
+    /// The most rows that the variant may average.
+    fn most(&self, n: usize, f: usize) -> (usize, &'static str) {
+        match self.variant {
+            Variant::Byzfl => (n - f, "n − f"),
+            _ => (n - f - 2, "n − f − 2"),
         }
     }
+}
 
-    /// Sets the order of the rows by (score, id).
-    fn score(&mut self, squared: &Pairs, f: usize) {
+impl Weigh for Krum {
+    fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) {
         let n = squared.n();
-        self.order.clear();
+        let neighbours = if self.variant == Variant::Blanchard { n - f - 2 } else { n - f - 1 };
+        let root = self.variant == Variant::DistributedMomentum;
+        self.scores.clear();
         for i in 0..n {
             self.nearest.clear();
             self.nearest.extend((0..n).filter(|&j| j != i).map(|j| squared.at(i, j)));
-            self.nearest.sort_unstable_by(f64::total_cmp);
-            let score: f64 = self.nearest[..n - f - 2].iter().sum();
-            self.order.push((score, i));
+            self.scores.push(score(&mut self.nearest, neighbours, root));
         }
-        self.order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    }
-}
-
-impl Rule for Krum {
-    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
-        let mut pairs = std::mem::take(&mut self.pairs);
-        pairs.squared_distances(round.rows);
-        let mut weights = std::mem::take(&mut self.weights);
-        weights.resize(round.rows.n(), 0.0);
-        self.weigh(&pairs, round.f, &mut weights);
-        combine::combine(round.rows, &weights, out);
-        verdict.weights.extend_from_slice(&weights);
-        (self.pairs, self.weights) = (pairs, weights);
-    }
-
-    fn fork(&self) -> Box<dyn Rule> {
-        Box::new(self.clone())
+        sort_by_key(&self.scores, &mut self.order);
+        let m = match self.m {
+            M::One => 1,
+            M::Auto => self.most(n, f).0,
+            M::Given(m) => m,
+        };
+        mean_of(&self.order[..m], weights);
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        let (most, text) = self.most(n, f);
         match self.m {
-            M::Given(m) if m > n - f - 2 => Err(format!("m ≤ n − f − 2 = {}; m = {m}", n - f - 2)),
+            M::Given(m) if m > most => Err(format!("m ≤ {text} = {most}; m = {m}")),
             _ => Ok(()),
         }
     }
+}
 
-    fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) -> bool {
-        self.score(squared, f);
-        let m = self.m(squared.n(), f);
-        weights.fill(0.0);
-        for &(_, i) in &self.order[..m] {
-            weights[i] = 1.0 / m as f64;
-        }
-        true
-    }
+/// The sum of the k least of these squared distances, or of their roots; sorts them.
+pub(crate) fn score(squared: &mut [f64], k: usize, root: bool) -> f64 {
+    squared.sort_unstable_by(f64::total_cmp);
+    let least = squared.iter().take(k);
+    if root { least.map(|s| s.sqrt()).sum() } else { least.sum() }
 }
 
 #[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize, m: usize) -> Vec<f64> {
+pub(crate) fn reference(rows: &[Vec<f64>], neighbours: usize, root: bool, m: usize) -> Vec<f64> {
+    use crate::conformance::{distance2, in_order, mean};
     let n = rows.len();
-    let d2 = |i: usize, j: usize| -> f64 {
-        rows[i].iter().zip(&rows[j]).map(|(a, b)| (a - b) * (a - b)).sum()
-    };
-    let mut scores: Vec<(f64, usize)> = (0..n)
+    let scores: Vec<f64> = (0..n)
         .map(|i| {
-            let mut others: Vec<f64> = (0..n).filter(|&j| j != i).map(|j| d2(i, j)).collect();
-            others.sort_by(f64::total_cmp);
-            (others[..n - f - 2].iter().sum(), i)
+            let others = (0..n).filter(|&j| j != i).map(|j| distance2(&rows[i], &rows[j]));
+            let mut far: Vec<f64> = others.map(|s| if root { s.sqrt() } else { s }).collect();
+            far.sort_by(f64::total_cmp);
+            far[..neighbours].iter().sum()
         })
         .collect();
-    scores.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    (0..rows[0].len())
-        .map(|k| scores[..m].iter().map(|&(_, i)| rows[i][k]).sum::<f64>() / m as f64)
-        .collect()
+    mean(in_order(&scores)[..m].iter().map(|&i| &rows[i]))
 }

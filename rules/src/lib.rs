@@ -5,7 +5,12 @@
 //! only as the [`Oracle`] that the trainer implements.
 
 mod average;
+mod bucketing;
+mod bulyan;
+mod centred_clipping;
 mod chain;
+mod clipping;
+mod ctma;
 pub mod entry;
 mod filter;
 mod filters;
@@ -13,9 +18,12 @@ mod geometric_median;
 mod krum;
 mod majority;
 mod median;
+mod nnm;
 mod oracle;
+mod phocas;
 mod round;
 mod safeguard;
+mod select;
 mod trimmed_mean;
 pub mod vote;
 mod zeno;

@@ -14,39 +14,32 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::select::middle;
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::columns;
 use varangian_base::{Kind, Param};
+
+/// Which value is the middle of an even number of values.
+pub(crate) const MIDDLE: Param = Param {
+    name: "middle",
+    kind: Kind::Choice(&["mean", "lower"]),
+    default: "mean",
+    help: "for even n: the mean of the two middle values, or the lower one (distributed-momentum's code)",
+};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "median",
     summary: "coordinate-wise median",
     paper: "Yin, Chen, Ramchandran & Bartlett, Byzantine-Robust Distributed Learning, ICML 2018, arXiv 1803.01498, definition 1",
     differs: &[],
-    params: &[Param {
-        name: "middle",
-        kind: Kind::Choice(&["mean", "lower"]),
-        default: "mean",
-        help: "for even n: the mean of the two middle values, or the lower one (distributed-momentum's code)",
-    }],
+    params: &[MIDDLE],
     cost: "O(n·d) by selection",
     facts: RuleFacts {
-        family: Family::Rule,
-        bound: Bound { text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source: "Yin et al. 2018" },
-        claims: Claims {
-            permutation: true,
-            translation: true,
-            scale: true,
-            rotation: false,
-            coordinate_wise: true,
-            honest_box: true,
-            bounded: true,
-            majority: true,
-        },
-        needs_oracle: false,
-        has_memory: false,
+        bound: Bound::majority("Yin et al. 2018"),
+        claims: Claims { honest_box: true, ..Claims::COLUMNS },
         kappa: Kappa::Exact(kappa, "(n−1)/(n+1−2f) for odd n, (n−2)/(n+2−2f) for even n"),
         variance_norm: Some(|n, f| 1.0 / ((n - f) as f64).sqrt()),
+        ..RuleFacts::RULE
     },
     build: |args| {
         let lower = args.text("middle") == "lower";
@@ -66,11 +59,7 @@ struct Median {
 
 impl Rule for Median {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
-        let n = round.rows.n();
-        let (low, high) = ((n - 1) / 2, if self.lower { (n - 1) / 2 } else { n / 2 });
-        columns::sorted(round.rows, out, |column| {
-            ((f64::from(column[low]) + f64::from(column[high])) / 2.0) as f32
-        });
+        columns::sorted(round.rows, out, |column| middle(column, self.lower) as f32);
     }
 
     fn fork(&self) -> Box<dyn Rule> {
@@ -79,13 +68,10 @@ impl Rule for Median {
 }
 
 #[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], _f: usize) -> Vec<f64> {
-    let n = rows.len();
-    (0..rows[0].len())
-        .map(|k| {
-            let mut column: Vec<f64> = rows.iter().map(|x| x[k]).collect();
-            column.sort_by(f64::total_cmp);
-            if n % 2 == 1 { column[n / 2] } else { (column[n / 2 - 1] + column[n / 2]) / 2.0 }
-        })
-        .collect()
+pub(crate) fn reference(rows: &[Vec<f64>], lower: bool) -> Vec<f64> {
+    crate::conformance::by_column(rows, |column| {
+        let n = column.len();
+        let upper = if lower { (n - 1) / 2 } else { n / 2 };
+        (column[(n - 1) / 2] + column[upper]) / 2.0
+    })
 }

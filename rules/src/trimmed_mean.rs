@@ -12,7 +12,8 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::select::mean_of_values;
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::columns;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -23,22 +24,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     params: &[],
     cost: "O(n·d) by selection",
     facts: RuleFacts {
-        family: Family::Rule,
-        bound: Bound { text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source: "Yin et al. 2018" },
-        claims: Claims {
-            permutation: true,
-            translation: true,
-            scale: true,
-            rotation: false,
-            coordinate_wise: true,
-            honest_box: true,
-            bounded: true,
-            majority: true,
-        },
-        needs_oracle: false,
-        has_memory: false,
+        bound: Bound::majority("Yin et al. 2018"),
+        claims: Claims { honest_box: true, ..Claims::COLUMNS },
         kappa: Kappa::Exact(|n, f| f as f64 / (n - 2 * f) as f64, "f/(n−2f), the least possible"),
-        variance_norm: None,
+        ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(TrimmedMean)))),
 };
@@ -49,10 +38,7 @@ struct TrimmedMean;
 impl Rule for TrimmedMean {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
         let (n, f) = (round.rows.n(), round.f);
-        columns::sorted(round.rows, out, |column| {
-            let kept = &column[f..n - f];
-            (kept.iter().map(|&x| f64::from(x)).sum::<f64>() / kept.len() as f64) as f32
-        });
+        columns::sorted(round.rows, out, |column| mean_of_values(&column[f..n - f]) as f32);
     }
 
     fn fork(&self) -> Box<dyn Rule> {
@@ -62,12 +48,8 @@ impl Rule for TrimmedMean {
 
 #[cfg(test)]
 pub(crate) fn reference(rows: &[Vec<f64>], f: usize) -> Vec<f64> {
-    let n = rows.len();
-    (0..rows[0].len())
-        .map(|k| {
-            let mut column: Vec<f64> = rows.iter().map(|x| x[k]).collect();
-            column.sort_by(f64::total_cmp);
-            column[f..n - f].iter().sum::<f64>() / (n - 2 * f) as f64
-        })
-        .collect()
+    crate::conformance::by_column(rows, |column| {
+        let kept = &column[f..column.len() - f];
+        kept.iter().sum::<f64>() / kept.len() as f64
+    })
 }

@@ -62,6 +62,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         },
         needs_oracle: true,
         has_memory: false,
+        weights: true,
         kappa: Kappa::Unknown,
         variance_norm: None,
     },

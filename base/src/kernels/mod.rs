@@ -2,6 +2,8 @@
 //!
 //! Every kernel works in fixed blocks, so its bits do not depend on the number of threads.
 
+pub mod ballots;
+pub mod blend;
 pub mod columns;
 pub mod combine;
 pub mod distances;

@@ -56,6 +56,11 @@ pub fn rows_norm2(rows: Rows<'_>, out: &mut Vec<f64>) {
     blocks::map(rows.n(), 1, out, |range, slot| *slot = norm2(rows.row(range.start)));
 }
 
+/// ⟨xᵢ, c⟩ of every row, into `out`.
+pub fn rows_dot(rows: Rows<'_>, centre: &[f32], out: &mut Vec<f64>) {
+    blocks::map(rows.n(), 1, out, |range, slot| *slot = dot(rows.row(range.start), centre));
+}
+
 /// ‖xᵢ − c‖² of every row, into `out`.
 pub fn rows_distance2(rows: Rows<'_>, centre: &[f32], out: &mut Vec<f64>) {
     blocks::map(rows.n(), 1, out, |range, slot| *slot = distance2(rows.row(range.start), centre));

@@ -1,0 +1,88 @@
+//! Bucketing (Karimireddy, He & Jaggi 2022, algorithm 1): a random permutation cuts the n rows into
+//! ⌈n/s⌉ buckets of s, the last one maybe smaller; each bucket becomes its mean.
+//!
+//! A hostile row spoils at most its bucket, so f rows go on as f, of fewer: s·f/n must stay below the
+//! next rule's limit.
+//!
+//! ```
+//! # use varangian_base::Matrix;
+//! # use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[0.0], [2.0], [4.0], [6.0], [100.0]]);
+//! let (mut out, mut verdict) = ([0.0], Verdict::default());
+//! build("bucketing s=2 order=given | median", 5, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
+//! assert_eq!(out, [5.0]); // the median of 1, 5, 100
+//! ```
+
+use crate::{Bound, Family, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use varangian_base::{Domain, Kind, Param};
+
+pub(crate) static ENTRY: RuleEntry = RuleEntry {
+    name: "bucketing",
+    summary: "means of random buckets of s rows",
+    paper: "Karimireddy, He & Jaggi, Byzantine-Robust Learning on Heterogeneous Datasets via Bucketing, ICLR 2022, arXiv 2006.09365, algorithm 1",
+    differs: &[],
+    params: &[
+        Param {
+            name: "s",
+            kind: Kind::Count { min: 1, max: usize::MAX },
+            default: "2",
+            help: "rows in a bucket",
+        },
+        Param {
+            name: "order",
+            kind: Kind::Choice(&["random", "given"]),
+            default: "random",
+            help: "the rows' order before they are cut: a fresh permutation each step, or by worker id",
+        },
+    ],
+    cost: "O(n·d)",
+    facts: RuleFacts {
+        family: Family::PreAggregation,
+        bound: Bound::ANY,
+        weights: true,
+        ..RuleFacts::RULE
+    },
+    build: |args| {
+        let s = args.count("s").expect("has a default");
+        let random = args.text("order") == "random";
+        Ok(Box::new(Stage::Pre(Box::new(Bucketing { s, random, order: Vec::new() }))))
+    },
+};
+
+#[derive(Clone)]
+struct Bucketing {
+    s: usize,
+    random: bool,
+    order: Vec<usize>,
+}
+
+impl Pre for Bucketing {
+    fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing) {
+        let n = round.rows.n();
+        self.order.clear();
+        self.order.extend(0..n);
+        if self.random {
+            round.seed.stream(Domain::Rule, 0, round.step).shuffle(&mut self.order);
+        }
+        mixing.resize(n.div_ceil(self.s), n);
+        let weights = mixing.coefficients.chunks_mut(n);
+        for (bucket, weights) in self.order.chunks(self.s).zip(weights) {
+            crate::select::mean_of(bucket, weights);
+        }
+    }
+
+    fn shape(&self, n: usize, f: usize) -> (usize, usize) {
+        let m = n.div_ceil(self.s);
+        (m, f.min(m))
+    }
+
+    fn fork(&self) -> Box<dyn Pre> {
+        Box::new(self.clone())
+    }
+}
+
+/// Buckets of s rows in the given order.
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], s: usize) -> Vec<Vec<f64>> {
+    rows.chunks(s).map(|bucket| crate::conformance::mean(bucket.iter())).collect()
+}

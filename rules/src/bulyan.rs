@@ -1,0 +1,204 @@
+//! Bulyan (El Mhamdi, Guerraoui & Rouault 2018): repeated Krum selects a set S of vectors, then a
+//! coordinate-wise mean of the values of S nearest to their median defends each coordinate.
+//!
+//! `rescored`, as El-Mhamdi et al. 2021 describe it: θ = n − 2f − 2 rounds; each scores the rows that
+//! remain, adds the Multi-Krum mean of them to S, and removes the row of least score; then the mean
+//! of the β = θ − 2f values nearest to the median. `classic`: θ = n − 2f single Krum rows, β = n − 4f.
+//! `reference`, as their code does: distances unsquared, scores never computed again.
+//!
+//! ```
+//! # use varangian_base::Matrix;
+//! # use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[0.0], [1.0], [2.0], [4.0], [7.0], [11.0], [-50.0]]);
+//! let mut out = [0.0];
+//! build("bulyan", 7, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//! assert_eq!(out, [1.75]);
+//! ```
+
+use crate::krum::{score, variance_norm};
+use crate::select::{mean_around, middle, sort_by_key};
+use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_base::kernels::distances::Pairs;
+use varangian_base::kernels::{columns, combine};
+use varangian_base::{Kind, Matrix, Param};
+
+pub(crate) static ENTRY: RuleEntry = RuleEntry {
+    name: "bulyan",
+    summary: "repeated Krum selections, then a coordinate-wise mean around their median",
+    paper: "El Mhamdi, Guerraoui & Rouault, The Hidden Vulnerability of Distributed Learning in Byzantium, ICML 2018, arXiv 1802.07927, §4",
+    differs: &[
+        "variant = rescored averages by Multi-Krum in each round, as Distributed Momentum (ICLR 2021) describes it; classic is the paper's",
+        "a score sums over at least one neighbour, also where classic leaves f + 2 rows or fewer",
+        "variant = reference keeps the first scores, of unsquared distances, as the code of Distributed Momentum does",
+    ],
+    params: &[
+        Param {
+            name: "variant",
+            kind: Kind::Choice(&["rescored", "classic", "reference"]),
+            default: "rescored",
+            help: "how the first stage selects",
+        },
+        Param {
+            name: "m",
+            kind: Kind::Count { min: 1, max: usize::MAX },
+            default: "auto",
+            help: "rows averaged in the first round, one less each time rows run short; auto is n − f − 2 (classic: 1)",
+        },
+    ],
+    cost: "O(n²·d + n³·log n)",
+    facts: RuleFacts {
+        bound: Bound {
+            text: "n ≥ 4f + 3", least: |f| 4 * f + 3, source: "El Mhamdi et al. 2018"
+        },
+        claims: Claims { rotation: false, ..Claims::GEOMETRIC },
+        variance_norm: Some(variance_norm),
+        ..RuleFacts::RULE
+    },
+    build: |args| {
+        let variant = match args.text("variant") {
+            "rescored" => Variant::Rescored,
+            "classic" => Variant::Classic,
+            _ => Variant::Reference,
+        };
+        let rule = Bulyan { variant, m: args.count("m"), ..Bulyan::default() };
+        Ok(Box::new(Stage::Rule(Box::new(rule))))
+    },
+};
+
+/// Coordinates whose selected means are held at a time.
+const WINDOW: usize = 1 << 16;
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Variant {
+    #[default]
+    Rescored,
+    Classic,
+    Reference,
+}
+
+#[derive(Clone, Default)]
+struct Bulyan {
+    variant: Variant,
+    m: Option<usize>,
+    pairs: Pairs,
+    alive: Vec<usize>,
+    nearest: Vec<f64>,
+    scores: Vec<f64>,
+    order: Vec<usize>,
+    coefficients: Vec<f64>,
+    selected: Matrix,
+}
+
+impl Bulyan {
+    /// The number θ of selections.
+    fn theta(&self, n: usize, f: usize) -> usize {
+        if self.variant == Variant::Classic { n - 2 * f } else { n - 2 * f - 2 }
+    }
+
+    fn m(&self, n: usize, f: usize) -> usize {
+        match (self.variant, self.m) {
+            (_, Some(m)) => m,
+            (Variant::Classic, None) => 1,
+            (_, None) => n - f - 2,
+        }
+    }
+
+    /// Sets the θ × n coefficients of the selected means.
+    fn select(&mut self, n: usize, f: usize) {
+        self.alive.clear();
+        self.alive.extend(0..n);
+        self.coefficients.clear();
+        let most = self.m(n, f);
+        for round in 0..self.theta(n, f) {
+            let neighbours = self.alive.len().saturating_sub(f + 2).max(1);
+            if self.variant != Variant::Reference {
+                self.score(neighbours, false);
+            } else if round == 0 {
+                self.score(most, true);
+            }
+            let best = &self.order[..most.min(neighbours)];
+            let row = self.coefficients.len();
+            self.coefficients.resize(row + n, 0.0);
+            for &at in best {
+                self.coefficients[row + self.alive[at]] = 1.0 / best.len() as f64;
+            }
+            let at = self.order.remove(0);
+            self.alive.remove(at);
+            self.order.iter_mut().for_each(|other| *other -= usize::from(*other > at));
+        }
+    }
+
+    /// Orders the rows that remain by their score among themselves.
+    fn score(&mut self, neighbours: usize, root: bool) {
+        self.scores.clear();
+        for &i in &self.alive {
+            self.nearest.clear();
+            let others = self.alive.iter().filter(|&&j| j != i);
+            self.nearest.extend(others.map(|&j| self.pairs.at(i, j)));
+            self.scores.push(score(&mut self.nearest, neighbours, root));
+        }
+        sort_by_key(&self.scores, &mut self.order);
+    }
+}
+
+impl Rule for Bulyan {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        let (rows, n, f) = (round.rows, round.rows.n(), round.f);
+        self.pairs.squared_distances(rows);
+        self.select(n, f);
+        let theta = self.theta(n, f);
+        let (beta, lower) = (theta - 2 * f, self.variant == Variant::Reference);
+        for (w, out) in out.chunks_mut(WINDOW).enumerate() {
+            let window = rows.columns(w * WINDOW..w * WINDOW + out.len());
+            combine::mix(window, &self.coefficients, theta, &mut self.selected);
+            columns::sorted(self.selected.rows(), out, |column| {
+                mean_around(column, middle(column, lower), beta) as f32
+            });
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(self.clone())
+    }
+
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        match self.m {
+            Some(m) if m > n - f - 2 => Err(format!("m ≤ n − f − 2 = {}; m = {m}", n - f - 2)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// From the text: `variant` 0 rescored, 1 classic, 2 reference.
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], f: usize, variant: usize) -> Vec<f64> {
+    use crate::conformance::{distance2, in_order, mean};
+    let n = rows.len();
+    let ranked = |alive: &[usize], k: usize, root: bool| -> Vec<usize> {
+        let score = |i: usize| {
+            let others = alive.iter().filter(|&&j| j != i);
+            let mut far: Vec<f64> = others.map(|&j| distance2(&rows[i], &rows[j])).collect();
+            far.iter_mut().for_each(|s| *s = if root { s.sqrt() } else { *s });
+            far.sort_by(f64::total_cmp);
+            far.iter().take(k).sum()
+        };
+        let scores: Vec<f64> = alive.iter().map(|&i| score(i)).collect();
+        in_order(&scores).into_iter().map(|at| alive[at]).collect()
+    };
+    let theta = if variant == 1 { n - 2 * f } else { n - 2 * f - 2 };
+    let mut alive: Vec<usize> = (0..n).collect();
+    let mut chosen = Vec::new();
+    let mut best = ranked(&alive, n - f - 2, true);
+    for _ in 0..theta {
+        let left = alive.len();
+        if variant != 2 {
+            best = ranked(&alive, left.saturating_sub(f + 2).max(1), false);
+        }
+        let m = if variant == 1 { 1 } else { left - f - 2 };
+        chosen.push(mean(best[..m].iter().map(|&i| &rows[i])));
+        alive.retain(|&i| i != best[0]);
+        best.remove(0);
+    }
+    let centre = crate::median::reference(&chosen, variant == 2);
+    crate::phocas::reference(&chosen, theta - 2 * f, &centre)
+}

@@ -1,0 +1,98 @@
+//! Clipping of rows to a norm: static, and adaptive (ARC, Allouah et al. 2025, algorithm 2).
+//!
+//! A row longer than the threshold is scaled down to it. ARC's threshold is the (k+1)-th largest
+//! norm of the round, k = ⌊2·(f/n)·(n − f)⌋.
+//!
+//! ```
+//! # use varangian_base::Matrix;
+//! # use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[1.0], [2.0], [3.0], [4.0], [90.0]]);
+//! let mut out = [0.0];
+//! let mut answer = |spec| {
+//!     build(spec, 5, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//!     out
+//! };
+//! assert_eq!(answer("clipping c=2 | average"), [1.8]);
+//! assert_eq!(answer("arc | average"), [2.8]); // k = 1: 90 is cut to 4
+//! ```
+
+use crate::{Bound, Family, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use varangian_base::kernels::norms;
+use varangian_base::{Kind, Param};
+
+pub(crate) static ENTRY: RuleEntry = RuleEntry {
+    name: "clipping",
+    summary: "rows longer than c are scaled down to length c",
+    paper: "folklore; ByzFL's static clipping",
+    differs: &[],
+    params: &[Param {
+        name: "c",
+        kind: Kind::Real { min: 0.0, max: f64::MAX },
+        default: "2",
+        help: "the greatest norm",
+    }],
+    cost: "O(n·d)",
+    facts: FACTS,
+    build: |args| {
+        let c = args.real("c").expect("has a default");
+        Ok(Box::new(Stage::Pre(Box::new(Clipping { c: Some(c), ..Clipping::default() }))))
+    },
+};
+
+pub(crate) static ARC: RuleEntry = RuleEntry {
+    name: "arc",
+    summary: "adaptive robust clipping: the ⌊2(f/n)(n − f)⌋ longest rows are cut to the next one's length",
+    paper: "Allouah, Guerraoui, Gupta, Jellouli, Rizk & Stephan, Adaptive Gradient Clipping for Robust Federated Learning, ICLR 2025, arXiv 2405.14432, algorithm 2",
+    differs: &[],
+    params: &[],
+    cost: "O(n·d)",
+    facts: RuleFacts { bound: Bound::majority("Allouah et al. 2025"), ..FACTS },
+    build: |_| Ok(Box::new(Stage::Pre(Box::new(Clipping::default())))),
+};
+
+const FACTS: RuleFacts =
+    RuleFacts { family: Family::PreAggregation, weights: true, ..RuleFacts::RULE };
+
+/// Static where `c` is given, else adaptive.
+#[derive(Clone, Default)]
+struct Clipping {
+    c: Option<f64>,
+    squared: Vec<f64>,
+    sorted: Vec<f64>,
+}
+
+impl Pre for Clipping {
+    fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing) {
+        let (n, f) = (round.rows.n(), round.f);
+        norms::rows_norm2(round.rows, &mut self.squared);
+        let c = self.c.unwrap_or_else(|| {
+            self.sorted.clone_from(&self.squared);
+            self.sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+            self.sorted[2 * f * (n - f) / n].sqrt()
+        });
+        mixing.resize(n, n);
+        for (i, s) in self.squared.iter().enumerate() {
+            let norm = s.sqrt();
+            mixing.coefficients[i * n + i] = if norm > c { c / norm } else { 1.0 };
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Pre> {
+        Box::new(self.clone())
+    }
+}
+
+/// Rows cut to `c`, or adaptively at f where `c` is `None`.
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], f: usize, c: Option<f64>) -> Vec<Vec<f64>> {
+    let norms: Vec<f64> =
+        rows.iter().map(|x| x.iter().map(|v| v * v).sum::<f64>().sqrt()).collect();
+    let mut sorted = norms.clone();
+    sorted.sort_by(f64::total_cmp);
+    let n = rows.len();
+    let c = c.unwrap_or_else(|| sorted[n - 1 - 2 * f * (n - f) / n]);
+    let cut = |(x, &norm): (&Vec<f64>, &f64)| -> Vec<f64> {
+        x.iter().map(|v| if norm > c { v * c / norm } else { *v }).collect()
+    };
+    rows.iter().zip(&norms).map(cut).collect()
+}

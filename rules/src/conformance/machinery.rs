@@ -1,0 +1,97 @@
+//! Bounds, determinism, threads, forks and memory: what every pipeline owes whatever it computes.
+
+use super::cases::CASES;
+use super::families::{random, ties};
+use super::{again, answer};
+use crate::{ALL, Family, Pipeline, build};
+
+/// A pipeline that holds the stage `name` with default parameters.
+pub(super) fn bare(family: Family, name: &str) -> String {
+    match family {
+        Family::PreAggregation => format!("{name} | average"),
+        Family::Rule => name.to_owned(),
+        Family::MetaAggregation => format!("average | {name}"),
+    }
+}
+
+/// Every specification that the suite knows.
+pub(super) fn specs() -> Vec<String> {
+    let bare = ALL.iter().map(|entry| bare(entry.facts.family, entry.name));
+    bare.chain(CASES.iter().map(|(spec, _)| (*spec).to_owned())).collect()
+}
+
+#[test]
+fn below_the_bound_a_rule_is_refused_by_name_bound_n_and_f() {
+    for entry in ALL {
+        let bound = entry.facts.bound;
+        let spec = bare(entry.facts.family, entry.name);
+        for f in 0..4 {
+            let least = (bound.least)(f);
+            if least <= 1 {
+                continue;
+            }
+            let n = least - 1;
+            let error = build(&spec, n, f).err().expect("below the bound").to_string();
+            let start = format!("{} needs {}; got n = {n}, f = {f}", entry.name, bound.text);
+            assert!(error.starts_with(&start), "{error}");
+        }
+        assert!(build(&spec, 0, 0).is_err(), "{spec} takes no rows");
+    }
+}
+
+#[test]
+fn the_same_rows_give_the_same_bits_on_1_2_and_8_threads() {
+    let d = 40_000; // three blocks
+    for spec in specs() {
+        let n = Pipeline::parse(&spec).unwrap().least(2).expect("some n suffices").max(9);
+        let matrix = random(n, d, 5);
+        let bits = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (out, verdict) = pool.install(|| answer(&spec, matrix.rows(), 2));
+            let out: Vec<u32> = out.iter().map(|x| x.to_bits()).collect();
+            (out, verdict.weights.iter().map(|w| w.to_bits()).collect::<Vec<_>>())
+        };
+        let one = bits(1);
+        assert!(one == bits(2) && one == bits(8), "{spec} depends on the number of threads");
+    }
+}
+
+#[test]
+fn forks_share_no_memory_and_saved_memory_comes_back() {
+    for spec in specs() {
+        let n = Pipeline::parse(&spec).unwrap().least(1).expect("some n suffices").max(6);
+        let (a, b, c) = (random(n, 5, 1), ties(n, 5, 2), random(n, 5, 3));
+        let mut control = build(&spec, n, 1).unwrap();
+        let mut forked = build(&spec, n, 1).unwrap();
+        again(&mut control, a.rows(), 1);
+        again(&mut forked, a.rows(), 1);
+        let mut fork = forked.fork();
+        again(&mut fork, b.rows(), 1);
+        again(&mut fork, b.rows(), 1);
+        let mut restored = build(&spec, n, 1).unwrap();
+        restored.load(&control.save()).unwrap();
+        let expected = again(&mut control, c.rows(), 1).0;
+        assert_eq!(again(&mut forked, c.rows(), 1).0, expected, "{spec}: a fork disturbs");
+        assert_eq!(again(&mut restored, c.rows(), 1).0, expected, "{spec}: memory is lost");
+        assert_eq!(restored.save(), control.save());
+    }
+}
+
+#[test]
+fn weights_are_told_where_promised_and_rebuild_the_answer() {
+    for entry in ALL {
+        let spec = bare(entry.facts.family, entry.name);
+        let n = Pipeline::parse(&spec).unwrap().least(1).expect("some n suffices").max(9);
+        let matrix = random(n, 6, 4);
+        let (out, verdict) = answer(&spec, matrix.rows(), 1);
+        assert_eq!(verdict.weights.is_empty(), !entry.facts.weights, "{spec}");
+        if entry.facts.weights {
+            assert_eq!(verdict.weights.len(), n, "{spec}");
+            for k in 0..6 {
+                let rows = verdict.weights.iter().enumerate();
+                let sum: f64 = rows.map(|(i, w)| w * f64::from(matrix.row(i)[k])).sum();
+                assert!((sum - f64::from(out[k])).abs() < 1e-5, "{spec}: {sum} and {}", out[k]);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Published and hand-checked vectors, and the inputs on which other implementations go wrong.
+
+use super::answer;
+use varangian_base::Matrix;
+
+fn line(values: &[f32]) -> Matrix {
+    Matrix::from_rows(&values.iter().map(|&x| [x]).collect::<Vec<_>>())
+}
+
+#[track_caller]
+fn gives(spec: &str, rows: &Matrix, f: usize, expected: &[f64]) {
+    let out = answer(spec, rows.rows(), f).0;
+    let close =
+        out.iter().zip(expected).all(|(&x, y)| (f64::from(x) - y).abs() < 1e-6 * (1.0 + y.abs()));
+    assert!(close, "{spec}: {out:?}, not {expected:?}");
+}
+
+#[test]
+fn distributed_momentum_vectors() {
+    let a = line(&[0.0, 1.0, 2.0, 3.0, 100.0]);
+    let b = line(&[0.0, 1.0, 2.0, 4.0, 8.0, 100.0]);
+    let c = line(&[0.0, 1.0, 2.0, 4.0, 7.0, 11.0, -50.0]);
+    let d = line(&[0.0, 1.0, 3.0, 6.0, 10.0, 15.0, 21.0, 28.0, 36.0, 1000.0, -1000.0]);
+    let dm = "multi-krum variant=distributed-momentum";
+    let cases: &[(&str, &Matrix, usize, f64)] = &[
+        ("average", &a, 1, 21.2),
+        ("median", &a, 1, 2.0),
+        ("trimmed-mean", &a, 1, 2.0),
+        ("phocas", &a, 1, 1.5),
+        ("meamed", &a, 1, 1.5),
+        (dm, &a, 1, 1.5),
+        ("median middle=lower", &b, 1, 2.0),
+        ("trimmed-mean", &b, 1, 3.75),
+        ("phocas", &b, 1, 3.0),
+        ("meamed middle=lower", &b, 1, 3.0),
+        (dm, &b, 1, 7.0 / 3.0),
+        ("median middle=lower", &b, 2, 2.0),
+        ("trimmed-mean", &b, 2, 3.0),
+        ("phocas", &b, 2, 1.75),
+        ("meamed middle=lower", &b, 2, 1.75),
+        ("median", &c, 1, 2.0),
+        ("trimmed-mean", &c, 1, 2.8),
+        ("phocas", &c, 1, 25.0 / 6.0),
+        ("meamed", &c, 1, 25.0 / 6.0),
+        (dm, &c, 1, 1.75),
+        (dm, &c, 2, 7.0 / 3.0),
+        ("bulyan variant=reference", &c, 1, 1.75),
+        ("bulyan variant=reference m=2", &c, 1, 1.0),
+        ("bulyan variant=reference m=1", &c, 1, 1.0),
+        ("bulyan", &c, 1, 1.75),
+        // The median of the selected 1, 4, 2, 7, 0 is 2, and 0 and 4 tie: the smaller one is kept.
+        ("bulyan variant=classic", &c, 1, 1.0),
+        ("median", &d, 2, 10.0),
+        ("trimmed-mean", &d, 2, 12.0),
+        ("phocas", &d, 2, 40.0 / 3.0),
+        ("meamed", &d, 2, 40.0 / 3.0),
+        (dm, &d, 2, 8.0),
+        ("bulyan variant=reference", &d, 2, 8.0),
+        ("bulyan", &d, 2, 7.6666667),
+        ("bulyan variant=classic", &d, 2, 10.3333333),
+    ];
+    for (spec, rows, f, expected) in cases {
+        gives(spec, rows, *f, &[*expected]);
+    }
+    let krums = line(&[0.0, 1.0, 2.0, 4.0, 7.0, 8.0, 11.0]);
+    gives("multi-krum variant=distributed-momentum", &krums, 2, &[7.0 / 3.0]);
+    gives("multi-krum", &krums, 2, &[1.0]);
+}
+
+#[test]
+fn distributed_momentum_vectors_in_the_plane() {
+    let rows = [(0., 0.), (1., 0.), (0., 1.), (1., 1.), (10., 10.), (0.5, 0.5), (-20., 3.)];
+    let e = Matrix::from_rows(&rows.map(|(x, y)| [x, y]));
+    gives("median", &e, 1, &[0.5, 1.0]);
+    gives("trimmed-mean", &e, 1, &[0.5, 1.1]);
+    gives("phocas", &e, 1, &[25.0 / 12.0, 11.0 / 12.0]);
+    gives("meamed", &e, 1, &[25.0 / 12.0, 11.0 / 12.0]);
+    gives("multi-krum variant=distributed-momentum", &e, 1, &[0.625, 0.625]);
+    gives("bulyan variant=reference", &e, 1, &[0.375, 0.375]);
+}
+
+#[test]
+fn classical_vectors() {
+    let rows = line(&[0.0, 1.0, 2.0, 3.0, 10.0]);
+    gives("krum", &rows, 1, &[1.0]);
+    gives("multi-krum m=2", &rows, 1, &[1.5]);
+    let rows = line(&[-10.0, 1.0, 2.0, 3.0, 100.0]);
+    gives("trimmed-mean", &rows, 1, &[2.0]);
+    gives("trimmed-mean", &rows, 2, &[2.0]);
+    gives("phocas", &rows, 1, &[-1.0]);
+    gives("median", &line(&[1.0, 2.0, 3.0, 10.0]), 1, &[2.5]);
+}
+
+#[test]
+fn three_krums_are_told_apart() {
+    let sets: [(&[f32], [f64; 3]); 3] = [
+        (&[4., 12., 10., 0., 5.], [4., 5., 5.]),
+        (&[2., 11., 7., 13., 6., 4.], [4., 6., 6.]),
+        (&[9., 3., 6., 14., 13.], [13., 9., 9.]),
+    ];
+    gives("krum", &line(sets[0].0), 1, &[4.0]);
+    gives("krum variant=byzfl", &line(sets[0].0), 1, &[5.0]);
+    gives("krum", &line(sets[1].0), 1, &[4.0]);
+    gives("krum variant=distributed-momentum", &line(sets[1].0), 1, &[6.0]);
+    gives("krum", &line(sets[2].0), 1, &[13.0]);
+}
+
+#[test]
+fn bulyan_computes_its_scores_again() {
+    let rows: [[f32; 2]; 7] =
+        [[2., -2.6], [0.4, -0.6], [-0.5, -0.2], [-2., -0.2], [-0.9, 3.3], [0.2, -0.4], [3.7, 3.3]];
+    let rows = Matrix::from_rows(&rows);
+    gives("bulyan variant=classic", &rows, 1, &[-0.4, -0.8 / 3.0]);
+    gives("bulyan variant=reference m=1", &rows, 1, &[0.2, -0.4]);
+    gives("bulyan variant=classic", &line(&[-9., -6., 6., 3., 8., 0., 2.]), 1, &[3.0]);
+}
+
+#[test]
+fn a_trimmed_mean_is_no_difference_of_sums() {
+    gives("trimmed-mean", &line(&[1.0, 2.0, 3.0, 1e9]), 1, &[2.5]);
+    let mut values = vec![0.0; 29];
+    values.extend([1e6; 15]);
+    gives("trimmed-mean", &line(&values), 15, &[0.0]);
+}
+
+/// What reaches a rule of five rows when one was refused: four rows, f lowered by one.
+fn x5() -> Matrix {
+    Matrix::from_rows(&[[1.0, 1.0], [1.1, 1.0], [0.9, 1.0], [1.0, 1.1]])
+}
+
+#[test]
+fn a_refused_row_leaves_a_sane_answer_to_every_rule() {
+    for entry in crate::ALL {
+        let spec = super::machinery::bare(entry.facts.family, entry.name);
+        if crate::build(&spec, 4, 0).is_ok() && !spec.contains("clipping") {
+            let out = answer(&spec, x5().rows(), 0).0;
+            let sane = out.iter().all(|x| (0.8..=1.2).contains(x));
+            assert!(sane, "{spec}: {out:?}");
+        }
+    }
+}
+
+#[test]
+fn close_rows_far_from_the_origin_keep_their_order() {
+    // Nine rows around a common vector with spread 1e-4, two with 3e-4: by norms minus inner
+    // products in f32 the distances are noise.
+    let mut draws = super::draws(9);
+    let common: Vec<f64> = (0..20_000).map(|_| draws.normal()).collect();
+    let mut rows = vec![];
+    for spread in [1e-4; 9].into_iter().chain([3e-4; 2]) {
+        let row = common.iter().map(|c| (c + spread * draws.normal()) as f32);
+        rows.push(row.collect::<Vec<f32>>());
+    }
+    let rows = Matrix::from_rows(&rows);
+    let krum = answer("krum", rows.rows(), 2).1.weights;
+    assert!(krum[..9].contains(&1.0), "{krum:?}");
+    let multi = answer("multi-krum variant=byzfl", rows.rows(), 2).1.weights;
+    assert_eq!((multi[9], multi[10]), (0.0, 0.0));
+    let nearest = answer("nnm | average", rows.rows(), 2).1.weights;
+    assert!(nearest[9] <= 1.0 / 99.0 + 1e-12 && nearest[10] <= 1.0 / 99.0 + 1e-12, "{nearest:?}");
+}

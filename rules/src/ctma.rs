@@ -1,0 +1,59 @@
+//! CTMA, the centred trimmed meta-aggregator (Dahan & Levy 2024, algorithm 1): after any rule, the mean of
+//! the n − f rows nearest to its answer. Ties go to the lower id.
+//!
+//! ```
+//! # use varangian_base::Matrix;
+//! # use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[0.0], [1.0], [2.0], [3.0], [100.0]]);
+//! let mut out = [0.0];
+//! build("median | ctma", 5, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//! assert_eq!(out, [1.5]);
+//! ```
+
+use crate::select::sort_by_key;
+use crate::{Bound, Family, Post, Round, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_base::kernels::{combine, norms};
+
+pub(crate) static ENTRY: RuleEntry = RuleEntry {
+    name: "ctma",
+    summary: "mean of the n − f rows nearest to the rule's answer",
+    paper: "Dahan & Levy, Fault Tolerant ML: Efficient Meta-Aggregation and Synchronous Training, ICML 2024, arXiv 2405.14759, algorithm 1",
+    differs: &[],
+    params: &[],
+    cost: "O(n·d)",
+    facts: RuleFacts {
+        family: Family::MetaAggregation,
+        bound: Bound::majority("Dahan & Levy 2024"),
+        weights: true,
+        ..RuleFacts::RULE
+    },
+    build: |_| Ok(Box::new(Stage::Post(Box::new(Ctma::default())))),
+};
+
+#[derive(Clone, Default)]
+struct Ctma {
+    squared: Vec<f64>,
+    order: Vec<usize>,
+}
+
+impl Post for Ctma {
+    fn refine(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
+        let n = round.rows.n();
+        norms::rows_distance2(round.rows, out, &mut self.squared);
+        sort_by_key(&self.squared, &mut self.order);
+        verdict.selection(n, &self.order[..n - round.f]);
+        combine::combine(round.rows, &verdict.weights, out);
+    }
+
+    fn fork(&self) -> Box<dyn Post> {
+        Box::new(self.clone())
+    }
+}
+
+/// The mean of the `keep` rows nearest to `centre`.
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], keep: usize, centre: &[f64]) -> Vec<f64> {
+    use crate::conformance::{distance2, in_order, mean};
+    let far: Vec<f64> = rows.iter().map(|x| distance2(x, centre)).collect();
+    mean(in_order(&far)[..keep].iter().map(|&i| &rows[i]))
+}

@@ -1,0 +1,93 @@
+//! Selections: the rows of least key, ties to the lower id, and rules that look at nothing but
+//! the squared distances between rows.
+
+use crate::{Round, Rule, Stage, Verdict};
+use varangian_base::kernels::combine;
+use varangian_base::kernels::distances::Pairs;
+
+/// Sets `order` to 0 … keys.len() − 1 by ascending (key, index). Cost O(n log n).
+pub(crate) fn sort_by_key(keys: &[f64], order: &mut Vec<usize>) {
+    order.clear();
+    order.extend(0..keys.len());
+    order.sort_unstable_by(|&a, &b| keys[a].total_cmp(&keys[b]).then(a.cmp(&b)));
+}
+
+/// Sets `weights` to those of the mean of the rows in `selected`.
+pub(crate) fn mean_of(selected: &[usize], weights: &mut [f64]) {
+    weights.fill(0.0);
+    for &i in selected {
+        weights[i] = 1.0 / selected.len() as f64;
+    }
+}
+
+/// What a rule that needs nothing but distances does: distances to weights.
+pub(crate) trait Weigh: Clone + Send + 'static {
+    /// Sets the weight of each row; they sum to 1 and none is negative.
+    fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]);
+
+    /// As [`Rule::check`].
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        let _ = (n, f);
+        Ok(())
+    }
+}
+
+/// The rule that combines rows with the weights that `weigh` gives them.
+pub(crate) fn by_distances(weigh: impl Weigh) -> Box<Stage> {
+    let (pairs, weights) = Default::default();
+    Box::new(Stage::Rule(Box::new(ByDistances { weigh, pairs, weights })))
+}
+
+#[derive(Clone)]
+struct ByDistances<W> {
+    weigh: W,
+    pairs: Pairs,
+    weights: Vec<f64>,
+}
+
+impl<W: Weigh> Rule for ByDistances<W> {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
+        self.pairs.squared_distances(round.rows);
+        self.weights.resize(round.rows.n(), 0.0);
+        self.weigh.weigh(&self.pairs, round.f, &mut self.weights);
+        combine::combine(round.rows, &self.weights, out);
+        verdict.weights.extend_from_slice(&self.weights);
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(self.clone())
+    }
+
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        self.weigh.check(n, f)
+    }
+
+    fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) -> bool {
+        self.weigh.weigh(squared, f, weights);
+        true
+    }
+}
+
+/// The mean of the `keep` values of a sorted column that are nearest to `centre`; of two equally
+/// far values the smaller one is nearer. They are a window of the column.
+pub(crate) fn mean_around(column: &[f32], centre: f64, keep: usize) -> f64 {
+    let (mut low, mut high) = (0, column.len());
+    while high - low > keep {
+        let below = centre - f64::from(column[low]);
+        let above = f64::from(column[high - 1]) - centre;
+        if below > above { low += 1 } else { high -= 1 }
+    }
+    mean_of_values(&column[low..high])
+}
+
+/// The mean of values, summed in f64.
+pub(crate) fn mean_of_values(values: &[f32]) -> f64 {
+    values.iter().map(|&x| f64::from(x)).sum::<f64>() / values.len() as f64
+}
+
+/// The middle of a sorted column: the mean of the two middle values, or the lower one.
+pub(crate) fn middle(column: &[f32], lower: bool) -> f64 {
+    let n = column.len();
+    let low = f64::from(column[(n - 1) / 2]);
+    if lower { low } else { (low + f64::from(column[n / 2])) / 2.0 }
+}
