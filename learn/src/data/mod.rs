@@ -74,6 +74,12 @@ pub trait Dataset: Send + Sync {
     /// The label of sample i, for partitions by label; 0 for regression.
     fn label(&self, i: usize) -> u32;
 
+    /// For each sample, the file or author that it came from, for partitions by file; `None`
+    /// where the set does not say.
+    fn groups(&self) -> Option<&[u32]> {
+        None
+    }
+
     /// Fills `batch` with the samples at `indices`, in that order. `augment` is the stream for
     /// random transforms of a training view; test views ignore it.
     fn fill(&self, indices: &[u32], augment: &mut Stream, batch: &mut Batch);

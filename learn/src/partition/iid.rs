@@ -1,6 +1,6 @@
 //! Independent and identically distributed: a seeded shuffle cut into contiguous slices.
 
-use super::{Partition, enough};
+use super::{Partition, Samples, Shares, enough};
 use varangian_base::{Domain, Entry, Seed, SpecError};
 
 /// The even, random partition.
@@ -20,16 +20,10 @@ pub(crate) static ENTRY: Entry<dyn Partition> = Entry {
 struct Iid;
 
 impl Partition for Iid {
-    fn split(
-        &self,
-        labels: &[u32],
-        _classes: usize,
-        workers: usize,
-        seed: Seed,
-    ) -> Result<Vec<Vec<u32>>, SpecError> {
-        enough(labels.len(), workers)?;
-        let order = seed.stream(Domain::Partition, 0, 0).permutation(labels.len());
-        Ok(slices(&order, workers))
+    fn split(&self, samples: &Samples, workers: usize, seed: Seed) -> Result<Shares, SpecError> {
+        enough(samples.len(), workers)?;
+        let order = seed.stream(Domain::Partition, 0, 0).permutation(samples.len());
+        Ok(Shares { samples: slices(&order, workers), notes: Vec::new() })
     }
 }
 
@@ -46,13 +40,14 @@ mod tests {
 
     #[test]
     fn every_sample_goes_to_one_worker() {
-        let shares = Iid.split(&[0; 23], 1, 5, Seed(2)).unwrap();
+        let samples = |n: usize| Samples { labels: vec![0; n], ..Samples::default() };
+        let shares = Iid.split(&samples(23), 5, Seed(2)).unwrap().samples;
         assert_eq!(shares.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5, 4, 4]);
         let mut all = shares.concat();
         assert_ne!(all, (0..23).collect::<Vec<_>>());
         all.sort_unstable();
         assert_eq!(all, (0..23).collect::<Vec<_>>());
-        let error = Iid.split(&[0; 3], 1, 4, Seed(2)).unwrap_err().to_string();
+        let error = Iid.split(&samples(3), 4, Seed(2)).unwrap_err().to_string();
         assert!(error.ends_with("found 4 workers and 3 samples"), "{error}");
     }
 }

@@ -4,6 +4,7 @@
 //! saves time. So runs that differ in rule or attack see the same minibatches, and any step can be
 //! replayed alone.
 
+use crate::Sampler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Kind, Param, Seed, Spec, SpecError};
@@ -61,7 +62,7 @@ impl Sampling {
 }
 
 /// Draws minibatches for all workers of a run.
-pub struct Sampler {
+pub struct Minibatches {
     workers: usize,
     batch: usize,
     sampling: Sampling,
@@ -79,7 +80,7 @@ struct Pool {
 /// The address, as a worker, of the stream that all share.
 const SHARED: u32 = u32::MAX;
 
-impl Sampler {
+impl Minibatches {
     /// A sampler of batches of `batch` samples from `shares`, one share a worker.
     ///
     /// # Errors
@@ -90,7 +91,7 @@ impl Sampler {
         batch: usize,
         sampling: Sampling,
         seed: Seed,
-    ) -> Result<Sampler, SpecError> {
+    ) -> Result<Minibatches, SpecError> {
         let workers = shares.len();
         if batch == 0 || workers == 0 {
             return Err(SpecError::new(format!(
@@ -118,7 +119,7 @@ impl Sampler {
         }
         let pool = |samples| Pool { samples, orders: Mutex::default() };
         let pools = shares.into_iter().map(pool).collect();
-        Ok(Sampler { workers, batch, sampling, seed, pools })
+        Ok(Minibatches { workers, batch, sampling, seed, pools })
     }
 
     /// The number of workers.
@@ -129,38 +130,6 @@ impl Sampler {
     /// The most samples in a batch.
     pub fn batch(&self) -> usize {
         self.batch
-    }
-
-    /// Steps until a worker that goes through its samples without replacement has seen them all:
-    /// batches an epoch, of the whole stream divided by the workers where it is shared, rounded up.
-    pub fn steps_per_epoch(&self, worker: usize) -> u64 {
-        match self.sampling {
-            Sampling::SharedStream { .. } => {
-                self.batches(&self.pools[0]).div_ceil(self.workers as u64)
-            }
-            _ => self.batches(&self.pools[worker]),
-        }
-    }
-
-    /// Writes the indices of `worker`'s minibatch at `step` into `out`, replacing what it held.
-    ///
-    /// # Panics
-    /// If there is no such worker.
-    pub fn draw(&self, worker: usize, step: u64, out: &mut Vec<u32>) {
-        assert!(worker < self.workers, "worker {worker} of {}", self.workers);
-        out.clear();
-        match self.sampling {
-            Sampling::WithReplacement => {
-                let samples = &self.pools[worker].samples;
-                let mut stream = self.seed.lane(Domain::Batch, worker as u32, step, 1);
-                out.extend((0..self.batch).map(|_| samples[stream.below(samples.len())]));
-            }
-            Sampling::Epochs { .. } => self.take(worker, worker as u32, step, out),
-            Sampling::SharedStream { .. } => {
-                let number = step * self.workers as u64 + worker as u64;
-                self.take(0, SHARED, number, out);
-            }
-        }
     }
 
     /// Batch `number` of the endless sequence of a pool's batches, epoch after epoch.
@@ -199,6 +168,31 @@ impl Sampler {
     }
 }
 
+impl Sampler for Minibatches {
+    fn draw(&self, worker: u32, step: u64, out: &mut Vec<u32>) {
+        assert!((worker as usize) < self.workers, "worker {worker} of {}", self.workers);
+        out.clear();
+        match self.sampling {
+            Sampling::WithReplacement => {
+                let samples = &self.pools[worker as usize].samples;
+                let mut stream = self.seed.lane(Domain::Batch, worker, step, 1);
+                out.extend((0..self.batch).map(|_| samples[stream.below(samples.len())]));
+            }
+            Sampling::Epochs { .. } => self.take(worker as usize, worker, step, out),
+            Sampling::SharedStream { .. } => {
+                let number = step * self.workers as u64 + u64::from(worker);
+                self.take(0, SHARED, number, out);
+            }
+        }
+    }
+
+    /// The mean over workers where their shares differ in size.
+    fn steps_per_epoch(&self) -> f64 {
+        let batches: u64 = self.pools.iter().map(|pool| self.batches(pool)).sum();
+        batches as f64 / self.workers as f64
+    }
+}
+
 impl Sampling {
     fn drops_last(self) -> bool {
         matches!(
@@ -212,22 +206,22 @@ impl Sampling {
 mod tests {
     use super::*;
 
-    fn draw(sampler: &Sampler, worker: usize, step: u64) -> Vec<u32> {
+    fn draw(sampler: &Minibatches, worker: u32, step: u64) -> Vec<u32> {
         let mut out = vec![99];
         sampler.draw(worker, step, &mut out);
         out
     }
 
-    fn sampler(sampling: &str, shares: &[&[u32]], batch: usize) -> Result<Sampler, SpecError> {
+    fn sampler(sampling: &str, shares: &[&[u32]], batch: usize) -> Result<Minibatches, SpecError> {
         let sampling = Sampling::make(&varangian_base::spec::parse(sampling)?)?;
-        Sampler::new(shares.iter().map(|s| s.to_vec()).collect(), batch, sampling, Seed(4))
+        Minibatches::new(shares.iter().map(|s| s.to_vec()).collect(), batch, sampling, Seed(4))
     }
 
     #[test]
     fn an_epoch_visits_each_sample_once_and_epochs_differ() {
         let share: Vec<u32> = (100..110).collect();
         let s = sampler("epochs", &[&[1, 2], &share], 4).unwrap();
-        assert_eq!(s.steps_per_epoch(1), 3);
+        assert_eq!(s.steps_per_epoch(), 2.0); // 1 and 3 batches
         let epoch = |e: u64| -> Vec<u32> {
             (3 * e..3 * e + 3).flat_map(|step| draw(&s, 1, step)).collect()
         };
@@ -240,7 +234,7 @@ mod tests {
             assert_eq!(order, share);
         }
         let s = sampler("epochs last=drop", &[&share], 4).unwrap();
-        assert_eq!(s.steps_per_epoch(0), 2);
+        assert_eq!(s.steps_per_epoch(), 2.0);
         assert!((0..9).all(|step| draw(&s, 0, step).len() == 4));
     }
 
