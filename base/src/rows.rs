@@ -95,6 +95,13 @@ impl<'a> Rows<'a> {
         Rows { data, d: range.len(), ..*self }
     }
 
+    /// The rows from k on.
+    pub fn tail(&self, k: usize) -> Rows<'a> {
+        assert!(k <= self.n, "{k} of {} rows", self.n);
+        let data = &self.data[(k * self.stride).min(self.data.len())..];
+        Rows { data, n: self.n - k, ids: self.ids.map(|ids| &ids[k..]), ..*self }
+    }
+
     /// Whether every entry is finite.
     pub fn is_finite(&self) -> bool {
         self.iter().all(|row| row.iter().all(|x| x.is_finite()))
@@ -138,6 +145,12 @@ impl<'a> RowsMut<'a> {
 
     /// The rows in order, to write; may be handed to different threads.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        let d = self.d;
+        self.data.chunks_mut(self.stride.max(1)).take(self.n).map(move |row| &mut row[..d])
+    }
+
+    /// The rows in order, each borrowed for as long as the matrix is.
+    pub fn into_iter_mut(self) -> impl Iterator<Item = &'a mut [f32]> {
         let d = self.d;
         self.data.chunks_mut(self.stride.max(1)).take(self.n).map(move |row| &mut row[..d])
     }

@@ -117,7 +117,7 @@ fn inspect(path: &str, text: &str, offences: &mut BTreeSet<String>) {
     if text.lines().any(|line| too_wide(&line)) {
         offend("has a line of more than 100 columns");
     }
-    for word in ["TODO", "FIXME", "XXX", "unimplemented!", "todo!(", "#[ignore"] {
+    for word in ["TODO", "FIXME", "XXX", "unimplemented!", "todo!(", "#[ignore", ".partial_cmp("] {
         if !path.ends_with("house.rs") && text.contains(word) {
             offend(&format!("holds {word}"));
         }

@@ -2,6 +2,7 @@
 //!
 //! [`lockstep`] is the classical parameter server: every worker answers every step.
 
+mod crew;
 pub mod lockstep;
 mod plan;
 

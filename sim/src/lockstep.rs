@@ -1,16 +1,15 @@
 //! Lockstep: every worker answers every step; the server closes when all are in.
 
+use crate::crew::{Crew, Team, step_in_place, step_staged};
 use crate::{Hostile, Plan};
-use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
-use varangian_base::{Matrix, Memory, RowsMut, Seed, SpecError};
+use varangian_base::{Matrix, Memory, Seed, SpecError};
 use varangian_learn::model::{Prepared, Tally};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
-use varangian_rules::Pipeline;
 use varangian_train::{
-    Adversary, Bench, Broadcast, Closed, Evaluator, Job, Lent, Server, Settings, Sight, Worker,
-    inspect,
+    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Server, Settings, Shown, Study, StudyRow,
+    Worker,
 };
 
 /// What is known of a step when it is over.
@@ -23,21 +22,25 @@ pub struct StepRecord<'a> {
     pub hostile: &'a [u32],
     /// How the server closed the step: refusals, weights, what was skipped.
     pub closed: &'a Closed,
+    /// The step's metrics, where the plan asks for a study.
+    pub study: Option<&'a StudyRow>,
 }
 
 impl StepRecord<'_> {
     /// The share of the aggregate's weight that hostile rows got, where the rule gives weights.
     pub fn hostile_weight(&self) -> Option<f64> {
-        let weights = &self.closed.verdict.weights;
-        let total: f64 = weights.iter().map(|w| w.abs()).sum();
-        if weights.is_empty() || total == 0.0 {
-            return None;
-        }
-        let hostile = |id: &u32| self.hostile.binary_search(id).is_ok();
-        let of_hostile =
-            self.closed.ids.iter().zip(weights).filter(|(id, _)| hostile(id)).map(|(_, w)| w.abs());
-        Some(of_hostile.sum::<f64>() / total)
+        hostile_weight(self.closed, self.hostile)
     }
+}
+
+fn hostile_weight(closed: &Closed, hostile: &[u32]) -> Option<f64> {
+    let weights = &closed.verdict.weights;
+    let total: f64 = weights.iter().map(|w| w.abs()).sum();
+    if weights.is_empty() || total == 0.0 {
+        return None;
+    }
+    let of_hostile = closed.ids.iter().zip(weights).filter(|(id, _)| hostile.contains(id));
+    Some(of_hostile.map(|(_, w)| w.abs()).sum::<f64>() / total)
 }
 
 /// Test loss and accuracy before a step (or after the last).
@@ -81,8 +84,17 @@ pub struct Lockstep {
     prepared: Prepared,
     evaluator: Evaluator,
     benches: Mutex<Vec<Bench>>,
+    study: Option<Studied>,
     n: usize,
     f: usize,
+}
+
+/// A study with the rows that only it needs.
+struct Studied {
+    study: Study,
+    sampled: Matrix,
+    points: u64,
+    row: StudyRow,
 }
 
 impl Lockstep {
@@ -106,6 +118,12 @@ impl Lockstep {
         let server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;
         let is_hostile = |id: &u32| hostile_ids.binary_search(id).is_ok();
         let (hostile, honest): (Vec<u32>, Vec<u32>) = (0..n as u32).partition(is_hostile);
+        let study = plan.study.map(|past| Studied {
+            study: Study::new(server.params(), plan.optimiser.momentum.coefficient, past),
+            sampled: Matrix::zeros(honest.len(), d),
+            points: 0,
+            row: [f64::NAN; COLUMNS.len()],
+        });
         let in_place = plan.hostile == Hostile::Last || hostile.is_empty();
         Ok(Lockstep {
             staged: Matrix::zeros(if in_place { 0 } else { n }, d),
@@ -116,6 +134,7 @@ impl Lockstep {
             hostile: hostile.into_iter().map(Worker::new).collect(),
             prepared: Box::new(()),
             benches: Mutex::new(Vec::new()),
+            study,
             model: plan.model,
             train: plan.train,
             test: plan.test,
@@ -151,14 +170,48 @@ impl Lockstep {
             adversary: &mut self.adversary,
             own: &mut self.own,
             prepared: &mut self.prepared,
+            sampled: self.study.as_mut().map(|studied| &mut studied.sampled),
         };
         let loss = if self.in_place {
             step_in_place(&crew, team, &mut self.server)
         } else {
             step_staged(&crew, team, &mut self.server, &mut self.staged)
         };
-        let closed = self.server.close();
-        StepRecord { loss, rate, hostile: &self.hostile_ids, closed }
+        self.show_rows(loss);
+        self.server.close();
+        self.show_aggregate();
+        let study = self.study.as_ref().map(|studied| &studied.row);
+        StepRecord { loss, rate, hostile: &self.hostile_ids, closed: self.server.closed(), study }
+    }
+
+    /// Shows the study what was sent, before the server aggregates.
+    fn show_rows(&mut self, loss: f64) {
+        let Some(studied) = &mut self.study else { return };
+        let rows = if self.in_place { self.server.intake().slots() } else { self.staged.rows() };
+        let honest = self.honest.len();
+        let shown = Shown {
+            step: self.server.step(),
+            points: studied.points,
+            loss,
+            sampled: studied.sampled.rows(),
+            honest: rows.head(honest),
+            attack: rows.tail(honest),
+            params: self.server.params(),
+        };
+        studied.study.before(&shown);
+        let mut indices = Vec::new();
+        for worker in &self.honest {
+            self.sampler.draw(worker.id(), shown.step, &mut indices);
+            studied.points += indices.len() as u64;
+        }
+    }
+
+    /// Shows the study what the rule made of it.
+    fn show_aggregate(&mut self) {
+        if let Some(studied) = &mut self.study {
+            let weight = hostile_weight(self.server.closed(), &self.hostile_ids);
+            studied.row = *studied.study.after(self.server.aggregate(), weight);
+        }
     }
 
     /// Evaluates the current parameters on the test samples.
@@ -226,113 +279,5 @@ pub fn drive(
             return false;
         }
         observer.step(&run.step());
-    }
-}
-
-/// Workers write straight into the server's slots: honest ones first, hostile ones last.
-fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server) -> f64 {
-    let Lent { broadcast, slots, rule, momentum } = server.lend();
-    let (mine, theirs) = slots.split_at(team.honest.len());
-    let (loss, inspected) = crew.round(team, &broadcast, rule, momentum, mine, theirs);
-    for (id, inspected) in inspected.into_iter().enumerate() {
-        // A refusal is counted by the intake.
-        let _ = server.commit(id as u32, inspected);
-    }
-    loss
-}
-
-/// Workers write into a staging matrix, honest ones first, and send copies.
-fn step_staged(crew: &Crew<'_>, team: Team<'_>, server: &mut Server, staged: &mut Matrix) -> f64 {
-    let ids: Vec<u32> = team.honest.iter().chain(team.hostile.iter()).map(Worker::id).collect();
-    let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
-    let broadcast = server.broadcast();
-    let step = broadcast.step;
-    let (loss, _) = crew.round(team, &broadcast, server.rule(), server.momentum(), mine, theirs);
-    for (k, id) in ids.into_iter().enumerate() {
-        // A refusal is counted by the intake.
-        let _ = server.receive(id, step, staged.row(k));
-    }
-    loss
-}
-
-/// What computes a round: the job, benches to sit at, and the numbers of the plan.
-struct Crew<'a> {
-    job: Job<'a>,
-    benches: &'a Mutex<Vec<Bench>>,
-    n: usize,
-    f: usize,
-}
-
-/// Who takes part in a round, and what they change.
-struct Team<'a> {
-    honest: &'a mut [Worker],
-    hostile: &'a mut [Worker],
-    adversary: &'a mut Adversary,
-    own: &'a mut Matrix,
-    prepared: &'a mut Prepared,
-}
-
-impl Crew<'_> {
-    /// Computes all messages of a step: honest rows into `mine`, hostile ones into `theirs`. Returns
-    /// the mean honest loss and what inspection found in each row.
-    fn round(
-        &self,
-        team: Team<'_>,
-        broadcast: &Broadcast<'_>,
-        rule: &Pipeline,
-        server_momentum: &[f32],
-        mut mine: RowsMut<'_>,
-        mut theirs: RowsMut<'_>,
-    ) -> (f64, Vec<Result<(), usize>>) {
-        let Team { honest, hostile, adversary, own, prepared } = team;
-        self.job.model.prepare(broadcast.params, prepared);
-        let found = self.gradients(honest, broadcast, prepared, None, mine.reborrow());
-        let loss = found.iter().map(|(loss, _)| loss).sum::<f64>() / found.len() as f64;
-        let mut inspected: Vec<_> = found.into_iter().map(|(_, inspected)| inspected).collect();
-        if theirs.n() > 0 {
-            if adversary.sees().own {
-                let attack = Some(adversary.attack());
-                self.gradients(hostile, broadcast, prepared, attack, own.rows_mut());
-            }
-            let ids = |workers: &[Worker]| workers.iter().map(Worker::id).collect::<Vec<u32>>();
-            let (honest_ids, hostile_ids) = (ids(honest), ids(hostile));
-            let sight = Sight {
-                honest: mine.as_rows().with_ids(&honest_ids),
-                own: own.rows().with_ids(&hostile_ids),
-                n: self.n,
-                f: self.f,
-                server_momentum,
-                rule,
-                seed: self.job.seed,
-            };
-            adversary.forge(broadcast, sight, theirs.reborrow());
-            inspected.extend((0..theirs.n()).map(|i| inspect(theirs.row(i))));
-        }
-        (loss, inspected)
-    }
-
-    /// One gradient a worker, one worker a thread.
-    fn gradients(
-        &self,
-        workers: &mut [Worker],
-        broadcast: &Broadcast<'_>,
-        prepared: &Prepared,
-        attack: Option<&dyn varangian_attacks::Attack>,
-        mut rows: RowsMut<'_>,
-    ) -> Vec<(f64, Result<(), usize>)> {
-        let one = |place: usize, worker: &mut Worker, row: &mut [f32]| {
-            let attack = attack.map(|attack| (attack, place));
-            let bench = self.benches.lock().expect("no thread panicked").pop();
-            let mut bench = bench.unwrap_or_else(|| Bench::new(self.job.model));
-            let loss = worker.gradient(&self.job, broadcast, prepared, attack, &mut bench, row);
-            self.benches.lock().expect("no thread panicked").push(bench);
-            (loss, inspect(row))
-        };
-        let pairs: Vec<_> = workers.iter_mut().zip(rows.iter_mut()).enumerate().collect();
-        if rayon::current_num_threads() == 1 {
-            pairs.into_iter().map(|(k, (worker, row))| one(k, worker, row)).collect()
-        } else {
-            pairs.into_par_iter().map(|(k, (worker, row))| one(k, worker, row)).collect()
-        }
     }
 }

@@ -51,6 +51,8 @@ pub struct Plan {
     pub evaluate_every: u64,
     /// Test samples used in an evaluation.
     pub test_samples: usize,
+    /// Gather the metrics of [`varangian_train::Study`] at every step, with this many past means.
+    pub study: Option<usize>,
     /// The seed of everything random.
     pub seed: Seed,
 }

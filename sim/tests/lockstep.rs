@@ -11,7 +11,7 @@ use varangian_learn::optim::{
 };
 use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
 use varangian_sim::{Hostile, Plan};
-use varangian_train::Reason;
+use varangian_train::{COLUMNS, Reason};
 
 fn optimiser(placement: Placement, mu: f64, nesterov: bool) -> Optimiser {
     let momentum = Momentum { coefficient: mu, dampening: 0.0, nesterov, placement };
@@ -212,4 +212,25 @@ fn impossible_plans_are_refused_with_numbers() {
     assert!(error(&|plan| plan.f = 4).contains("krum needs n ≥ 2f + 3; got n = 9, f = 4"));
     assert!(error(&|plan| plan.f_real = 9).contains("at least one worker must be honest"));
     assert!(error(&|plan| plan.evaluate_every = 0).contains("evaluate_every"));
+}
+
+#[test]
+fn a_study_changes_nothing_and_tells_sampled_from_sent() {
+    let fresh = |study| {
+        let mut plan = plan("krum", "sign-flip", 9, 3, optimiser(Placement::Worker, 0.9, false));
+        plan.study = study;
+        Lockstep::new(plan).unwrap()
+    };
+    let (mut plain, mut studied) = (fresh(None), fresh(Some(5)));
+    for step in 0..10 {
+        plain.step();
+        let row = *studied.step().study.unwrap();
+        let value = |name: &str| row[COLUMNS.iter().position(|c| *c == name).unwrap()];
+        assert_eq!(value("Step number"), f64::from(step));
+        assert_eq!(value("Training point count"), f64::from(step) * 24.0);
+        let sent_more = value("Honest gradient norm") > value("Sampled gradient norm");
+        assert_eq!(sent_more, step > 0, "momentum adds up");
+        assert_eq!(value("Attack acceptation ratio"), 0.0);
+    }
+    assert_eq!(plain.params(), studied.params());
 }

@@ -12,10 +12,12 @@ mod adversary;
 mod evaluate;
 mod intake;
 mod server;
+mod study;
 mod worker;
 
 pub use adversary::{Adversary, Sight};
 pub use evaluate::Evaluator;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
+pub use study::{COLUMNS, Shown, Study, StudyRow};
 pub use worker::{Bench, Job, Worker};

@@ -178,6 +178,11 @@ impl Server {
         &self.aggregate
     }
 
+    /// How the last step was closed.
+    pub fn closed(&self) -> &Closed {
+        &self.closed
+    }
+
     /// The intake, to read counts.
     pub fn intake(&self) -> &Intake {
         &self.intake

@@ -65,7 +65,8 @@ impl Worker {
     /// Computes the message of this step into `out` and returns the minibatch's mean loss.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
-    /// its attack, which may poison the labels, and its place among the hostile workers.
+    /// its attack, which may poison the labels, and its place among the hostile workers. A study asks
+    /// for a copy of the clipped gradient before momentum, in `sampled`.
     pub fn gradient(
         &mut self,
         job: &Job<'_>,
@@ -73,6 +74,7 @@ impl Worker {
         prepared: &Prepared,
         poison: Option<(&dyn Attack, usize)>,
         bench: &mut Bench,
+        sampled: Option<&mut [f32]>,
         out: &mut [f32],
     ) -> f64 {
         let step = broadcast.step;
@@ -96,6 +98,9 @@ impl Worker {
         loss += job.optimiser.regulariser.apply(params, out);
         if let Some(clip) = &job.optimiser.clip {
             clip.apply(out);
+        }
+        if let Some(sampled) = sampled {
+            sampled.copy_from_slice(out);
         }
         if at_worker {
             momentum.accumulate(&mut self.momentum, out);

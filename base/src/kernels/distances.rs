@@ -61,7 +61,7 @@ impl Pairs {
 
 /// The p-th pair (i, j) with j < i, in the order (1,0), (2,0), (2,1), (3,0), …
 fn pair(p: usize) -> (usize, usize) {
-    let mut i = (((8 * p + 1) as f64).sqrt() as usize + 1) / 2;
+    let mut i = (((8 * p + 1) as f64).sqrt() as usize).div_ceil(2);
     while i * (i - 1) / 2 > p {
         i -= 1;
     }

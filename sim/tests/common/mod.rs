@@ -149,6 +149,7 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         steps: 50,
         evaluate_every: 10,
         test_samples: 100,
+        study: None,
         seed: Seed(3),
     }
 }

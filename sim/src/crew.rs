@@ -1,0 +1,129 @@
+//! How the rows of one step are computed: one worker a thread, the adversary after the honest ones.
+
+use rayon::prelude::*;
+use std::sync::Mutex;
+use varangian_base::{Matrix, RowsMut};
+use varangian_learn::model::Prepared;
+use varangian_rules::Pipeline;
+use varangian_train::{Adversary, Bench, Broadcast, Job, Lent, Server, Sight, Worker, inspect};
+
+/// Workers write straight into the server's slots: honest ones first, hostile ones last.
+pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server) -> f64 {
+    let Lent { broadcast, slots, rule, momentum } = server.lend();
+    let (mine, theirs) = slots.split_at(team.honest.len());
+    let (loss, inspected) = crew.round(team, &broadcast, rule, momentum, mine, theirs);
+    for (id, inspected) in inspected.into_iter().enumerate() {
+        // A refusal is counted by the intake.
+        let _ = server.commit(id as u32, inspected);
+    }
+    loss
+}
+
+/// Workers write into a staging matrix, honest ones first, and send copies.
+pub(crate) fn step_staged(
+    crew: &Crew<'_>,
+    team: Team<'_>,
+    server: &mut Server,
+    staged: &mut Matrix,
+) -> f64 {
+    let ids: Vec<u32> = team.honest.iter().chain(team.hostile.iter()).map(Worker::id).collect();
+    let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
+    let broadcast = server.broadcast();
+    let step = broadcast.step;
+    let (loss, _) = crew.round(team, &broadcast, server.rule(), server.momentum(), mine, theirs);
+    for (k, id) in ids.into_iter().enumerate() {
+        // A refusal is counted by the intake.
+        let _ = server.receive(id, step, staged.row(k));
+    }
+    loss
+}
+
+/// What computes a round: the job, benches to sit at, and the numbers of the plan.
+pub(crate) struct Crew<'a> {
+    pub(crate) job: Job<'a>,
+    pub(crate) benches: &'a Mutex<Vec<Bench>>,
+    pub(crate) n: usize,
+    pub(crate) f: usize,
+}
+
+/// Who takes part in a round, and what they change.
+pub(crate) struct Team<'a> {
+    pub(crate) honest: &'a mut [Worker],
+    pub(crate) hostile: &'a mut [Worker],
+    pub(crate) adversary: &'a mut Adversary,
+    pub(crate) own: &'a mut Matrix,
+    pub(crate) prepared: &'a mut Prepared,
+    pub(crate) sampled: Option<&'a mut Matrix>,
+}
+
+impl Crew<'_> {
+    /// Computes all messages of a step: honest rows into `mine`, hostile ones into `theirs`. Returns
+    /// the mean honest loss and what inspection found in each row.
+    fn round(
+        &self,
+        team: Team<'_>,
+        broadcast: &Broadcast<'_>,
+        rule: &Pipeline,
+        server_momentum: &[f32],
+        mut mine: RowsMut<'_>,
+        mut theirs: RowsMut<'_>,
+    ) -> (f64, Vec<Result<(), usize>>) {
+        let Team { honest, hostile, adversary, own, prepared, sampled } = team;
+        self.job.model.prepare(broadcast.params, prepared);
+        let found = self.gradients(honest, broadcast, prepared, None, sampled, mine.reborrow());
+        let loss = found.iter().map(|(loss, _)| loss).sum::<f64>() / found.len() as f64;
+        let mut inspected: Vec<_> = found.into_iter().map(|(_, inspected)| inspected).collect();
+        if theirs.n() > 0 {
+            if adversary.sees().own {
+                let attack = Some(adversary.attack());
+                self.gradients(hostile, broadcast, prepared, attack, None, own.rows_mut());
+            }
+            let ids = |workers: &[Worker]| workers.iter().map(Worker::id).collect::<Vec<u32>>();
+            let (honest_ids, hostile_ids) = (ids(honest), ids(hostile));
+            let sight = Sight {
+                honest: mine.as_rows().with_ids(&honest_ids),
+                own: own.rows().with_ids(&hostile_ids),
+                n: self.n,
+                f: self.f,
+                server_momentum,
+                rule,
+                seed: self.job.seed,
+            };
+            adversary.forge(broadcast, sight, theirs.reborrow());
+            inspected.extend((0..theirs.n()).map(|i| inspect(theirs.row(i))));
+        }
+        (loss, inspected)
+    }
+
+    /// One gradient a worker, one worker a thread.
+    fn gradients(
+        &self,
+        workers: &mut [Worker],
+        broadcast: &Broadcast<'_>,
+        prepared: &Prepared,
+        attack: Option<&dyn varangian_attacks::Attack>,
+        sampled: Option<&mut Matrix>,
+        mut rows: RowsMut<'_>,
+    ) -> Vec<(f64, Result<(), usize>)> {
+        let copies: Vec<Option<&mut [f32]>> = match sampled {
+            Some(matrix) => matrix.rows_mut().into_iter_mut().map(Some).collect(),
+            None => workers.iter().map(|_| None).collect(),
+        };
+        let one = |(place, ((worker, row), copy)): (usize, ((&mut Worker, &mut [f32]), _))| {
+            let attack = attack.map(|attack| (attack, place));
+            let bench = self.benches.lock().expect("no thread panicked").pop();
+            let mut bench = bench.unwrap_or_else(|| Bench::new(self.job.model));
+            let Crew { job, .. } = self;
+            let loss = worker.gradient(job, broadcast, prepared, attack, &mut bench, copy, row);
+            self.benches.lock().expect("no thread panicked").push(bench);
+            (loss, inspect(row))
+        };
+        let seats: Vec<_> =
+            workers.iter_mut().zip(rows.iter_mut()).zip(copies).enumerate().collect();
+        if rayon::current_num_threads() == 1 {
+            seats.into_iter().map(one).collect()
+        } else {
+            seats.into_par_iter().map(one).collect()
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The metrics of a step that say why a curve moved: deviations, norms, angles, curvature
+//! (El-Mhamdi, Guerraoui & Rouault, ICLR 2021, §4; the columns of the published code's `study` file).
+//!
+//! *Sampled* are the clipped gradients of the honest workers, *honest* what they send, *attack* what
+//! hostile workers send, *defence* the aggregate. Values that do not exist (no attacker, one row) are NaN.
+
+use std::collections::VecDeque;
+use varangian_base::Rows;
+use varangian_base::kernels::{combine, norms};
+
+/// The columns of a [`StudyRow`], in order, as the published code names them.
+pub const COLUMNS: [&str; 25] = [
+    "Step number",
+    "Training point count",
+    "Average loss",
+    "l2 from origin",
+    "Sampled gradient deviation",
+    "Honest gradient deviation",
+    "Attack gradient deviation",
+    "Sampled gradient norm",
+    "Honest gradient norm",
+    "Attack gradient norm",
+    "Defense gradient norm",
+    "Sampled max coordinate",
+    "Honest max coordinate",
+    "Attack max coordinate",
+    "Defense max coordinate",
+    "Sampled-honest cosine",
+    "Sampled-attack cosine",
+    "Sampled-defense cosine",
+    "Honest-attack cosine",
+    "Honest-defense cosine",
+    "Attack-defense cosine",
+    "Sampled-prev cosine",
+    "Sampled composite curvature",
+    "Attack acceptation ratio",
+    "Honest variance-norm ratio",
+];
+
+/// One step's values in the order of [`COLUMNS`].
+pub type StudyRow = [f64; COLUMNS.len()];
+
+/// What a study is shown of one step.
+pub struct Shown<'a> {
+    /// The step.
+    pub step: u64,
+    /// Samples consumed before this step.
+    pub points: u64,
+    /// Mean honest minibatch loss.
+    pub loss: f64,
+    /// Clipped gradients of the honest workers.
+    pub sampled: Rows<'a>,
+    /// Messages of the honest workers.
+    pub honest: Rows<'a>,
+    /// Messages of the hostile workers; no rows without attackers.
+    pub attack: Rows<'a>,
+    /// θ before the update.
+    pub params: &'a [f32],
+}
+
+/// Gathers the metrics of consecutive steps.
+pub struct Study {
+    momentum: f64,
+    past: usize,
+    origin: Vec<f32>,
+    means: VecDeque<Vec<f32>>,
+    composite: Vec<f32>,
+    sampled: Vec<f32>,
+    honest: Vec<f32>,
+    attack: Vec<f32>,
+    squared: Vec<f64>,
+    row: StudyRow,
+}
+
+impl Study {
+    /// A study from parameters `origin` on; `momentum` μ and the number of `past` means are those of
+    /// the composite curvature s_t = Σ_{i<past} μ^{i+1}·⟨a_t, a_{t−1−i}⟩.
+    pub fn new(origin: &[f32], momentum: f64, past: usize) -> Self {
+        let zeros = vec![0.0; origin.len()];
+        Study {
+            momentum,
+            past,
+            origin: origin.to_vec(),
+            means: VecDeque::new(),
+            composite: zeros.clone(),
+            sampled: zeros.clone(),
+            honest: zeros.clone(),
+            attack: zeros,
+            squared: Vec::new(),
+            row: [f64::NAN; COLUMNS.len()],
+        }
+    }
+
+    /// Looks at what was sent, before the server aggregates. Cost: two passes over each matrix.
+    pub fn before(&mut self, shown: &Shown<'_>) {
+        self.row = [f64::NAN; COLUMNS.len()];
+        self.row[0] = shown.step as f64;
+        self.row[1] = shown.points as f64;
+        self.row[2] = shown.loss;
+        self.row[3] = norms::distance2(shown.params, &self.origin).sqrt();
+        let Study { sampled, honest, attack, squared, .. } = self;
+        self.row[4] = deviation(shown.sampled, sampled, squared);
+        self.row[5] = deviation(shown.honest, honest, squared);
+        self.row[6] = deviation(shown.attack, attack, squared);
+        let hostile = shown.attack.n() > 0;
+        for (k, mean) in [&self.sampled, &self.honest, &self.attack].into_iter().enumerate() {
+            if k < 2 || hostile {
+                self.row[7 + k] = norms::norm2(mean).sqrt();
+                self.row[11 + k] = largest(mean);
+            }
+        }
+        self.row[15] = cosine(&self.sampled, &self.honest);
+        if hostile {
+            self.row[16] = cosine(&self.sampled, &self.attack);
+            self.row[18] = cosine(&self.honest, &self.attack);
+        }
+        self.row[24] = (self.row[5] / self.row[8]).powi(2);
+        self.remember();
+    }
+
+    /// Looks at the aggregate and the share of weight that hostile rows got; the row is complete.
+    pub fn after(&mut self, aggregate: &[f32], hostile_weight: Option<f64>) -> &StudyRow {
+        self.row[10] = norms::norm2(aggregate).sqrt();
+        self.row[14] = largest(aggregate);
+        self.row[17] = cosine(&self.sampled, aggregate);
+        self.row[19] = cosine(&self.honest, aggregate);
+        if !self.row[9].is_nan() {
+            self.row[20] = cosine(&self.attack, aggregate);
+        }
+        self.row[23] = hostile_weight.unwrap_or(f64::NAN);
+        &self.row
+    }
+
+    /// Curvature and cosine against past means, then takes the present mean among them. The
+    /// weighted sum of past means is kept up to date, so the cost does not grow with their number.
+    fn remember(&mut self) {
+        if let Some(last) = self.means.back() {
+            self.row[21] = cosine(&self.sampled, last);
+        }
+        let mu = self.momentum;
+        self.row[22] = mu * norms::dot(&self.sampled, &self.composite);
+        let mut present = if self.means.len() == self.past && self.past > 0 {
+            let oldest = self.means.pop_front().expect("past > 0");
+            let weight = mu.powi(self.past as i32 - 1) as f32;
+            self.composite.iter_mut().zip(&oldest).for_each(|(c, x)| *c -= weight * x);
+            oldest
+        } else {
+            vec![0.0; self.sampled.len()]
+        };
+        present.copy_from_slice(&self.sampled);
+        if self.past > 0 {
+            let mu = mu as f32;
+            self.composite.iter_mut().zip(&present).for_each(|(c, x)| *c = mu * *c + x);
+            self.means.push_back(present);
+        }
+    }
+}
+
+/// √(Σ‖xᵢ − x̄‖²/(k − 1)) of k rows, NaN below two; leaves x̄ in `mean` where there is a row.
+fn deviation(rows: Rows<'_>, mean: &mut [f32], squared: &mut Vec<f64>) -> f64 {
+    if rows.n() == 0 {
+        return f64::NAN;
+    }
+    combine::mean(rows, mean);
+    norms::rows_distance2(rows, mean, squared);
+    if rows.n() < 2 {
+        f64::NAN
+    } else {
+        (squared.iter().sum::<f64>() / (rows.n() - 1) as f64).sqrt()
+    }
+}
+
+fn largest(x: &[f32]) -> f64 {
+    f64::from(x.iter().fold(0.0f32, |most, x| most.max(x.abs())))
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    norms::dot(a, b) / (norms::norm2(a) * norms::norm2(b)).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use varangian_base::Matrix;
+
+    fn shown<'a>(step: u64, rows: Rows<'a>, attack: Rows<'a>, params: &'a [f32]) -> Shown<'a> {
+        Shown { step, points: 0, loss: 1.0, sampled: rows, honest: rows, attack, params }
+    }
+
+    #[test]
+    fn two_orthogonal_gradients_have_the_hand_values() {
+        let rows = Matrix::from_rows(&[[1.0f32, 0.0], [0.0, 1.0]]);
+        let attack = Matrix::from_rows(&[[-1.0f32, -1.0]]);
+        let mut study = Study::new(&[0.0, 0.0], 0.9, 4);
+        study.before(&shown(0, rows.rows(), attack.rows(), &[3.0, 4.0]));
+        let row = *study.after(&[2.0, 0.0], Some(0.25));
+        let value = |name: &str| row[COLUMNS.iter().position(|c| *c == name).unwrap()];
+        let close = |name, expected: f64| {
+            assert!((value(name) - expected).abs() < 1e-6, "{name}: {}", value(name));
+        };
+        close("l2 from origin", 5.0);
+        close("Sampled gradient norm", 0.5f64.sqrt());
+        close("Honest gradient deviation", 1.0);
+        close("Honest variance-norm ratio", 2.0);
+        close("Honest-attack cosine", -1.0);
+        close("Honest-defense cosine", 0.5f64.sqrt());
+        close("Defense max coordinate", 2.0);
+        close("Attack acceptation ratio", 0.25);
+        close("Sampled composite curvature", 0.0);
+        assert!(value("Sampled-prev cosine").is_nan());
+        assert!(value("Attack gradient deviation").is_nan());
+    }
+
+    #[test]
+    fn a_constant_gradient_has_the_geometric_curvature() {
+        let rows = Matrix::from_rows(&[[1.0f32, 2.0], [1.0, 2.0]]);
+        let none = Matrix::zeros(0, 2);
+        let mut study = Study::new(&[0.0, 0.0], 0.9, 3);
+        for step in 0..8 {
+            study.before(&shown(step, rows.rows(), none.rows(), &[0.0, 0.0]));
+            let row = study.after(&[1.0, 2.0], None);
+            let known = step.min(3) as i32;
+            let expected = 5.0 * 0.9 * (1.0 - 0.9f64.powi(known)) / 0.1;
+            assert!((row[22] - expected).abs() < 1e-5, "step {step}: {} {expected}", row[22]);
+            assert!(row[20].is_nan() && row[23].is_nan());
+            assert_eq!(row[21].is_nan(), step == 0);
+        }
+    }
+}
