@@ -18,6 +18,16 @@ pub trait Oracle {
 
     /// Loss at `params` and its gradient, into `out`.
     fn gradient(&mut self, params: &[f32], out: &mut [f32]) -> f64;
+
+    /// The number of the current batch: what a checkpoint keeps.
+    fn drawn(&self) -> u64 {
+        0
+    }
+
+    /// Goes to the batch of this number.
+    fn resume(&mut self, drawn: u64) {
+        let _ = drawn;
+    }
 }
 
 /// f(x) = ‖x‖²/2 as the server's validation loss: every figure can be checked by hand.

@@ -11,6 +11,8 @@
 mod adversary;
 mod evaluate;
 mod intake;
+mod oracle;
+mod queue;
 mod server;
 mod study;
 mod worker;
@@ -18,6 +20,8 @@ mod worker;
 pub use adversary::{Adversary, Sight};
 pub use evaluate::Evaluator;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
+pub use oracle::{Subset, Validation, hold_out};
+pub use queue::{Fate, Outcome, Queue, QueueSettings};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
 pub use study::{COLUMNS, Shown, Study, StudyRow};
 pub use worker::{Bench, Job, Worker};

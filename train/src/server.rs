@@ -240,20 +240,10 @@ impl Server {
         &self.closed
     }
 
-    /// θ ← (1 − αλ)·θ − α·U.
+    /// Momentum at the server, then the step.
     fn update(&mut self) {
         let optimiser = &self.settings.optimiser;
-        let direction = if self.velocity.is_empty() {
-            &self.aggregate
-        } else {
-            optimiser.momentum.accumulate(&mut self.velocity, &self.aggregate);
-            &self.velocity
-        };
-        let rate = self.rate as f32;
-        let keep = (1.0 - self.rate * optimiser.weight_decay) as f32;
-        for (p, &u) in self.params.iter_mut().zip(direction) {
-            *p = keep * *p - rate * u;
-        }
+        descend(optimiser, self.rate, &self.aggregate, &mut self.velocity, &mut self.params);
     }
 
     /// Saves parameters, buffers, step and the rule's memory. Only between steps.
@@ -263,6 +253,8 @@ impl Server {
         memory.put("velocity", Value::Floats(self.velocity.clone()));
         memory.put("aggregate", Value::Floats(self.aggregate.clone()));
         memory.put("step", Value::Integers(vec![self.step]));
+        let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
+        memory.put("oracle", Value::Integers(vec![drawn]));
         memory.absorb("rule", self.settings.rule.save());
         memory
     }
@@ -289,7 +281,31 @@ impl Server {
         let step = memory.integers("step")?;
         self.step = *step.first().ok_or_else(|| SpecError::new("checkpoint: step is empty"))?;
         self.settings.rule.load(&memory.part("rule"))?;
+        if let (Some(oracle), [drawn]) = (&mut self.oracle, memory.integers("oracle")?) {
+            oracle.resume(*drawn);
+        }
         self.open();
         Ok(())
+    }
+}
+
+/// θ ← (1 − αλ)·θ − α·U, with U the direction, or the momentum buffer where there is one.
+pub(crate) fn descend(
+    optimiser: &Optimiser,
+    rate: f64,
+    direction: &[f32],
+    velocity: &mut [f32],
+    params: &mut [f32],
+) {
+    let direction = if velocity.is_empty() {
+        direction
+    } else {
+        optimiser.momentum.accumulate(velocity, direction);
+        velocity
+    };
+    let keep = (1.0 - rate * optimiser.weight_decay) as f32;
+    let rate = rate as f32;
+    for (p, &u) in params.iter_mut().zip(direction) {
+        *p = keep * *p - rate * u;
     }
 }
