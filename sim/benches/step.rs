@@ -27,7 +27,9 @@ fn main() {
     let steps: u64 = value("--steps").map_or(30, |text| text.parse().expect("a number of steps"));
     let set = if data.is_some() { "mnist" } else { "glyphs" };
     let split = data::load(set, data, Seed(1)).unwrap_or_else(|error| panic!("{error}"));
-    println!("{set}, mlp 784-100-10, n = {N}, f = {F}, batch 83, ALIE z = 1.5, momentum 0.9 at worker");
+    println!(
+        "{set}, mlp 784-100-10, n = {N}, f = {F}, batch 83, ALIE z = 1.5, momentum 0.9 at worker"
+    );
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| table(&split, steps, threads));
