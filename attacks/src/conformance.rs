@@ -153,6 +153,23 @@ fn specs() -> Vec<String> {
         "ipm search=on",
         "empire search=reference",
         "alie start=1",
+        "alie start=2 knowledge=own",
+        "bit-flip of=first rate=0.1",
+        "mimic warmup=2",
+        "mimic target=3",
+        "min-max direction=unit",
+        "min-sum direction=sign",
+        "fang against=krum",
+        "fang against=krum centre=mean",
+        "fang knowledge=own",
+        "single-coordinate search=on",
+        "delayed-gradient delay=2",
+        "stale-signs delay=2",
+        "time-coupled-alie sides=first",
+        "poisoned-fl period=1",
+        "kill zero-start=text by=one",
+        "mixed groups=\"2 delayed-gradient delay=1; * mimic warmup=2\"",
+        "mixed groups=\"2 alie search=on; 1 gaussian\"",
         "alie jitter=0.01",
     ];
     ALL.iter().map(|entry| entry.name).chain(more).map(str::to_owned).collect()
@@ -244,7 +261,8 @@ fn one_hostile_and_few_honest_workers_are_enough_or_refused() {
             let mut scene = Scene { rule: Rule::Median, ..Scene::random(h, f, 5, 8) };
             let rows = scene.forge(attack.as_mut());
             let finite = rows.iter().flatten().all(|x| x.is_finite());
-            assert!(finite || spec.starts_with("non-finite"), "{spec} h={h} f={f}: {rows:?}");
+            let free = spec.starts_with("non-finite") || spec.starts_with("bit-flip");
+            assert!(finite || free, "{spec} h={h} f={f}: {rows:?}");
         }
     }
 }

@@ -74,11 +74,12 @@ pub(crate) fn one_sided(harm: &mut dyn FnMut(f64) -> f64, evaluations: usize) ->
         x = best + step;
         left -= 1;
         let found = harm(x);
-        if !(found > best_harm) {
+        if found > best_harm {
+            (best, best_harm, step) = (x, found, step * 2.0);
+        } else {
             step *= 0.8;
             break;
         }
-        (best, best_harm, step) = (x, found, step * 2.0);
     }
     while left > 0 {
         left -= 1;

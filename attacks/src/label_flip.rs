@@ -109,7 +109,7 @@ mod tests {
     fn poison(spec: &str, labels: &[u32], step: u64) -> Vec<u32> {
         let mut labels = labels.to_vec();
         let mut stream = Seed(3).stream(Domain::Attack, 0, step);
-        let batch = Labels { labels: &mut labels, classes: 10, hostile: 0, step };
+        let batch = Labels { labels: &mut labels, classes: 10, hostile: 0, of: 1, step };
         crate::build(spec).unwrap().poison(batch, &mut stream);
         labels
     }

@@ -4,16 +4,29 @@
 //! entry states which parts of it the attack reads.
 
 mod alie;
+mod anti_cge;
+mod bit_flip;
+mod cancel;
 mod constant;
+mod delayed;
 pub mod entry;
 mod extreme;
 mod factor;
+mod fang;
 mod gaussian;
 mod guise;
 mod ipm;
 mod label_flip;
+mod mimic;
+mod min_max;
+mod mixed;
 mod none;
+mod poisoned_fl;
+mod relocation;
 mod sign_flip;
+mod sign_votes;
+mod single_coordinate;
+mod time_coupled;
 mod trial;
 mod view;
 mod write;

@@ -23,7 +23,8 @@ impl Trial {
         let (n, d) = (honest.n() + own.n(), honest.d());
         let order = worker_order(honest, own);
         self.rows.resize(n, d);
-        (self.ids.clear(), self.hostile.clear());
+        self.ids.clear();
+        self.hostile.clear();
         for (at, &(id, hostile, i)) in order.iter().enumerate() {
             self.ids.push(id);
             match hostile {

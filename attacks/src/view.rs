@@ -62,6 +62,8 @@ pub struct Labels<'a> {
     pub classes: u32,
     /// The worker's place among the hostile workers, from 0 in ascending worker id.
     pub hostile: usize,
+    /// The number of hostile workers.
+    pub of: usize,
     /// The step, from 0.
     pub step: u64,
 }

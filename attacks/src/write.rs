@@ -76,8 +76,25 @@ pub(crate) fn draw(
     });
 }
 
+/// Random signs that stay the same for the whole run, into `out`: drawn at step 0 of a hostile
+/// worker.
+pub(crate) fn fixed_signs(seed: Seed, worker: u32, out: &mut [f32]) {
+    draw(
+        seed,
+        worker,
+        0,
+        purpose::SIGNS,
+        out,
+        |stream, _, _| if stream.coin(0.5) { 1.0 } else { -1.0 },
+    );
+}
+
 /// The purposes of draws: one number each, so that no two share a stream.
 pub(crate) mod purpose {
     pub(crate) const NOISE: u32 = 0;
     pub(crate) const JITTER: u32 = 1;
+    pub(crate) const BITS: u32 = 2;
+    pub(crate) const MIMIC: u32 = 3;
+    pub(crate) const FANG: u32 = 4;
+    pub(crate) const SIGNS: u32 = 5;
 }

@@ -109,8 +109,9 @@ impl Crew<'_> {
             Some(matrix) => matrix.rows_mut().into_iter_mut().map(Some).collect(),
             None => workers.iter().map(|_| None).collect(),
         };
+        let of = workers.len();
         let one = |(place, ((worker, row), copy)): (usize, ((&mut Worker, &mut [f32]), _))| {
-            let attack = attack.map(|attack| (attack, place));
+            let attack = attack.map(|attack| (attack, place, of));
             let bench = self.benches.lock().expect("no thread panicked").pop();
             let mut bench = bench.unwrap_or_else(|| Bench::new(self.job.model));
             let Crew { job, .. } = self;

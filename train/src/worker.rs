@@ -65,14 +65,14 @@ impl Worker {
     /// Computes the message of this step into `out` and returns the minibatch's mean loss.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
-    /// its attack, which may poison the labels, and its place among the hostile workers. A study asks
+    /// its attack, which may poison the labels, and its place among how many hostile ones. A study asks
     /// for a copy of the clipped gradient before momentum, in `sampled`.
     pub fn gradient(
         &mut self,
         job: &Job<'_>,
         broadcast: &Broadcast<'_>,
         prepared: &Prepared,
-        poison: Option<(&dyn Attack, usize)>,
+        poison: Option<(&dyn Attack, usize, usize)>,
         bench: &mut Bench,
         sampled: Option<&mut [f32]>,
         out: &mut [f32],
@@ -116,16 +116,16 @@ impl Worker {
         &self,
         job: &Job<'_>,
         step: u64,
-        poison: Option<(&dyn Attack, usize)>,
+        poison: Option<(&dyn Attack, usize, usize)>,
         bench: &mut Bench,
     ) {
         job.sampler.draw(self.id, step, &mut bench.indices);
         let mut augment = job.seed.stream(Domain::Augment, self.id, step);
         job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
         let classes = job.train.classes() as u32;
-        if let (Some((attack, hostile)), Some(labels)) = (poison, bench.batch.labels_mut()) {
+        if let (Some((attack, hostile, of)), Some(labels)) = (poison, bench.batch.labels_mut()) {
             let mut stream = job.seed.stream(Domain::Attack, self.id, step);
-            attack.poison(Labels { labels, classes, hostile, step }, &mut stream);
+            attack.poison(Labels { labels, classes, hostile, of, step }, &mut stream);
         }
     }
 
