@@ -30,14 +30,14 @@ pub fn read(reader: &mut dyn Read, most: u64, rank: usize) -> Result<Idx, DataEr
     for k in 0..rank {
         sizes.push(word(reader, &format!("size of dimension {k}"))? as usize);
     }
-    let total = sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
-    let total = total.filter(|&total| total <= most).ok_or_else(|| {
-        DataError::expected(
-            &format!("header promises {sizes:?} bytes"),
-            format!("at most the {most} that the file can hold"),
-            "more",
-        )
-    })?;
+    let total = sizes.iter().fold(1u128, |product, &size| product.saturating_mul(size as u128));
+    if total > u128::from(most) {
+        let what = format!("data of sizes {sizes:?}");
+        let expected = format!("at most the {most} bytes that the file can hold");
+        let found = format!("{total} promised (truncated, or a corrupt header)");
+        return Err(DataError::expected(&what, expected, found));
+    }
+    let total = total as u64;
     let mut bytes = Vec::new();
     let failed = |e: std::io::Error| DataError::new(format!("cannot read the data: {e}"));
     // Grows with what really comes, so that a lying header in a packed file costs nothing.
@@ -109,7 +109,7 @@ mod tests {
             "data: expected the file to end after 1 bytes for sizes [1], found trailing bytes"
         );
         let huge = file(0x803, &[u32::MAX; 3], &[]);
-        assert!(error(&huge, 3).contains("expected at most the 16 that the file can hold"));
+        assert!(error(&huge, 3).contains("expected at most the 16 bytes that the file can hold"));
     }
 
     proptest! {

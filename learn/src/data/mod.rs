@@ -15,11 +15,13 @@ mod glyphs_strokes;
 pub mod idx;
 mod images;
 mod mnist;
+mod subset;
 mod synthetic;
 mod table;
 
 pub use error::DataError;
 pub use images::{Images, Normalise};
+pub use subset::Subset;
 pub use table::Table;
 
 use crate::Batch;
