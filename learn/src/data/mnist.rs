@@ -194,7 +194,10 @@ mod tests {
             "train-images-idx3-ubyte: data: expected 12 bytes for sizes [3, 2, 2], \
              found only 4 (the file is truncated)"
         );
-        assert!(error("mnist/t10k-images-idx3-ubyte.gz", b"this is no gzip file").contains("cannot read"));
+        assert!(
+            error("mnist/t10k-images-idx3-ubyte.gz", b"this is no gzip file")
+                .contains("cannot read")
+        );
         assert_eq!(
             error(FILES[0], &idx_file(&[3, 1], &[1; 9])),
             "mnist: training images are 3 × 1, test images 2 × 2"
