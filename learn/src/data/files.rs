@@ -19,20 +19,22 @@ pub(crate) struct Opened {
     pub most: u64,
 }
 
-/// The file called one of `names`, plain or with `.gz`, in the data folder or in `folder` below it.
-pub(crate) fn find(place: &Place, folder: &str, names: &[&str]) -> Result<PathBuf, DataError> {
-    let Some(dir) = &place.data_dir else {
-        return Err(DataError::new(format!(
-            "{folder} is read from files and no data folder was given: \
-             --data DIR names the folder that holds {}[.gz]",
-            names[0]
-        )));
-    };
-    if !dir.is_dir() {
-        return Err(DataError::new(format!("data folder {} does not exist", dir.display())));
-    }
-    for base in [dir.clone(), dir.join(folder)] {
-        for name in names {
+/// The file called one of `names`, plain or with `.gz`, in one of `folders` below the data folder
+/// (`""` is the data folder itself).
+pub(crate) fn find(
+    place: &Place,
+    set: &str,
+    folders: &[&str],
+    names: &[impl AsRef<str>],
+) -> Result<PathBuf, DataError> {
+    let wanted: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let dir = folder(place, set, wanted[0])?;
+    let bases: Vec<PathBuf> = folders
+        .iter()
+        .map(|folder| if folder.is_empty() { dir.to_owned() } else { dir.join(folder) })
+        .collect();
+    for base in &bases {
+        for name in &wanted {
             for candidate in [base.join(name), base.join(format!("{name}.gz"))] {
                 if candidate.is_file() {
                     return Ok(candidate);
@@ -40,13 +42,27 @@ pub(crate) fn find(place: &Place, folder: &str, names: &[&str]) -> Result<PathBu
             }
         }
     }
+    let bases: Vec<String> = bases.iter().map(|base| base.display().to_string()).collect();
     Err(DataError::new(format!(
-        "{folder}: no file {} in {} or {}; wanted: {}, plain or .gz",
-        names[0],
-        dir.display(),
-        dir.join(folder).display(),
-        names.join(" or ")
+        "{set}: no file {} in {}; wanted: {}, plain or .gz",
+        wanted[0],
+        bases.join(", "),
+        wanted.join(" or ")
     )))
+}
+
+/// The data folder, if one was named and exists.
+pub(crate) fn folder<'a>(place: &'a Place, set: &str, file: &str) -> Result<&'a Path, DataError> {
+    let Some(dir) = &place.data_dir else {
+        return Err(DataError::new(format!(
+            "{set} is read from files and no data folder was given: \
+             --data DIR names the folder that holds {file}"
+        )));
+    };
+    if !dir.is_dir() {
+        return Err(DataError::new(format!("data folder {} does not exist", dir.display())));
+    }
+    Ok(dir)
 }
 
 /// Opens `path`, unpacking it if its name ends in `.gz`.
@@ -63,25 +79,30 @@ pub(crate) fn open(path: PathBuf) -> Result<Opened, DataError> {
     Ok(Opened { path, reader, most })
 }
 
-/// Opens the one of `names` that [`find`] finds and lets `read` read it; errors name the file.
+/// Opens `path` and lets `read` read it; errors name the file.
 pub(crate) fn read<T>(
-    place: &Place,
-    folder: &str,
-    names: &[&str],
+    path: PathBuf,
     read: impl FnOnce(&mut dyn Read, u64) -> Result<T, DataError>,
 ) -> Result<(PathBuf, T), DataError> {
-    let mut opened = open(find(place, folder, names)?)?;
+    let mut opened = open(path)?;
     let value = read(&mut *opened.reader, opened.most).map_err(|e| e.at(&opened.path))?;
     Ok((opened.path, value))
 }
 
-/// Labels below `classes`, or an error that names the file and the first that is not.
-pub(crate) fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result<(), DataError> {
-    match labels.iter().position(|&label| usize::from(label) >= classes) {
+/// Labels from `first` to `first` + `classes` − 1, or an error that names the file and the first
+/// that is not.
+pub(crate) fn check_labels(
+    path: &Path,
+    labels: &[u8],
+    first: u8,
+    classes: usize,
+) -> Result<(), DataError> {
+    let class = |label: u8| label.checked_sub(first).is_some_and(|l| usize::from(l) < classes);
+    match labels.iter().position(|&label| !class(label)) {
         None => Ok(()),
         Some(i) => Err(DataError::expected(
             &format!("label {i}"),
-            format!("a class from 0 to {}", classes - 1),
+            format!("a class from {first} to {}", usize::from(first) + classes - 1),
             labels[i],
         )
         .at(path)),

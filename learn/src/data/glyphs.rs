@@ -6,9 +6,9 @@
 //! multiplications, divisions and square roots are used, so that the bits are the same everywhere.
 
 use super::glyphs_strokes::{DIGITS, Point, Stroke};
-use super::{DataError, Facts, Images, Place, Shape, Source, Split, mnist};
+use super::transform::{CROP, FLIP, NORMALISE, Options, PAD, grey};
+use super::{DataError, Facts, Images, Place, Shape, Source, Split};
 use rayon::prelude::*;
-use std::sync::Arc;
 use varangian_base::{Domain, Entry, Seed, Stream};
 
 /// The built-in digits.
@@ -17,10 +17,10 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     summary: "Built-in handwritten digits, 28 × 28 grey, drawn from strokes; needs no files.",
     paper: "none: drawn by this program",
     differs: &[],
-    params: &[mnist::NORMALISE],
+    params: &[NORMALISE, FLIP, CROP, PAD],
     cost: "55 MB in memory; some seconds of one core to draw",
     facts: Facts { size: "60,000 + 10,000, 10 classes, 1 × 28 × 28", files: &[] },
-    build: |args| Ok(Box::new(Glyphs { normalise: mnist::grey(args, MEAN, DEVIATION) })),
+    build: |args| Ok(Box::new(Glyphs { options: Options::read(args, grey(MEAN, DEVIATION)) })),
 };
 
 const SIDE: usize = 28;
@@ -36,7 +36,7 @@ const BLOCK: usize = 250;
 const PIECES: usize = 5;
 
 struct Glyphs {
-    normalise: super::Normalise,
+    options: Options,
 }
 
 impl Source for Glyphs {
@@ -44,9 +44,9 @@ impl Source for Glyphs {
         let view = |split: u32, count: usize| {
             let (pixels, labels) = draw_all(place.seed, split, count);
             let shape = Shape { channels: 1, height: SIDE, width: SIDE };
-            Arc::new(Images::new(shape, 10, pixels, labels, &self.normalise))
+            Images::new(shape, 10, pixels, labels.into_iter().map(u16::from).collect())
         };
-        Ok(Split { train: view(0, TRAIN), test: view(1, TEST) })
+        Ok(self.options.views(view(0, TRAIN), view(1, TEST)))
     }
 }
 

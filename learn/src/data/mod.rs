@@ -8,21 +8,27 @@
 //! assert_eq!(error.to_string(), "unknown data set \"mnsit\"; did you mean \"mnist\"?");
 //! ```
 
+pub mod cifar;
+mod emnist;
 mod error;
+mod fashion_mnist;
 mod files;
 mod glyphs;
 mod glyphs_strokes;
 pub mod idx;
+mod idx_images;
 mod images;
 mod mnist;
 mod subset;
 mod synthetic;
 mod table;
+mod transform;
 
 pub use error::DataError;
-pub use images::{Images, Normalise};
+pub use images::Images;
 pub use subset::Subset;
 pub use table::Table;
+pub use transform::{Normalise, Transform};
 
 use crate::Batch;
 use std::path::PathBuf;
@@ -124,8 +130,16 @@ pub struct Facts {
 }
 
 /// All data sets.
-pub static ALL: &[&Entry<dyn Source, Facts>] =
-    &[&glyphs::ENTRY, &synthetic::LINREG, &synthetic::LOGREG, &mnist::MNIST];
+pub static ALL: &[&Entry<dyn Source, Facts>] = &[
+    &glyphs::ENTRY,
+    &synthetic::LINREG,
+    &synthetic::LOGREG,
+    &mnist::ENTRY,
+    &fashion_mnist::ENTRY,
+    &emnist::ENTRY,
+    &cifar::CIFAR10,
+    &cifar::CIFAR100,
+];
 
 /// Makes the source that `spec` describes, without reading anything yet.
 ///
