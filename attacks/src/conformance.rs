@@ -1,6 +1,7 @@
 //! What every attack must hold to, and the small rules to try attacks on.
 
 use crate::{ALL, Attack, Probe, Sees, View, build};
+use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Domain, Matrix, Rows, Seed};
 
@@ -14,6 +15,10 @@ pub(crate) enum Rule {
     None,
     Average,
     Median,
+    /// Krum with f = 3, which says that it sees only distances.
+    Krum,
+    /// The same, which does not say so.
+    BlindKrum,
 }
 
 impl Probe for Rule {
@@ -25,8 +30,32 @@ impl Probe for Rule {
                 let n = rows.n();
                 columns::sorted(rows, out, |x| (x[(n - 1) / 2] + x[n / 2]) / 2.0);
             }
+            Rule::Krum | Rule::BlindKrum => {
+                let mut pairs = Pairs::default();
+                pairs.squared_distances(rows);
+                out.copy_from_slice(rows.row(krum(&pairs)));
+            }
         }
     }
+
+    fn weigh(&mut self, squared: &Pairs, weights: &mut [f64]) -> bool {
+        if *self != Rule::Krum {
+            return false;
+        }
+        weights.fill(0.0);
+        weights[krum(squared)] = 1.0;
+        true
+    }
+}
+
+/// The row whose n − 5 nearest others are nearest.
+fn krum(pairs: &Pairs) -> usize {
+    let score = |i: usize| {
+        let mut row = pairs.row(i).to_vec();
+        row.sort_unstable_by(f64::total_cmp);
+        row[..pairs.n() - 4].iter().sum::<f64>()
+    };
+    (0..pairs.n()).min_by(|&a, &b| score(a).total_cmp(&score(b))).expect("a row")
 }
 
 impl Rule {
@@ -168,6 +197,9 @@ fn specs() -> Vec<String> {
         "time-coupled-alie sides=first",
         "poisoned-fl period=1",
         "kill zero-start=text by=one",
+        "worst budget=10 objective=distance",
+        "worst budget=10 objective=drift",
+        "worst budget=10 objective=loss",
         "mixed groups=\"2 delayed-gradient delay=1; * mimic warmup=2\"",
         "mixed groups=\"2 alie search=on; 1 gaussian\"",
         "alie jitter=0.01",

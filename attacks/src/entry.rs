@@ -97,4 +97,5 @@ pub static ALL: &[&AttackEntry] = &[
     &crate::sign_votes::RANDOM,
     &crate::delayed::SIGNS,
     &crate::mixed::ENTRY,
+    &crate::search::worst::ENTRY,
 ];

@@ -23,6 +23,7 @@ mod mixed;
 mod none;
 mod poisoned_fl;
 mod relocation;
+pub mod search;
 mod sign_flip;
 mod sign_votes;
 mod single_coordinate;

@@ -42,11 +42,16 @@ impl Trial {
         self.rows.row_mut(self.hostile[i])
     }
 
+    /// Copies hostile row `from` over hostile row `to`.
+    pub(crate) fn copy_hostile(&mut self, from: usize, to: usize) {
+        self.rows.copy_row(self.hostile[from], self.hostile[to]);
+    }
+
     /// Writes the first hostile row by `write` and copies it into the others.
     pub(crate) fn colluders(&mut self, write: impl FnOnce(&mut [f32])) {
         write(self.row_mut(0));
         for i in 1..self.hostile.len() {
-            self.rows.copy_row(self.hostile[0], self.hostile[i]);
+            self.copy_hostile(0, i);
         }
     }
 

@@ -97,4 +97,5 @@ pub(crate) mod purpose {
     pub(crate) const MIMIC: u32 = 3;
     pub(crate) const FANG: u32 = 4;
     pub(crate) const SIGNS: u32 = 5;
+    pub(crate) const SEARCH: u32 = 6;
 }
