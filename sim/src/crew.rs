@@ -19,6 +19,13 @@ pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server
     loss
 }
 
+/// Workers write into a staging matrix, honest ones first.
+pub(crate) fn stage(crew: &Crew<'_>, team: Team<'_>, server: &Server, staged: &mut Matrix) -> f64 {
+    let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
+    let broadcast = server.broadcast();
+    crew.round(team, &broadcast, server.rule(), server.momentum(), mine, theirs).0
+}
+
 /// Workers write into a staging matrix, honest ones first, and send copies.
 pub(crate) fn step_staged(
     crew: &Crew<'_>,
@@ -27,10 +34,7 @@ pub(crate) fn step_staged(
     staged: &mut Matrix,
 ) -> f64 {
     let ids: Vec<u32> = team.honest.iter().chain(team.hostile.iter()).map(Worker::id).collect();
-    let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
-    let broadcast = server.broadcast();
-    let step = broadcast.step;
-    let (loss, _) = crew.round(team, &broadcast, server.rule(), server.momentum(), mine, theirs);
+    let (step, loss) = (server.step(), stage(crew, team, server, staged));
     for (k, id) in ids.into_iter().enumerate() {
         // A refusal is counted by the intake.
         let _ = server.receive(id, step, staged.row(k));
@@ -54,6 +58,8 @@ pub(crate) struct Team<'a> {
     pub(crate) own: &'a mut Matrix,
     pub(crate) prepared: &'a mut Prepared,
     pub(crate) sampled: Option<&'a mut Matrix>,
+    /// Honest workers, by place, that compute nothing this step; empty where all do.
+    pub(crate) absent: &'a [bool],
 }
 
 impl Crew<'_> {
@@ -68,20 +74,31 @@ impl Crew<'_> {
         mut mine: RowsMut<'_>,
         mut theirs: RowsMut<'_>,
     ) -> (f64, Vec<Result<(), usize>>) {
-        let Team { honest, hostile, adversary, own, prepared, sampled } = team;
+        let Team { honest, hostile, adversary, own, prepared, sampled, absent } = team;
         self.job.model.prepare(broadcast.params, prepared);
-        let found = self.gradients(honest, broadcast, prepared, None, sampled, mine.reborrow());
-        let loss = found.iter().map(|(loss, _)| loss).sum::<f64>() / found.len() as f64;
+        let found =
+            self.gradients(honest, broadcast, prepared, None, sampled, absent, mine.reborrow());
+        let is_here = |place: &usize| !absent.get(*place).is_some_and(|&absent| absent);
+        let here: Vec<usize> = (0..found.len()).filter(is_here).collect();
+        let loss = here.iter().map(|&place| found[place].0).sum::<f64>() / here.len() as f64;
         let mut inspected: Vec<_> = found.into_iter().map(|(_, inspected)| inspected).collect();
         if theirs.n() > 0 {
             if adversary.sees().own {
                 let attack = Some(adversary.attack());
-                self.gradients(hostile, broadcast, prepared, attack, None, own.rows_mut());
+                self.gradients(hostile, broadcast, prepared, attack, None, &[], own.rows_mut());
             }
-            let ids = |workers: &[Worker]| workers.iter().map(Worker::id).collect::<Vec<u32>>();
-            let (honest_ids, hostile_ids) = (ids(honest), ids(hostile));
+            let hostile_ids: Vec<u32> = hostile.iter().map(Worker::id).collect();
+            let honest_ids: Vec<u32> = here.iter().map(|&place| honest[place].id()).collect();
+            let mut sent = Matrix::default();
+            if here.len() < honest.len() {
+                sent = Matrix::zeros(here.len(), mine.d());
+                for (k, &place) in here.iter().enumerate() {
+                    sent.row_mut(k).copy_from_slice(mine.row(place));
+                }
+            }
+            let seen = if here.len() < honest.len() { sent.rows() } else { mine.as_rows() };
             let sight = Sight {
-                honest: mine.as_rows().with_ids(&honest_ids),
+                honest: seen.with_ids(&honest_ids),
                 own: own.rows().with_ids(&hostile_ids),
                 n: self.n,
                 f: self.f,
@@ -103,6 +120,7 @@ impl Crew<'_> {
         prepared: &Prepared,
         attack: Option<&dyn varangian_attacks::Attack>,
         sampled: Option<&mut Matrix>,
+        absent: &[bool],
         mut rows: RowsMut<'_>,
     ) -> Vec<(f64, Result<(), usize>)> {
         let copies: Vec<Option<&mut [f32]>> = match sampled {
@@ -111,6 +129,9 @@ impl Crew<'_> {
         };
         let of = workers.len();
         let one = |(place, ((worker, row), copy)): (usize, ((&mut Worker, &mut [f32]), _))| {
+            if absent.get(place).is_some_and(|&absent| absent) {
+                return (f64::NAN, Ok(()));
+            }
             let attack = attack.map(|attack| (attack, place, of));
             let bench = self.benches.lock().expect("no thread panicked").pop();
             let mut bench = bench.unwrap_or_else(|| Bench::new(self.job.model));

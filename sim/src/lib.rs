@@ -1,9 +1,16 @@
 //! Drivers of the training machines in one process.
 //!
-//! [`lockstep`] is the classical parameter server: every worker answers every step.
+//! [`lockstep`] is the classical parameter server: every worker answers every step. [`rounds`] carries
+//! the same steps over a simulated [`network`] in virtual time, [`swarm`] drives asynchronous training.
 
 mod crew;
+pub mod events;
 pub mod lockstep;
+pub mod network;
 mod plan;
+pub mod rounds;
+mod squad;
+pub mod swarm;
 
 pub use plan::{Hostile, Plan};
+pub(crate) use squad::{Collusion, Flight, Squad};

@@ -1,6 +1,6 @@
 //! Lockstep: every worker answers every step; the server closes when all are in.
 
-use crate::crew::{Crew, Team, step_in_place, step_staged};
+use crate::crew::{Crew, Team, stage, step_in_place, step_staged};
 use crate::{Hostile, Plan};
 use std::sync::{Arc, Mutex};
 use varangian_base::{Matrix, Memory, Seed, SpecError};
@@ -8,8 +8,8 @@ use varangian_learn::model::{Prepared, Tally};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_train::{
-    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Server, Settings, Shown, Study, StudyRow,
-    Worker,
+    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Refusal, Server, Settings, Shown, Study,
+    StudyRow, Worker,
 };
 
 /// What is known of a step when it is over.
@@ -103,6 +103,16 @@ impl Lockstep {
     /// # Errors
     /// If the plan's numbers do not fit together; see [`Plan::check`].
     pub fn new(plan: Plan) -> Result<Self, SpecError> {
+        let in_place = plan.hostile == Hostile::Last || plan.f_real == 0;
+        Lockstep::build(plan, in_place, true)
+    }
+
+    /// The same run whose rows are staged, to be carried by a network where silence proves nothing.
+    pub(crate) fn staged(plan: Plan) -> Result<Self, SpecError> {
+        Lockstep::build(plan, false, false)
+    }
+
+    fn build(plan: Plan, in_place: bool, silence_is_hostile: bool) -> Result<Self, SpecError> {
         plan.check()?;
         let hostile_ids = plan.hostile_ids();
         let (d, n, f) = (plan.model.dim(), plan.n, plan.f);
@@ -113,7 +123,7 @@ impl Lockstep {
             optimiser: plan.optimiser.clone(),
             steps_per_epoch: plan.sampler.steps_per_epoch(),
             seed: plan.seed,
-            silence_is_hostile: true,
+            silence_is_hostile,
         };
         let server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;
         let is_hostile = |id: &u32| hostile_ids.binary_search(id).is_ok();
@@ -124,7 +134,6 @@ impl Lockstep {
             points: 0,
             row: [f64::NAN; COLUMNS.len()],
         });
-        let in_place = plan.hostile == Hostile::Last || hostile.is_empty();
         Ok(Lockstep {
             staged: Matrix::zeros(if in_place { 0 } else { n }, d),
             own: Matrix::zeros(hostile.len(), d),
@@ -152,6 +161,44 @@ impl Lockstep {
     /// Makes one step and says how it went.
     pub fn step(&mut self) -> StepRecord<'_> {
         let rate = self.server.broadcast().rate;
+        let in_place = self.in_place;
+        let loss = self.with_crew(&[], |crew, team, server, staged| match in_place {
+            true => step_in_place(crew, team, server),
+            false => step_staged(crew, team, server, staged),
+        });
+        self.close(loss, rate)
+    }
+
+    /// Computes what is sent this step into the staging matrix, without the honest workers at the
+    /// places that are absent, and returns their mean loss.
+    pub(crate) fn stage(&mut self, absent: &[bool]) -> f64 {
+        self.with_crew(absent, |crew, team, server, staged| stage(crew, team, server, staged))
+    }
+
+    /// Carries the staged row at `place` (honest workers first) to the server, as of `step`.
+    pub(crate) fn carry(&mut self, place: usize, step: u64) -> Result<(), Refusal> {
+        self.server.receive(self.id_at(place), step, self.staged.row(place))
+    }
+
+    /// The worker whose row is staged at `place`.
+    pub(crate) fn id_at(&self, place: usize) -> u32 {
+        self.honest.iter().chain(&self.hostile).nth(place).expect("a place a worker").id()
+    }
+
+    /// Closes the step.
+    pub(crate) fn close(&mut self, loss: f64, rate: f64) -> StepRecord<'_> {
+        self.show_rows(loss);
+        self.server.close();
+        self.show_aggregate();
+        let study = self.study.as_ref().map(|studied| &studied.row);
+        StepRecord { loss, rate, hostile: &self.hostile_ids, closed: self.server.closed(), study }
+    }
+
+    fn with_crew<T>(
+        &mut self,
+        absent: &[bool],
+        work: impl FnOnce(&Crew<'_>, Team<'_>, &mut Server, &mut Matrix) -> T,
+    ) -> T {
         let crew = Crew {
             job: Job {
                 model: self.model.as_ref(),
@@ -171,17 +218,9 @@ impl Lockstep {
             own: &mut self.own,
             prepared: &mut self.prepared,
             sampled: self.study.as_mut().map(|studied| &mut studied.sampled),
+            absent,
         };
-        let loss = if self.in_place {
-            step_in_place(&crew, team, &mut self.server)
-        } else {
-            step_staged(&crew, team, &mut self.server, &mut self.staged)
-        };
-        self.show_rows(loss);
-        self.server.close();
-        self.show_aggregate();
-        let study = self.study.as_ref().map(|studied| &studied.row);
-        StepRecord { loss, rate, hostile: &self.hostile_ids, closed: self.server.closed(), study }
+        work(&crew, team, &mut self.server, &mut self.staged)
     }
 
     /// Shows the study what was sent, before the server aggregates.

@@ -83,16 +83,20 @@ impl Plan {
 
     /// The ids of the hostile workers, ascending.
     pub fn hostile_ids(&self) -> Vec<u32> {
-        let (n, k) = (self.n as u32, self.f_real as u32);
-        match self.hostile {
-            Hostile::Last => (n - k..n).collect(),
-            Hostile::First => (0..k).collect(),
-            Hostile::Random => {
-                let mut order = self.seed.stream(Domain::Roles, 0, 0).permutation(self.n);
-                order.truncate(self.f_real);
-                order.sort_unstable();
-                order
-            }
+        hostile_ids(self.hostile, self.n, self.f_real, self.seed)
+    }
+}
+
+/// The ids of `k` hostile workers among n, ascending.
+pub(crate) fn hostile_ids(hostile: Hostile, n: usize, k: usize, seed: Seed) -> Vec<u32> {
+    match hostile {
+        Hostile::Last => ((n - k) as u32..n as u32).collect(),
+        Hostile::First => (0..k as u32).collect(),
+        Hostile::Random => {
+            let mut order = seed.stream(Domain::Roles, 0, 0).permutation(n);
+            order.truncate(k);
+            order.sort_unstable();
+            order
         }
     }
 }

@@ -128,6 +128,11 @@ impl Queue {
         (*version, Arc::clone(params))
     }
 
+    /// How many models are kept now, the newest included.
+    pub fn kept(&self) -> usize {
+        self.models.len()
+    }
+
     /// The current parameters.
     pub fn params(&self) -> &[f32] {
         &self.params

@@ -1,0 +1,146 @@
+//! Synchronous rounds over a simulated network: a round closes when all are in, or at its deadline.
+//!
+//! A round that has fewer rows at its deadline than the rule accepts at the declared f is extended
+//! once by as much again, and skipped if they are still too few. A message that misses its round
+//! reaches a later one and is refused there; until then its worker takes no part. Without faults and
+//! delays the bits are those of lockstep.
+
+use crate::Plan;
+use crate::events::{Agenda, Trace};
+use crate::lockstep::{Evaluation, Lockstep, StepRecord};
+use crate::network::{Journey, Network, Temperament};
+use varangian_base::{Seed, SpecError};
+
+/// A message under way.
+struct Message {
+    place: usize,
+    step: u64,
+}
+
+/// A run in rounds over a simulated network, between rounds.
+pub struct Rounds {
+    run: Lockstep,
+    network: Network,
+    seed: Seed,
+    temperaments: Vec<Temperament>,
+    /// By place, when the worker is free again.
+    free_at: Vec<f64>,
+    agenda: Agenda<Message>,
+    now: f64,
+    least: usize,
+    honest: usize,
+    trace: Trace,
+}
+
+impl Rounds {
+    /// Sets the run up at time 0.
+    ///
+    /// # Errors
+    /// If the plan's or the network's numbers do not fit together.
+    pub fn new(plan: Plan, network: Network) -> Result<Self, SpecError> {
+        network.check(plan.n)?;
+        let (n, seed, honest) = (plan.n, plan.seed, plan.n - plan.f_real);
+        let least = plan.rule.least(plan.f).unwrap_or(n);
+        let temperaments = network.temperaments(n, seed);
+        let run = Lockstep::staged(plan)?;
+        let (agenda, free_at) = (Agenda::default(), vec![0.0; n]);
+        let trace = Trace::default();
+        Ok(Rounds {
+            run,
+            network,
+            seed,
+            temperaments,
+            free_at,
+            agenda,
+            now: 0.0,
+            least,
+            honest,
+            trace,
+        })
+    }
+
+    /// Makes one round and says how it went.
+    pub fn step(&mut self) -> StepRecord<'_> {
+        let (step, rate) = (self.run.server().step(), self.run.server().broadcast().rate);
+        let journeys = self.set_out(step);
+        let absent: Vec<bool> = journeys[..self.honest].iter().map(Option::is_none).collect();
+        let loss = self.run.stage(&absent);
+        self.receive(step);
+        let Rounds { run, trace, now, .. } = self;
+        let record = run.close(loss, rate);
+        trace.add(now.to_bits());
+        record.closed.ids.iter().for_each(|&id| trace.add(u64::from(id)));
+        record
+    }
+
+    /// Sends every free worker on its way; by place, the journeys of those that compute.
+    fn set_out(&mut self, step: u64) -> Vec<Option<Journey>> {
+        let n = self.free_at.len();
+        let mut journeys = Vec::with_capacity(n);
+        for place in 0..n {
+            let id = self.run.id_at(place);
+            let temperament = self.temperaments[id as usize];
+            if temperament.silent || self.free_at[place] > self.now {
+                journeys.push(None);
+                continue;
+            }
+            let journey = self.network.journey(self.seed, id, step, temperament.slowdown);
+            for at in [journey.arrival, journey.again.filter(|_| journey.arrival.is_some())] {
+                if let Some(at) = at {
+                    self.agenda.enter(self.now + at, Message { place, step });
+                }
+            }
+            let busy = journey.back.or(journey.arrival).unwrap_or(journey.ready);
+            self.free_at[place] = self.now + busy;
+            journeys.push(Some(journey).filter(|journey| journey.back.is_none()));
+        }
+        journeys
+    }
+
+    /// Hands messages to the server until all are in or time is up.
+    fn receive(&mut self, step: u64) {
+        let n = self.free_at.len();
+        let (mut answered, mut taken) = (vec![false; n], 0);
+        let mut end = self.now + self.network.deadline;
+        let mut extended = false;
+        while answered.iter().any(|&answered| !answered) {
+            let Some((at, message)) = self.agenda.next_until(end) else {
+                if taken < self.least && !extended {
+                    extended = true;
+                    end += self.network.deadline;
+                    continue;
+                }
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(at);
+            let received = self.run.carry(message.place, message.step);
+            self.trace.add(at.to_bits());
+            self.trace.add(u64::from(received.is_ok()));
+            taken += usize::from(received.is_ok());
+            answered[message.place] |= message.step == step;
+        }
+    }
+
+    /// Evaluates the current parameters on the test samples.
+    pub fn evaluate(&mut self) -> Evaluation {
+        self.run.evaluate()
+    }
+
+    /// The virtual time, in seconds.
+    pub fn now(&self) -> f64 {
+        self.now
+    }
+
+    /// The current parameters.
+    pub fn params(&self) -> &[f32] {
+        self.run.params()
+    }
+
+    /// The fingerprint of what happened and of the parameters.
+    pub fn trace(&self) -> u64 {
+        let mut trace = self.trace;
+        trace.add_floats(self.run.params());
+        trace.hash()
+    }
+}

@@ -1,0 +1,234 @@
+//! Virtual time: rounds over a network without faults are lockstep, faults stop nothing that they
+//! should not, and asynchronous runs repeat bit for bit.
+
+mod common;
+
+use common::plan;
+use std::sync::Arc;
+use varangian_attacks as attacks;
+use varangian_base::Seed;
+use varangian_learn::optim::{Momentum, Optimiser, Placement};
+use varangian_rules::build_filter;
+use varangian_sim::lockstep::Lockstep;
+use varangian_sim::network::{Delay, Network};
+use varangian_sim::rounds::Rounds;
+use varangian_sim::swarm::{AsyncPlan, Staleness, Swarm};
+use varangian_sim::{Hostile, Plan};
+use varangian_train::Validation;
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+fn sgd() -> Optimiser {
+    Optimiser::sgd(0.1)
+}
+
+#[test]
+fn without_faults_rounds_end_on_the_bits_of_lockstep() {
+    let momentum = Momentum {
+        coefficient: 0.9,
+        dampening: 0.0,
+        nesterov: false,
+        placement: Placement::Worker,
+    };
+    for (rule, attack, hostile) in [
+        ("krum", "alie", Hostile::Last),
+        ("median", "sign-flip", Hostile::Random),
+        ("safeguard t0=5", "ipm", Hostile::First),
+    ] {
+        let make = || {
+            let optimiser = Optimiser { momentum, ..sgd() };
+            Plan { hostile, ..plan(rule, attack, 9, 2, optimiser) }
+        };
+        let mut lockstep = Lockstep::new(make()).unwrap();
+        // Delays without faults change the order of arrival, not the bits.
+        let delayed = Network {
+            compute: Delay::LogNormal { median: 1.0, sigma: 0.7 },
+            up: Delay::Exponential(0.5),
+            ..Network::perfect()
+        };
+        let mut perfect = Rounds::new(make(), Network::perfect()).unwrap();
+        let mut late = Rounds::new(make(), delayed).unwrap();
+        for _ in 0..20 {
+            let expected = lockstep.step().loss;
+            assert_eq!(perfect.step().loss, expected);
+            assert_eq!(late.step().loss, expected);
+        }
+        assert_eq!(perfect.params(), lockstep.params(), "{rule}");
+        assert_eq!(late.params(), lockstep.params(), "{rule}");
+        assert_eq!(perfect.now(), 20.0);
+        assert!(late.now() > 20.0);
+    }
+}
+
+fn faulty() -> Network {
+    Network {
+        compute: Delay::LogNormal { median: 1.0, sigma: 0.3 },
+        down: Delay::Constant(0.05),
+        up: Delay::Exponential(0.1),
+        loss: 0.05,
+        duplication: 0.1,
+        reordering: 0.05,
+        crash: 0.02,
+        downtime: Delay::Constant(5.0),
+        slow: 1,
+        slowdown: 3.0,
+        silent: 1,
+        deadline: 3.0,
+    }
+}
+
+#[test]
+fn rounds_under_faults_go_on_and_repeat_at_any_number_of_threads() {
+    let run = |threads, seed| {
+        with_threads(threads, || {
+            let seeded = Plan { seed: Seed(seed), ..plan("median", "ipm", 11, 2, sgd()) };
+            let mut rounds = Rounds::new(seeded, faulty()).unwrap();
+            let start = rounds.evaluate().tally.mean_loss();
+            let (mut seen, mut refused, mut skipped) = (0, 0, 0);
+            for _ in 0..60 {
+                let record = rounds.step();
+                seen += record.closed.n;
+                refused += record.closed.refused.len();
+                skipped += usize::from(record.closed.skipped.is_some());
+            }
+            let end = rounds.evaluate().tally.mean_loss();
+            (rounds.trace(), seen, refused, skipped, start, end)
+        })
+    };
+    let (trace, seen, refused, skipped, start, end) = run(1, 3);
+    assert_eq!(run(2, 3), (trace, seen, refused, skipped, start, end));
+    assert_ne!(run(1, 4).0, trace);
+    assert!((60 * 6..60 * 11).contains(&seen), "{seen} rows of 660");
+    assert!(refused > 0, "duplicates and late messages are refused and counted");
+    assert!(skipped == 0 && end < 0.8 * start, "{skipped} skipped, {start} to {end}");
+}
+
+#[test]
+fn a_round_with_too_few_rows_is_extended_once_and_skipped() {
+    let silent = Network { silent: 8, deadline: 2.0, ..Network::perfect() };
+    let mut rounds = Rounds::new(plan("median", "none", 11, 2, sgd()), silent).unwrap();
+    let before = rounds.params().to_vec();
+    let record = rounds.step();
+    let skipped = record.closed.skipped.clone().unwrap();
+    assert!(skipped.contains("n = 3, f = 2"), "{skipped}");
+    assert_eq!((rounds.now(), rounds.params()), (4.0, &before[..]));
+}
+
+fn swarm(filter: &str, attack: &str, n: usize, f: usize, staleness: Staleness) -> AsyncPlan {
+    let plan = plan("average", "none", n, 0, sgd());
+    let oracle =
+        Validation::new(Arc::clone(&plan.model), Arc::clone(&plan.test), 20, Seed(3)).unwrap();
+    AsyncPlan {
+        model: plan.model,
+        train: plan.train,
+        test: plan.test,
+        sampler: plan.sampler,
+        n,
+        f,
+        f_real: f,
+        hostile: Hostile::Last,
+        filter: build_filter(filter, n, f).unwrap(),
+        attack: attacks::build(attack).unwrap(),
+        clean: 0,
+        optimiser: sgd(),
+        oracle: Some(Box::new(oracle)),
+        staleness,
+        keep: 20,
+        test_samples: 100,
+        seed: Seed(3),
+    }
+}
+
+#[test]
+fn asynchronous_runs_repeat_at_any_number_of_threads() {
+    for staleness in [Staleness::Network(faulty()), Staleness::Uniform { max_delay: 5 }] {
+        for (filter, attack) in
+            [("zeno++", "sign-flip"), ("basgd", "alie"), ("kardam", "label-flip")]
+        {
+            let run = |threads| {
+                with_threads(threads, || {
+                    let plan = swarm(filter, attack, 13, 4, staleness.clone());
+                    let mut swarm = Swarm::new(plan).unwrap();
+                    for _ in 0..200 {
+                        swarm.step().unwrap();
+                    }
+                    (swarm.trace(), swarm.fates())
+                })
+            };
+            assert_eq!(run(1), run(2), "{filter}");
+        }
+    }
+}
+
+#[test]
+fn with_eight_of_ten_flipping_signs_zeno_pp_learns_and_plain_steps_diverge() {
+    let loss_after = |filter: &str| {
+        let uniform = Staleness::Uniform { max_delay: 10 };
+        let mut swarm = Swarm::new(swarm(filter, "sign-flip scale=10", 10, 8, uniform)).unwrap();
+        let start = swarm.evaluate().tally.mean_loss();
+        let mut rejected = 0;
+        for _ in 0..400 {
+            rejected += u64::from(swarm.step().unwrap().hostile);
+        }
+        assert!((280..360).contains(&rejected), "eight tenths are hostile: {rejected}");
+        let [honest, hostile] = swarm.fates();
+        (start, swarm.evaluate().tally.mean_loss(), honest, hostile)
+    };
+    let (start, end, honest, hostile) = loss_after("zeno++");
+    assert!(end < 0.6 * start, "{start} to {end}");
+    // Near the optimum the noise of a gradient can pass for descent.
+    assert!(hostile.stepped < 10 && honest.rejected_share() < 0.2, "{hostile:?} {honest:?}");
+    let (start, end, ..) = loss_after("async-sgd");
+    assert!(end.is_nan() || end > 100.0 * start, "{start} to {end}");
+}
+
+#[test]
+fn drawn_staleness_is_uniform_and_bounded_by_what_is_kept() {
+    for (max_delay, kept) in [(5usize, 6u64), (40, 20)] {
+        let uniform = Staleness::Uniform { max_delay };
+        let mut swarm = Swarm::new(swarm("async-sgd", "none", 10, 0, uniform)).unwrap();
+        let mut counts = vec![0u64; kept as usize];
+        for t in 0..4_000 {
+            let staleness = swarm.step().unwrap().outcome.staleness;
+            if t >= 40 {
+                counts[staleness as usize] += 1;
+            }
+        }
+        let mean = 3_960.0 / kept as f64;
+        let chi: f64 = counts.iter().map(|&c| (c as f64 - mean).powi(2) / mean).sum();
+        assert!(chi < 3.0 * kept as f64, "{counts:?}");
+    }
+}
+
+#[test]
+fn silence_of_everyone_ends_a_run_and_odd_plans_are_refused() {
+    let silent = Network { silent: 10, ..Network::perfect() };
+    let mut dead = Swarm::new(swarm("async-sgd", "none", 10, 0, Staleness::Network(silent)));
+    assert!(dead.as_mut().unwrap().step().is_none());
+    let odd = swarm("async-sgd", "alie search=on", 10, 3, Staleness::Uniform { max_delay: 1 });
+    let error = Swarm::new(odd).err().unwrap().to_string();
+    assert!(error.contains("tries the rule"), "{error}");
+}
+
+#[test]
+fn a_thousand_workers_of_ten_thousand_updates_take_moments() {
+    let network = Network {
+        compute: Delay::LogNormal { median: 1.0, sigma: 1.0 },
+        up: Delay::Exponential(0.2),
+        slow: 100,
+        slowdown: 10.0,
+        ..Network::perfect()
+    };
+    let plan = swarm("zeno++", "sign-flip", 1_000, 400, Staleness::Network(network));
+    let mut swarm = Swarm::new(plan).unwrap();
+    let mut last = 0.0;
+    for _ in 0..10_000 {
+        let record = swarm.step().unwrap();
+        assert!(record.time >= last, "time never runs back");
+        last = record.time;
+    }
+    assert_eq!(swarm.queue().judged(), 10_000);
+    assert!(last > 5.0 && last < 100.0, "{last} seconds of virtual time");
+}
