@@ -100,6 +100,47 @@ macro_rules! for_each_isa {
     };
 }
 
+/// Defines a function that dispatches to a generic body over [`super::vector::Vector`], and to a
+/// size of its tile where one is given for each instruction set. The body's bounds are checked by
+/// whoever calls.
+macro_rules! vectorised {
+    ($vis:vis $name:ident, $body:ident, ($($arg:ident: $ty:ty),*)) => {
+        vectorised!(@ $vis $name, $body, [], [], [], ($($arg: $ty),*));
+    };
+    ($vis:vis $name:ident, $body:ident, [$wide:literal, $narrow:literal, $plain:literal],
+     ($($arg:ident: $ty:ty),*)) => {
+        vectorised!(@ $vis $name, $body, [$wide], [$narrow], [$plain], ($($arg: $ty),*));
+    };
+    (@ $vis:vis $name:ident, $body:ident, [$($wide:literal)?], [$($narrow:literal)?], [$($plain:literal)?],
+     ($($arg:ident: $ty:ty),*)) => {
+        $vis fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{__m256, __m512};
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+                fn avx512($($arg: $ty),*) {
+                    // SAFETY: this function has the instructions; the caller checked the bounds.
+                    unsafe { $body::<__m512 $(, $wide)?>($($arg),*) }
+                }
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) {
+                    // SAFETY: this function has the instructions; the caller checked the bounds.
+                    unsafe { $body::<__m256 $(, $narrow)?>($($arg),*) }
+                }
+                match $crate::kernels::isa() {
+                    // SAFETY: `isa` answers this only where the processor has these features.
+                    $crate::kernels::Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::kernels::Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    $crate::kernels::Isa::Portable => {}
+                }
+            }
+            // SAFETY: plain Rust; the caller checked the bounds.
+            unsafe { $body::<$crate::kernels::vector::Lanes $(, $plain)?>($($arg),*) }
+        }
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,21 @@
 
 #[macro_use]
 mod isa;
+pub(crate) mod channels;
 pub(crate) mod exp;
+pub(crate) mod image;
+pub(crate) mod panel;
 pub(crate) mod pointwise;
+pub(crate) mod pool;
 pub(crate) mod product;
+mod vector;
+pub(crate) mod winograd;
 
 pub use isa::{Isa, force_isa, isa};
+
+/// c = a·b for packed m × k, k × n and m × n matrices: the product under every model, for whoever
+/// measures against it.
+pub fn multiply(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+    use product::{Mat, product};
+    product(m, n, k, Mat::rows(a, k), Mat::rows(b, n), c, false);
+}

@@ -28,13 +28,33 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// The sums of the columns of `rows`, in row order, into `out`.
-    pub(crate) fn column_sums(rows: &[f32], out: &mut [f32]) {
-        out.fill(0.0);
-        for row in rows.chunks_exact(out.len()) {
-            for (sum, &x) in out.iter_mut().zip(row) {
-                *sum += x;
-            }
+    /// x·y into x, float by float.
+    pub(crate) fn scale_by(x: &mut [f32], y: &[f32]) {
+        for (x, &y) in x.iter_mut().zip(y) {
+            *x *= y;
         }
     }
+}
+
+for_each_isa! {
+    /// a + b, float by float, into `out`.
+    pub(crate) fn sum(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *out = a + b;
+        }
+    }
+}
+
+for_each_isa! {
+    /// x added to `out`, float by float.
+    pub(crate) fn add_to(x: &[f32], out: &mut [f32]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out += x;
+        }
+    }
+}
+
+/// x into `out`: added to it or over it.
+pub(crate) fn put(x: &[f32], out: &mut [f32], add: bool) {
+    if add { add_to(x, out) } else { out.copy_from_slice(x) }
 }

@@ -6,7 +6,7 @@ use super::entry::{Home, ModelEntry, Recipe};
 use super::init::{self, Scheme};
 use super::loss::Loss;
 use super::network::Network;
-use super::plan::Plan;
+use super::plan::{Plan, Style};
 use crate::data::Shape;
 use varangian_base::{Entry, Kind, Param, SpecError};
 
@@ -29,7 +29,7 @@ impl Recipe for Dense {
             (None, _) => Loss::CrossEntropy,
         };
         check(loss, classes)?;
-        let mut plan = Plan::new(shape, self.scheme);
+        let mut plan = Plan::new(shape, Style::plain(self.scheme));
         let outputs = self.outputs.unwrap_or(classes.max(1));
         for (i, &width) in self.hidden.iter().chain(&[outputs]).enumerate() {
             if i > 0 {

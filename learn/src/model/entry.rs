@@ -47,6 +47,15 @@ pub static ALL: &[&ModelEntry] = &[
     &super::dense::MLP,
     &super::dense::LINREG_NET,
     &super::dense::LOGREG_NET,
+    &super::convolutional::SIMPLES_CONV,
+    &super::convolutional::TORCHNET,
+    &super::convolutional::MNISTNET,
+    &super::convolutional::EMPIRE_CNN,
+    &super::convolutional::ZENO_PP_CNN,
+    &super::resnet::RESNET20,
+    &super::resnet::RESNET18,
+    &super::resnet::RESNET50,
+    &super::resnet::WIDE_RESNET,
 ];
 
 /// The model specified by `text`, as "mlp hidden=100", for inputs of this shape and this many

@@ -1,14 +1,23 @@
 //! Models: flat parameters and a batch in; loss and flat gradient out.
 
+mod conv;
+mod convolutional;
 mod dense;
+mod dropout;
 pub mod entry;
+mod geometry;
 mod init;
 mod layer;
 mod linear;
 mod loss;
 mod network;
+mod norm;
 mod plan;
+mod pool;
 mod relu;
+mod reorder;
+mod residual;
+mod resnet;
 #[cfg(test)]
 mod tests;
 
@@ -101,7 +110,12 @@ pub trait Model: Any + Send + Sync {
 
     /// The number of floats that are state but not parameters: running statistics of batch norm.
     fn buffers(&self) -> usize {
-        0
+        self.buffer_tensors().iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum()
+    }
+
+    /// The named parts of the buffers, covering them without gap.
+    fn buffer_tensors(&self) -> &[Tensor] {
+        &[]
     }
 
     /// The buffers of a new model.

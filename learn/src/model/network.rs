@@ -1,10 +1,11 @@
 //! The engine: a planned network as a [`Model`].
 
-use super::layer::{Keep, Pass, Sink};
+use super::layer::{Keep, Op, Pass, Sink, Spare, Values};
 use super::loss::Loss;
-use super::plan::{Node, Plan};
+use super::plan::{NOWHERE, Node, Plan};
 use super::{Model, Place, Prepared, Tally, Tensor, Workspace};
 use crate::Batch;
+use crate::kernels::pointwise::{put, sum};
 use varangian_base::Seed;
 
 /// Samples that inference takes at a time, at most.
@@ -18,23 +19,32 @@ pub(crate) struct Network {
     loss: Loss,
 }
 
+/// What all workers share in a step.
+struct Shared {
+    layers: Vec<Vec<f32>>,
+    buffers: Vec<f32>,
+}
+
 /// One thread's buffers: activations, gradients by them, and what layers keep.
 #[derive(Default)]
 struct Room {
     values: Vec<Vec<f32>>,
     slopes: Vec<Vec<f32>>,
     keeps: Vec<Keep>,
+    spare: Spare,
 }
 
 impl Room {
     fn resize(&mut self, plan: &Plan, samples: usize, slopes: bool) {
         self.values.resize(plan.shapes.len(), Vec::new());
-        self.slopes.resize(plan.shapes.len(), Vec::new());
         self.keeps.resize_with(plan.nodes.len(), Keep::default);
-        for (k, shape) in plan.shapes.iter().enumerate().skip(1) {
-            self.values[k].resize(samples * shape.len(), 0.0);
-            if slopes {
-                self.slopes[k].resize(samples * shape.len(), 0.0);
+        for (values, shape) in self.values.iter_mut().zip(&plan.shapes).skip(1) {
+            values.resize(samples * shape.len(), 0.0);
+        }
+        if slopes {
+            self.slopes.resize(plan.slots.1.len(), Vec::new());
+            for (slopes, len) in self.slopes.iter_mut().zip(&plan.slots.1) {
+                slopes.resize(samples * len, 0.0);
             }
         }
     }
@@ -57,35 +67,75 @@ impl Network {
         (&self.plan, self.loss)
     }
 
+    /// The floats of one sample's answer.
     fn width(&self) -> usize {
         self.plan.shape().len()
     }
 
-    fn forward(&self, pass: &Pass, inputs: &[f32], room: &mut Room) {
-        for (node, keep) in self.plan.nodes.iter().zip(&mut room.keeps) {
-            let mut output = std::mem::take(&mut room.values[node.output]);
-            let input: &[f32] = if node.input == node.output {
-                &[]
-            } else {
-                read(&room.values, inputs, node.input)
+    /// What `prepare` made, or nothing for networks that need nothing.
+    fn shared<'a>(&self, prepared: &'a Prepared) -> Option<&'a Shared> {
+        let shared = prepared.downcast_ref::<Shared>();
+        let needs = |node: &Node| matches!(node.op, Op::Conv(_) | Op::Norm(_));
+        let missing = shared.is_none() && self.plan.nodes.iter().any(needs);
+        assert!(!missing, "prepare comes before gradient and evaluate");
+        shared
+    }
+
+    fn forward(&self, pass: Pass, shared: Option<&Shared>, inputs: &[f32], room: &mut Room) {
+        let Room { values, keeps, spare, .. } = room;
+        for (index, (node, keep)) in self.plan.nodes.iter().zip(keeps).enumerate() {
+            let mut output = std::mem::take(&mut values[node.output]);
+            let input: &[f32] = match node.input == node.output {
+                true => &[],
+                false => read(values, inputs, node.input),
             };
-            node.op.layer().forward(pass, input, &mut output, keep);
-            room.values[node.output] = output;
+            if let Op::Add(other) = node.op {
+                sum(input, read(values, inputs, other), &mut output);
+            }
+            if let Some(layer) = node.op.layer() {
+                let place = pass.place.map(|(place, _)| (place, index as u64));
+                let prepared = shared.map_or(&[][..], |shared| &shared.layers[index]);
+                let buffers = shared.map_or(&[][..], |shared| &shared.buffers);
+                let pass = Pass { place, prepared, buffers, ..pass };
+                layer.forward(&pass, input, &mut output, keep, spare);
+            }
+            values[node.output] = output;
         }
     }
 
-    fn backward(&self, pass: &Pass, inputs: &[f32], room: &mut Room, gradient: &mut [f32]) {
-        let Room { values, slopes, keeps } = room;
-        for (node, keep) in self.plan.nodes.iter().zip(keeps).rev() {
-            let Node { op, input, output, sink } = node;
-            let mut d_output = std::mem::take(&mut slopes[*output]);
-            let sink = match sink {
-                Some(add) if input != output => Some(Sink { data: &mut slopes[*input], add: *add }),
-                _ => None,
-            };
-            let (x, y) = (read(values, inputs, *input), &values[*output][..]);
-            op.layer().backward(pass, x, y, &mut d_output, sink, gradient, keep);
-            slopes[*output] = d_output;
+    fn backward(
+        &self,
+        pass: Pass,
+        shared: Option<&Shared>,
+        inputs: &[f32],
+        room: &mut Room,
+        gradient: &mut [f32],
+    ) {
+        let Room { values, slopes, keeps, spare } = room;
+        let place = &self.plan.slots.0;
+        let len = |buffer: usize| pass.samples * self.plan.shapes[buffer].len();
+        for (index, (node, keep)) in self.plan.nodes.iter().zip(keeps).enumerate().rev() {
+            let Node { op, input, output, sink, other_sink } = node;
+            if place[*output] == NOWHERE {
+                continue;
+            }
+            let mut whole = std::mem::take(&mut slopes[place[*output]]);
+            let d_output = &mut whole[..len(*output)];
+            if let (Op::Add(other), Some(add)) = (op, other_sink) {
+                put(d_output, &mut slopes[place[*other]][..len(*other)], *add);
+            }
+            let sink =
+                sink.map(|add| Sink { data: &mut slopes[place[*input]][..len(*input)], add });
+            if let Some(layer) = op.layer() {
+                let prepared = shared.map_or(&[][..], |shared| &shared.layers[index]);
+                let pass = Pass { prepared, ..pass };
+                let values =
+                    Values { input: read(values, inputs, *input), output: &values[*output] };
+                layer.backward(&pass, values, d_output, sink, gradient, keep, spare);
+            } else if let Some(Sink { data, add }) = sink {
+                put(d_output, data, add);
+            }
+            slopes[place[*output]] = whole;
         }
     }
 
@@ -105,6 +155,32 @@ impl Model for Network {
         &self.plan.tensors
     }
 
+    fn buffer_tensors(&self) -> &[Tensor] {
+        &self.plan.buffers
+    }
+
+    fn init_buffers(&self) -> Vec<f32> {
+        let value = |tensor: &Tensor| if tensor.name.ends_with("_var") { 1.0 } else { 0.0 };
+        let parts = self.plan.buffers.iter();
+        parts.flat_map(|tensor| vec![value(tensor); tensor.shape[0]]).collect()
+    }
+
+    fn load_buffers(&self, buffers: &[f32], prepared: &mut Prepared) {
+        assert_eq!(buffers.len(), self.buffers(), "one float a running statistic");
+        if let Some(shared) = prepared.downcast_mut::<Shared>() {
+            shared.buffers.copy_from_slice(buffers);
+        }
+    }
+
+    fn statistics(&self, workspace: &Workspace, out: &mut [f32]) {
+        let room: &Room = workspace.downcast_ref().expect("a workspace made by this model");
+        for (node, keep) in self.plan.nodes.iter().zip(&room.keeps) {
+            if let Some(layer) = node.op.layer() {
+                layer.statistics(keep, out);
+            }
+        }
+    }
+
     fn init(&self, seed: Seed) -> Vec<f32> {
         let mut params = vec![0.0; self.plan.dim];
         for (index, (tensor, draw)) in self.plan.tensors.iter().zip(&self.plan.draws).enumerate() {
@@ -118,47 +194,65 @@ impl Model for Network {
         Box::new(Room::default())
     }
 
+    fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
+        assert_eq!(params.len(), self.dim(), "d floats");
+        if !prepared.is::<Shared>() {
+            let layers = vec![Vec::new(); self.plan.nodes.len()];
+            *prepared = Box::new(Shared { layers, buffers: self.init_buffers() });
+        }
+        let shared: &mut Shared = prepared.downcast_mut().expect("made above");
+        for (node, out) in self.plan.nodes.iter().zip(&mut shared.layers) {
+            if let Some(layer) = node.op.layer() {
+                layer.prepare(params, out);
+            }
+        }
+    }
+
     fn gradient(
         &self,
         params: &[f32],
-        _: &Prepared,
+        prepared: &Prepared,
         batch: &Batch,
-        _: Place,
+        place: Place,
         workspace: &mut Workspace,
         out: &mut [f32],
     ) -> f64 {
         assert_eq!((params.len(), out.len()), (self.dim(), self.dim()), "d floats");
         assert_eq!(batch.inputs.len(), batch.len * self.plan.shapes[0].len(), "a packed batch");
         assert!(batch.len > 0, "a gradient needs a sample");
-        let room = room(workspace);
+        let (room, shared) = (room(workspace), self.shared(prepared));
         room.resize(&self.plan, batch.len, true);
-        let pass = Pass { params, samples: batch.len };
-        self.forward(&pass, &batch.inputs, room);
+        let place = Some((place, 0));
+        let pass = Pass { params, prepared: &[], buffers: &[], samples: batch.len, place };
+        self.forward(pass, shared, &batch.inputs, room);
         let last = self.plan.at();
-        room.slopes[last].copy_from_slice(&room.values[last]);
-        let loss = self.loss.gradient(&mut room.slopes[last], self.width(), &batch.targets);
-        self.backward(&pass, &batch.inputs, room, out);
+        let answers = &room.values[last];
+        let slopes = &mut room.slopes[self.plan.slots.0[last]][..answers.len()];
+        slopes.copy_from_slice(answers);
+        let loss = self.loss.gradient(slopes, self.width(), &batch.targets);
+        self.backward(pass, shared, &batch.inputs, room, out);
+        self.plan.idle.iter().for_each(|range| out[range.clone()].fill(0.0));
         loss
     }
 
     fn evaluate(
         &self,
         params: &[f32],
-        _: &Prepared,
+        prepared: &Prepared,
         batch: &Batch,
         workspace: &mut Workspace,
     ) -> Tally {
         assert_eq!(params.len(), self.dim(), "d floats");
         let (size, portion) = (self.plan.shapes[0].len(), self.portion());
         assert_eq!(batch.inputs.len(), batch.len * size, "a packed batch");
-        let (room, last) = (room(workspace), self.plan.at());
+        let (room, shared, last) = (room(workspace), self.shared(prepared), self.plan.at());
         let mut tally = Tally::default();
         for first in (0..batch.len).step_by(portion) {
             let samples = portion.min(batch.len - first);
             room.resize(&self.plan, samples, false);
-            let pass = Pass { params, samples };
+            let pass = Pass { params, prepared: &[], buffers: &[], samples, place: None };
             let inputs = &batch.inputs[first * size..(first + samples) * size];
-            self.forward(&pass, inputs, room);
+            self.forward(pass, shared, inputs, room);
             let outputs = &mut room.values[last];
             tally.add(self.loss.tally(outputs, self.width(), &batch.targets, first));
         }

@@ -1,6 +1,6 @@
 //! Rectified linear units.
 
-use super::layer::{Keep, Layer, Pass, Sink};
+use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::kernels::pointwise::{mask, rectify};
 
 /// max(x, 0), in place; its gradient at 0 is 0. A NaN stays a NaN.
@@ -11,20 +11,20 @@ impl Layer for Relu {
         true
     }
 
-    fn forward(&self, _: &Pass, _: &[f32], output: &mut [f32], _: &mut Keep) {
+    fn forward(&self, _: &Pass, _: &[f32], output: &mut [f32], _: &mut Keep, _: &mut Spare) {
         rectify(output);
     }
 
     fn backward(
         &self,
         _: &Pass,
-        _: &[f32],
-        output: &[f32],
+        values: Values,
         d_output: &mut [f32],
         _: Option<Sink>,
         _: &mut [f32],
         _: &mut Keep,
+        _: &mut Spare,
     ) {
-        mask(output, d_output);
+        mask(values.output, d_output);
     }
 }

@@ -1,5 +1,6 @@
 //! Every model against finite differences of an f64 loss, and the promises of the engine.
 
+mod layers;
 mod reference;
 
 use super::network::Network;
@@ -7,6 +8,9 @@ use super::*;
 use crate::data::Shape;
 use crate::{Batch, Targets};
 use varangian_base::{Domain, Seed, Stream, spec};
+
+/// Where the tests take gradients.
+const PLACE: Place = Place { seed: Seed(1), worker: 2, step: 3 };
 
 /// A batch of normal inputs with targets as the classes ask.
 fn batch(shape: Shape, classes: usize, len: usize, stream: &mut Stream) -> Batch {
@@ -30,21 +34,28 @@ fn gradient(network: &Network, params: &[f32], batch: &Batch) -> (f64, Vec<f32>)
     let mut prepared: Prepared = Box::new(());
     network.prepare(params, &mut prepared);
     let mut out = vec![f32::NAN; network.dim()];
-    let place = Place { seed: Seed(1), worker: 2, step: 3 };
     let mut workspace = network.workspace();
-    let loss = network.gradient(params, &prepared, batch, place, &mut workspace, &mut out);
+    let loss = network.gradient(params, &prepared, batch, PLACE, &mut workspace, &mut out);
     (loss, out)
 }
 
-/// Compares up to `count` entries a tensor with central differences of the reference.
-fn check_gradient(network: &Network, batch: &Batch, count: usize, stream: &mut Stream) {
-    let params = network.init(Seed(5));
+/// Compares up to `count` entries of every `every`-th tensor with central differences of the
+/// reference.
+fn check_gradient(
+    network: &Network,
+    batch: &Batch,
+    [count, every]: [usize; 2],
+    stream: &mut Stream,
+) {
+    // Away from the special values that scales and shifts start at.
+    let mut params = network.init(Seed(5));
+    params.iter_mut().for_each(|x| *x += 0.05 * stream.normal() as f32);
     let (loss, found) = gradient(network, &params, batch);
     assert!(found.iter().all(|x| x.is_finite()), "every entry is written");
     let mut exact: Vec<f64> = params.iter().map(|&x| f64::from(x)).collect();
-    let want = reference::loss(network, &exact, batch);
+    let want = reference::loss(network, &exact, batch, PLACE);
     assert!((loss - want).abs() < 1e-5 * want.abs().max(1.0), "loss {loss}, want {want}");
-    for tensor in network.tensors() {
+    for tensor in network.tensors().iter().step_by(every) {
         let len: usize = tensor.shape.iter().product();
         let range = tensor.offset..tensor.offset + len;
         let norm = found[range].iter().map(|x| x.abs()).fold(0.0, f32::max);
@@ -52,9 +63,9 @@ fn check_gradient(network: &Network, batch: &Batch, count: usize, stream: &mut S
             let k = tensor.offset + if len <= count { t } else { stream.below(len) };
             let (old, step) = (exact[k], 1e-6);
             exact[k] = old + step;
-            let above = reference::loss(network, &exact, batch);
+            let above = reference::loss(network, &exact, batch, PLACE);
             exact[k] = old - step;
-            let below = reference::loss(network, &exact, batch);
+            let below = reference::loss(network, &exact, batch, PLACE);
             exact[k] = old;
             let slope = (above - below) / (2.0 * step);
             let error = (f64::from(found[k]) - slope).abs();
@@ -96,7 +107,9 @@ fn dense_gradients_agree_with_finite_differences() {
     for (text, shape, classes) in cases {
         for len in [1, 2, 11] {
             let batch = batch(shape, classes, len, &mut stream);
-            with_network(text, shape, classes, |net| check_gradient(net, &batch, 12, &mut stream));
+            with_network(text, shape, classes, |net| {
+                check_gradient(net, &batch, [12, 1], &mut stream)
+            });
         }
     }
 }
@@ -108,11 +121,10 @@ fn a_workspace_is_reused_across_batch_sizes_and_inference() {
     with_network("mlp hidden=12", shape, 4, |net| {
         let params = net.init(Seed(1));
         let (mut workspace, prepared) = (net.workspace(), Box::new(()) as Prepared);
-        let place = Place { seed: Seed(1), worker: 0, step: 0 };
         for len in [5, 1, 2500, 5] {
             let batch = batch(shape, 4, len, &mut stream);
             let mut out = vec![f32::NAN; net.dim()];
-            let loss = net.gradient(&params, &prepared, &batch, place, &mut workspace, &mut out);
+            let loss = net.gradient(&params, &prepared, &batch, PLACE, &mut workspace, &mut out);
             assert_eq!((loss, out), gradient(net, &params, &batch));
             let tally = net.evaluate(&params, &prepared, &batch, &mut workspace);
             assert!((tally.mean_loss() - loss).abs() < 1e-6 && tally.count == len as u64);

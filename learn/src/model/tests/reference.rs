@@ -1,20 +1,42 @@
 //! A slow forward pass in f64, straight from the definitions, sharing no kernel with the engine.
 
+use super::super::Place;
+use super::super::conv::Conv;
 use super::super::layer::Op;
 use super::super::loss::Loss;
 use super::super::network::Network;
+use super::super::norm::{EPSILON, Norm, Statistics};
+use crate::data::Shape;
+use crate::kernels::image::Border;
+use crate::kernels::pool::Window;
 use crate::{Batch, Targets};
+use varangian_base::Domain;
 
-/// The mean loss over the batch at f64 parameters.
-pub(super) fn loss(network: &Network, params: &[f64], batch: &Batch) -> f64 {
+/// The mean loss over the batch at f64 parameters, in training at `place`.
+pub(super) fn loss(network: &Network, params: &[f64], batch: &Batch, place: Place) -> f64 {
     let (plan, loss) = network.parts();
     let mut values: Vec<Vec<f64>> = vec![Vec::new(); plan.shapes.len()];
     values[0] = batch.inputs.iter().map(|&x| f64::from(x)).collect();
-    for node in &plan.nodes {
-        let out = apply(&node.op, params, &values[node.input], batch.len);
+    for (layer, node) in plan.nodes.iter().enumerate() {
+        let x = &values[node.input];
+        let out = match &node.op {
+            Op::Add(other) => x.iter().zip(&values[*other]).map(|(a, b)| a + b).collect(),
+            Op::Dropout(dropout) => {
+                let lane = layer as u64;
+                let mut stream = place.seed.lane(Domain::Dropout, place.worker, place.step, lane);
+                let keep = 1.0 / (1.0 - f64::from(dropout.0));
+                x.iter()
+                    .map(|x| if stream.uniform() < dropout.0 { 0.0 } else { x * keep })
+                    .collect()
+            }
+            op => apply(op, params, x, batch.len),
+        };
         values[node.output] = out;
     }
-    let outputs = &values[plan.at()];
+    mean_loss(loss, &values[plan.at()], batch)
+}
+
+fn mean_loss(loss: Loss, outputs: &[f64], batch: &Batch) -> f64 {
     let width = outputs.len() / batch.len;
     match &batch.targets {
         Targets::Labels(labels) => {
@@ -51,5 +73,105 @@ fn apply(op: &Op, params: &[f64], x: &[f64], samples: usize) -> Vec<f64> {
             y
         }
         Op::Relu(_) => x.iter().map(|x| x.max(0.0)).collect(),
+        Op::Conv(conv) => each(x, conv.input, |x| convolve(conv, params, x)),
+        Op::Norm(norm) => normalise(norm, params, x),
+        Op::MaxPool(pool) => each(x, pool.0.input, |x| pooled(&pool.0, x)),
+        Op::GlobalMean(mean) => each(x, mean.0, |x| {
+            let c = mean.0.channels;
+            let of = |k| x.iter().skip(k).step_by(c).sum::<f64>() / (x.len() / c) as f64;
+            (0..c).map(of).collect()
+        }),
+        Op::Reorder(reorder) => each(x, reorder.shape, |x| {
+            let (c, pixels) = (reorder.shape.channels, x.len() / reorder.shape.channels);
+            let from = |k: usize| match reorder.last {
+                true => x[k % c * pixels + k / c],
+                false => x[k % pixels * c + k / pixels],
+            };
+            (0..x.len()).map(from).collect()
+        }),
+        Op::Subsample(sub) => each(x, sub.input, |x| {
+            let (from, to) = (sub.input, sub.output);
+            let before = (to.channels - from.channels) / 2;
+            let mut y = vec![0.0; to.len()];
+            for k in 0..to.len() {
+                let (pixel, channel) = (k / to.channels, k % to.channels);
+                let (row, column) = (pixel / to.width * sub.stride, pixel % to.width * sub.stride);
+                if (before..before + from.channels).contains(&channel) {
+                    y[k] = x[(row * from.width + column) * from.channels + channel - before];
+                }
+            }
+            y
+        }),
+        Op::Add(_) | Op::Dropout(_) => unreachable!("handled by the caller"),
     }
+}
+
+/// Applies `f` to each sample.
+fn each(x: &[f64], shape: Shape, f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    x.chunks(shape.len()).flat_map(f).collect()
+}
+
+fn convolve(conv: &Conv, params: &[f64], x: &[f64]) -> Vec<f64> {
+    let (from, to, size) = (conv.input, conv.output, conv.size);
+    let mut y = Vec::new();
+    for k in 0..to.len() {
+        let (pixel, o) = (k / to.channels, k % to.channels);
+        let mut sum = conv.bias.map_or(0.0, |at| params[at + o]);
+        for tap in 0..size * size {
+            let row = (pixel / to.width * conv.stride + tap / size) as isize - conv.pad as isize;
+            let column = (pixel % to.width * conv.stride + tap % size) as isize - conv.pad as isize;
+            let (bottom, right) = (from.height as isize - 1, from.width as isize - 1);
+            let inside = (0..=bottom).contains(&row) && (0..=right).contains(&column);
+            if !inside && conv.border == Border::Zeros {
+                continue;
+            }
+            let at = row.clamp(0, bottom) as usize * from.width + column.clamp(0, right) as usize;
+            for c in 0..from.channels {
+                let weight = params[conv.weight + (o * from.channels + c) * size * size + tap];
+                sum += weight * x[at * from.channels + c];
+            }
+        }
+        y.push(sum);
+    }
+    y
+}
+
+fn normalise(norm: &Norm, params: &[f64], x: &[f64]) -> Vec<f64> {
+    let c = norm.channels;
+    let count = (x.len() / c) as f64;
+    let of = |k: usize| -> (f64, f64) {
+        if norm.statistics == Statistics::FrozenInit {
+            return (0.0, 1.0);
+        }
+        let all = x.iter().skip(k).step_by(c);
+        let mean = all.clone().sum::<f64>() / count;
+        (mean, all.map(|x| (x - mean).powi(2)).sum::<f64>() / count)
+    };
+    let moments: Vec<(f64, f64)> = (0..c).map(of).collect();
+    let one = |(k, x): (usize, &f64)| {
+        let (mean, variance) = moments[k % c];
+        params[norm.gamma + k % c] * (x - mean) / (variance + EPSILON).sqrt()
+            + params[norm.beta + k % c]
+    };
+    x.iter().enumerate().map(one).collect()
+}
+
+fn pooled(window: &Window, x: &[f64]) -> Vec<f64> {
+    let (from, to) = (window.input, window.output);
+    let one = |k: usize| {
+        let (pixel, c) = (k / to.channels, k % to.channels);
+        let mut best = f64::NEG_INFINITY;
+        for tap in 0..window.size * window.size {
+            let row = pixel / to.width * window.stride + tap / window.size;
+            let column = pixel % to.width * window.stride + tap % window.size;
+            let inside = (window.pad..window.pad + from.height).contains(&row)
+                && (window.pad..window.pad + from.width).contains(&column);
+            if inside {
+                let at = (row - window.pad) * from.width + column - window.pad;
+                best = best.max(x[at * from.channels + c]);
+            }
+        }
+        best
+    };
+    (0..to.len()).map(one).collect()
 }

@@ -1,0 +1,135 @@
+//! Seconds for one worker's gradient, beside the ratio to the plain matrix product.
+//!
+//! `cargo bench --bench gradients [-- NAME…]`; the same shapes in PyTorch are timed by
+//! `bench/peers/gradients.py`. Compare on one machine, one after the other. Mind that MKL, under
+//! PyTorch's linear layers, runs at half speed on some vendors' processors: where it does, part of
+//! the ratio of the dense models is MKL's and not ours.
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods)] // a benchmark looks at the clock
+
+use rayon::prelude::*;
+use std::time::{Duration, Instant};
+use varangian_base::{Domain, Matrix, Seed};
+use varangian_learn::data::Shape;
+use varangian_learn::model::{self, Model, Place, Prepared, Workspace};
+use varangian_learn::{Batch, Targets, kernels};
+
+/// A workload: a model, the batch of a worker, the number of workers.
+struct Load {
+    name: &'static str,
+    model: &'static str,
+    shape: [usize; 3],
+    classes: usize,
+    batch: usize,
+    workers: usize,
+}
+
+const LOADS: &[Load] = &[
+    Load { name: "W1", model: "mlp", shape: [1, 28, 28], classes: 10, batch: 83, workers: 27 },
+    Load {
+        name: "W2",
+        model: "empire-cnn",
+        shape: [3, 32, 32],
+        classes: 10,
+        batch: 50,
+        workers: 4,
+    },
+    Load {
+        name: "W2d",
+        model: "empire-cnn conv=direct",
+        shape: [3, 32, 32],
+        classes: 10,
+        batch: 50,
+        workers: 4,
+    },
+    Load { name: "W4", model: "resnet20", shape: [3, 32, 32], classes: 10, batch: 32, workers: 4 },
+    Load { name: "W5", model: "mnistnet", shape: [1, 28, 28], classes: 10, batch: 12, workers: 10 },
+    Load { name: "W3", model: "linear", shape: [1, 28, 28], classes: 10, batch: 32, workers: 20 },
+];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    println!("instructions: {}", kernels::isa().name());
+    println!("product 1024 × 1024 × 1024, 1 thread: {:.0} GFLOP/s", product_speed());
+    for load in LOADS {
+        if wanted.is_empty() || wanted.iter().any(|w| w == load.name || w == load.model) {
+            time(load);
+        }
+    }
+}
+
+/// Prints one workload at 1 and at 2 threads.
+fn time(load: &Load) {
+    let [channels, height, width] = load.shape;
+    let shape = Shape { channels, height, width };
+    let model = model::build(load.model, shape, load.classes).expect("a model of the list");
+    let mut seconds = Vec::new();
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        seconds.push(pool.install(|| per_gradient(load, model.as_ref(), shape)));
+    }
+    println!(
+        "{} {}: d = {}, b = {}, {} workers: {:.1} µs a gradient on 1 thread, {:.1} µs on 2",
+        load.name,
+        load.model,
+        model.dim(),
+        load.batch,
+        load.workers,
+        seconds[0] * 1e6,
+        seconds[1] * 1e6,
+    );
+}
+
+/// Median seconds of a step (preparation and all workers), divided by the workers.
+fn per_gradient(load: &Load, model: &dyn Model, shape: Shape) -> f64 {
+    let mut stream = Seed(1).stream(Domain::Test, 0, 0);
+    let batches: Vec<Batch> = (0..load.workers)
+        .map(|_| Batch {
+            inputs: (0..load.batch * shape.len()).map(|_| stream.normal() as f32).collect(),
+            targets: Targets::Labels(
+                (0..load.batch).map(|_| stream.below(load.classes) as u32).collect(),
+            ),
+            len: load.batch,
+        })
+        .collect();
+    let params = model.init(Seed(1));
+    let mut rows = Matrix::zeros(load.workers, model.dim());
+    let mut prepared: Prepared = Box::new(());
+    let threads = rayon::current_num_threads();
+    let mut workspaces: Vec<Workspace> = (0..threads).map(|_| model.workspace()).collect();
+    let share = load.workers.div_ceil(threads);
+    let mut step = || {
+        model.prepare(&params, &mut prepared);
+        let mut rows = rows.rows_mut();
+        let mut all: Vec<(&Batch, &mut [f32])> = batches.iter().zip(rows.iter_mut()).collect();
+        all.par_chunks_mut(share).zip(&mut workspaces).enumerate().for_each(|(w, (part, room))| {
+            for (batch, out) in part {
+                let place = Place { seed: Seed(1), worker: w as u32, step: 0 };
+                model.gradient(&params, &prepared, batch, place, room, out);
+            }
+        });
+    };
+    step();
+    let mut samples = Vec::new();
+    let begin = Instant::now();
+    while samples.len() < 5 || begin.elapsed() < Duration::from_secs(1) {
+        let start = Instant::now();
+        step();
+        samples.push(start.elapsed().as_secs_f64() / load.workers as f64);
+    }
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// GFLOP/s of the product under everything, as the machine's own measure.
+fn product_speed() -> f64 {
+    let n = 1024;
+    let (a, b, mut c) = (vec![1.0f32; n * n], vec![1.0f32; n * n], vec![0.0f32; n * n]);
+    let mut best = f64::INFINITY;
+    for _ in 0..20 {
+        let start = Instant::now();
+        kernels::multiply(n, n, n, &a, &b, &mut c);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    2.0 * (n * n * n) as f64 / best / 1e9
+}

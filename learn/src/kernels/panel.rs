@@ -1,0 +1,314 @@
+//! Products of scattered rows with packed weights: the loop under convolutions.
+//!
+//! A row of the left matrix is a few contiguous runs of a slice: an output pixel of a convolution
+//! over a channels-last image reads one run a kernel row. So nothing is gathered beforehand, and
+//! any kernel size and stride is one loop. The right matrix is packed in panels of 32 columns.
+
+use super::vector::Vector;
+
+/// Columns of a panel.
+const PANEL: usize = 32;
+
+/// Rows that are made of runs: entry s·`run` + i of row r stands at `bases[r] + segments[s] + i`.
+#[derive(Clone, Copy)]
+pub(crate) struct Taps<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) bases: &'a [u32],
+    pub(crate) segments: &'a [u32],
+    pub(crate) run: usize,
+}
+
+impl Taps<'_> {
+    /// The length of a row.
+    pub(crate) fn len(&self) -> usize {
+        self.segments.len() * self.run
+    }
+
+    /// Whether every run lies within the slice.
+    fn inside(&self) -> bool {
+        let far = |x: &[u32]| x.iter().copied().max().unwrap_or(0) as usize;
+        self.bases.is_empty() || far(self.bases) + far(self.segments) + self.run <= self.data.len()
+    }
+}
+
+/// Floats that a k × n matrix takes when packed.
+pub(crate) fn packed(k: usize, n: usize) -> usize {
+    n.div_ceil(PANEL) * PANEL * k
+}
+
+/// Packs a k × n matrix, given by its entries, into panels: panel, row, column.
+pub(crate) fn pack(k: usize, n: usize, entry: impl Fn(usize, usize) -> f32, out: &mut [f32]) {
+    assert_eq!(out.len(), packed(k, n));
+    for (p, panel) in out.chunks_exact_mut(PANEL * k).enumerate() {
+        let columns = (n - p * PANEL).min(PANEL);
+        for (i, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+            for (j, x) in row[..columns].iter_mut().enumerate() {
+                *x = entry(i, p * PANEL + j);
+            }
+            row[columns..].fill(0.0);
+        }
+    }
+}
+
+/// out = rows · panels + `start`: n columns, rows of `out` packed, `start` added to each row
+/// (n floats, or none for zeros).
+pub(crate) fn times(rows: &Taps, panels: &[f32], n: usize, start: &[f32], out: &mut [f32]) {
+    assert!(rows.inside(), "every run lies within the slice");
+    assert!(panels.len() == packed(rows.len(), n) && out.len() == rows.bases.len() * n);
+    assert!(start.is_empty() || start.len() == n);
+    times_dispatch(rows, panels, n, start, out);
+}
+
+/// sums += rowsᵀ · right: `right` and `sums` have n columns, packed.
+pub(crate) fn transposed_times(rows: &Taps, right: &[f32], n: usize, sums: &mut [f32]) {
+    assert!(rows.inside(), "every run lies within the slice");
+    assert!(right.len() == rows.bases.len() * n && sums.len() == rows.len() * n);
+    transposed_dispatch(rows, right, n, sums);
+}
+
+vectorised!(
+    times_dispatch, times_body, [8, 4, 2],
+    (rows: &Taps, panels: &[f32], n: usize, start: &[f32], out: &mut [f32])
+);
+vectorised!(
+    transposed_dispatch, transposed_body, [12, 6, 4],
+    (rows: &Taps, right: &[f32], n: usize, sums: &mut [f32])
+);
+
+/// The columns of one tile.
+#[derive(Clone, Copy)]
+struct Columns {
+    /// The first.
+    from: usize,
+    /// How many are valid.
+    valid: usize,
+    /// The width of the whole matrix.
+    n: usize,
+}
+
+impl Columns {
+    /// The tile of one or two registers at column `from`; none crosses a panel.
+    #[inline(always)]
+    fn at<V: Vector>(from: usize, n: usize) -> (Columns, bool) {
+        let valid = (n - from).min(2 * V::WIDTH);
+        (Columns { from, valid, n }, valid > V::WIDTH)
+    }
+}
+
+#[inline(always)]
+unsafe fn times_body<V: Vector, const R: usize>(
+    rows: &Taps,
+    panels: &[f32],
+    n: usize,
+    start: &[f32],
+    out: &mut [f32],
+) {
+    let count = rows.bases.len();
+    for from in (0..n).step_by(2 * V::WIDTH) {
+        let (c, two) = Columns::at::<V>(from, n);
+        let panel = &panels[from / PANEL * PANEL * rows.len() + from % PANEL..];
+        let mut r = 0;
+        // SAFETY: `times` checked the runs, the panels and the output; tiles stay inside both.
+        unsafe {
+            while r + R <= count {
+                match two {
+                    true => times_tile::<V, R, 2>(rows, r, panel, c, start, out),
+                    false => times_tile::<V, R, 1>(rows, r, panel, c, start, out),
+                }
+                r += R;
+            }
+            while r < count {
+                match two {
+                    true => times_tile::<V, 1, 2>(rows, r, panel, c, start, out),
+                    false => times_tile::<V, 1, 1>(rows, r, panel, c, start, out),
+                }
+                r += 1;
+            }
+        }
+    }
+}
+
+/// R rows from row r times the columns of N registers.
+#[inline(always)]
+unsafe fn times_tile<V: Vector, const R: usize, const N: usize>(
+    rows: &Taps,
+    r: usize,
+    panel: &[f32],
+    c: Columns,
+    start: &[f32],
+    out: &mut [f32],
+) {
+    // SAFETY: the caller checked that runs, panel, start and output hold what is read.
+    unsafe {
+        let left: [usize; N] = std::array::from_fn(|j| c.valid - (j * V::WIDTH).min(c.valid));
+        let mut sums = [[V::splat(0.0); N]; R];
+        if !start.is_empty() {
+            let from = start.as_ptr().add(c.from);
+            for j in 0..N {
+                let bias = V::load_some(from.add(j * V::WIDTH), left[j]);
+                for sums in &mut sums {
+                    sums[j] = bias;
+                }
+            }
+        }
+        let mut weights = panel.as_ptr();
+        for &segment in rows.segments {
+            let at: [*const f32; R] = std::array::from_fn(|i| {
+                rows.data.as_ptr().add((*rows.bases.get_unchecked(r + i) + segment) as usize)
+            });
+            for k in 0..rows.run {
+                let w: [V; N] = std::array::from_fn(|j| V::load(weights.add(j * V::WIDTH)));
+                weights = weights.add(PANEL);
+                for i in 0..R {
+                    let x = V::splat(*at[i].add(k));
+                    for j in 0..N {
+                        sums[i][j] = x.fma(w[j], sums[i][j]);
+                    }
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let to = out.as_mut_ptr().add((r + i) * c.n + c.from);
+            for (j, sum) in sums.iter().enumerate() {
+                sum.store_some(to.add(j * V::WIDTH), left[j]);
+            }
+        }
+    }
+}
+
+/// Rows taken together, so that their runs and right sides stay in the first cache.
+const STRIP: usize = 128;
+
+#[inline(always)]
+unsafe fn transposed_body<V: Vector, const R: usize>(
+    rows: &Taps,
+    right: &[f32],
+    n: usize,
+    sums: &mut [f32],
+) {
+    for (bases, right) in rows.bases.chunks(STRIP).zip(right.chunks(STRIP * n)) {
+        let strip = Taps { bases, ..*rows };
+        for from in (0..n).step_by(2 * V::WIDTH) {
+            let (c, two) = Columns::at::<V>(from, n);
+            for s in 0..rows.segments.len() {
+                // SAFETY: `transposed_times` checked the runs, the right side and the sums.
+                unsafe {
+                    match two {
+                        true => transposed_segment::<V, R, 2>(&strip, s, right, c, sums),
+                        false => transposed_segment::<V, R, 1>(&strip, s, right, c, sums),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All entries of segment s, in tiles of R, 2 and 1.
+#[inline(always)]
+unsafe fn transposed_segment<V: Vector, const R: usize, const N: usize>(
+    rows: &Taps,
+    s: usize,
+    right: &[f32],
+    c: Columns,
+    sums: &mut [f32],
+) {
+    let mut k = 0;
+    // SAFETY: passed on to the caller.
+    unsafe {
+        while k + R <= rows.run {
+            transposed_tile::<V, R, N>(rows, s, k, right, c, sums);
+            k += R;
+        }
+        while k + 2 <= rows.run {
+            transposed_tile::<V, 2, N>(rows, s, k, right, c, sums);
+            k += 2;
+        }
+        if k < rows.run {
+            transposed_tile::<V, 1, N>(rows, s, k, right, c, sums);
+        }
+    }
+}
+
+/// Entries k to k + R of segment s of every row, times the columns of N registers.
+#[inline(always)]
+unsafe fn transposed_tile<V: Vector, const R: usize, const N: usize>(
+    rows: &Taps,
+    s: usize,
+    k: usize,
+    right: &[f32],
+    c: Columns,
+    sums: &mut [f32],
+) {
+    // SAFETY: the caller checked that runs, right side and sums hold what is touched.
+    unsafe {
+        let left: [usize; N] = std::array::from_fn(|j| c.valid - (j * V::WIDTH).min(c.valid));
+        let to = sums.as_mut_ptr().add((s * rows.run + k) * c.n + c.from);
+        let mut totals: [[V; N]; R] = std::array::from_fn(|i| {
+            std::array::from_fn(|j| V::load_some(to.add(i * c.n + j * V::WIDTH), left[j]))
+        });
+        let data = rows.data.as_ptr().add(rows.segments[s] as usize + k);
+        let mut d = right.as_ptr().add(c.from);
+        for &base in rows.bases {
+            let x = data.add(base as usize);
+            let d_now: [V; N] = std::array::from_fn(|j| V::load_some(d.add(j * V::WIDTH), left[j]));
+            d = d.wrapping_add(c.n);
+            for i in 0..R {
+                let x = V::splat(*x.add(i));
+                for j in 0..N {
+                    totals[i][j] = x.fma(d_now[j], totals[i][j]);
+                }
+            }
+        }
+        for (i, totals) in totals.iter().enumerate() {
+            for (j, total) in totals.iter().enumerate() {
+                total.store_some(to.add(i * c.n + j * V::WIDTH), left[j]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use varangian_base::{Domain, Seed};
+
+    /// Both products against sums in f64, on odd shapes.
+    #[test]
+    fn both_products_agree_with_f64() {
+        let mut stream = Seed(2).stream(Domain::Test, 0, 0);
+        for (count, runs, run, n) in
+            [(1, 1, 1, 1), (9, 3, 6, 20), (300, 2, 13, 33), (17, 5, 7, 64), (8, 1, 40, 50)]
+        {
+            let data: Vec<f32> = (0..4096).map(|_| stream.normal() as f32).collect();
+            let bases: Vec<u32> = (0..count).map(|_| stream.below(2000) as u32).collect();
+            let segments: Vec<u32> = (0..runs).map(|_| stream.below(2000) as u32).collect();
+            let rows = Taps { data: &data, bases: &bases, segments: &segments, run };
+            let k = runs * run;
+            let mut draw =
+                |len: usize| -> Vec<f32> { (0..len).map(|_| stream.normal() as f32).collect() };
+            let (weights, bias, right) = (draw(k * n), draw(n), draw(count * n));
+            let at = |r: usize, t: usize| {
+                f64::from(data[bases[r] as usize + segments[t / run] as usize + t % run])
+            };
+            let mut panels = vec![f32::NAN; packed(k, n)];
+            pack(k, n, |i, j| weights[i * n + j], &mut panels);
+            let mut out = vec![f32::NAN; count * n];
+            times(&rows, &panels, n, &bias, &mut out);
+            let mut sums = vec![1.0; k * n];
+            transposed_times(&rows, &right, n, &mut sums);
+            for j in 0..n {
+                for r in 0..count {
+                    let want: f64 = (0..k).map(|t| at(r, t) * f64::from(weights[t * n + j])).sum();
+                    let error = f64::from(out[r * n + j]) - want - f64::from(bias[j]);
+                    assert!(error.abs() < 3e-5, "{count} {n}: {error}");
+                }
+                for t in 0..k {
+                    let want: f64 =
+                        (0..count).map(|r| at(r, t) * f64::from(right[r * n + j])).sum();
+                    let error = f64::from(sums[t * n + j]) - want - 1.0;
+                    assert!(error.abs() < 3e-5, "{count} {n}: {error}");
+                }
+            }
+        }
+    }
+}

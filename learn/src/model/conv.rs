@@ -1,0 +1,370 @@
+//! Convolutions.
+
+use super::geometry::{Geometry, Method};
+use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
+use crate::data::Shape;
+use crate::kernels::channels::bias_gradient;
+use crate::kernels::image::{Border, Frame};
+use crate::kernels::panel::{self, Taps};
+use crate::kernels::pointwise::{add_to, put};
+use crate::kernels::product::{Mat, product};
+use crate::kernels::winograd::{self, Tiles};
+
+/// A convolution with square kernels, weights O × I × size × size at `weight`.
+pub(crate) struct Conv {
+    pub(crate) input: Shape,
+    pub(crate) output: Shape,
+    pub(crate) size: usize,
+    pub(crate) stride: usize,
+    pub(crate) pad: usize,
+    pub(crate) border: Border,
+    pub(crate) weight: usize,
+    pub(crate) bias: Option<usize>,
+    method: Method,
+    /// The starts of the output pixels in the framed input, and of the kernel's rows.
+    forward: (Vec<u32>, Vec<u32>),
+    /// The same for the gradient by the framed input, of stride 1.
+    backward: (Vec<u32>, Vec<u32>),
+}
+
+/// The starts of output pixels in a framed image of `width` pixels of `c` floats, and of the
+/// rows of a kernel of `size`.
+fn starts(out: Shape, size: usize, stride: usize, width: usize, c: usize) -> (Vec<u32>, Vec<u32>) {
+    let pixels = (0..out.height).flat_map(|y| (0..out.width).map(move |x| (y, x)));
+    let bases = pixels.map(|(y, x)| (stride * (y * width + x) * c) as u32).collect();
+    (bases, (0..size).map(|row| (row * width * c) as u32).collect())
+}
+
+impl Conv {
+    pub(crate) fn new(
+        geometry: Geometry,
+        method: Method,
+        weight: usize,
+        bias: Option<usize>,
+    ) -> Self {
+        let Geometry { input, size, stride, pad, border, .. } = geometry;
+        let output = geometry.output();
+        let few = input.channels.min(output.channels);
+        let mut conv = Conv {
+            input,
+            output,
+            size,
+            stride,
+            pad,
+            border,
+            weight,
+            bias,
+            method: method.settle(size, stride, pad, few),
+            forward: Default::default(),
+            backward: Default::default(),
+        };
+        conv.forward = starts(output, size, stride, conv.frame().width, input.channels);
+        if conv.slides() {
+            let (back, to) = (conv.back_frame(), conv.back_shape());
+            conv.backward = starts(to, size, 1, back.width, output.channels);
+        }
+        conv
+    }
+
+    /// The length of a patch.
+    fn patch(&self) -> usize {
+        self.size * self.size * self.input.channels
+    }
+
+    /// Whether the gradient by the input is a convolution too.
+    fn slides(&self) -> bool {
+        self.stride == 1 && self.pad < self.size && self.method != Method::Im2col
+    }
+
+    /// The input in its border.
+    fn frame(&self) -> Frame {
+        let Shape { height, width, .. } = self.input;
+        let (height, width) = (height + 2 * self.pad, width + 2 * self.pad);
+        Frame { image: self.input, before: self.pad, height, width }
+    }
+
+    /// The image by which the backward convolution makes a gradient: the input, or the framed
+    /// input where its border repeats pixels.
+    fn back_shape(&self) -> Shape {
+        match self.border {
+            Border::Zeros => self.input,
+            Border::Replicate => {
+                let Frame { height, width, .. } = self.frame();
+                Shape { channels: self.input.channels, height, width }
+            }
+        }
+    }
+
+    /// The gradient by the output in the border that the backward convolution needs.
+    fn back_frame(&self) -> Frame {
+        let pad = if self.border == Border::Zeros { self.pad } else { 0 };
+        let (before, to) = (self.size - 1 - pad, self.back_shape());
+        let (height, width) = (to.height + self.size - 1, to.width + self.size - 1);
+        Frame { image: self.output, before, height, width }
+    }
+
+    fn tiles(&self) -> Tiles {
+        let (input, output, before, border) = (self.input, self.output, self.pad, self.border);
+        Tiles { input, output, before, border }
+    }
+
+    fn back_tiles(&self) -> Tiles {
+        let Frame { before, .. } = self.back_frame();
+        Tiles { input: self.output, output: self.back_shape(), before, border: Border::Zeros }
+    }
+
+    /// The floats of the prepared forward weights; the backward ones follow.
+    fn split(&self) -> usize {
+        let (c, o) = (self.input.channels, self.output.channels);
+        match self.method {
+            Method::Winograd => winograd::PLANES * panel::packed(c, o),
+            Method::Im2col => self.patch() * o,
+            _ => panel::packed(self.patch(), o),
+        }
+    }
+
+    fn bias<'a>(&self, pass: &Pass<'a>) -> &'a [f32] {
+        self.bias.map_or(&[], |at| &pass.params[at..at + self.output.channels])
+    }
+
+    /// The weight of output o and entry k of a channels-last patch.
+    fn entry(&self, weights: &[f32], k: usize, o: usize) -> f32 {
+        let (taps, c) = (self.size * self.size, self.input.channels);
+        weights[(o * c + k % c) * taps + k / c]
+    }
+
+    /// Framed image i, or the image itself where there is no border.
+    fn framed<'a>(&self, frame: &Frame, image: &'a [f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
+        if frame.is_image() {
+            return image;
+        }
+        memory.resize(memory.len().max(frame.len()), 0.0);
+        let border = if frame.image == self.input { self.border } else { Border::Zeros };
+        frame.set(image, border, memory);
+        &memory[..frame.len()]
+    }
+
+    fn taps<'a>(&'a self, data: &'a [f32]) -> Taps<'a> {
+        let (bases, segments) = &self.forward;
+        Taps { data, bases, segments, run: self.size * self.input.channels }
+    }
+
+    /// Gathers the patches of a framed image into `columns`, one a row.
+    fn gather(&self, framed: &[f32], columns: &mut Vec<f32>) {
+        let (taps, patch) = (self.taps(framed), self.patch());
+        columns.resize(columns.len().max(taps.bases.len() * patch), 0.0);
+        for (row, &base) in columns.chunks_exact_mut(patch).zip(taps.bases) {
+            for (to, &segment) in row.chunks_exact_mut(taps.run).zip(taps.segments) {
+                let from = (base + segment) as usize;
+                to.copy_from_slice(&framed[from..from + taps.run]);
+            }
+        }
+    }
+
+    /// The gradient by the weights from sums in the order of patches.
+    fn unpack(&self, sums: &[f32], gradient: &mut [f32]) {
+        let (taps, c) = (self.size * self.size, self.input.channels);
+        let o = self.output.channels;
+        for (output, part) in gradient.chunks_exact_mut(taps * c).enumerate() {
+            for (channel, part) in part.chunks_exact_mut(taps).enumerate() {
+                for (tap, to) in part.iter_mut().enumerate() {
+                    *to = sums[(tap * c + channel) * o + output];
+                }
+            }
+        }
+    }
+
+    fn weight_gradient(&self, input: &[f32], d: &[f32], out: &mut [f32], spare: &mut Spare) {
+        let (c, o) = (self.input.channels, self.output.channels);
+        let mut sums = std::mem::take(&mut spare.b);
+        sums.clear();
+        if self.method == Method::Winograd {
+            sums.resize(winograd::PLANES * c * o, 0.0);
+            self.tiles().weight_gradient(input, d, &mut sums, &mut spare.space);
+            for (output, part) in out.chunks_exact_mut(9 * c).enumerate() {
+                for (channel, part) in part.chunks_exact_mut(9).enumerate() {
+                    part.copy_from_slice(&winograd::unpack(&sums, c, o, output, channel));
+                }
+            }
+        } else {
+            sums.resize(self.patch() * o, 0.0);
+            let images = input.chunks_exact(self.input.len());
+            let mut columns = Vec::new();
+            for (image, d) in images.zip(d.chunks_exact(self.output.len())) {
+                let framed = self.framed(&self.frame(), image, &mut spare.a);
+                if self.method == Method::Im2col {
+                    self.gather(framed, &mut columns);
+                    let pixels = self.output.height * self.output.width;
+                    let left = Mat::rows(&columns, self.patch()).t();
+                    product(self.patch(), o, pixels, left, Mat::rows(d, o), &mut sums, true);
+                } else {
+                    panel::transposed_times(&self.taps(framed), d, o, &mut sums);
+                }
+            }
+            self.unpack(&sums, out);
+        }
+        spare.b = sums;
+    }
+
+    /// The gradient by the input where that is a convolution with flipped weights.
+    fn slide_back(&self, weights: &[f32], d: &[f32], sink: Sink, spare: &mut Spare) {
+        let (to, c) = (self.back_shape(), self.input.channels);
+        let samples = d.len() / self.output.len();
+        let plain = to == self.input && !sink.add;
+        let mut own = std::mem::take(&mut spare.b);
+        own.resize(own.len().max(if plain { 0 } else { samples * to.len() }), 0.0);
+        let out = if plain { &mut *sink.data } else { &mut own[..samples * to.len()] };
+        if self.method == Method::Winograd {
+            self.back_tiles().forward(d, weights, &[], out, &mut spare.space);
+        } else {
+            let (bases, segments) = &self.backward;
+            for (d, out) in d.chunks_exact(self.output.len()).zip(out.chunks_exact_mut(to.len())) {
+                let data = self.framed(&self.back_frame(), d, &mut spare.a);
+                let run = self.size * self.output.channels;
+                panel::times(&Taps { data, bases, segments, run }, weights, c, &[], out);
+            }
+        }
+        if to != self.input {
+            let images = own.chunks_exact(to.len()).take(samples);
+            for (d, dx) in images.zip(sink.data.chunks_exact_mut(self.input.len())) {
+                self.frame().gather(d, self.border, dx, sink.add);
+            }
+        } else if sink.add {
+            add_to(&own[..samples * to.len()], sink.data);
+        }
+        spare.b = own;
+    }
+
+    /// The gradient by the input through the gradients by patches.
+    fn scatter_back(&self, weights: &[f32], d: &[f32], sink: Sink, spare: &mut Spare) {
+        let (patch, o) = (self.patch(), self.output.channels);
+        let (frame, pixels) = (self.frame(), self.output.height * self.output.width);
+        let mut columns = std::mem::take(&mut spare.b);
+        columns.resize(columns.len().max(pixels * patch), 0.0);
+        let framed = &mut spare.a;
+        framed.resize(framed.len().max(frame.len()), 0.0);
+        let images = d.chunks_exact(self.output.len());
+        for (d, dx) in images.zip(sink.data.chunks_exact_mut(self.input.len())) {
+            let right = Mat::rows(weights, o).t();
+            product(
+                pixels,
+                patch,
+                o,
+                Mat::rows(d, o),
+                right,
+                &mut columns[..pixels * patch],
+                false,
+            );
+            framed[..frame.len()].fill(0.0);
+            let (bases, segments) = &self.forward;
+            for (row, &base) in columns.chunks_exact(patch).zip(bases) {
+                for (part, &segment) in row.chunks_exact(patch / self.size).zip(segments) {
+                    let from = (base + segment) as usize;
+                    add_to(part, &mut framed[from..from + part.len()]);
+                }
+            }
+            if frame.is_image() {
+                put(&framed[..frame.len()], dx, sink.add);
+            } else {
+                frame.gather(framed, self.border, dx, sink.add);
+            }
+        }
+        spare.b = columns;
+    }
+}
+
+impl Layer for Conv {
+    fn learns(&self) -> bool {
+        true
+    }
+
+    fn prepare(&self, params: &[f32], out: &mut Vec<f32>) {
+        let (c, o, taps) = (self.input.channels, self.output.channels, self.size * self.size);
+        let w = &params[self.weight..self.weight + o * c * taps];
+        let split = self.split();
+        let behind = match (self.slides(), self.method) {
+            (true, Method::Winograd) => winograd::PLANES * panel::packed(o, c),
+            (true, _) => panel::packed(taps * o, c),
+            (false, _) => self.patch() * o,
+        };
+        out.resize(split + behind, 0.0);
+        let (forward, backward) = out.split_at_mut(split);
+        match self.method {
+            Method::Winograd => {
+                winograd::pack(c, o, |o, c_, t| w[(o * c + c_) * 9 + t], forward);
+                winograd::pack(o, c, |c_, o, t| w[(o * c + c_) * 9 + 8 - t], backward);
+            }
+            Method::Im2col => rows(self.patch(), o, |k, o| self.entry(w, k, o), forward),
+            _ => panel::pack(self.patch(), o, |k, o| self.entry(w, k, o), forward),
+        }
+        if self.slides() && self.method != Method::Winograd {
+            let flipped = |k: usize, c_: usize| w[((k % o) * c + c_) * taps + taps - 1 - k / o];
+            panel::pack(taps * o, c, flipped, backward);
+        } else if !self.slides() {
+            rows(self.patch(), o, |k, o| self.entry(w, k, o), backward);
+        }
+    }
+
+    fn forward(
+        &self,
+        pass: &Pass,
+        input: &[f32],
+        output: &mut [f32],
+        _: &mut Keep,
+        spare: &mut Spare,
+    ) {
+        let (weights, bias) = (&pass.prepared[..self.split()], self.bias(pass));
+        if self.method == Method::Winograd {
+            return self.tiles().forward(input, weights, bias, output, &mut spare.space);
+        }
+        let o = self.output.channels;
+        let images = input.chunks_exact(self.input.len());
+        for (image, out) in images.zip(output.chunks_exact_mut(self.output.len())) {
+            let framed = self.framed(&self.frame(), image, &mut spare.a);
+            if self.method == Method::Im2col {
+                self.gather(framed, &mut spare.b);
+                match bias {
+                    [] => out.fill(0.0),
+                    _ => out.chunks_exact_mut(o).for_each(|pixel| pixel.copy_from_slice(bias)),
+                }
+                let (pixels, k) = (out.len() / o, self.patch());
+                product(pixels, o, k, Mat::rows(&spare.b, k), Mat::rows(weights, o), out, true);
+            } else {
+                panel::times(&self.taps(framed), weights, o, bias, out);
+            }
+        }
+    }
+
+    fn backward(
+        &self,
+        pass: &Pass,
+        values: Values,
+        d_output: &mut [f32],
+        sink: Option<Sink>,
+        gradient: &mut [f32],
+        _: &mut Keep,
+        spare: &mut Spare,
+    ) {
+        let len = self.patch() * self.output.channels;
+        let weights = &mut gradient[self.weight..self.weight + len];
+        self.weight_gradient(values.input, d_output, weights, spare);
+        if let Some(at) = self.bias {
+            bias_gradient(d_output, &mut gradient[at..at + self.output.channels]);
+        }
+        let Some(sink) = sink else { return };
+        let weights = &pass.prepared[self.split()..];
+        match self.slides() {
+            true => self.slide_back(weights, d_output, sink, spare),
+            false => self.scatter_back(weights, d_output, sink, spare),
+        }
+    }
+}
+
+/// A k × n matrix with packed rows.
+fn rows(k: usize, n: usize, entry: impl Fn(usize, usize) -> f32, out: &mut [f32]) {
+    for (i, row) in out[..k * n].chunks_exact_mut(n).enumerate() {
+        for (j, x) in row.iter_mut().enumerate() {
+            *x = entry(i, j);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Convolutional networks of the papers: plain stacks of convolutions, pooling and dense layers.
+
+use super::Model;
+use super::entry::{Home, ModelEntry, Recipe};
+use super::geometry::{self, Method};
+use super::init::{self, Scheme};
+use super::loss::Loss;
+use super::network::Network;
+use super::norm::Statistics;
+use super::plan::{Kernel, Plan, Style};
+use crate::data::Shape;
+use crate::kernels::image::Border;
+use varangian_base::{Args, Entry, Kind, Param, SpecError};
+
+/// A network on images with cross-entropy.
+pub(crate) struct Images {
+    pub(crate) style: Style,
+    pub(crate) args: Args,
+    /// Adds the layers for this many classes.
+    pub(crate) layers: fn(&Args, &mut Plan, usize) -> Result<(), SpecError>,
+}
+
+impl Recipe for Images {
+    fn build(&self, shape: Shape, classes: usize) -> Result<Box<dyn Model>, SpecError> {
+        if classes < 2 {
+            return Err(SpecError::new(format!(
+                "needs a data set with 2 classes or more; this one has {classes} classes"
+            )));
+        }
+        let mut plan = Plan::image(shape, self.style);
+        (self.layers)(&self.args, &mut plan, classes)?;
+        Ok(Box::new(Network::new(plan, Loss::CrossEntropy)))
+    }
+}
+
+/// The parameter of networks with batch normalisation.
+pub(crate) const NORM: Param = Param {
+    name: "norm",
+    kind: Kind::Choice(&["batch", "frozen-init"]),
+    default: "batch",
+    help: "batch: normalise by the batch in training and by running statistics in inference; \
+           frozen-init: by mean 0 and variance 1 always, as a network whose training never leaves \
+           evaluation mode",
+};
+
+/// The parameter of networks with dropout.
+pub(crate) const DROPOUT: Param = Param {
+    name: "dropout",
+    kind: Kind::Flag,
+    default: "true",
+    help: "whether dropout layers drop in training",
+};
+
+/// The style that the parameters ask for, of those that the entry declares.
+pub(crate) fn style(args: &Args, norm: bool, dropout: bool) -> Style {
+    Style {
+        scheme: Scheme::named(args.text("init")),
+        method: Method::named(args.text("conv")),
+        statistics: match norm && args.text("norm") == "frozen-init" {
+            true => Statistics::FrozenInit,
+            false => Statistics::Batch,
+        },
+        border: Border::Zeros,
+        dropout: !dropout || args.flag("dropout"),
+    }
+}
+
+/// A square kernel with stride 1 and a bias.
+fn square(size: usize, pad: usize) -> Kernel {
+    Kernel { size, stride: 1, pad, bias: true }
+}
+
+/// The LeNet of the distributed-momentum study.
+pub(crate) static SIMPLES_CONV: ModelEntry = Entry {
+    name: "simples-conv",
+    summary: "C(20, 5×5), pool, C(50, 5×5), pool, L(500), L: the small convolutional network for digits.",
+    paper: "El-Mhamdi, Guerraoui, Rouault, Distributed Momentum for Byzantine-resilient Stochastic Gradient Descent, ICLR 2021",
+    differs: &[],
+    params: &[init::PARAM, geometry::PARAM],
+    cost: "O(b·d·pixels)",
+    facts: Home::image(1, 28, 28, 10, 431_080),
+    build: |args| {
+        let layers = |_: &Args, plan: &mut Plan, classes| {
+            for (i, width) in [20, 50].iter().enumerate() {
+                plan.conv(&format!("conv{}", i + 1), *width, square(5, 0))?;
+                plan.relu();
+                plan.max_pool(2, 2, 0)?;
+            }
+            plan.flatten();
+            plan.linear("fc1", 500);
+            plan.relu();
+            plan.linear("fc2", classes);
+            Ok(())
+        };
+        Ok(Box::new(Images { style: style(args, false, false), args: args.clone(), layers }))
+    },
+};
+
+/// The network of PyTorch's MNIST example.
+pub(crate) static TORCHNET: ModelEntry = Entry {
+    name: "torchnet",
+    summary: "C(32, 3×3), C(64, 3×3), pool, dropout, L(128), dropout, L: PyTorch's example for digits.",
+    paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
+    differs: &[],
+    params: &[init::PARAM, geometry::PARAM, DROPOUT],
+    cost: "O(b·d·pixels)",
+    facts: Home::image(1, 28, 28, 10, 1_199_882),
+    build: |args| {
+        let layers = |_: &Args, plan: &mut Plan, classes| {
+            plan.conv("conv1", 32, square(3, 0))?;
+            plan.relu();
+            plan.conv("conv2", 64, square(3, 0))?;
+            plan.relu();
+            plan.max_pool(2, 2, 0)?;
+            plan.dropout(0.25);
+            head(plan, &[128], 0.5, classes);
+            Ok(())
+        };
+        Ok(Box::new(Images { style: style(args, false, true), args: args.clone(), layers }))
+    },
+};
+
+/// The MNIST network of the sign experiments.
+pub(crate) static MNISTNET: ModelEntry = Entry {
+    name: "mnistnet",
+    summary: "Two C(64, 5×5), pool, dropout, two C(64, 3×3), pool, dropout, L(128), dropout, L.",
+    paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
+    differs: &[],
+    params: &[init::PARAM, geometry::PARAM, DROPOUT],
+    cost: "O(b·d·pixels)",
+    facts: Home::image(1, 28, 28, 10, 580_810),
+    build: |args| {
+        let layers = |_: &Args, plan: &mut Plan, classes| {
+            for (i, size) in [5, 5, 3, 3].iter().enumerate() {
+                plan.conv(&format!("conv{}", i + 1), 64, square(*size, size / 2))?;
+                plan.relu();
+                if i % 2 == 1 {
+                    plan.max_pool(2, 2, 0)?;
+                    plan.dropout(0.25);
+                }
+            }
+            head(plan, &[128], 0.5, classes);
+            Ok(())
+        };
+        Ok(Box::new(Images { style: style(args, false, true), args: args.clone(), layers }))
+    },
+};
+
+/// Flattening, dense layers with rectifiers, dropout before the last one.
+fn head(plan: &mut Plan, hidden: &[usize], p: f32, classes: usize) {
+    plan.flatten();
+    for (i, width) in hidden.iter().enumerate() {
+        plan.linear(&format!("fc{}", i + 1), *width);
+        plan.relu();
+    }
+    plan.dropout(p);
+    plan.linear(&format!("fc{}", hidden.len() + 1), classes);
+}
+
+/// Two pairs of 3×3 convolutions, each followed by a rectifier and then batch normalisation, a
+/// pool and a dropout after each pair.
+fn pairs(plan: &mut Plan, widths: [usize; 4]) -> Result<(), SpecError> {
+    for (i, width) in widths.iter().enumerate() {
+        plan.conv(&format!("conv{}", i + 1), *width, square(3, 1))?;
+        plan.relu();
+        plan.norm(&format!("bn{}", i + 1));
+        if i % 2 == 1 {
+            plan.max_pool(2, 2, 0)?;
+            plan.dropout(0.25);
+        }
+    }
+    Ok(())
+}
+
+const EMPIRE_DIFFERS: &[&str] = &[
+    "Initial parameters are PyTorch's unless init=xavier asks for those of the Zeno code.",
+    "The distributed-momentum study trained in evaluation mode: norm=frozen-init dropout=false.",
+];
+
+/// The CIFAR network of Zeno, Fall of Empires and the distributed-momentum study.
+pub(crate) static EMPIRE_CNN: ModelEntry = Entry {
+    name: "empire-cnn",
+    summary: "Four 3×3 convolutions (64, 64, 128, 128) with batch norm behind the rectifier, two pools, dropout, L(128 or 256), L.",
+    paper: "Xie, Koyejo, Gupta, Fall of Empires, UAI 2019, arXiv 1903.03936; Zeno, ICML 2019, arXiv 1805.10032",
+    differs: EMPIRE_DIFFERS,
+    params: &[
+        Param {
+            name: "hidden",
+            kind: Kind::Count { min: 1, max: 1 << 20 },
+            default: "auto",
+            help: "width of the dense layer; auto is 128 for up to 10 classes, else 256",
+        },
+        init::PARAM,
+        geometry::PARAM,
+        NORM,
+        DROPOUT,
+    ],
+    cost: "O(b·d·pixels)",
+    facts: Home::image(3, 32, 32, 10, 1_310_922),
+    build: |args| {
+        let layers = |args: &Args, plan: &mut Plan, classes| {
+            pairs(plan, [64, 64, 128, 128])?;
+            let auto = if classes <= 10 { 128 } else { 256 };
+            head(plan, &[args.count("hidden").unwrap_or(auto)], 0.25, classes);
+            Ok(())
+        };
+        Ok(Box::new(Images { style: style(args, true, true), args: args.clone(), layers }))
+    },
+};
+
+/// The CIFAR network of Zeno++.
+pub(crate) static ZENO_PP_CNN: ModelEntry = Entry {
+    name: "zeno-pp-cnn",
+    summary: "Four 3×3 convolutions of 64 channels with batch norm behind the rectifier, two pools, dropout, L(128), L(128), L.",
+    paper: "Xie, Koyejo, Gupta, Zeno++: Robust Fully Asynchronous SGD, ICML 2020, arXiv 1903.07020",
+    differs: &["Initial parameters are PyTorch's unless init=xavier asks for those of the code."],
+    params: &[init::PARAM, geometry::PARAM, NORM, DROPOUT],
+    cost: "O(b·d·pixels)",
+    facts: Home::image(3, 32, 32, 10, 655_306),
+    build: |args| {
+        let layers = |_: &Args, plan: &mut Plan, classes| {
+            pairs(plan, [64; 4])?;
+            head(plan, &[128, 128], 0.25, classes);
+            Ok(())
+        };
+        Ok(Box::new(Images { style: style(args, true, true), args: args.clone(), layers }))
+    },
+};

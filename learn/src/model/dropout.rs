@@ -1,0 +1,39 @@
+//! Dropout with addressed masks.
+
+use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
+use crate::kernels::pointwise::scale_by;
+use varangian_base::Domain;
+
+/// Each float becomes 0 with this probability, else is divided by 1 − p; in place. The mask is
+/// drawn at (`Domain::Dropout`, worker, step, layer) for every float, whether used or not, so it
+/// depends on nothing but its address. Inference leaves all floats alone.
+pub(crate) struct Dropout(pub(crate) f32);
+
+impl Layer for Dropout {
+    fn in_place(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, pass: &Pass, _: &[f32], output: &mut [f32], keep: &mut Keep, _: &mut Spare) {
+        let Some((place, layer)) = pass.place else { return };
+        let mut stream = place.seed.lane(Domain::Dropout, place.worker, place.step, layer);
+        let scale = 1.0 / (1.0 - self.0);
+        keep.floats.clear();
+        let draw = |_| if stream.uniform() < self.0 { 0.0 } else { scale };
+        keep.floats.extend((0..output.len()).map(draw));
+        scale_by(output, &keep.floats);
+    }
+
+    fn backward(
+        &self,
+        _: &Pass,
+        _: Values,
+        d_output: &mut [f32],
+        _: Option<Sink>,
+        _: &mut [f32],
+        keep: &mut Keep,
+        _: &mut Spare,
+    ) {
+        scale_by(d_output, &keep.floats);
+    }
+}
