@@ -16,7 +16,7 @@
 //! ```
 
 use crate::krum::{score, variance_norm};
-use crate::select::{mean_around, middle, sort_by_key};
+use crate::select::sort_by_key;
 use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{columns, combine};
@@ -147,13 +147,13 @@ impl Rule for Bulyan {
         self.pairs.squared_distances(rows);
         self.select(n, f);
         let theta = self.theta(n, f);
-        let (beta, lower) = (theta - 2 * f, self.variant == Variant::Reference);
+        let beta = theta - 2 * f;
+        let lower = self.variant == Variant::Reference;
+        let centre = if lower { columns::Centre::LowerMedian } else { columns::Centre::Median };
         for (w, out) in out.chunks_mut(WINDOW).enumerate() {
             let window = rows.columns(w * WINDOW..w * WINDOW + out.len());
             combine::mix(window, &self.coefficients, theta, &mut self.selected);
-            columns::sorted(self.selected.rows(), out, |column| {
-                mean_around(column, middle(column, lower), beta) as f32
-            });
+            columns::mean_around(self.selected.rows(), centre, beta, out);
         }
     }
 

@@ -13,7 +13,6 @@
 //! assert_eq!(out, [2.1875]); // from 1.75: (−1.75 − 0.75 + 0.25 + 4) / 4 further
 //! ```
 
-use crate::select::middle;
 use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{blend, columns, norms};
 use varangian_base::{Kind, Memory, Param, SpecError, Value};
@@ -102,7 +101,7 @@ impl Rule for CentredClipping {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
         if !self.remember {
             self.centre.resize(out.len(), 0.0);
-            columns::sorted(round.rows, &mut self.centre, |column| middle(column, false) as f32);
+            columns::median(round.rows, &mut self.centre);
         } else if self.centre.len() != out.len() {
             self.centre.clear();
             self.centre.resize(out.len(), 0.0);

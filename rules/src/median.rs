@@ -14,7 +14,6 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::select::middle;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::columns;
 use varangian_base::{Kind, Param};
@@ -59,7 +58,10 @@ struct Median {
 
 impl Rule for Median {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
-        columns::sorted(round.rows, out, |column| middle(column, self.lower) as f32);
+        match self.lower {
+            false => columns::median(round.rows, out),
+            true => columns::lower_median(round.rows, out),
+        }
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -14,7 +14,6 @@
 //! ```
 
 use crate::median::MIDDLE;
-use crate::select::{mean_around, mean_of_values, middle};
 use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::columns;
 
@@ -66,13 +65,12 @@ struct Around {
 impl Rule for Around {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
         let (n, f) = (round.rows.n(), round.f);
-        columns::sorted(round.rows, out, |column| {
-            let centre = match self.centre {
-                Centre::TrimmedMean => mean_of_values(&column[f..n - f]),
-                Centre::Median { lower } => middle(column, lower),
-            };
-            mean_around(column, centre, n - f) as f32
-        });
+        let centre = match self.centre {
+            Centre::TrimmedMean => columns::Centre::TrimmedMean(f),
+            Centre::Median { lower: false } => columns::Centre::Median,
+            Centre::Median { lower: true } => columns::Centre::LowerMedian,
+        };
+        columns::mean_around(round.rows, centre, n - f, out);
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -67,27 +67,3 @@ impl<W: Weigh> Rule for ByDistances<W> {
         true
     }
 }
-
-/// The mean of the `keep` values of a sorted column that are nearest to `centre`; of two equally
-/// far values the smaller one is nearer. They are a window of the column.
-pub(crate) fn mean_around(column: &[f32], centre: f64, keep: usize) -> f64 {
-    let (mut low, mut high) = (0, column.len());
-    while high - low > keep {
-        let below = centre - f64::from(column[low]);
-        let above = f64::from(column[high - 1]) - centre;
-        if below > above { low += 1 } else { high -= 1 }
-    }
-    mean_of_values(&column[low..high])
-}
-
-/// The mean of values, summed in f64.
-pub(crate) fn mean_of_values(values: &[f32]) -> f64 {
-    values.iter().map(|&x| f64::from(x)).sum::<f64>() / values.len() as f64
-}
-
-/// The middle of a sorted column: the mean of the two middle values, or the lower one.
-pub(crate) fn middle(column: &[f32], lower: bool) -> f64 {
-    let n = column.len();
-    let low = f64::from(column[(n - 1) / 2]);
-    if lower { low } else { (low + f64::from(column[n / 2])) / 2.0 }
-}

@@ -12,7 +12,6 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::select::mean_of_values;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::columns;
 
@@ -37,8 +36,7 @@ struct TrimmedMean;
 
 impl Rule for TrimmedMean {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
-        let (n, f) = (round.rows.n(), round.f);
-        columns::sorted(round.rows, out, |column| mean_of_values(&column[f..n - f]) as f32);
+        columns::trimmed_mean(round.rows, round.f, out);
     }
 
     fn fork(&self) -> Box<dyn Rule> {
