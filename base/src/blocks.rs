@@ -46,6 +46,18 @@ pub fn fill_both<A: Send, B: Send>(
     }
 }
 
+/// Calls `work` on each block of 0 to `len` − 1.
+pub fn each(len: usize, block: usize, work: impl Fn(Range<usize>) + Sync) {
+    assert!(block > 0, "a block holds something");
+    let blocks = len.div_ceil(block);
+    let range = |b: usize| b * block..((b + 1) * block).min(len);
+    if blocks <= 1 || rayon::current_num_threads() == 1 {
+        (0..blocks).for_each(|b| work(range(b)));
+    } else {
+        (0..blocks).into_par_iter().for_each(|b| work(range(b)));
+    }
+}
+
 /// Calls `work` on each block of 0 to `len` − 1, writing one slot of `partial` a block; the caller
 /// folds the slots in order. `partial` is resized to the number of blocks.
 pub fn map<T: Send + Clone + Default>(

@@ -2,31 +2,83 @@
 //!
 //! ‖x‖² + ‖y‖² − 2⟨x, y⟩ cancels when rows agree up to noise: near convergence it loses the order
 //! of the distances and with it the selection of every Krum-like rule.
+//!
+//! Up to [`SMALL`] coordinates everything is f64. Above, differences and their squares are f32,
+//! summed in f32 over 64 columns a lane, then in f64: a relative error of about 1e-8, at most 4e-6.
+//! Pairs whose squares left the range of f32, above or below, are done again in f64, so any finite
+//! rows have finite distances, and a distance is 0 for equal rows alone. Bits agree between AVX2 and
+//! AVX-512, and everywhere in f64; the portable f32 path, without fused multiply-add, may differ in
+//! the last bits of f32.
+
+mod tiles;
 
 use crate::Rows;
 use crate::blocks;
-use crate::kernels::norms;
+use crate::kernels::isa::{self, Isa};
+use tiles::Task;
+
+/// Coordinates up to which sums are wholly of f64.
+pub const SMALL: usize = 8192;
+
+/// Columns whose sums meet in order.
+const CHUNK: usize = 16 * 1024;
+
+/// Partial sums that are kept at most, as f64: 16 MiB.
+const PARTIAL: usize = 2 * 1024 * 1024;
 
 /// A symmetric n × n matrix of f64, rows packed, zero diagonal.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs {
     n: usize,
     values: Vec<f64>,
-    upper: Vec<f64>,
+    partial: Vec<Vec<f64>>,
+    again: Vec<bool>,
 }
 
 impl Pairs {
     /// ‖xᵢ − xⱼ‖² for all pairs of rows; reuses this value's memory. Cost O(n²·d).
     pub fn squared_distances(&mut self, rows: Rows<'_>) {
-        let n = rows.n();
+        let (n, d) = (rows.n(), rows.d());
         self.resize(n);
-        blocks::map(n * n.saturating_sub(1) / 2, 1, &mut self.upper, |range, slot| {
-            let (i, j) = pair(range.start);
-            *slot = norms::distance2(rows.row(i), rows.row(j));
+        self.again.clear();
+        if d <= SMALL {
+            self.sum(rows, tiles::wide);
+            return;
+        }
+        self.sum(rows, tiles::narrow);
+        // Squares below the normal range of f32 lose up to 2⁻¹⁵⁰ each.
+        let least = d as f64 * 2f64.powi(-124);
+        let lost = |s: f64| !s.is_finite() || s < least;
+        self.again.extend(
+            (0..n)
+                .flat_map(|i| (0..i).map(move |j| (i, j)))
+                .map(|(i, j)| lost(self.values[i * n + j])),
+        );
+        if self.again.contains(&true) {
+            self.sum(rows, tiles::wide);
+        }
+    }
+
+    /// Sets the pairs that are wanted (all where `again` is empty) to their sums.
+    fn sum(&mut self, rows: Rows<'_>, kernel: fn(Isa, Task<'_>)) {
+        let (n, d) = (rows.n(), rows.d());
+        let pairs = n * n.saturating_sub(1) / 2;
+        let isa = isa::active();
+        let most = (PARTIAL / pairs.max(1)).max(1);
+        let chunk = CHUNK.max(d.div_ceil(most).next_multiple_of(CHUNK));
+        let again = &self.again;
+        blocks::map(d, chunk, &mut self.partial, |range, sums| {
+            sums.clear();
+            sums.resize(pairs, 0.0);
+            tiles::with_columns(rows, range, |columns, len| {
+                kernel(isa, Task { rows: columns, len, wanted: again, sums });
+            });
         });
-        for p in 0..self.upper.len() {
+        for p in (0..pairs).filter(|&p| again.is_empty() || again[p]) {
             let (i, j) = pair(p);
-            self.set(i, j, self.upper[p]);
+            let total = self.partial.iter().map(|sums| sums[p]).sum();
+            self.values[i * n + j] = total;
+            self.values[j * n + i] = total;
         }
     }
 

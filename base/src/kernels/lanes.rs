@@ -9,8 +9,11 @@ pub(crate) trait Lanes: Copy {
     /// The number of lanes: a divisor of 16.
     const WIDTH: usize;
 
-    /// Rows of a register tile of pairs: tile² sums and some operands fit into the registers.
+    /// Rows of a register tile of pairs of rows: tile² sums and some operands fit in registers.
     const TILE: usize;
+
+    /// The same for sums of f64.
+    const WIDE_TILE: usize;
 
     /// As many lanes of f64.
     type Wide: Copy;
@@ -72,9 +75,6 @@ pub(crate) trait Lanes: Copy {
     /// self − other.
     fn sub(self, other: Self) -> Self;
 
-    /// self · other.
-    fn mul(self, other: Self) -> Self;
-
     /// self² + sum: rounded once where the instruction set has FMA, else twice.
     fn square_add(self, sum: Self) -> Self;
 
@@ -111,6 +111,7 @@ fn each<T: Copy, U: Copy>(a: [T; 4], b: [T; 4], of: impl Fn(T, T) -> U) -> [U; 4
 impl Lanes for Array {
     const WIDTH: usize = 4;
     const TILE: usize = 3;
+    const WIDE_TILE: usize = 2;
     type Wide = [f64; 4];
 
     #[inline(always)]
@@ -174,11 +175,6 @@ impl Lanes for Array {
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Array(each(self.0, other.0, |a, b| a - b))
-    }
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        Array(each(self.0, other.0, |a, b| a * b))
     }
 
     #[inline(always)]

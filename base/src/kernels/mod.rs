@@ -48,6 +48,7 @@ pub mod combine;
 pub mod distances;
 pub mod isa;
 mod lanes;
+mod mix;
 mod network;
 pub mod norms;
 pub mod votes;

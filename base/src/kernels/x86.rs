@@ -36,6 +36,7 @@ macro_rules! raw {
 impl Lanes for Avx2 {
     const WIDTH: usize = 8;
     const TILE: usize = 3;
+    const WIDE_TILE: usize = 2;
     type Wide = (__m256d, __m256d);
 
     raw! {
@@ -89,12 +90,6 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        // SAFETY: as in `min`.
-        Avx2(unsafe { _mm256_mul_ps(self.0, other.0) })
-    }
-
-    #[inline(always)]
     fn square_add(self, sum: Self) -> Self {
         // SAFETY: as in `min`.
         Avx2(unsafe { _mm256_fmadd_ps(self.0, self.0, sum.0) })
@@ -137,6 +132,7 @@ impl Lanes for Avx2 {
 impl Lanes for Avx512 {
     const WIDTH: usize = 16;
     const TILE: usize = 5;
+    const WIDE_TILE: usize = 3;
     type Wide = (__m512d, __m512d);
 
     raw! {
@@ -189,12 +185,6 @@ impl Lanes for Avx512 {
     fn sub(self, other: Self) -> Self {
         // SAFETY: as in `min`.
         Avx512(unsafe { _mm512_sub_ps(self.0, other.0) })
-    }
-
-    #[inline(always)]
-    fn mul(self, other: Self) -> Self {
-        // SAFETY: as in `min`.
-        Avx512(unsafe { _mm512_mul_ps(self.0, other.0) })
     }
 
     #[inline(always)]

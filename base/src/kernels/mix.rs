@@ -1,0 +1,187 @@
+//! Mixing: C·X for an m × n matrix of coefficients, in one pass over the rows.
+//!
+//! Sums are f64 in row order, rounded once. Bits agree on every instruction set.
+
+use crate::blocks;
+use crate::kernels::isa;
+use crate::kernels::lanes::Lanes;
+use crate::{Matrix, Rows};
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// Columns that one task handles.
+const TASK: usize = 4096;
+
+/// Columns of a tile: all rows of it, as f64, stay in the L2 cache, for common n in L1.
+const TILE: usize = 64;
+
+/// Vectors that are summed at a time: enough independent sums to hide the latency of an addition.
+const PARTS: usize = 4;
+
+/// How a row of the answer is made: the terms `from` to `to`, and what their sum is scaled by.
+#[derive(Clone, Copy)]
+struct Line {
+    from: usize,
+    to: usize,
+    /// The one coefficient of all terms, where they have one.
+    scale: Option<f64>,
+}
+
+/// The matrix of coefficients without its zeros, and where the answer goes.
+#[derive(Default)]
+struct Plan {
+    terms: Vec<(usize, f64)>,
+    lines: Vec<Line>,
+    answers: Vec<*mut f32>,
+}
+
+// SAFETY: the pointers in `answers` are used by tasks that write disjoint columns.
+unsafe impl Sync for Plan {}
+
+thread_local! {
+    static PLAN: RefCell<Plan> = RefCell::default();
+    static WIDE: RefCell<Vec<f64>> = RefCell::default();
+}
+
+/// C·X for an m × n matrix of coefficients, into `out` (resized to m rows). Rows are read once;
+/// coefficients of 0 cost nothing, and where the others of a row of C are equal, the rows are
+/// added and the sum is scaled. Cost O(d · nonzero coefficients).
+pub fn mix(rows: Rows<'_>, coefficients: &[f64], m: usize, out: &mut Matrix) {
+    let n = rows.n();
+    assert_eq!(coefficients.len(), m * n, "an m × n matrix of coefficients");
+    out.resize(m, rows.d());
+    let isa = isa::active();
+    let mut plan = PLAN.take();
+    plan.read(coefficients, n);
+    plan.answers.clear();
+    plan.answers.extend(out.rows_mut().iter_mut().map(<[f32]>::as_mut_ptr));
+    blocks::each(rows.d(), TASK, |columns| {
+        WIDE.with_borrow_mut(|wide| {
+            wide.resize(n * TILE, 0.0);
+            tiles(isa, rows, &plan, columns, wide);
+        });
+    });
+    PLAN.set(plan);
+}
+
+impl Plan {
+    /// Drops the zeros of n coefficients a row.
+    fn read(&mut self, coefficients: &[f64], n: usize) {
+        self.terms.clear();
+        self.lines.clear();
+        for row in coefficients.chunks(n.max(1)) {
+            let from = self.terms.len();
+            self.terms.extend(row.iter().copied().enumerate().filter(|&(_, c)| c != 0.0));
+            let terms = &self.terms[from..];
+            let first = terms.first().map_or(0.0, |term| term.1);
+            let scale = terms.iter().all(|term| term.1 == first).then_some(first);
+            self.lines.push(Line { from, to: self.terms.len(), scale });
+        }
+    }
+}
+
+kernel! {
+    /// Sets the columns of the plan's answers; `wide` has room for a tile of every row.
+    fn tiles(rows: Rows<'_>, plan: &Plan, columns: Range<usize>, wide: &mut [f64]) = mix_tiles;
+}
+
+/// # Safety
+/// The processor has `V`; no other task has the same columns of the plan's answers.
+#[inline(always)]
+unsafe fn mix_tiles<V: Lanes>(
+    rows: Rows<'_>,
+    plan: &Plan,
+    columns: Range<usize>,
+    wide: &mut [f64],
+) {
+    for from in columns.clone().step_by(TILE) {
+        let len = TILE.min(columns.end - from);
+        // SAFETY: `columns` lies in the rows; `wide` holds a tile of each; every answer has d floats,
+        // of which this task alone writes these.
+        unsafe {
+            widen::<V>(rows, from, len, wide);
+            for (line, &answer) in plan.lines.iter().zip(&plan.answers) {
+                let terms = &plan.terms[line.from..line.to];
+                let mut sums = [0.0f32; TILE];
+                for k in (0..len).step_by(PARTS * V::WIDTH) {
+                    let to = &mut sums[k..k + PARTS * V::WIDTH];
+                    match line.scale {
+                        Some(scale) => add::<V, false>(terms, scale, wide, k, to),
+                        None => add::<V, true>(terms, 1.0, wide, k, to),
+                    }
+                }
+                answer.add(from).copy_from_nonoverlapping(sums.as_ptr(), len);
+            }
+        }
+    }
+}
+
+/// Copies `len` columns of each row into its tile of `wide`, in f64, padded with zeros.
+///
+/// # Safety
+/// The processor has `V`; the rows have the columns; `wide` has TILE doubles a row.
+#[inline(always)]
+unsafe fn widen<V: Lanes>(rows: Rows<'_>, from: usize, len: usize, wide: &mut [f64]) {
+    let whole = len / 16 * 16;
+    for (row, wide) in rows.iter().zip(wide.chunks_exact_mut(TILE)) {
+        let row = &row[from..from + len];
+        for k in (0..whole).step_by(V::WIDTH) {
+            // SAFETY: k + WIDTH ≤ whole ≤ len ≤ TILE.
+            unsafe {
+                V::prefetch(row.as_ptr().wrapping_add(4 * TILE + k));
+                V::store_wide(V::load_widened(row.as_ptr().add(k)), wide.as_mut_ptr().add(k));
+            }
+        }
+        for k in whole..TILE {
+            wide[k] = row.get(k).map_or(0.0, |&x| f64::from(x));
+        }
+    }
+}
+
+/// Sets `out` to PARTS vectors of columns, from `k` on, of the scaled sum of the terms.
+///
+/// # Safety
+/// The processor has `V`; `wide` has TILE doubles for each row that is a term, PARTS vectors
+/// of them from k on.
+#[inline(always)]
+unsafe fn add<V: Lanes, const WEIGHTED: bool>(
+    terms: &[(usize, f64)],
+    scale: f64,
+    wide: &[f64],
+    k: usize,
+    out: &mut [f32],
+) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let mut sums = [V::splat_wide(0.0); PARTS];
+        for &(row, weight) in terms {
+            debug_assert!((row + 1) * TILE <= wide.len());
+            let x = wide.as_ptr().add(row * TILE + k);
+            for (part, sum) in sums.iter_mut().enumerate() {
+                let x = V::load_wide(x.add(part * V::WIDTH));
+                let x = if WEIGHTED { V::mul_wide(V::splat_wide(weight), x) } else { x };
+                *sum = V::add_wide(*sum, x);
+            }
+        }
+        for (part, &sum) in sums.iter().enumerate() {
+            let sum = V::mul_wide(sum, V::splat_wide(scale));
+            V::narrow(sum).store(out.as_mut_ptr().add(part * V::WIDTH));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mixes_are_rows_of_combinations() {
+        let x = Matrix::from_rows(&[[1.0, 2.0], [3.0, 4.0], [8.0, 0.0]]);
+        let mut mixed = Matrix::default();
+        let coefficients = [0.5, 0.5, 0.0, 0.0, 0.0, 2.0, 1.0, -1.0, 0.25];
+        mix(x.rows(), &coefficients, 3, &mut mixed);
+        assert_eq!(mixed.row(0), [2.0, 3.0]);
+        assert_eq!(mixed.row(1), [16.0, 0.0]);
+        assert_eq!(mixed.row(2), [0.0, -2.0]);
+    }
+}
