@@ -189,8 +189,8 @@ impl Lanes for Array {
             let (x, y, twice) = (self.0[lane], other.0[lane], twice.0[lane]);
             let sum = x + y;
             kept.0[lane] = if sum < twice { y } else { x };
-            let told = sum < twice || sum > twice;
-            open |= u32::from(!told && x != y) << lane;
+            let untold = sum == twice || sum.is_nan() || twice.is_nan();
+            open |= u32::from(untold && x != y) << lane;
         }
         (kept, open)
     }

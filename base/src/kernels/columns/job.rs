@@ -96,11 +96,11 @@ impl<'a> Job<'a> {
     pub(super) fn settle_open(&mut self, k: usize, open: u32, out: &mut [f32]) {
         for (lane, out) in out.iter_mut().enumerate() {
             if open >> lane & 1 == 1 {
-                // SAFETY: a given centre has the block's columns, of which k + lane is one.
-                let given = match self.given() {
-                    true => unsafe { self.centre.add(k + lane).read() },
-                    false => 0.0,
-                };
+                let mut given = 0.0;
+                if self.given() {
+                    // SAFETY: a given centre has the block's columns, of which k + lane is one.
+                    given = unsafe { self.centre.add(k + lane).read() };
+                }
                 *out = self.settle(k + lane, given);
             }
         }
