@@ -38,6 +38,20 @@ pub(crate) fn by_column(rows: &[Vec<f64>], reduce: impl Fn(&[f64]) -> f64) -> Ve
         .collect()
 }
 
+/// The sets of k of the numbers 0 … n − 1, in lexicographic order.
+pub(crate) fn subsets(n: usize, k: usize) -> impl Iterator<Item = Vec<usize>> {
+    let mut next: Option<Vec<usize>> = (k <= n).then(|| (0..k).collect());
+    std::iter::from_fn(move || {
+        let set = next.take()?;
+        if let Some(at) = (0..k).rev().find(|&at| set[at] < n - k + at) {
+            let mut after = set.clone();
+            (at..k).for_each(|later| after[later] = set[at] + 1 + later - at);
+            next = Some(after);
+        }
+        Some(set)
+    })
+}
+
 /// The rows in f64.
 pub(crate) fn wide(rows: Rows<'_>) -> Vec<Vec<f64>> {
     rows.iter().map(|row| row.iter().map(|&x| f64::from(x)).collect()).collect()
@@ -82,6 +96,6 @@ fn again(rule: &mut Pipeline, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
 }
 
 /// Draws for the tests.
-fn draws(lane: u64) -> varangian_base::Stream {
+pub(crate) fn draws(lane: u64) -> varangian_base::Stream {
     Seed(1).lane(varangian_base::Domain::Test, 0, 0, lane)
 }

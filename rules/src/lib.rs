@@ -4,26 +4,39 @@
 //! (distances, columns, norms) gives weights or values, and a kernel combines. A rule knows loss
 //! only as the [`Oracle`] that the trainer implements.
 
+mod aksel;
 mod average;
 mod bucketing;
 mod bulyan;
+mod caf;
 mod centred_clipping;
+mod cge;
 mod chain;
 mod clipping;
+mod cover;
 mod ctma;
+mod dnc;
 pub mod entry;
+mod faba;
 mod filter;
 mod filters;
+mod fltrust;
 mod geometric_median;
 mod krum;
 mod majority;
+mod mda;
 mod median;
+mod monna;
 mod nnm;
 mod oracle;
 mod phocas;
+mod rfa;
 mod round;
 mod safeguard;
 mod select;
+mod sign_majority;
+mod smea;
+mod spectrum;
 mod trimmed_mean;
 pub mod vote;
 mod zeno;

@@ -36,6 +36,27 @@ pub(super) const CASES: &[(&str, Reference)] = &[
     ("centred-clipping start=median quantile=0.7 L=2", |x, _| {
         centred_clipping::reference(x, median::reference(x, false), Err(0.7), 2)
     }),
+    ("mda", mda::reference),
+    ("smea", smea::reference),
+    ("caf", caf::reference),
+    ("dnc", dnc::reference),
+    ("faba", faba::reference),
+    ("aksel", |x, _| ctma::reference(x, x.len().div_ceil(2), &median::reference(x, false))),
+    ("aksel mode=n-f middle=lower", |x, f| {
+        ctma::reference(x, x.len() - f, &median::reference(x, true))
+    }),
+    ("cge", cge::reference),
+    ("monna", |x, f| ctma::reference(x, x.len() - f, &x[0])),
+    ("monna pivot=2", |x, f| ctma::reference(x, x.len() - f, &x[if x.len() > 2 { 2 } else { 0 }])),
+    ("rfa", |x, _| rfa::reference(x, median::reference(x, false), 3, 1e-6)),
+    ("rfa T=5 nu=0.1 start=mean", |x, _| rfa::reference(x, mean(x.iter()), 5, 0.1)),
+    ("rfa T=3 nu=0.1 start=zero", |x, _| rfa::reference(x, vec![0.0; x[0].len()], 3, 0.1)),
+    ("sign-majority", |x, _| sign_majority::reference(x, 0.0)),
+    ("sign-majority ties=plus-one", |x, _| sign_majority::reference(x, 1.0)),
+    ("fltrust", |x, _| {
+        let root: Vec<f64> = (0..x[0].len()).map(|k| f64::from(truth(k))).collect();
+        fltrust::reference(x, &root)
+    }),
     ("nnm | average", |x, f| mean(nnm::reference(x, f).iter())),
     ("nnm | trimmed-mean", |x, f| trimmed_mean::reference(&nnm::reference(x, f), f)),
     ("nnm | krum", |x, f| krum::reference(&nnm::reference(x, f), x.len() - f - 2, false, 1)),
@@ -63,6 +84,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("single-safeguard", "safeguard::tests"),
 ];
 
+/// Families on which a formula leaves the answer open: rows that are equally far along the top
+/// singular vector in exact arithmetic are told apart by rounding.
+const OPEN: &[(&str, &str)] = &[("dnc", "ties")];
+
 /// The order in which bucketing takes the rows at seed 0, step 0.
 fn shuffled(rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
@@ -79,16 +104,20 @@ fn shapes(spec: &str) -> Vec<(usize, usize, usize)> {
             shapes.extend(least(f).map(|n| (n, f, d)));
         }
     }
-    shapes.retain(|&(n, f, _)| Pipeline::parse(spec).unwrap().check(n, f).is_ok());
+    shapes.retain(|&(n, f, d)| {
+        let enumerated = spec == "mda" || spec == "smea";
+        let small = n <= 12 && d <= 7;
+        Pipeline::parse(spec).unwrap().check(n, f).is_ok() && (small || !enumerated)
+    });
     shapes
 }
 
 /// Differences allowed in coordinate k: rounding of the answer and of mixed rows to f32, and of the
 /// sums over the rows in f64.
-fn allowed(rows: &[Vec<f64>], expected: &[f64], k: usize) -> f64 {
+fn allowed(rows: &[Vec<f64>], f: usize, expected: &[f64], k: usize) -> f64 {
     let mut sizes: Vec<f64> = rows.iter().map(|x| x[k].abs()).collect();
     sizes.sort_by(f64::total_cmp);
-    let (typical, largest) = (sizes[(sizes.len() - 1) / 2], sizes[sizes.len() - 1]);
+    let (typical, largest) = (sizes[sizes.len().saturating_sub(1 + f)], sizes[sizes.len() - 1]);
     2e-7 * expected[k].abs() + 1e-7 * typical + 1e-13 * largest + f64::from(f32::from_bits(2))
 }
 
@@ -97,6 +126,9 @@ fn every_rule_agrees_with_its_reference_on_every_family() {
     for (spec, reference) in CASES {
         for (n, f, d) in shapes(spec) {
             for (lane, (family, generate)) in FAMILIES.iter().enumerate() {
+                if OPEN.contains(&(spec, family)) {
+                    continue;
+                }
                 let matrix = generate(n, d, (lane * 100 + n + d) as u64);
                 let (out, _) = answer(spec, matrix.rows(), f);
                 let rows = wide(matrix.rows());
@@ -104,7 +136,7 @@ fn every_rule_agrees_with_its_reference_on_every_family() {
                 for k in 0..d {
                     let difference = (f64::from(out[k]) - expected[k]).abs();
                     assert!(
-                        difference <= allowed(&rows, &expected, k),
+                        difference <= allowed(&rows, f, &expected, k),
                         "{spec} on {family}, n = {n}, f = {f}, d = {d}: coordinate {k} is {} and should be {}",
                         out[k],
                         expected[k]
@@ -122,5 +154,4 @@ fn every_entry_has_a_case() {
             || ELSEWHERE.iter().any(|(name, _)| *name == entry.name);
         assert!(known, "{} has no reference", entry.name);
     }
-    let _ = truth;
 }

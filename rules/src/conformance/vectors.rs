@@ -44,6 +44,22 @@ fn distributed_momentum_vectors() {
         ("meamed", &c, 1, 25.0 / 6.0),
         (dm, &c, 1, 1.75),
         (dm, &c, 2, 7.0 / 3.0),
+        ("mda", &a, 1, 1.5),
+        ("mda", &b, 1, 3.0),
+        ("mda", &b, 2, 1.75),
+        ("mda", &c, 1, 25.0 / 6.0),
+        ("mda", &d, 2, 40.0 / 3.0),
+        ("aksel", &a, 1, 2.0),
+        ("aksel mode=n-f", &a, 1, 1.5),
+        ("aksel middle=lower", &b, 1, 1.0),
+        ("aksel", &c, 1, 1.75),
+        ("aksel mode=n-f", &c, 1, 25.0 / 6.0),
+        ("aksel", &d, 2, 35.0 / 6.0),
+        ("cge", &a, 1, 1.5),
+        ("cge", &b, 1, 3.0),
+        ("cge", &b, 2, 1.75),
+        ("cge", &c, 1, 25.0 / 6.0),
+        ("cge", &d, 2, 40.0 / 3.0),
         ("bulyan variant=reference", &c, 1, 1.75),
         ("bulyan variant=reference m=2", &c, 1, 1.0),
         ("bulyan variant=reference m=1", &c, 1, 1.0),
@@ -77,6 +93,10 @@ fn distributed_momentum_vectors_in_the_plane() {
     gives("meamed", &e, 1, &[25.0 / 12.0, 11.0 / 12.0]);
     gives("multi-krum variant=distributed-momentum", &e, 1, &[0.625, 0.625]);
     gives("bulyan variant=reference", &e, 1, &[0.375, 0.375]);
+    gives("mda", &e, 1, &[25.0 / 12.0, 25.0 / 12.0]);
+    gives("aksel", &e, 1, &[0.375, 0.625]);
+    gives("aksel mode=n-f", &e, 1, &[25.0 / 12.0, 25.0 / 12.0]);
+    gives("cge", &e, 1, &[25.0 / 12.0, 25.0 / 12.0]);
 }
 
 #[test]
@@ -132,7 +152,10 @@ fn x5() -> Matrix {
 fn a_refused_row_leaves_a_sane_answer_to_every_rule() {
     for entry in crate::ALL {
         let spec = super::machinery::bare(entry.facts.family, entry.name);
-        if crate::build(&spec, 4, 0).is_ok() && !spec.contains("clipping") {
+        if crate::build(&spec, 4, 0).is_ok()
+            && !spec.contains("clipping")
+            && !entry.facts.needs_oracle
+        {
             let out = answer(&spec, x5().rows(), 0).0;
             let sane = out.iter().all(|x| (0.8..=1.2).contains(x));
             assert!(sane, "{spec}: {out:?}");
@@ -158,4 +181,59 @@ fn close_rows_far_from_the_origin_keep_their_order() {
     assert_eq!((multi[9], multi[10]), (0.0, 0.0));
     let nearest = answer("nnm | average", rows.rows(), 2).1.weights;
     assert!(nearest[9] <= 1.0 / 99.0 + 1e-12 && nearest[10] <= 1.0 / 99.0 + 1e-12, "{nearest:?}");
+}
+
+#[test]
+fn caf_ends_whatever_the_length_of_a_row() {
+    let mut rows: Vec<Vec<f32>> =
+        super::families::random(9, 4, 3).rows().iter().map(<[f32]>::to_vec).collect();
+    for length in [1e4, 1e6, 1e10, 1e15, 3e38] {
+        rows.push(vec![length; 4]);
+        let with = answer("caf", Matrix::from_rows(&rows).rows(), 3).0;
+        assert!(with.iter().all(|x| x.abs() < 2.0), "{length}: {with:?}");
+        rows.pop();
+    }
+}
+
+#[test]
+fn thresholds_are_relative_so_tiny_rows_are_told_apart() {
+    // Rows of length about 1e-8, outliers of 1e-6: an absolute tolerance returns the plain mean.
+    let rows = super::families::random(11, 3, 8);
+    let small: Vec<Vec<f32>> = (0..11)
+        .map(|i| {
+            rows.row(i)
+                .iter()
+                .map(|x| x * if i < 2 { 1e-6 } else { 1e-8 } + if i < 2 { 1e-5 } else { 0.0 })
+                .collect()
+        })
+        .collect();
+    let small = Matrix::from_rows(&small);
+    for spec in ["caf", "geometric-median", "smea", "dnc", "mda", "faba"] {
+        let out = answer(spec, small.rows(), 2).0;
+        assert!(out.iter().all(|x| x.abs() < 3e-8), "{spec}: {out:?}");
+    }
+}
+
+#[test]
+fn equal_rows_and_no_hostile_ones_are_no_special_case() {
+    let equal = Matrix::from_rows(&[[2.0, -1.0]; 9]);
+    for entry in crate::ALL {
+        let spec = super::machinery::bare(entry.facts.family, entry.name);
+        for f in [0, 1] {
+            if entry.facts.claims.majority {
+                assert_eq!(answer(&spec, equal.rows(), f).0, [2.0, -1.0], "{spec}");
+            }
+        }
+    }
+    gives("smea", &equal, 4, &[2.0, -1.0]);
+    gives("caf", &equal, 4, &[2.0, -1.0]);
+}
+
+#[test]
+fn the_exact_search_for_the_least_diameter_is_quick() {
+    for (n, f) in [(51, 5), (30, 10), (51, 24), (65, 32)] {
+        let rows = super::families::random(n, 20, n as u64);
+        let weights = answer("mda", rows.rows(), f).1.weights;
+        assert_eq!(weights.iter().filter(|w| **w > 0.0).count(), n - f);
+    }
 }
