@@ -11,7 +11,7 @@
 //! ```
 
 use crate::median::MIDDLE;
-use crate::select::{middle, sort_by_key};
+use crate::select::sort_by_key;
 use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Param};
@@ -56,7 +56,10 @@ impl Rule for Aksel {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         let n = round.rows.n();
         self.centre.resize(out.len(), 0.0);
-        columns::sorted(round.rows, &mut self.centre, |c| middle(c, self.lower) as f32);
+        match self.lower {
+            false => columns::median(round.rows, &mut self.centre),
+            true => columns::lower_median(round.rows, &mut self.centre),
+        }
         norms::rows_distance2(round.rows, &self.centre, &mut self.squared);
         sort_by_key(&self.squared, &mut self.order);
         let keep = if self.half { n.div_ceil(2) } else { n - round.f };

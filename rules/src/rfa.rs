@@ -11,7 +11,6 @@
 //! assert!((out[0] - 0.1209207).abs() < 1e-6 && out[0] == out[1]);
 //! ```
 
-use crate::select::middle;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Param};
@@ -84,7 +83,7 @@ struct Rfa {
 impl Rule for Rfa {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         match self.start {
-            Start::Median => columns::sorted(round.rows, out, |c| middle(c, false) as f32),
+            Start::Median => columns::median(round.rows, out),
             Start::Mean => combine::mean(round.rows, out),
             Start::Zero => out.fill(0.0),
         }
