@@ -17,6 +17,8 @@ struct Cli {
 pub(crate) enum Command {
     /// List the aggregation rules, or explain one
     Rules(show::Args),
+    /// List the filters of asynchronous training, or explain one
+    Filters(show::Args),
     /// List the attacks, or explain one
     Attacks(show::Args),
     /// Aggregate rows from an .npy file
@@ -31,6 +33,7 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Rules(args) => show::rules(&args),
+            Command::Filters(args) => show::filters(&args),
             Command::Attacks(args) => show::attacks(&args),
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),

@@ -1,11 +1,11 @@
-//! `varangian rules|attacks|models|datasets [NAME] [--json]`: what the entries say of themselves.
+//! `varangian rules|filters|attacks|models|datasets [NAME] [--json]`: what the entries say of themselves.
 
 use crate::{Failure, print};
 use serde_json::{Value, json};
 use varangian_attacks::AttackEntry;
 use varangian_base::{Entry, Param, entry};
-use varangian_rules::RuleEntry;
 use varangian_rules::entry::{Family, Kappa};
+use varangian_rules::{FilterEntry, RuleEntry};
 
 /// Arguments of the commands that list entries.
 #[derive(clap::Args)]
@@ -25,6 +25,11 @@ pub(crate) fn rules(args: &Args) -> Result<(), Failure> {
 /// Lists or explains attacks.
 pub(crate) fn attacks(args: &Args) -> Result<(), Failure> {
     show("attack", varangian_attacks::ALL, args, attack_facts)
+}
+
+/// Lists or explains filters: the rules of asynchronous training.
+pub(crate) fn filters(args: &Args) -> Result<(), Failure> {
+    show("filter", varangian_rules::FILTERS, args, filter_facts)
 }
 
 /// What a family says of itself beyond the common part: labelled sentences.
@@ -133,6 +138,22 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
     }
     if facts.has_memory {
         out.push(("Remembers", "earlier rounds".into()));
+    }
+    out
+}
+
+/// The facts of a filter.
+pub(crate) fn filter_facts(entry: &FilterEntry) -> Facts {
+    let facts = &entry.facts;
+    let mut out = vec![("Bound", format!("{} ({})", facts.bound.text, facts.bound.source))];
+    if facts.needs_oracle {
+        out.push(("Asks", "the gradient on data that the server holds".into()));
+    }
+    if facts.needs_stale {
+        out.push(("Looks at", "the parameters at which a gradient was taken".into()));
+    }
+    if facts.has_memory {
+        out.push(("Remembers", "earlier arrivals".into()));
     }
     out
 }

@@ -1,5 +1,6 @@
 //! `varangian theory`: published bounds as functions, with their conditions checked.
 
+pub(crate) mod empires;
 pub mod signsgd;
 
 use crate::Failure;
@@ -18,12 +19,15 @@ pub(crate) struct Args {
 enum What {
     /// Sign descent with majority vote: sign errors, vote failures, convergence bounds
     Signsgd(signsgd::Args),
+    /// Inner-product manipulation: when the median and Krum turn against the gradient
+    Empires(empires::Args),
 }
 
 /// Prints the tables of a theory.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Signsgd(args) => signsgd::run(args),
+        What::Empires(args) => empires::run(args),
     }
 }
 
