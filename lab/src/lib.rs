@@ -10,6 +10,7 @@ pub mod config;
 mod failure;
 mod files;
 mod forge;
+mod plot;
 mod print;
 pub mod results;
 mod show;

@@ -1,0 +1,110 @@
+//! Heatmaps: a share for each pair of two things that vary.
+
+use super::Picture;
+use kuva::plot::{ColorMap, Heatmap};
+use kuva::render::layout::Layout;
+use kuva::render::plots::Plot;
+use kuva::render::render::render_multiple;
+
+/// A matrix of values with names.
+pub(crate) struct Grid {
+    /// Rows, from the top.
+    pub(crate) rows: Vec<String>,
+    /// Columns, from the left.
+    pub(crate) columns: Vec<String>,
+    /// Shares of 1, one list a row; NaN where nothing was run.
+    pub(crate) values: Vec<Vec<f64>>,
+}
+
+/// Draws the matrix with its values in the cells.
+pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> Picture {
+    let (rows, columns) = (grid.rows.len(), grid.columns.len());
+    // The crate draws the first row at the bottom.
+    let upwards: Vec<Vec<f64>> = grid.values.iter().rev().cloned().collect();
+    let names: Vec<String> = grid.rows.iter().rev().cloned().collect();
+    let plot = Heatmap::new()
+        .with_data(upwards)
+        .with_labels(names.clone(), grid.columns.clone())
+        .with_color_map(ColorMap::Custom(std::sync::Arc::new(shade)))
+        .with_values();
+    let plots: Vec<Plot> = vec![plot.into()];
+    let widest = grid.rows.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let mut layout = Layout::auto_from_plots(&plots)
+        .with_title(title)
+        .with_title_size(16)
+        .with_label_size(13)
+        .with_tick_size(11)
+        .with_x_label(x_label)
+        .with_y_label(y_label)
+        .with_x_categories(grid.columns.clone())
+        .with_y_categories(names)
+        .with_width(220.0 + 7.0 * widest as f64 + 80.0 * columns as f64)
+        .with_height(150.0 + 34.0 * rows as f64);
+    if grid.columns.iter().any(|name| name.chars().count() > 10) {
+        layout = layout.with_x_tick_rotate(-30.0);
+    }
+    Picture(render_multiple(plots, layout))
+}
+
+/// From orange (low) over white to blue (high), light enough for black figures on every cell, and
+/// told apart under every common colour vision deficiency.
+fn shade(share: f64) -> String {
+    if !share.is_finite() {
+        return "#dddddd".into();
+    }
+    let (low, middle, high) = ([235.0, 165.0, 60.0], [250.0, 250.0, 245.0], [100.0, 180.0, 235.0]);
+    let (from, to, part) = match share < 0.5 {
+        true => (low, middle, 2.0 * share),
+        false => (middle, high, 2.0 * share - 1.0),
+    };
+    let channel = |k: usize| (from[k] + part * (to[k] - from[k])) as u8;
+    format!("#{:02x}{:02x}{:02x}", channel(0), channel(1), channel(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BoxGroup, Curve, Panel, boxes, curves};
+    use super::*;
+    use std::path::Path;
+
+    /// Draws one of each; set VARANGIAN_PICTURES to a folder to look at them.
+    #[test]
+    fn each_picture_names_what_it_shows() {
+        let legend: Vec<String> = (0..6).map(|k| format!("rule-{k}")).collect();
+        let curve = |line: usize| Curve {
+            line,
+            points: (0..21)
+                .map(|k| {
+                    (10.0 * k as f64, 0.9 - 0.8 * (-(k as f64) / (3.0 + line as f64)).exp(), 0.03)
+                })
+                .collect(),
+        };
+        let panel =
+            |title: &str| Panel { title: title.into(), curves: (0..6).map(curve).collect() };
+        let names = ["none", "sign-flip", "alie z=1.5", "ipm scale=1.1", "gaussian"];
+        let panels = names.map(panel).into_iter().collect();
+        let group = |label: &str, base: f64| BoxGroup {
+            label: label.into(),
+            values: (0..25).map(|k| base + 0.01 * k as f64).collect(),
+        };
+        let groups = vec![group("update", 0.5), group("worker", 0.7)];
+        let grid = Grid {
+            rows: legend.clone(),
+            columns: names.map(String::from).to_vec(),
+            values: (0..6)
+                .map(|i| (0..5).map(|j| (10 * i + 7 * j) as f64 / 100.0).collect())
+                .collect(),
+        };
+        let pictures = [
+            ("curves", curves("first", "test accuracy", &legend, panels, true), "sign-flip"),
+            ("boxes", boxes("overview", "accuracy", groups, Some((0.97, "no attack"))), "worker"),
+            ("heatmap", heatmap("worst", "attack", "rule", grid), "rule-5"),
+        ];
+        for (name, picture, wanted) in pictures {
+            assert!(picture.svg().contains(wanted), "{name}");
+            if let Some(folder) = std::env::var_os("VARANGIAN_PICTURES") {
+                picture.write(&Path::new(&folder).join(name)).unwrap();
+            }
+        }
+    }
+}
