@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, forge, show, theory};
+use crate::{Failure, aggregate, forge, run, show, theory};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -15,6 +15,8 @@ struct Cli {
 /// Every subcommand; its arguments and `run` stand in the module of the same name.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Run an experiment file: rules × attacks × seeds, to tables and pictures
+    Run(run::Args),
     /// List the aggregation rules, or explain one
     Rules(show::Args),
     /// List the filters of asynchronous training, or explain one
@@ -32,6 +34,7 @@ pub(crate) enum Command {
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Command::Run(args) => run::run(&args),
             Command::Rules(args) => show::rules(&args),
             Command::Filters(args) => show::filters(&args),
             Command::Attacks(args) => show::attacks(&args),

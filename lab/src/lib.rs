@@ -13,6 +13,7 @@ mod forge;
 mod plot;
 mod print;
 pub mod results;
+pub mod run;
 mod show;
 pub mod theory;
 

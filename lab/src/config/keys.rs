@@ -16,14 +16,18 @@ const fn key(name: &'static str, help: &'static str) -> Key {
 /// Every key that describes a run.
 pub const KEYS: &[Key] = &[
     key("dataset", "what is learnt: a name from `varangian datasets`"),
+    key("data_seed", "seed of data that are generated; the same for all seeds of a matrix"),
     key("model", "what learns it: a name from `varangian models`"),
     key("partition", "how the training set is split over workers"),
+    key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
     key("n", "workers, hostile ones included"),
     key("f", "hostile workers that the server is told of; fewer than half of n"),
     key("f_real", "hostile workers that there are; by default f"),
+    key("hostile", "which workers are hostile: last, first or random"),
     key("batch", "samples a worker and step"),
     key("steps", "steps of the run"),
     key("evaluate_every", "steps between evaluations on the test set"),
+    key("test_samples", "samples of the test set used in an evaluation, from its start"),
     key("learning_rate", "step size at step 0"),
     key("schedule", "how the step size changes: constant, inverse, steps, decay"),
     key("momentum", "momentum coefficient, in [0, 1)"),

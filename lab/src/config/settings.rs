@@ -7,6 +7,7 @@ use varangian_base::SpecError;
 use varangian_learn::optim::{
     Clip, ClipMode, Momentum, Optimiser, Placement, Regulariser, Schedule,
 };
+use varangian_sim::Hostile;
 
 /// One run. Fields are the keys of [`KEYS`](super::KEYS), which say what they mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,14 +15,18 @@ use varangian_learn::optim::{
 #[allow(missing_docs)]
 pub struct Settings {
     pub dataset: String,
+    pub data_seed: u64,
     pub model: String,
     pub partition: String,
+    pub sampling: String,
     pub n: usize,
     pub f: usize,
     pub f_real: Option<usize>,
+    pub hostile: String,
     pub batch: usize,
     pub steps: u64,
     pub evaluate_every: u64,
+    pub test_samples: usize,
     pub learning_rate: f64,
     pub schedule: String,
     pub momentum: f64,
@@ -42,14 +47,18 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             dataset: "glyphs".into(),
+            data_seed: 1,
             model: "mlp".into(),
             partition: "iid".into(),
+            sampling: "epochs".into(),
             n: 11,
             f: 0,
             f_real: None,
+            hostile: "last".into(),
             batch: 32,
             steps: 200,
             evaluate_every: 10,
+            test_samples: 10_000,
             learning_rate: 0.1,
             schedule: "constant".into(),
             momentum: 0.9,
@@ -121,6 +130,7 @@ impl Settings {
         }
         demand(self.f_real() < n, "f_real is less than n", &self.f_real())?;
         demand(self.batch >= 1, "batch is at least 1", &self.batch)?;
+        demand(self.test_samples >= 1, "test_samples is at least 1", &self.test_samples)?;
         demand(self.steps >= 1, "steps is at least 1", &self.steps)?;
         demand(self.evaluate_every >= 1, "evaluate_every is at least 1", &self.evaluate_every)?;
         let rate = self.learning_rate;
@@ -131,6 +141,18 @@ impl Settings {
         let not_below_0 = |x: f64| x >= 0.0 && x.is_finite();
         demand(not_below_0(self.regularise), "regularise is at least 0", &self.regularise)?;
         demand(not_below_0(self.weight_decay), "weight_decay is at least 0", &self.weight_decay)
+    }
+
+    /// Which workers are hostile.
+    ///
+    /// # Errors
+    /// If the word is unknown.
+    pub fn hostile(&self) -> Result<Hostile, SpecError> {
+        Ok(match choice("hostile", &self.hostile, &["last", "first", "random"])? {
+            "first" => Hostile::First,
+            "random" => Hostile::Random,
+            _ => Hostile::Last,
+        })
     }
 
     /// The optimiser that these settings describe.

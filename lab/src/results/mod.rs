@@ -12,5 +12,6 @@ mod tidy;
 pub use judge::{Cell, Judged, Table, judge};
 pub use stats::{Interval, mean, median, quantile, student};
 pub use store::{End, Outcome, Point, Store, key};
+pub(crate) use judge::place;
 pub(crate) use summary::summary;
 pub(crate) use tidy::{run_index, tidy};

@@ -1,0 +1,118 @@
+//! A matrix of runs on threads: as many runs at a time as there are threads, each in its own pool.
+
+use super::one::{self, Job};
+use super::progress::Progress;
+use super::setup::Shelf;
+use crate::Failure;
+use crate::results::{End, Outcome, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// How many runs at a time, on how many threads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Runs at a time.
+    pub(crate) jobs: usize,
+    /// Threads a run.
+    pub(crate) threads: usize,
+}
+
+impl Shape {
+    /// `threads` threads for `runs` runs, `jobs` of them at a time if asked for.
+    pub(crate) fn of(threads: usize, runs: usize, jobs: Option<usize>) -> Self {
+        let jobs = jobs.unwrap_or(threads).min(runs).max(1);
+        Shape { jobs, threads: (threads / jobs).max(1) }
+    }
+}
+
+/// Runs all of `jobs`, keeping each outcome as soon as it is there. Results do not depend on the
+/// shape. Returns after the running ones have noticed `stop`.
+///
+/// # Errors
+/// If results cannot be written.
+pub(crate) fn run_all(
+    jobs: &[Job],
+    shelf: &Shelf,
+    store: &Store,
+    shape: Shape,
+    progress: &Progress,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let next = AtomicUsize::new(0);
+    let trouble: Mutex<Option<Failure>> = Mutex::new(None);
+    let halted = || {
+        stop.load(Ordering::Relaxed) || trouble.lock().is_ok_and(|trouble| trouble.is_some())
+    };
+    let work = || {
+        while !halted() {
+            let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let Some(outcome) = guarded(job, shelf, progress, &halted) else { break };
+            progress.finished(&outcome);
+            if let Err(failure) = store.save(&outcome) {
+                trouble.lock().expect("no thread panicked").get_or_insert(failure);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let start = || {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(shape.threads).build();
+            pool.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))
+        };
+        for _ in 0..shape.jobs {
+            let pool = start()?;
+            scope.spawn(move || pool.install(work));
+        }
+        Ok::<(), Failure>(())
+    })?;
+    match trouble.into_inner().expect("no thread panicked") {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// One run; a panic in it is recorded as its failure and hurts no other run.
+fn guarded(
+    job: &Job,
+    shelf: &Shelf,
+    progress: &Progress,
+    stop: &dyn Fn() -> bool,
+) -> Option<Outcome> {
+    let failed = |why: String| Outcome {
+        key: job.key.clone(),
+        settings: job.settings.clone(),
+        points: Vec::new(),
+        end: End::Failed(why),
+        parameters: String::new(),
+        seconds: 0.0,
+    };
+    let plan = match shelf.plan(&job.settings) {
+        Ok(plan) => plan,
+        Err(failure) => return Some(failed(failure.to_string())),
+    };
+    match catch_unwind(AssertUnwindSafe(|| one::run(job, plan, progress, stop))) {
+        Ok(outcome) => outcome,
+        Err(cause) => {
+            let text = cause.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+            Some(failed(format!("panicked: {}", text.unwrap_or("no message"))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_shared_out() {
+        let shape = |threads, runs, jobs| {
+            let Shape { jobs, threads } = Shape::of(threads, runs, jobs);
+            (jobs, threads)
+        };
+        assert_eq!(shape(8, 100, None), (8, 1));
+        assert_eq!(shape(8, 2, None), (2, 4));
+        assert_eq!(shape(2, 5, Some(1)), (1, 2));
+        assert_eq!(shape(2, 0, None), (1, 2));
+    }
+}

@@ -1,0 +1,207 @@
+//! `varangian run FILE.toml`: a matrix of runs, from one file to results and pictures.
+
+mod matrix;
+mod one;
+mod progress;
+mod report;
+mod setup;
+
+pub(crate) use report::assemble;
+pub use setup::{Loaded, Shelf};
+
+use crate::config::{Experiment, Settings, Source};
+use crate::results::{Outcome, Store, key};
+use crate::{Failure, print};
+use matrix::Shape;
+use one::Job;
+use progress::Progress;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Arguments of `varangian run`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The experiment
+    #[arg(value_name = "FILE.toml")]
+    file: PathBuf,
+    /// Change a key of the experiment; the value is TOML, or a bare text
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Replace the experiment's seeds by one
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How a matrix is run: nothing here changes results.
+#[derive(clap::Args, Clone)]
+pub(crate) struct How {
+    /// The folder of data files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The folder for results [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Threads in all [default: one a core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    /// Runs at a time [default: as many as threads]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// Of n machines, do the i-th one's share of the runs
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub(crate) shard: Option<(usize, usize)>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Reads "i/n" with 1 ≤ i ≤ n.
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let pair = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match pair {
+        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
+        _ => Err("a share is written i/n with 1 ≤ i ≤ n".into()),
+    }
+}
+
+/// Runs an experiment file.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let source = Source { path: args.file.clone(), set: args.set.clone(), seed: args.seed };
+    execute(&Experiment::load(&source)?, &args.how).map(|_| ())
+}
+
+/// Runs what is left of an experiment and assembles the results of all of it.
+///
+/// # Errors
+/// If anything is wrong with any run (nothing is run then), the folder cannot be written, or runs
+/// failed or were interrupted (what is done is kept).
+pub(crate) fn execute(experiment: &Experiment, how: &How) -> Result<Vec<Outcome>, Failure> {
+    let shelf = Shelf::new(how.data.clone());
+    let jobs = check(experiment, &shelf)?;
+    let folder = how.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+    let store = Store::make(&folder)?;
+    let hash = matrix_hash(&jobs);
+    let left: Vec<Job> = share(&jobs, how.shard).filter(|job| !is_done(&store, job)).collect();
+    if !how.quiet {
+        announce(experiment, &jobs, left.len(), &hash);
+    }
+    report::write_experiment(&store, experiment, &jobs, &hash)?;
+    let threads = how.threads.map_or_else(cores, usize::from);
+    let shape = Shape::of(threads, left.len(), how.jobs.map(usize::from));
+    let progress = Progress::new(left.len(), left.iter().map(|job| job.settings.steps).sum(), how.quiet);
+    let stop = stop_on_interrupt();
+    matrix::run_all(&left, &shelf, &store, shape, &progress, &stop)?;
+    progress.clear();
+    let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
+    let interrupted = stop.load(Ordering::Relaxed);
+    if !outcomes.is_empty() {
+        let text = assemble(&store, &experiment.name, &outcomes)?;
+        if !how.quiet {
+            print::line(&format!("{text}\nResults: {}", folder.display()));
+        }
+    }
+    let failed = outcomes.iter().filter(|outcome| !outcome.is_finished()).count();
+    match (interrupted, failed) {
+        (true, _) => Err(Failure::interrupted(format!(
+            "interrupted; {} of {} runs are done and kept, the same command goes on",
+            outcomes.len(),
+            jobs.len()
+        ))),
+        (false, 0) => Ok(outcomes),
+        (false, _) => Err(Failure::failed(format!(
+            "{failed} of {} runs failed; runs.csv says why",
+            jobs.len()
+        ))),
+    }
+}
+
+/// Every run's key, after everything about it was found to be in order.
+fn check(experiment: &Experiment, shelf: &Shelf) -> Result<Vec<Job>, Failure> {
+    let mut jobs = Vec::new();
+    for settings in &experiment.runs {
+        let settings = one_spelling(settings)?;
+        let place = || format!("{} × {}", settings.rule, settings.attack);
+        let rule = varangian_rules::Pipeline::parse(&settings.rule)?;
+        if experiment.skip_below_bound && rule.check(settings.n, settings.f).is_err() {
+            continue;
+        }
+        let data = shelf.data(&settings)?;
+        shelf.plan(&settings).map_err(|failure| failure.at(place()))?;
+        jobs.push(Job { key: key(&settings, &data.digest), settings });
+    }
+    match jobs.is_empty() {
+        true => Err(Failure::refused("no run is left; every rule's bound is above n")),
+        false => Ok(jobs),
+    }
+}
+
+/// The settings with specifications in their one spelling, so that equal runs have equal keys.
+fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
+    let rule = varangian_rules::Pipeline::parse(&settings.rule)?.spec().to_owned();
+    let one = |text: &str| varangian_base::spec::parse(text).map(|spec| spec.to_string());
+    Ok(Settings {
+        rule,
+        attack: one(&settings.attack)?,
+        dataset: one(&settings.dataset)?,
+        model: one(&settings.model)?,
+        partition: one(&settings.partition)?,
+        sampling: one(&settings.sampling)?,
+        schedule: one(&settings.schedule)?,
+        ..settings.clone()
+    })
+}
+
+fn share(jobs: &[Job], shard: Option<(usize, usize)>) -> impl Iterator<Item = Job> {
+    let (i, n) = shard.unwrap_or((1, 1));
+    jobs.iter().skip(i - 1).step_by(n).cloned()
+}
+
+/// Failed runs are tried again.
+fn is_done(store: &Store, job: &Job) -> bool {
+    store.load(&job.key).is_some_and(|outcome| outcome.is_finished())
+}
+
+/// The hash of a matrix: of its runs' keys in order.
+fn matrix_hash(jobs: &[Job]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    jobs.iter().for_each(|job| {
+        hasher.update(job.key.as_bytes());
+    });
+    hasher.finalize().to_hex().to_string()
+}
+
+fn announce(experiment: &Experiment, jobs: &[Job], left: usize, hash: &str) {
+    let mut seeds: Vec<u64> = jobs.iter().map(|job| job.settings.seed).collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+    eprintln!(
+        "varangian {}: {}, {} runs ({} to do), seed {}, configuration {}",
+        env!("CARGO_PKG_VERSION"),
+        experiment.name,
+        jobs.len(),
+        left,
+        seeds.join(" "),
+        &hash[..16]
+    );
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
+fn stop_on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    // A process has one handler: where another command of this process set it, that one stays.
+    let _ = ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    stop
+}
