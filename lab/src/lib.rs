@@ -6,6 +6,7 @@
 mod aggregate;
 mod arrays;
 pub mod cli;
+mod clock;
 pub mod config;
 mod failure;
 mod files;

@@ -15,12 +15,25 @@ const HEIGHT: f64 = 280.0;
 /// Markers on a line.
 const MARKERS: usize = 5;
 
-/// One line: points (step, mean) with the half-width of their band (NaN: none).
+/// A value at a step with its band; NaN ends: no band.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    /// The step.
+    pub(crate) step: f64,
+    /// The band's lower end.
+    pub(crate) low: f64,
+    /// The value.
+    pub(crate) mean: f64,
+    /// The band's upper end.
+    pub(crate) high: f64,
+}
+
+/// One line.
 pub(crate) struct Curve {
     /// Which line of the legend it is, from 0: sets colour, marker and dashes.
     pub(crate) line: usize,
-    /// (step, value, half-width of the band).
-    pub(crate) points: Vec<(f64, f64, f64)>,
+    /// Its points, by step.
+    pub(crate) points: Vec<Spread>,
 }
 
 /// One panel.
@@ -47,7 +60,7 @@ pub(crate) fn curves(
     };
     let rows = panels.len().div_ceil(columns).max(1);
     let (low, high) = if percent { (0.0, 1.0) } else { range(&panels) };
-    let end = panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points).map(|p| p.0);
+    let end = panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points).map(|p| p.step);
     let end = end.fold(1.0, f64::max);
     let (mut plots, mut layouts) = (Vec::new(), Vec::new());
     for (k, panel) in panels.into_iter().enumerate() {
@@ -89,25 +102,22 @@ pub(crate) fn curves(
 fn draw(curves: &[Curve], low: f64, high: f64) -> Vec<Plot> {
     let mut plots = Vec::new();
     for curve in curves {
-        let whole: Vec<_> = curve.points.iter().filter(|point| point.1.is_finite()).collect();
+        let whole: Vec<_> = curve.points.iter().filter(|point| point.mean.is_finite()).collect();
         if whole.is_empty() {
             continue;
         }
         let colour = style::colour(curve.line);
         let clamp = |x: f64| x.clamp(low, high);
         let mut line = LinePlot::new()
-            .with_data(whole.iter().map(|point| (point.0, clamp(point.1))))
+            .with_data(whole.iter().map(|point| (point.step, clamp(point.mean))))
             .with_color(colour)
             .with_stroke_width(1.8)
             .with_line_style(style::stroke(curve.line));
-        if whole.iter().all(|point| point.2.is_finite()) {
-            let edge = |sign: f64| {
-                whole.iter().map(move |point| clamp(point.1 + sign * point.2)).collect::<Vec<_>>()
-            };
-            line = line.with_band(edge(-1.0), edge(1.0));
-            if let Some(band) = line.band.take() {
-                line.band = Some(band.with_opacity(0.15));
-            }
+        if whole.iter().all(|point| point.low.is_finite() && point.high.is_finite()) {
+            let low = whole.iter().map(|point| clamp(point.low));
+            let high = whole.iter().map(|point| clamp(point.high));
+            line = line.with_band(low, high);
+            line.band = line.band.map(|band| band.with_opacity(0.15));
         }
         plots.push(line.into());
         let stride = whole.len().div_ceil(MARKERS).max(1);
@@ -115,7 +125,7 @@ fn draw(curves: &[Curve], low: f64, high: f64) -> Vec<Plot> {
         let first = curve.line % stride;
         let marks = whole.iter().skip(first).step_by(stride);
         let marks = ScatterPlot::new()
-            .with_data(marks.map(|point| (point.0, clamp(point.1))).collect::<Vec<_>>())
+            .with_data(marks.map(|point| (point.step, clamp(point.mean))).collect::<Vec<_>>())
             .with_color(colour)
             .with_size(3.6)
             .with_marker(style::marker(curve.line));
@@ -136,7 +146,7 @@ fn legend_entries(legend: &[String]) -> Vec<LegendEntry> {
 
 /// The range of finite values; from 0 where they are not negative.
 fn range(panels: &[Panel]) -> (f64, f64) {
-    let values = panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points).map(|p| p.1);
+    let values = panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points).map(|p| p.mean);
     let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
     // A run that diverges must not flatten all others: nine tenths of the values are shown.
     let high = crate::results::quantile(&finite, 0.98);

@@ -63,7 +63,7 @@ fn shade(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BoxGroup, Curve, Panel, boxes, curves};
+    use super::super::{BoxGroup, Curve, Panel, Spread, boxes, curves};
     use super::*;
     use std::path::Path;
 
@@ -71,14 +71,13 @@ mod tests {
     #[test]
     fn each_picture_names_what_it_shows() {
         let legend: Vec<String> = (0..6).map(|k| format!("rule-{k}")).collect();
-        let curve = |line: usize| Curve {
-            line,
-            points: (0..21)
-                .map(|k| {
-                    (10.0 * k as f64, 0.9 - 0.8 * (-(k as f64) / (3.0 + line as f64)).exp(), 0.03)
-                })
-                .collect(),
+        let spread = |line: usize, k: i32| {
+            let mean = 0.9 - 0.8 * (-f64::from(k) / (3.0 + line as f64)).exp();
+            let (low, high) = (mean - 0.03, mean + 0.03);
+            Spread { step: 10.0 * f64::from(k), low, mean, high }
         };
+        let curve =
+            |line: usize| Curve { line, points: (0..21).map(|k| spread(line, k)).collect() };
         let panel =
             |title: &str| Panel { title: title.into(), curves: (0..6).map(curve).collect() };
         let names = ["none", "sign-flip", "alie z=1.5", "ipm scale=1.1", "gaussian"];

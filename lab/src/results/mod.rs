@@ -9,9 +9,9 @@ mod store;
 mod summary;
 mod tidy;
 
+pub(crate) use judge::place;
 pub use judge::{Cell, Judged, Table, judge};
 pub use stats::{Interval, mean, median, quantile, student};
 pub use store::{End, Outcome, Point, Store, key};
-pub(crate) use judge::place;
 pub(crate) use summary::summary;
 pub(crate) use tidy::{run_index, tidy};

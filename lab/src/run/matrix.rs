@@ -41,9 +41,8 @@ pub(crate) fn run_all(
 ) -> Result<(), Failure> {
     let next = AtomicUsize::new(0);
     let trouble: Mutex<Option<Failure>> = Mutex::new(None);
-    let halted = || {
-        stop.load(Ordering::Relaxed) || trouble.lock().is_ok_and(|trouble| trouble.is_some())
-    };
+    let halted =
+        || stop.load(Ordering::Relaxed) || trouble.lock().is_ok_and(|trouble| trouble.is_some());
     let work = || {
         while !halted() {
             let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };

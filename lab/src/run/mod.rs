@@ -91,7 +91,8 @@ pub(crate) fn execute(experiment: &Experiment, how: &How) -> Result<Vec<Outcome>
     report::write_experiment(&store, experiment, &jobs, &hash)?;
     let threads = how.threads.map_or_else(cores, usize::from);
     let shape = Shape::of(threads, left.len(), how.jobs.map(usize::from));
-    let progress = Progress::new(left.len(), left.iter().map(|job| job.settings.steps).sum(), how.quiet);
+    let progress =
+        Progress::new(left.len(), left.iter().map(|job| job.settings.steps).sum(), how.quiet);
     let stop = stop_on_interrupt();
     matrix::run_all(&left, &shelf, &store, shape, &progress, &stop)?;
     progress.clear();

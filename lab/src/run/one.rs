@@ -4,7 +4,6 @@ use super::progress::Progress;
 use crate::config::Settings;
 use crate::results::{End, Outcome, Point};
 use std::collections::BTreeMap;
-use std::time::Instant;
 use varangian_sim::Plan;
 use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
 
@@ -24,7 +23,7 @@ pub(crate) fn run(
     progress: &Progress,
     stop: &dyn Fn() -> bool,
 ) -> Option<Outcome> {
-    let begun = Instant::now();
+    let begun = crate::clock::now();
     let (steps, every) = (plan.steps, plan.evaluate_every);
     let classifies = plan.test.classes() > 0;
     let mut notes = Notes::new(classifies, progress);

@@ -18,7 +18,8 @@ impl Progress {
     pub(crate) fn new(runs: usize, steps: u64, quiet: bool) -> Self {
         let draws = !quiet && std::io::stderr().is_terminal();
         let bar = draws.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(8));
+            let bar =
+                ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(8));
             let style = "{elapsed} {wide_bar} {pos}/{len} steps, {eta} left  {msg}";
             bar.with_style(ProgressStyle::with_template(style).expect("a valid template"))
         });
@@ -60,9 +61,8 @@ fn describe(outcome: &Outcome) -> String {
     if !outcome.is_finished() {
         return format!("{name}: failed: {}", outcome.end.error());
     }
-    let values = |metric: &str| -> Vec<f64> {
-        outcome.curve(metric).iter().map(|point| point.1).collect()
-    };
+    let values =
+        |metric: &str| -> Vec<f64> { outcome.curve(metric).iter().map(|point| point.1).collect() };
     let text = match judge(&values("accuracy"), true) {
         Some(judged) => format!("accuracy {:.3}, best {:.3}", judged.last, judged.best),
         None => match values("test_loss").last() {

@@ -1,11 +1,11 @@
 //! What a finished matrix leaves in its folder: tables, summary, pictures, its own configuration.
 
 use super::one::Job;
-use crate::config::{Experiment, KEYS, label_keys};
-use crate::plot::{Curve, Panel, curves};
-use crate::results::{self, Outcome, Store, Table, student};
 use crate::Failure;
-use std::collections::BTreeMap;
+use crate::config::{Experiment, KEYS, label_keys};
+use crate::plot::{Curve, Panel, Spread, curves};
+use crate::results::{self, Interval, Outcome, Store, Table, student};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Writes tables, summary and curves; returns the summary.
 ///
@@ -59,18 +59,40 @@ fn accuracy(name: &str, suffix: &str, group: &[&Outcome], table: &Table) -> crat
     for ((panel, line), curves) in seeds {
         panels[panel].curves.push(Curve { line, points: band(&curves) });
     }
-    let title = if suffix.is_empty() { name.to_owned() } else { format!("{name}: {suffix}") };
+    let mut title = if suffix.is_empty() { name.to_owned() } else { format!("{name}: {suffix}") };
+    title.push_str(&band_note(group));
     let label = if table.higher_is_better { "test accuracy" } else { "test loss" };
     curves(&title, label, &rules, panels, table.higher_is_better)
 }
 
-/// Mean and Student half-width over seeds at each step that all of them have.
-fn band(curves: &[Vec<(u64, f64)>]) -> Vec<(f64, f64, f64)> {
+/// With fewer seeds than this, Student's interval is wider than any picture: the range is drawn.
+const FEW: usize = 5;
+
+/// What the bands of a picture are.
+fn band_note(group: &[&Outcome]) -> String {
+    let seeds: BTreeSet<u64> = group.iter().map(|outcome| outcome.settings.seed).collect();
+    match seeds.len() {
+        0 | 1 => String::new(),
+        few if few < FEW => format!(" (bands: range of {few} seeds)"),
+        many => format!(" (bands: 95 % Student interval of {many} seeds)"),
+    }
+}
+
+/// (step, low, mean, high) over seeds at each step that all of them have.
+fn band(curves: &[Vec<(u64, f64)>]) -> Vec<Spread> {
     let shortest = curves.iter().map(Vec::len).min().unwrap_or(0);
     let point = |k: usize| {
         let values: Vec<f64> = curves.iter().map(|curve| curve[k].1).collect();
-        let interval = student(&values);
-        (curves[0][k].0 as f64, interval.mean, interval.half)
+        let Interval { mean, half } = student(&values);
+        let (low, high) = match values.len() {
+            0 | 1 => (f64::NAN, f64::NAN),
+            few if few < FEW => (
+                values.iter().copied().fold(f64::INFINITY, f64::min),
+                values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            ),
+            _ => (mean - half, mean + half),
+        };
+        Spread { step: curves[0][k].0 as f64, low, mean, high }
     };
     (0..shortest).map(point).collect()
 }
@@ -89,10 +111,8 @@ pub(super) fn write_experiment(
 }
 
 fn resolved(name: &str, jobs: &[Job], hash: &str) -> String {
-    let tables: Vec<toml::Table> = jobs
-        .iter()
-        .map(|job| toml::Table::try_from(&job.settings).expect("scalars"))
-        .collect();
+    let tables: Vec<toml::Table> =
+        jobs.iter().map(|job| toml::Table::try_from(&job.settings).expect("scalars")).collect();
     let keys = || KEYS.iter().map(|key| key.name);
     let same = |key: &str| tables.iter().all(|table| table.get(key) == tables[0].get(key));
     let version = env!("CARGO_PKG_VERSION");
