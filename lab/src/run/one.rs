@@ -6,6 +6,7 @@ use crate::results::{End, Outcome, Point};
 use std::collections::BTreeMap;
 use varangian_sim::Plan;
 use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
+use varangian_train::COLUMNS;
 
 /// A run of a matrix.
 #[derive(Clone)]
@@ -95,6 +96,11 @@ impl Observer for Notes<'_> {
         self.put(closed.step, "train_loss", record.loss);
         if let Some(weight) = record.hostile_weight() {
             self.put(closed.step, "hostile_weight", weight);
+        }
+        if let Some(row) = record.study {
+            for (name, &value) in COLUMNS.iter().zip(row) {
+                self.put(closed.step, &format!("study/{name}"), value);
+            }
         }
         for refusal in &closed.refused {
             *self.refused.entry((refusal.reason.name(), refusal.worker)).or_default() += 1;

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Seed, spec};
 use varangian_learn::data::Split;
-use varangian_learn::partition::{self, Sampler, Sampling};
-use varangian_learn::{Batch, Dataset, Targets, data, model};
-use varangian_rules::Pipeline;
+use varangian_learn::partition::{self, Minibatches, Sampling};
+use varangian_learn::{Batch, Dataset, Model, Targets, data, model};
+use varangian_rules::{Oracle, Pipeline};
 use varangian_sim::Plan;
+use varangian_train::{Validation, hold_out};
 
 /// Data sets that were loaded, each once.
 pub struct Shelf {
@@ -58,14 +59,22 @@ impl Shelf {
     pub fn plan(&self, settings: &Settings) -> Result<Plan, Failure> {
         let Split { train, test } = self.data(settings)?.split;
         let seed = Seed(settings.seed);
+        let (train, held) = match settings.validation {
+            0 => (train, None),
+            held => hold_out(&train, held, seed).map(|(train, held)| (train, Some(held)))?,
+        };
         let partition = partition::make(&spec::parse(&settings.partition)?)?;
-        let labels = partition::labels(train.as_ref());
-        let shares = partition.split(&labels, train.classes(), settings.n, seed)?;
+        let shares = partition.split(&partition::Samples::of(train.as_ref()), settings.n, seed)?;
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
-        let sampler = Sampler::new(shares, settings.batch, sampling, seed)?;
+        let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
         let model = model::build(&settings.model, train.shape(), train.classes())?;
+        let model: Arc<dyn Model> = Arc::from(model);
+        let oracle = held.map(|held| {
+            Validation::new(model.clone(), held, settings.validation_batch, seed)
+                .map(|oracle| Box::new(oracle) as Box<dyn Oracle + Send>)
+        });
         let plan = Plan {
-            model: Arc::from(model),
+            model,
             sampler: Arc::new(sampler),
             train,
             test,
@@ -76,13 +85,19 @@ impl Shelf {
             rule: Pipeline::parse(&settings.rule)?,
             attack: varangian_attacks::build(&settings.attack)?,
             optimiser: settings.optimiser()?,
-            oracle: None,
+            oracle: oracle.transpose()?,
             steps: settings.steps,
             evaluate_every: settings.evaluate_every,
             test_samples: settings.test_samples,
+            study: (settings.study > 0).then_some(settings.study),
             seed,
         };
         plan.check()?;
+        if plan.rule.needs_oracle() && plan.oracle.is_none() {
+            let name = plan.rule.spec();
+            let text = format!("{name} needs samples on the server: set validation; got 0");
+            return Err(Failure::refused(text));
+        }
         Ok(plan)
     }
 }
