@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, forge, run, show, theory};
+use crate::{Failure, aggregate, duel, forge, run, show, theory};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Aggregate(aggregate::Args),
     /// Write what hostile workers would send beside honest rows from an .npy file
     Forge(forge::Args),
+    /// Let attacks meet rules on given rows
+    Duel(duel::Args),
     /// Evaluate published bounds
     Theory(theory::Args),
 }
@@ -40,6 +42,7 @@ impl Command {
             Command::Attacks(args) => show::attacks(&args),
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
+            Command::Duel(args) => duel::run(&args),
             Command::Theory(args) => theory::run(&args),
         }
     }

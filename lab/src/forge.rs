@@ -1,11 +1,11 @@
 //! `varangian forge`: what hostile workers would send beside these honest rows.
 
+use crate::trial::TrialRule;
 use crate::{Failure, aggregate, arrays};
 use std::path::PathBuf;
-use varangian_attacks::{Probe, View};
-use varangian_base::kernels::distances::Pairs;
+use varangian_attacks::View;
 use varangian_base::{Matrix, Rows, RowsMut, Seed, entry, spec};
-use varangian_rules::{Pipeline, Round, Verdict};
+use varangian_rules::Pipeline;
 
 /// Arguments of `varangian forge`.
 #[derive(clap::Args)]
@@ -52,8 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ))
     })?;
     let n = h + args.f;
-    let mut probe =
-        TrialRule { pipeline: rule(args, about.name, attack.sees().rule, n)?, f: args.f };
+    let mut probe = TrialRule::new(rule(args, about.name, attack.sees().rule, n)?, args.f);
     let own = own(args, &honest.finite)?;
     let mut all = vec![0.0; n * d];
     let (mine, theirs) = all.split_at_mut(h * d);
@@ -93,13 +92,14 @@ fn finite(path: &std::path::Path) -> Result<arrays::Rows, Failure> {
     }
 }
 
-fn rule(args: &Args, attack: &str, needed: bool, n: usize) -> Result<Option<Pipeline>, Failure> {
+fn rule(args: &Args, attack: &str, needed: bool, n: usize) -> Result<Pipeline, Failure> {
     match &args.rule {
-        Some(text) => Ok(Some(varangian_rules::build(text, n, args.f)?)),
+        Some(text) => Ok(varangian_rules::build(text, n, args.f)?),
         None if needed => {
             Err(Failure::refused(format!("{attack} tries rows on the rule; name it with --rule")))
         }
-        None => Ok(None),
+        // Nobody asks it.
+        None => Ok(Pipeline::parse("average")?),
     }
 }
 
@@ -123,25 +123,4 @@ fn own(args: &Args, honest: &Matrix) -> Result<Matrix, Failure> {
         own.n(),
         own.d()
     )))
-}
-
-/// The named rule on trial rows; without one, their mean.
-struct TrialRule {
-    pipeline: Option<Pipeline>,
-    f: usize,
-}
-
-impl Probe for TrialRule {
-    fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
-        let mut fork = match &self.pipeline {
-            Some(pipeline) => pipeline.fork(),
-            None => Pipeline::parse("average").expect("a rule"),
-        };
-        fork.aggregate(&mut Round::of(rows, self.f), out, &mut Verdict::default());
-    }
-
-    fn weigh(&mut self, squared: &Pairs, weights: &mut [f64]) -> bool {
-        let rule = self.pipeline.as_mut().and_then(Pipeline::bare_rule);
-        rule.is_some_and(|rule| rule.weigh(squared, self.f, weights))
-    }
 }

@@ -8,6 +8,7 @@ mod arrays;
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod duel;
 mod failure;
 mod files;
 mod forge;
@@ -17,5 +18,6 @@ pub mod results;
 pub mod run;
 mod show;
 pub mod theory;
+mod trial;
 
 pub use failure::Failure;
