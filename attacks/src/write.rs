@@ -1,11 +1,10 @@
 //! Writing rows: one vector for all colluders, statistics of columns, addressed noise.
 
 use varangian_base::blocks::{self, BLOCK};
+pub(crate) use varangian_base::kernels::moments::moments as by_moments;
+
 use varangian_base::kernels::combine;
 use varangian_base::{Domain, Rows, RowsMut, Seed, Stream};
-
-/// Coordinates whose f64 sums are held at once.
-const TILE: usize = 256;
 
 /// Lets `write` fill the first row and copies it into the others.
 pub(crate) fn colluders(mut out: RowsMut<'_>, write: impl FnOnce(&mut [f32])) {
@@ -22,39 +21,6 @@ pub(crate) fn colluders(mut out: RowsMut<'_>, write: impl FnOnce(&mut [f32])) {
 pub(crate) fn scaled_mean(rows: Rows<'_>, factor: f64, out: &mut [f32]) {
     let weights = vec![factor / rows.n() as f64; rows.n()];
     combine::combine(rows, &weights, out);
-}
-
-/// Sets out[k] to `value` of the mean and the standard deviation (divisor n − ddof) of column k.
-/// Two passes over a tile that stays in cache, hence one pass over memory.
-pub(crate) fn by_moments(
-    rows: Rows<'_>,
-    ddof: usize,
-    out: &mut [f32],
-    value: impl Fn(usize, f64, f64) -> f64 + Sync,
-) {
-    let (n, divisor) = (rows.n() as f64, (rows.n() - ddof) as f64);
-    blocks::fill(out, BLOCK, |range, out| {
-        for (t, out) in out.chunks_mut(TILE).enumerate() {
-            let from = range.start + t * TILE;
-            let (mut means, mut squares) = ([0.0f64; TILE], [0.0f64; TILE]);
-            for row in rows.iter() {
-                for (sum, &x) in means.iter_mut().zip(&row[from..from + out.len()]) {
-                    *sum += f64::from(x);
-                }
-            }
-            means.iter_mut().for_each(|sum| *sum /= n);
-            for row in rows.iter() {
-                let row = &row[from..from + out.len()];
-                for ((sum, mean), &x) in squares.iter_mut().zip(&means).zip(row) {
-                    let deviation = f64::from(x) - mean;
-                    *sum += deviation * deviation;
-                }
-            }
-            for (k, out) in out.iter_mut().enumerate() {
-                *out = value(from + k, means[k], (squares[k] / divisor).sqrt()) as f32;
-            }
-        }
-    });
 }
 
 /// Sets out[k] to `value` of a stream, k and what stood there. Each block of coordinates has its

@@ -49,6 +49,7 @@ pub mod distances;
 pub mod isa;
 mod lanes;
 mod mix;
+pub mod moments;
 mod network;
 pub mod norms;
 pub mod votes;
