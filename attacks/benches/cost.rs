@@ -66,7 +66,8 @@ fn shape(n: usize, f: usize, d: usize, wanted: &[String]) {
     let base = least(20, || combine::mean(honest, &mut mean));
     println!("  {:<24} {:>9.3} ms", "mean of the honest rows", base.as_secs_f64() * 1e3);
     let mut out = Matrix::zeros(f, d);
-    for name in ATTACKS.iter().filter(|name| wanted.is_empty() || wanted.iter().any(|w| w == *name)) {
+    for name in ATTACKS.iter().filter(|name| wanted.is_empty() || wanted.iter().any(|w| w == *name))
+    {
         let mut attack = build(name).expect("a known attack");
         let mut step = 0;
         let repeats = if name.starts_with("worst") { 2 } else { 12 };

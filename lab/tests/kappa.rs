@@ -20,6 +20,12 @@ const TABLE: &[(&str, usize, f64)] = &[
     ("nnm | geometric-median", 1, 3.00),
     ("nnm | krum", 1, 3.00),
     ("krum", 1, 4.56),
+    ("multi-krum variant=byzfl", 1, 2.40),
+    ("nnm | multi-krum variant=byzfl", 1, 2.40),
+    ("caf", 2, 1.26),
+    ("smea", 1, 2.31),
+    ("mda", 1, 3.63),
+    ("faba", 1, 3.84),
 ];
 
 #[test]
@@ -27,6 +33,7 @@ fn the_search_finds_the_kappa_of_each_rule() {
     let mut short = Vec::new();
     for &(rule, d, wanted) in TABLE {
         let value = found(rule, (N, F, d), 12_000, Measure::Trace, Seed(1)).unwrap();
+        eprintln!("{rule}: found {value:.3}, table {wanted}");
         if value < 0.95 * wanted {
             short.push(format!("{rule}: {value:.3} of {wanted}"));
         }
