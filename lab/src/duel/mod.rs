@@ -2,15 +2,16 @@
 
 mod harm;
 mod kappa;
+mod record;
 
 pub use harm::{Arena, Harm};
 pub use kappa::{Known, found, known};
 
-use crate::{Failure, arrays, files, print};
+use crate::{Failure, files, plot, print};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_attacks::search::Measure;
-use varangian_base::{Matrix, Seed};
+use varangian_base::Seed;
 use varangian_rules::entry::Family;
 
 /// Attacks that are tried when none is named: one of each kind that works on rows, and the search.
@@ -38,13 +39,35 @@ pub(crate) struct Args {
     /// The number of hostile workers
     #[arg(long)]
     f: usize,
-    /// What the honest workers send: an .npy matrix, workers × coordinates
-    #[arg(long, value_name = "HONEST.npy")]
-    input: PathBuf,
+    /// What the honest workers send: an .npy matrix, workers × coordinates; without it, the
+    /// gradients of a model after some steps of honest training
+    #[arg(long, value_name = "HONEST.npy", conflicts_with_all = ["dataset", "model", "partition", "n", "batch", "at_step", "data"])]
+    input: Option<PathBuf>,
+    /// Training: the data set
+    #[arg(long, default_value = "glyphs", value_name = "SPEC")]
+    dataset: String,
+    /// Training: the model
+    #[arg(long, default_value = "mlp", value_name = "SPEC")]
+    model: String,
+    /// Training: how the data are split over workers
+    #[arg(long, default_value = "iid", value_name = "SPEC")]
+    partition: String,
+    /// Training: the number of workers, hostile ones included
+    #[arg(long, default_value_t = 11)]
+    n: usize,
+    /// Training: samples a worker and step
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Training: the step at which rows are taken
+    #[arg(long, default_value_t = 10)]
+    at_step: u64,
+    /// Training: the folder of data sets that are read from files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Search for the worst data of each rule as well, with this many trials
     #[arg(long, value_name = "TRIALS")]
     kappa: Option<usize>,
-    /// Write duel.csv into this folder
+    /// Write duel.csv, duel.svg and duel.png into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seed of attacks that draw
@@ -65,7 +88,7 @@ struct Line {
 
 /// Reads rows, lets every attack meet every rule, prints the table.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let arena = arena(args)?;
+    let arena = record::arena(args)?;
     let rules = rules(args, arena.n(), arena.f)?;
     let attacks: Vec<String> = match args.attack.is_empty() {
         true => ATTACKS.iter().map(ToString::to_string).collect(),
@@ -80,29 +103,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let path = folder.join("duel.csv");
         std::fs::create_dir_all(folder).map_err(|e| Failure::file("create", folder, &e))?;
         files::write(&path, csv(&arena, &lines, &attacks).as_bytes())?;
+        picture(&lines, &attacks).write(&folder.join("duel"))?;
     }
     print::line(&match args.json {
         true => format!("{:#}", to_json(&arena, &lines, &attacks)),
         false => table(&lines, &attacks),
     });
     Ok(())
-}
-
-fn arena(args: &Args) -> Result<Arena, Failure> {
-    let honest = arrays::read(&args.input)?;
-    if !honest.refused.is_empty() {
-        let text = format!("{}: honest rows are finite", args.input.display());
-        return Err(Failure::refused(text));
-    }
-    let honest = honest.finite;
-    if args.f == 0 {
-        return Err(Failure::refused("a duel needs hostile workers; got f = 0"));
-    }
-    let mut own = Matrix::zeros(args.f, honest.d());
-    for j in 0..args.f {
-        own.row_mut(j).copy_from_slice(honest.row(j % honest.n()));
-    }
-    Ok(Arena::of(honest, own, args.f, Seed(args.seed)))
 }
 
 fn rules(args: &Args, n: usize, f: usize) -> Result<Vec<String>, Failure> {
@@ -173,6 +180,20 @@ fn table(lines: &[Line], attacks: &[String]) -> String {
     right[attacks.len() + 2] = false;
     let title = "Squared distance from the honest mean, in traces of the honest covariance";
     format!("{title}\n\n{}", print::table(&header, &rows, &right).trim_end())
+}
+
+/// What is left of the honest step, between 0 and 1, for each rule under each attack.
+fn picture(lines: &[Line], attacks: &[String]) -> plot::Picture {
+    let left = |cell: &Result<Harm, String>| match cell {
+        Ok(harm) => harm.progress.clamp(0.0, 1.0),
+        Err(_) => f64::NAN,
+    };
+    let grid = plot::Grid {
+        rows: lines.iter().map(|line| line.rule.clone()).collect(),
+        columns: attacks.to_vec(),
+        values: lines.iter().map(|line| line.cells.iter().map(left).collect()).collect(),
+    };
+    plot::heatmap("Share of the honest step that is left", "attack", "rule", grid)
 }
 
 /// The attack of largest ratio, and the ratio.
