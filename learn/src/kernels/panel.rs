@@ -71,7 +71,7 @@ vectorised!(
     (rows: &Taps, panels: &[f32], n: usize, start: &[f32], out: &mut [f32])
 );
 vectorised!(
-    transposed_dispatch, transposed_body, [12, 6, 4],
+    transposed_dispatch, transposed_body, [8, 4, 4],
     (rows: &Taps, right: &[f32], n: usize, sums: &mut [f32])
 );
 
@@ -203,7 +203,7 @@ unsafe fn transposed_body<V: Vector, const R: usize>(
     }
 }
 
-/// All entries of segment s, in tiles of R, 2 and 1.
+/// All entries of segment s, in tiles of R, 2 and 1 rows.
 #[inline(always)]
 unsafe fn transposed_segment<V: Vector, const R: usize, const N: usize>(
     rows: &Taps,

@@ -19,15 +19,6 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// Each row of `out` becomes `row`.
-    pub(crate) fn repeat(row: &[f32], out: &mut [f32]) {
-        for part in out.chunks_exact_mut(row.len()) {
-            part.copy_from_slice(row);
-        }
-    }
-}
-
-for_each_isa! {
     /// x·y into x, float by float.
     pub(crate) fn scale_by(x: &mut [f32], y: &[f32]) {
         for (x, &y) in x.iter_mut().zip(y) {

@@ -58,7 +58,8 @@ impl Tiles {
     /// Tiles that are worked on at a time.
     fn portion(&self) -> usize {
         let widest = self.input.channels.max(self.output.channels);
-        (FLOATS / (PLANES * widest)).clamp(8, 256)
+        // Whole tiles of rows for the products.
+        (FLOATS / (PLANES * widest) / 16 * 16).clamp(16, 256)
     }
 
     /// The input with its border, large enough for whole tiles.

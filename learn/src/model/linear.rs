@@ -2,8 +2,8 @@
 
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::kernels::channels::bias_gradient;
-use crate::kernels::pointwise::repeat;
-use crate::kernels::product::{Mat, product};
+use crate::kernels::panel::{self, Taps};
+use crate::kernels::pointwise::add_to;
 
 /// y = W·x + b with W of `outputs` × `inputs` at `weight` and b at `bias` in the flat vector.
 pub(crate) struct Linear {
@@ -13,11 +13,10 @@ pub(crate) struct Linear {
     pub(crate) bias: usize,
 }
 
-impl Linear {
-    fn weights<'a>(&self, params: &'a [f32]) -> Mat<'a> {
-        let len = self.inputs * self.outputs;
-        Mat::rows(&params[self.weight..self.weight + len], self.inputs)
-    }
+/// The starts of packed rows of `len` floats.
+fn starts(bases: &mut Vec<u32>, rows: usize, len: usize) {
+    bases.clear();
+    bases.extend((0..rows).map(|row| (row * len) as u32));
 }
 
 impl Layer for Linear {
@@ -25,11 +24,30 @@ impl Layer for Linear {
         true
     }
 
-    fn forward(&self, pass: &Pass, input: &[f32], output: &mut [f32], _: &mut Keep, _: &mut Spare) {
-        let (b, inputs, outputs) = (pass.samples, self.inputs, self.outputs);
-        repeat(&pass.params[self.bias..self.bias + outputs], output);
-        let x = Mat::rows(input, inputs);
-        product(b, outputs, inputs, x, self.weights(pass.params).t(), output, true);
+    /// Wᵀ and W, packed.
+    fn prepare(&self, params: &[f32], out: &mut Vec<f32>) {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let w = &params[self.weight..self.weight + inputs * outputs];
+        let split = panel::packed(inputs, outputs);
+        out.resize(split + panel::packed(outputs, inputs), 0.0);
+        let (forward, backward) = out.split_at_mut(split);
+        panel::pack(inputs, outputs, |i, o| w[o * inputs + i], forward);
+        panel::pack(outputs, inputs, |o, i| w[o * inputs + i], backward);
+    }
+
+    fn forward(
+        &self,
+        pass: &Pass,
+        input: &[f32],
+        output: &mut [f32],
+        keep: &mut Keep,
+        _: &mut Spare,
+    ) {
+        starts(&mut keep.numbers, pass.samples, self.inputs);
+        let rows = Taps { data: input, bases: &keep.numbers, segments: &[0], run: self.inputs };
+        let weights = &pass.prepared[..panel::packed(self.inputs, self.outputs)];
+        let bias = &pass.params[self.bias..self.bias + self.outputs];
+        panel::times(&rows, weights, self.outputs, bias, output);
     }
 
     fn backward(
@@ -39,16 +57,25 @@ impl Layer for Linear {
         d_output: &mut [f32],
         sink: Option<Sink>,
         gradient: &mut [f32],
-        _: &mut Keep,
-        _: &mut Spare,
+        keep: &mut Keep,
+        spare: &mut Spare,
     ) {
-        let (b, inputs, outputs) = (pass.samples, self.inputs, self.outputs);
-        let dy = Mat::rows(d_output, outputs);
-        let dw = &mut gradient[self.weight..self.weight + inputs * outputs];
-        product(outputs, inputs, b, dy.t(), Mat::rows(values.input, inputs), dw, false);
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        starts(&mut keep.numbers, pass.samples, outputs);
+        let rows = Taps { data: d_output, bases: &keep.numbers, segments: &[0], run: outputs };
+        let weights = &mut gradient[self.weight..self.weight + inputs * outputs];
+        weights.fill(0.0);
+        panel::transposed_times(&rows, values.input, inputs, weights);
         bias_gradient(d_output, &mut gradient[self.bias..self.bias + outputs]);
-        if let Some(Sink { data, add }) = sink {
-            product(b, inputs, outputs, dy, self.weights(pass.params), data, add);
+        let Some(Sink { data, add }) = sink else { return };
+        let weights = &pass.prepared[panel::packed(inputs, outputs)..];
+        if add {
+            spare.a.resize(spare.a.len().max(data.len()), 0.0);
+            let own = &mut spare.a[..data.len()];
+            panel::times(&rows, weights, inputs, &[], own);
+            add_to(own, data);
+        } else {
+            panel::times(&rows, weights, inputs, &[], data);
         }
     }
 }

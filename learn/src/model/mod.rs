@@ -104,6 +104,7 @@ pub trait Model: Any + Send + Sync {
     fn workspace(&self) -> Workspace;
 
     /// What depends on `params` alone; reuses `prepared`, which `prepare` made before or is `()`.
+    /// `gradient` and `evaluate` want it made from the `params` that they get.
     fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
         let _ = (params, prepared);
     }

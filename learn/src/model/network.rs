@@ -75,7 +75,7 @@ impl Network {
     /// What `prepare` made, or nothing for networks that need nothing.
     fn shared<'a>(&self, prepared: &'a Prepared) -> Option<&'a Shared> {
         let shared = prepared.downcast_ref::<Shared>();
-        let needs = |node: &Node| matches!(node.op, Op::Conv(_) | Op::Norm(_));
+        let needs = |node: &Node| matches!(node.op, Op::Linear(_) | Op::Conv(_) | Op::Norm(_));
         let missing = shared.is_none() && self.plan.nodes.iter().any(needs);
         assert!(!missing, "prepare comes before gradient and evaluate");
         shared

@@ -120,7 +120,8 @@ fn a_workspace_is_reused_across_batch_sizes_and_inference() {
     let shape = Shape { channels: 1, height: 6, width: 6 };
     with_network("mlp hidden=12", shape, 4, |net| {
         let params = net.init(Seed(1));
-        let (mut workspace, prepared) = (net.workspace(), Box::new(()) as Prepared);
+        let (mut workspace, mut prepared) = (net.workspace(), Box::new(()) as Prepared);
+        net.prepare(&params, &mut prepared);
         for len in [5, 1, 2500, 5] {
             let batch = batch(shape, 4, len, &mut stream);
             let mut out = vec![f32::NAN; net.dim()];
