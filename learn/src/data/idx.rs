@@ -85,7 +85,7 @@ mod tests {
     fn a_small_file_is_read() {
         let idx = read_all(&file(0x803, &[2, 1, 3], &[1, 2, 3, 4, 5, 6]), 3).unwrap();
         assert_eq!((idx.sizes, idx.bytes), (vec![2, 1, 3], vec![1, 2, 3, 4, 5, 6]));
-        assert_eq!(read_all(&file(0x801, &[0], &[]), 1).unwrap().bytes, []);
+        assert!(read_all(&file(0x801, &[0], &[]), 1).unwrap().bytes.is_empty());
     }
 
     #[test]

@@ -36,16 +36,23 @@ pub(crate) fn packed(k: usize, n: usize) -> usize {
     n.div_ceil(PANEL) * PANEL * k
 }
 
-/// Packs a k × n matrix, given by its entries, into panels: panel, row, column.
-pub(crate) fn pack(k: usize, n: usize, entry: impl Fn(usize, usize) -> f32, out: &mut [f32]) {
+/// Packs a k × n matrix into panels: panel, row, column. Entry (i, j) stands at
+/// `row(i)` + j·`across` of `from`.
+pub(crate) fn pack(
+    k: usize,
+    n: usize,
+    from: &[f32],
+    row: impl Fn(usize) -> usize,
+    across: usize,
+    out: &mut [f32],
+) {
     assert_eq!(out.len(), packed(k, n));
     for (p, panel) in out.chunks_exact_mut(PANEL * k).enumerate() {
         let columns = (n - p * PANEL).min(PANEL);
-        for (i, row) in panel.chunks_exact_mut(PANEL).enumerate() {
-            for (j, x) in row[..columns].iter_mut().enumerate() {
-                *x = entry(i, p * PANEL + j);
-            }
-            row[columns..].fill(0.0);
+        for (i, to) in panel.chunks_exact_mut(PANEL).enumerate() {
+            let from = from[row(i) + p * PANEL * across..].iter().step_by(across);
+            to[..columns].iter_mut().zip(from).for_each(|(to, &x)| *to = x);
+            to[columns..].fill(0.0);
         }
     }
 }
@@ -291,7 +298,7 @@ mod tests {
                 f64::from(data[bases[r] as usize + segments[t / run] as usize + t % run])
             };
             let mut panels = vec![f32::NAN; packed(k, n)];
-            pack(k, n, |i, j| weights[i * n + j], &mut panels);
+            pack(k, n, &weights, |i| i * n, 1, &mut panels);
             let mut out = vec![f32::NAN; count * n];
             times(&rows, &panels, n, &bias, &mut out);
             let mut sums = vec![1.0; k * n];

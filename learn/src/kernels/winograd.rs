@@ -199,7 +199,7 @@ pub(crate) fn pack(
     for plane in 0..PLANES {
         let from = &planes[plane * inputs * outputs..];
         let to = &mut out[plane * each..(plane + 1) * each];
-        panel::pack(inputs, outputs, |c, o| from[c * outputs + o], to);
+        panel::pack(inputs, outputs, from, |c| c * outputs, 1, to);
     }
 }
 

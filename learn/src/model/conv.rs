@@ -113,10 +113,15 @@ impl Conv {
         Tiles { input: self.output, output: self.back_shape(), before, border: Border::Zeros }
     }
 
+    /// The method of the forward pass.
+    fn method(&self, lean: bool) -> Method {
+        if lean && self.method == Method::Winograd { Method::Direct } else { self.method }
+    }
+
     /// The floats of the prepared forward weights; the backward ones follow.
-    fn split(&self) -> usize {
+    fn split(&self, lean: bool) -> usize {
         let (c, o) = (self.input.channels, self.output.channels);
-        match self.method {
+        match self.method(lean) {
             Method::Winograd => winograd::PLANES * panel::packed(c, o),
             Method::Im2col => self.patch() * o,
             _ => panel::packed(self.patch(), o),
@@ -127,10 +132,9 @@ impl Conv {
         self.bias.map_or(&[], |at| &pass.params[at..at + self.output.channels])
     }
 
-    /// The weight of output o and entry k of a channels-last patch.
-    fn entry(&self, weights: &[f32], k: usize, o: usize) -> f32 {
-        let (taps, c) = (self.size * self.size, self.input.channels);
-        weights[(o * c + k % c) * taps + k / c]
+    /// Where the weight of output 0 and entry k of a channels-last patch stands.
+    fn entry(&self, k: usize) -> usize {
+        k % self.input.channels * self.size * self.size + k / self.input.channels
     }
 
     /// Framed image i, or the image itself where there is no border.
@@ -278,30 +282,35 @@ impl Layer for Conv {
         true
     }
 
-    fn prepare(&self, params: &[f32], out: &mut Vec<f32>) {
+    fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
         let (c, o, taps) = (self.input.channels, self.output.channels, self.size * self.size);
         let w = &params[self.weight..self.weight + o * c * taps];
-        let split = self.split();
+        let split = self.split(lean);
         let behind = match (self.slides(), self.method) {
+            _ if lean => 0,
             (true, Method::Winograd) => winograd::PLANES * panel::packed(o, c),
             (true, _) => panel::packed(taps * o, c),
             (false, _) => self.patch() * o,
         };
         out.resize(split + behind, 0.0);
         let (forward, backward) = out.split_at_mut(split);
-        match self.method {
+        let patch = self.patch();
+        match self.method(lean) {
             Method::Winograd => {
                 winograd::pack(c, o, |o, c_, t| w[(o * c + c_) * 9 + t], forward);
                 winograd::pack(o, c, |c_, o, t| w[(o * c + c_) * 9 + 8 - t], backward);
             }
-            Method::Im2col => rows(self.patch(), o, |k, o| self.entry(w, k, o), forward),
-            _ => panel::pack(self.patch(), o, |k, o| self.entry(w, k, o), forward),
+            Method::Im2col => rows(patch, o, w, |k| self.entry(k), patch, forward),
+            _ => panel::pack(patch, o, w, |k| self.entry(k), patch, forward),
+        }
+        if lean {
+            return;
         }
         if self.slides() && self.method != Method::Winograd {
-            let flipped = |k: usize, c_: usize| w[((k % o) * c + c_) * taps + taps - 1 - k / o];
-            panel::pack(taps * o, c, flipped, backward);
+            let flipped = |k: usize| k % o * patch + taps - 1 - k / o;
+            panel::pack(taps * o, c, w, flipped, taps, backward);
         } else if !self.slides() {
-            rows(self.patch(), o, |k, o| self.entry(w, k, o), backward);
+            rows(patch, o, w, |k| self.entry(k), patch, backward);
         }
     }
 
@@ -313,8 +322,8 @@ impl Layer for Conv {
         _: &mut Keep,
         spare: &mut Spare,
     ) {
-        let (weights, bias) = (&pass.prepared[..self.split()], self.bias(pass));
-        if self.method == Method::Winograd {
+        let (weights, bias) = (&pass.prepared[..self.split(pass.lean)], self.bias(pass));
+        if self.method(pass.lean) == Method::Winograd {
             return self.tiles().forward(input, weights, bias, output, &mut spare.space);
         }
         let o = self.output.channels;
@@ -352,7 +361,7 @@ impl Layer for Conv {
             bias_gradient(d_output, &mut gradient[at..at + self.output.channels]);
         }
         let Some(sink) = sink else { return };
-        let weights = &pass.prepared[self.split()..];
+        let weights = &pass.prepared[self.split(false)..];
         match self.slides() {
             true => self.slide_back(weights, d_output, sink, spare),
             false => self.scatter_back(weights, d_output, sink, spare),
@@ -360,11 +369,17 @@ impl Layer for Conv {
     }
 }
 
-/// A k × n matrix with packed rows.
-fn rows(k: usize, n: usize, entry: impl Fn(usize, usize) -> f32, out: &mut [f32]) {
-    for (i, row) in out[..k * n].chunks_exact_mut(n).enumerate() {
-        for (j, x) in row.iter_mut().enumerate() {
-            *x = entry(i, j);
-        }
+/// A k × n matrix with packed rows, whose entry (i, j) stands at `row(i)` + j·`across` of `from`.
+fn rows(
+    k: usize,
+    n: usize,
+    from: &[f32],
+    row: impl Fn(usize) -> usize,
+    across: usize,
+    out: &mut [f32],
+) {
+    for (i, to) in out[..k * n].chunks_exact_mut(n).enumerate() {
+        let from = from[row(i)..].iter().step_by(across);
+        to.iter_mut().zip(from).for_each(|(to, &x)| *to = x);
     }
 }

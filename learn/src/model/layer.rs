@@ -19,6 +19,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) prepared: &'a [f32],
     /// All buffers: running statistics.
     pub(crate) buffers: &'a [f32],
+    /// Whether what was prepared is lean.
+    pub(crate) lean: bool,
     /// Samples in the batch.
     pub(crate) samples: usize,
     /// Where in the run a gradient is taken, and the layer's number; `None` in inference.
@@ -63,9 +65,10 @@ pub(crate) trait Layer: Send + Sync {
         false
     }
 
-    /// What depends on the parameters alone, into `out` (resized).
-    fn prepare(&self, params: &[f32], out: &mut Vec<f32>) {
-        let _ = (params, out);
+    /// What depends on the parameters alone, into `out` (resized); where `lean`, what little a
+    /// forward pass in inference needs.
+    fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
+        let _ = (params, lean, out);
     }
 
     /// From `input` to `output` (which holds the input where the layer works in place).

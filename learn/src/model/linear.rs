@@ -4,6 +4,7 @@ use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::kernels::channels::bias_gradient;
 use crate::kernels::panel::{self, Taps};
 use crate::kernels::pointwise::add_to;
+use crate::kernels::product::{Mat, product};
 
 /// y = W·x + b with W of `outputs` × `inputs` at `weight` and b at `bias` in the flat vector.
 pub(crate) struct Linear {
@@ -24,15 +25,19 @@ impl Layer for Linear {
         true
     }
 
-    /// Wᵀ and W, packed.
-    fn prepare(&self, params: &[f32], out: &mut Vec<f32>) {
+    /// Wᵀ and W, packed; nothing for inference on a few samples, where packing costs more than
+    /// it saves.
+    fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
+        if lean {
+            return out.clear();
+        }
         let (inputs, outputs) = (self.inputs, self.outputs);
         let w = &params[self.weight..self.weight + inputs * outputs];
         let split = panel::packed(inputs, outputs);
         out.resize(split + panel::packed(outputs, inputs), 0.0);
         let (forward, backward) = out.split_at_mut(split);
-        panel::pack(inputs, outputs, |i, o| w[o * inputs + i], forward);
-        panel::pack(outputs, inputs, |o, i| w[o * inputs + i], backward);
+        panel::pack(inputs, outputs, w, |i| i, inputs, forward);
+        panel::pack(outputs, inputs, w, |o| o * inputs, 1, backward);
     }
 
     fn forward(
@@ -43,10 +48,17 @@ impl Layer for Linear {
         keep: &mut Keep,
         _: &mut Spare,
     ) {
+        let bias = &pass.params[self.bias..self.bias + self.outputs];
+        if pass.lean {
+            let (inputs, outputs) = (self.inputs, self.outputs);
+            output.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
+            let w = &pass.params[self.weight..self.weight + inputs * outputs];
+            let (x, w) = (Mat::rows(input, inputs), Mat::rows(w, inputs).t());
+            return product(pass.samples, outputs, inputs, x, w, output, true);
+        }
         starts(&mut keep.numbers, pass.samples, self.inputs);
         let rows = Taps { data: input, bases: &keep.numbers, segments: &[0], run: self.inputs };
         let weights = &pass.prepared[..panel::packed(self.inputs, self.outputs)];
-        let bias = &pass.params[self.bias..self.bias + self.outputs];
         panel::times(&rows, weights, self.outputs, bias, output);
     }
 

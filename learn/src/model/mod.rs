@@ -18,6 +18,7 @@ mod relu;
 mod reorder;
 mod residual;
 mod resnet;
+pub mod state;
 #[cfg(test)]
 mod tests;
 
@@ -107,6 +108,12 @@ pub trait Model: Any + Send + Sync {
     /// `gradient` and `evaluate` want it made from the `params` that they get.
     fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
         let _ = (params, prepared);
+    }
+
+    /// As [`Model::prepare`] for `evaluate` alone, with little work: for the losses of many
+    /// candidate parameter vectors over one small batch.
+    fn prepare_inference(&self, params: &[f32], prepared: &mut Prepared) {
+        self.prepare(params, prepared);
     }
 
     /// The number of floats that are state but not parameters: running statistics of batch norm.

@@ -22,6 +22,8 @@ pub(crate) struct Network {
 /// What all workers share in a step.
 struct Shared {
     layers: Vec<Vec<f32>>,
+    /// Whether only inference can use them.
+    lean: bool,
     buffers: Vec<f32>,
 }
 
@@ -96,7 +98,8 @@ impl Network {
                 let place = pass.place.map(|(place, _)| (place, index as u64));
                 let prepared = shared.map_or(&[][..], |shared| &shared.layers[index]);
                 let buffers = shared.map_or(&[][..], |shared| &shared.buffers);
-                let pass = Pass { place, prepared, buffers, ..pass };
+                let lean = shared.is_some_and(|shared| shared.lean);
+                let pass = Pass { place, prepared, buffers, lean, ..pass };
                 layer.forward(&pass, input, &mut output, keep, spare);
             }
             values[node.output] = output;
@@ -136,6 +139,22 @@ impl Network {
                 put(d_output, data, add);
             }
             slopes[place[*output]] = whole;
+        }
+    }
+
+    /// What layers prepare from the parameters; the running statistics stay.
+    fn make(&self, params: &[f32], lean: bool, prepared: &mut Prepared) {
+        assert_eq!(params.len(), self.dim(), "d floats");
+        if !prepared.is::<Shared>() {
+            let layers = vec![Vec::new(); self.plan.nodes.len()];
+            *prepared = Box::new(Shared { layers, lean, buffers: self.init_buffers() });
+        }
+        let shared: &mut Shared = prepared.downcast_mut().expect("made above");
+        shared.lean = lean;
+        for (node, out) in self.plan.nodes.iter().zip(&mut shared.layers) {
+            if let Some(layer) = node.op.layer() {
+                layer.prepare(params, lean, out);
+            }
         }
     }
 
@@ -195,17 +214,11 @@ impl Model for Network {
     }
 
     fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
-        assert_eq!(params.len(), self.dim(), "d floats");
-        if !prepared.is::<Shared>() {
-            let layers = vec![Vec::new(); self.plan.nodes.len()];
-            *prepared = Box::new(Shared { layers, buffers: self.init_buffers() });
-        }
-        let shared: &mut Shared = prepared.downcast_mut().expect("made above");
-        for (node, out) in self.plan.nodes.iter().zip(&mut shared.layers) {
-            if let Some(layer) = node.op.layer() {
-                layer.prepare(params, out);
-            }
-        }
+        self.make(params, false, prepared);
+    }
+
+    fn prepare_inference(&self, params: &[f32], prepared: &mut Prepared) {
+        self.make(params, true, prepared);
     }
 
     fn gradient(
@@ -221,9 +234,11 @@ impl Model for Network {
         assert_eq!(batch.inputs.len(), batch.len * self.plan.shapes[0].len(), "a packed batch");
         assert!(batch.len > 0, "a gradient needs a sample");
         let (room, shared) = (room(workspace), self.shared(prepared));
+        assert!(shared.is_none_or(|shared| !shared.lean), "prepared for inference alone");
         room.resize(&self.plan, batch.len, true);
         let place = Some((place, 0));
-        let pass = Pass { params, prepared: &[], buffers: &[], samples: batch.len, place };
+        let pass =
+            Pass { params, prepared: &[], buffers: &[], lean: false, samples: batch.len, place };
         self.forward(pass, shared, &batch.inputs, room);
         let last = self.plan.at();
         let answers = &room.values[last];
@@ -250,7 +265,8 @@ impl Model for Network {
         for first in (0..batch.len).step_by(portion) {
             let samples = portion.min(batch.len - first);
             room.resize(&self.plan, samples, false);
-            let pass = Pass { params, prepared: &[], buffers: &[], samples, place: None };
+            let pass =
+                Pass { params, prepared: &[], buffers: &[], lean: false, samples, place: None };
             let inputs = &batch.inputs[first * size..(first + samples) * size];
             self.forward(pass, shared, inputs, room);
             let outputs = &mut room.values[last];

@@ -174,3 +174,22 @@ fn initial_parameters_follow_their_scheme() {
         });
     }
 }
+
+#[test]
+fn inference_with_little_preparation_agrees_with_the_full_one() {
+    let mut stream = Seed(1).stream(Domain::Test, 0, 3);
+    let shape = Shape { channels: 3, height: 9, width: 8 };
+    for text in ["empire-cnn hidden=9", "resnet20 conv=im2col", "mlp hidden=20"] {
+        let batch = batch(shape, 10, 4, &mut stream);
+        with_network(text, shape, 10, |net| {
+            let params = net.init(Seed(8));
+            let (mut prepared, mut workspace) = (Box::new(()) as Prepared, net.workspace());
+            net.prepare_inference(&params, &mut prepared);
+            let lean = net.evaluate(&params, &prepared, &batch, &mut workspace);
+            net.prepare(&params, &mut prepared);
+            let full = net.evaluate(&params, &prepared, &batch, &mut workspace);
+            assert!((lean.loss - full.loss).abs() < 1e-4 * full.loss, "{lean:?} {full:?}");
+            assert_eq!(lean.hits, full.hits);
+        });
+    }
+}
