@@ -147,7 +147,7 @@ impl Validation {
 
     fn loss_at(&self, params: &[f32]) -> f64 {
         let mut seat = self.sit();
-        self.model.prepare(params, &mut seat.prepared);
+        self.model.prepare_inference(params, &mut seat.prepared);
         let Seat { workspace, prepared } = &mut seat;
         let loss = self.model.evaluate(params, prepared, &self.batch, workspace).mean_loss();
         self.rise(seat);
