@@ -75,6 +75,7 @@ fn shape(n: usize, f: usize, d: usize, wanted: &[String]) {
             let mut view = View {
                 honest,
                 own: rows.rows().tail(n - f),
+                beside: varangian_base::Rows::new(&[], 0, 0),
                 n,
                 f,
                 step,

@@ -132,6 +132,7 @@ impl Scene {
         let mut view = View {
             honest: self.honest.rows().with_ids(&ids[..h]),
             own: self.own.rows().with_ids(&ids[h..]),
+            beside: Rows::new(&[], 0, 0),
             n: h + hostile,
             f: self.f,
             step: self.step,

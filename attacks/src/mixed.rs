@@ -176,9 +176,9 @@ impl Attack for Mixed {
                 honest: view.honest,
                 all: Matrix::default(),
             };
-            let mut part =
-                View { own: view.own.tail(from).head(to - from), probe: &mut probe, ..*view };
-            let (_, rest) = out.reborrow().split_at(from);
+            let (before, rest) = out.reborrow().split_at(from);
+            let own = view.own.tail(from).head(to - from);
+            let mut part = View { own, beside: before.as_rows(), probe: &mut probe, ..*view };
             let (rows, _) = rest.split_at(to - from);
             group.attack.forge(&mut part, rows);
         }

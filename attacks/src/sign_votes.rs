@@ -127,10 +127,10 @@ struct Collusion {
     by_one: bool,
 }
 
-/// S of each coordinate, into `out`.
-fn votes(honest: Rows<'_>, range: std::ops::Range<usize>, out: &mut [f32]) {
+/// S of each coordinate, into `out`: of all who are not in the collusion, blind adversaries too.
+fn votes(parts: [Rows<'_>; 2], range: std::ops::Range<usize>, out: &mut [f32]) {
     out.fill(0.0);
-    for row in honest.iter() {
+    for row in parts.iter().flat_map(Rows::iter) {
         for (sum, &x) in out.iter_mut().zip(&row[range.clone()]) {
             *sum += sign(x);
         }
@@ -140,9 +140,10 @@ fn votes(honest: Rows<'_>, range: std::ops::Range<usize>, out: &mut [f32]) {
 impl Attack for Collusion {
     fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
         let (honest, f) = (view.honest, out.n() as i32);
+        let others = [honest, view.beside];
         let mut total = vec![0.0f32; honest.d()];
         blocks::fill(&mut total, BLOCK, |range, part| {
-            votes(honest, range, part);
+            votes(others, range, part);
             part.iter_mut().for_each(|x| *x = self.total.of(*x as i32, f) as f32);
         });
         for (i, row) in out.iter_mut().enumerate() {
@@ -281,5 +282,18 @@ mod tests {
         }
         let agree: f32 = rows[0].iter().zip(&rows[1]).map(|(a, b)| a * b).sum();
         assert!(agree.abs() < 600.0);
+    }
+
+    #[test]
+    fn blind_votes_count_as_votes_to_oppose() {
+        // Three honest votes of +1 and one blind vote of −1: S = 2, which two colluders tie.
+        let honest: &[&[f32]] = &[&[2.0], &[1.0], &[1.0]];
+        let sent =
+            forge("mixed groups='1 blind-inversion; 2 kill'", honest, &[&[3.0f32][..]; 3], 3);
+        assert_eq!(sent, [[-3.0], [-1.0], [-1.0]]);
+        // With two blind votes S = 1, which two colluders flip.
+        let sent =
+            forge("mixed groups='2 blind-inversion; 2 kill'", honest, &[&[3.0f32][..]; 4], 4);
+        assert_eq!(sent, [[-3.0], [-3.0], [-1.0], [-1.0]]);
     }
 }

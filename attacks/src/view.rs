@@ -34,6 +34,9 @@ pub struct View<'a> {
     /// What the hostile workers would have sent had they been honest, by worker id; their labels
     /// may be poisoned.
     pub own: Rows<'a>,
+    /// What other hostile workers with another attack send this step (the groups before this one in
+    /// `mixed`); else no rows.
+    pub beside: Rows<'a>,
     /// The number of workers.
     pub n: usize,
     /// The number of hostile workers that the server was told of.

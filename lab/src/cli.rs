@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, duel, forge, run, show, theory};
+use crate::{Failure, aggregate, duel, forge, reproduce, run, show, theory};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Forge(forge::Args),
     /// Let attacks meet rules on given rows
     Duel(duel::Args),
+    /// Run a published experiment and set our numbers beside its own
+    Reproduce(reproduce::Args),
     /// Evaluate published bounds
     Theory(theory::Args),
 }
@@ -43,6 +45,7 @@ impl Command {
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
             Command::Duel(args) => duel::run(&args),
+            Command::Reproduce(args) => reproduce::run(&args),
             Command::Theory(args) => theory::run(&args),
         }
     }

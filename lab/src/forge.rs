@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let mut view = View {
             honest: honest.finite.rows(),
             own: own.rows(),
+            beside: Rows::new(&[], 0, 0),
             n,
             f: args.f,
             step: 0,

@@ -15,58 +15,78 @@
 //! assert_eq!([winner.get(0), winner.get(1)], [-1, 1]);
 //! ```
 
-use crate::Bound;
 use crate::vote::{Vote, VoteEntry, VoteFacts, VoteRound};
+use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::signs::Contest;
-use varangian_base::{Coins, Kind, Param, Signs, SpecError, ZeroPolicy};
+use varangian_base::spec::Args;
+use varangian_base::{Ballots, Coins, Kind, Param, Signs, SpecError, ZeroPolicy};
 
+const SUMMARY: &str = "per coordinate, the sign that more workers sent";
+const PAPER: &str = "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with Majority Vote is Communication Efficient and Fault Tolerant, ICLR 2019, arXiv 1810.05291, algorithm 1";
+const COST: &str = "O(n·d/64) words, read once";
+const DIFFERS: &[&str] = &[
+    "Ties leave the coordinate where it is by default, as in the experiments of signSGD's first paper and of Akoun & Meyer 2022; the paper's one-bit code decodes a tie as +1, which is ties=plus-one.",
+    "Weights and a margin are ours; the paper's vote is weight 1 each, margin 0.",
+];
+const BOUND: Bound = Bound::majority("Bernstein et al. 2019, theorem 2: α < 1/2");
+const PARAMS: &[Param] = &[
+    Param {
+        name: "ties",
+        kind: Kind::Choice(ZeroPolicy::NAMES),
+        default: "zero",
+        help: "who wins a tie: zero (the coordinate stays), plus-one, random (a fair coin)",
+    },
+    Param {
+        name: "margin",
+        kind: Kind::Count { min: 0, max: u32::MAX as usize },
+        default: "0",
+        help: "a side wins by more than this many votes, else it is a tie; with margin f, f workers alone move no coordinate",
+    },
+    Param {
+        name: "weights",
+        kind: Kind::Text,
+        default: "auto",
+        help: "votes of each worker, \"3,1,1\"; auto: one each",
+    },
+];
+
+/// The vote on packed ballots.
 pub(crate) static ENTRY: VoteEntry = VoteEntry {
     name: "majority",
-    summary: "per coordinate, the sign that more workers sent",
-    paper: "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with Majority Vote is Communication Efficient and Fault Tolerant, ICLR 2019, arXiv 1810.05291, algorithm 1",
-    differs: &[
-        "Ties leave the coordinate where it is by default, as in the experiments of signSGD's first paper and of Akoun & Meyer 2022; the paper's one-bit code decodes a tie as +1, which is ties=plus-one.",
-        "Weights and a margin are ours; the paper's vote is weight 1 each, margin 0.",
-    ],
-    params: &[
-        Param {
-            name: "ties",
-            kind: Kind::Choice(ZeroPolicy::NAMES),
-            default: "zero",
-            help: "who wins a tie: zero (the coordinate stays), plus-one, random (a fair coin)",
-        },
-        Param {
-            name: "margin",
-            kind: Kind::Count { min: 0, max: u32::MAX as usize },
-            default: "0",
-            help: "a side wins by more than this many votes, else it is a tie; with margin f, f workers alone move no coordinate",
-        },
-        Param {
-            name: "weights",
-            kind: Kind::Text,
-            default: "auto",
-            help: "votes of each worker, \"3,1,1\"; auto: one each",
-        },
-    ],
-    cost: "O(n·d/64) words, read once",
-    facts: VoteFacts {
-        bound: Bound {
-            text: "n ≥ 2f + 1",
-            least: |f| 2 * f + 1,
-            source: "Bernstein et al. 2019, theorem 2: α < 1/2",
-        },
-        has_memory: false,
-    },
-    build: |args| {
-        let ties = ZeroPolicy::named(args.text("ties"))?;
-        let margin = args.count("margin").expect("has a default") as u64;
-        let weights = match args.text("weights") {
-            "auto" => None,
-            text => Some(weights(text)?),
-        };
-        Ok(Box::new(Majority { ties, margin, weights }))
-    },
+    summary: SUMMARY,
+    paper: PAPER,
+    differs: DIFFERS,
+    params: PARAMS,
+    cost: COST,
+    facts: VoteFacts { bound: BOUND, has_memory: false },
+    build: |args| Ok(Box::new(majority(args)?)),
 };
+
+/// The same vote as a stage of a pipeline: it reads the signs of any rows.
+pub(crate) static RULE: RuleEntry = RuleEntry {
+    name: "majority",
+    summary: SUMMARY,
+    paper: PAPER,
+    differs: DIFFERS,
+    params: PARAMS,
+    cost: "O(n·d) to pack rows of floats, then as the vote",
+    facts: RuleFacts {
+        bound: BOUND,
+        claims: Claims { permutation: true, coordinate_wise: true, ..Claims::NONE },
+        ..RuleFacts::RULE
+    },
+    build: |args| Ok(Box::new(Stage::Rule(Box::new(OnRows::new(majority(args)?))))),
+};
+
+fn majority(args: &Args) -> Result<Majority, SpecError> {
+    let ties = ZeroPolicy::named(args.text("ties"))?;
+    let margin = args.count("margin").expect("has a default") as u64;
+    let weights = match args.text("weights") {
+        "auto" => None,
+        text => Some(weights(text)?),
+    };
+    Ok(Majority { ties, margin, weights })
+}
 
 fn weights(text: &str) -> Result<Vec<u32>, SpecError> {
     let wrong = || {
@@ -109,6 +129,47 @@ impl Vote for Majority {
             _ => Ok(()),
         }
     }
+}
+
+/// A vote on the signs of rows. 0 abstains, so rows of −1, 0 and +1 are counted as they are.
+struct OnRows {
+    vote: Majority,
+    ballots: Vec<Signs>,
+    winner: Signs,
+}
+
+impl OnRows {
+    fn new(vote: Majority) -> Self {
+        OnRows { vote, ballots: Vec::new(), winner: Signs::default() }
+    }
+}
+
+impl Rule for OnRows {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        self.ballots.resize_with(round.rows.n(), Signs::default);
+        for (ballot, row) in self.ballots.iter_mut().zip(round.rows.iter()) {
+            ballot.encode(row, ZeroPolicy::Zero, Coins::default());
+        }
+        let ballots = Ballots::new(&self.ballots);
+        let held = VoteRound { ballots, f: round.f, step: round.step, seed: round.seed };
+        self.vote.tally(&held, &mut self.winner);
+        self.winner.decode(out);
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(OnRows::new(self.vote.clone()))
+    }
+
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        self.vote.check(n, f)
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn reference(rows: &[Vec<f64>], ties: f64) -> Vec<f64> {
+    let sign = |x: f64| f64::from(u8::from(x > 0.0)) - f64::from(u8::from(x < 0.0));
+    let won = |k: usize| sign(rows.iter().map(|row| sign(row[k])).sum());
+    (0..rows[0].len()).map(|k| if won(k) == 0.0 { ties } else { won(k) }).collect()
 }
 
 #[cfg(test)]

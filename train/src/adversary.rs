@@ -60,6 +60,7 @@ impl Adversary {
         let mut view = View {
             honest: sight.honest,
             own: sight.own,
+            beside: Rows::new(&[], 0, 0),
             n: sight.n,
             f,
             step: broadcast.step,

@@ -15,6 +15,7 @@ mod oracle;
 mod queue;
 mod server;
 mod study;
+mod traffic;
 mod worker;
 
 pub use adversary::{Adversary, Sight};
@@ -24,4 +25,5 @@ pub use oracle::{Subset, Validation, hold_out};
 pub use queue::{Fate, Outcome, Queue, QueueSettings};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
 pub use study::{COLUMNS, Shown, Study, StudyRow};
+pub use traffic::{ServerAt, Traffic};
 pub use worker::{Bench, Job, Worker};

@@ -1,9 +1,9 @@
-//! A worker: minibatch, gradient, clipping, momentum.
+//! A worker: minibatch, gradient, clipping, momentum, and what is sent of it.
 
 use varangian_attacks::{Attack, Labels};
-use varangian_base::{Domain, Memory, Seed, SpecError, Value};
+use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Value};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
-use varangian_learn::optim::{Optimiser, Placement};
+use varangian_learn::optim::{Optimiser, Placement, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
 
 use crate::Broadcast;
@@ -30,6 +30,7 @@ pub struct Bench {
     indices: Vec<u32>,
     ahead: Vec<f32>,
     prepared: Prepared,
+    ballot: Signs,
 }
 
 impl Bench {
@@ -41,6 +42,7 @@ impl Bench {
             indices: Vec::new(),
             ahead: Vec::new(),
             prepared: Box::new(()),
+            ballot: Signs::default(),
         }
     }
 }
@@ -49,17 +51,24 @@ impl Bench {
 pub struct Worker {
     id: u32,
     momentum: Vec<f32>,
+    sanitised: u64,
 }
 
 impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
-        Worker { id, momentum: Vec::new() }
+        Worker { id, momentum: Vec::new(), sanitised: 0 }
     }
 
     /// Its id.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Non-finite coordinates of its gradients that were counted as 0, which happens only where
+    /// signs are sent: as vectors the intake refuses them.
+    pub fn sanitised(&self) -> u64 {
+        self.sanitised
     }
 
     /// Computes the message of this step into `out` and returns the minibatch's mean loss.
@@ -85,7 +94,7 @@ impl Worker {
             self.momentum = vec![0.0; out.len()];
         }
         let place = Place { seed: job.seed, worker: self.id, step };
-        let Bench { workspace, batch, ahead, prepared: own, .. } = bench;
+        let Bench { workspace, batch, ahead, prepared: own, ballot, .. } = bench;
         let (params, prepared) = if at_worker && momentum.nesterov {
             ahead.resize(out.len(), 0.0);
             momentum.look_ahead(broadcast.params, &self.momentum, broadcast.rate, ahead);
@@ -95,6 +104,10 @@ impl Worker {
             (broadcast.params, prepared)
         };
         let mut loss = job.model.gradient(params, prepared, batch, place, workspace, out);
+        let message = &job.optimiser.message;
+        if message.is_sign() {
+            self.sanitised += sanitise(out);
+        }
         loss += job.optimiser.regulariser.apply(params, out);
         if let Some(clip) = &job.optimiser.clip {
             clip.apply(out);
@@ -108,6 +121,7 @@ impl Worker {
         } else if momentum.placement == Placement::Server {
             momentum.blend(out, broadcast.previous);
         }
+        message.apply(out, Coins { seed: job.seed, worker: self.id, step }, ballot);
         loss
     }
 

@@ -16,7 +16,10 @@ const fn key(name: &'static str, help: &'static str) -> Key {
 /// Every key that describes a run.
 pub const KEYS: &[Key] = &[
     key("dataset", "what is learnt: a name from `varangian datasets`"),
-    key("data_seed", "seed of data that are generated; the same for all seeds of a matrix"),
+    key(
+        "data_seed",
+        "seed of data that are generated, for all seeds of a matrix; 0: each run draws its own",
+    ),
     key("model", "what learns it: a name from `varangian models`"),
     key("partition", "how the training set is split over workers"),
     key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
@@ -38,6 +41,10 @@ pub const KEYS: &[Key] = &[
     key("clip_mode", "rescale: to the bound; unit: to norm 1, as published code did"),
     key("regulariser", "none, half-squared, norm or reference-norm"),
     key("regularise", "coefficient of the regulariser, at least 0"),
+    key(
+        "message",
+        "what a worker sends: vector, \"sign zero=zero\" or \"stochastic-sign bound=1\"",
+    ),
     key("weight_decay", "decoupled weight decay, at least 0"),
     key("validation", "training samples that the server holds back for rules that validate"),
     key("validation_batch", "samples of a validation batch of the server"),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use varangian_base::SpecError;
 use varangian_learn::optim::{
-    Clip, ClipMode, Momentum, Optimiser, Placement, Regulariser, Schedule,
+    Clip, ClipMode, Message, Momentum, Optimiser, Placement, Regulariser, Schedule,
 };
 use varangian_sim::Hostile;
 
@@ -37,6 +37,7 @@ pub struct Settings {
     pub clip_mode: String,
     pub regulariser: String,
     pub regularise: f64,
+    pub message: String,
     pub weight_decay: f64,
     pub validation: usize,
     pub validation_batch: usize,
@@ -72,6 +73,7 @@ impl Default for Settings {
             clip_mode: "rescale".into(),
             regulariser: "none".into(),
             regularise: 0.0,
+            message: "vector".into(),
             weight_decay: 0.0,
             validation: 0,
             validation_batch: 100,
@@ -189,6 +191,7 @@ impl Settings {
             },
             clip: self.clip.is_finite().then_some(Clip { bound: self.clip, mode }),
             regulariser,
+            message: Message::parse(&self.message)?,
             weight_decay: self.weight_decay,
         })
     }

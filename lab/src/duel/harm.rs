@@ -3,7 +3,7 @@
 use crate::trial::TrialRule;
 use varangian_attacks::View;
 use varangian_base::kernels::{combine, norms};
-use varangian_base::{Matrix, Seed, SpecError};
+use varangian_base::{Matrix, Rows, Seed, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// The rows of a round: what honest workers send, and what the hostile ones would have sent.
@@ -115,6 +115,7 @@ impl Arena {
         let mut view = View {
             honest: self.honest.rows().with_ids(&ids[..h]),
             own: self.own.rows().with_ids(&ids[h..]),
+            beside: Rows::new(&[], 0, 0),
             n: h + hostile,
             f: self.f,
             step: self.step,

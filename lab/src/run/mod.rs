@@ -6,7 +6,7 @@ mod progress;
 mod report;
 mod setup;
 
-pub(crate) use report::assemble;
+pub(crate) use report::{assemble, band};
 pub use setup::{Loaded, Shelf};
 
 use crate::config::{Experiment, Settings, Source};
@@ -151,6 +151,7 @@ fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
         partition: one(&settings.partition)?,
         sampling: one(&settings.sampling)?,
         schedule: one(&settings.schedule)?,
+        message: one(&settings.message)?,
         ..settings.clone()
     })
 }

@@ -6,7 +6,7 @@ use crate::results::{End, Outcome, Point};
 use std::collections::BTreeMap;
 use varangian_sim::Plan;
 use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
-use varangian_train::COLUMNS;
+use varangian_train::{COLUMNS, Traffic};
 
 /// A run of a matrix.
 #[derive(Clone)]
@@ -28,6 +28,7 @@ pub(crate) fn run(
     let (steps, every) = (plan.steps, plan.evaluate_every);
     let classifies = plan.test.classes() > 0;
     let mut notes = Notes::new(classifies, progress);
+    notes.traffic = Traffic::of(plan.model.dim(), &plan.optimiser.message, &plan.rule);
     let outcome = |points, end, parameters| Outcome {
         key: job.key.clone(),
         settings: job.settings.clone(),
@@ -65,20 +66,56 @@ struct Notes<'a> {
     skipped: u64,
     classifies: bool,
     progress: &'a Progress,
+    traffic: Traffic,
+    train_loss: Mean,
+    hostile_weight: Mean,
+}
+
+/// A mean over the steps since the last evaluation.
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// The mean, which then starts again; nothing if there was no value.
+    fn take(&mut self) -> Option<f64> {
+        let Mean { sum, count } = std::mem::take(self);
+        (count > 0).then(|| sum / count as f64)
+    }
 }
 
 impl<'a> Notes<'a> {
     fn new(classifies: bool, progress: &'a Progress) -> Self {
         let (points, refused) = (Vec::new(), BTreeMap::new());
-        Notes { points, refused, skipped: 0, classifies, progress }
+        let traffic = Traffic { up: 0, down: 0 };
+        let (train_loss, hostile_weight) = Default::default();
+        Notes {
+            points,
+            refused,
+            skipped: 0,
+            classifies,
+            progress,
+            traffic,
+            train_loss,
+            hostile_weight,
+        }
     }
 
     fn put(&mut self, step: u64, metric: &str, value: f64) {
         self.points.push(Point { step, metric: metric.to_owned(), value });
     }
 
-    /// Everything measured; the counts of the whole run come last.
+    /// Everything measured; the counts of the whole run and the bytes a worker and step come last.
     fn finish(mut self, steps: u64) -> Vec<Point> {
+        self.put(steps, "bytes/up", self.traffic.up as f64);
+        self.put(steps, "bytes/down", self.traffic.down as f64);
         let refused = std::mem::take(&mut self.refused);
         for ((reason, worker), count) in refused {
             self.put(steps, &format!("refused/{reason}/worker-{worker}"), count as f64);
@@ -93,9 +130,9 @@ impl<'a> Notes<'a> {
 impl Observer for Notes<'_> {
     fn step(&mut self, record: &StepRecord<'_>) {
         let closed = record.closed;
-        self.put(closed.step, "train_loss", record.loss);
+        self.train_loss.add(record.loss);
         if let Some(weight) = record.hostile_weight() {
-            self.put(closed.step, "hostile_weight", weight);
+            self.hostile_weight.add(weight);
         }
         if let Some(row) = record.study {
             for (name, &value) in COLUMNS.iter().zip(row) {
@@ -110,6 +147,12 @@ impl Observer for Notes<'_> {
     }
 
     fn evaluation(&mut self, evaluation: &Evaluation) {
+        if let Some(loss) = self.train_loss.take() {
+            self.put(evaluation.step, "train_loss", loss);
+        }
+        if let Some(weight) = self.hostile_weight.take() {
+            self.put(evaluation.step, "hostile_weight", weight);
+        }
         if self.classifies {
             self.put(evaluation.step, "accuracy", evaluation.tally.accuracy());
         }

@@ -39,12 +39,13 @@ impl Shelf {
     /// # Errors
     /// If it is unknown, or a file is missing, truncated or inconsistent.
     pub fn data(&self, settings: &Settings) -> Result<Loaded, Failure> {
-        let key = (settings.dataset.clone(), settings.data_seed);
+        let drawn = if settings.data_seed == 0 { settings.seed } else { settings.data_seed };
+        let key = (settings.dataset.clone(), drawn);
         let mut loaded = self.loaded.lock().expect("no thread panicked");
         if let Some(data) = loaded.get(&key) {
             return Ok(data.clone());
         }
-        let split = data::load(&settings.dataset, self.folder.clone(), Seed(settings.data_seed));
+        let split = data::load(&settings.dataset, self.folder.clone(), Seed(drawn));
         let split = split.map_err(|error| Failure::refused(error.to_string()))?;
         let digest = digest(&split);
         let data = Loaded { split, digest };

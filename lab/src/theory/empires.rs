@@ -86,6 +86,7 @@ fn forged(attack: &str, honest: &[f32], q: usize) -> Vec<f32> {
     let mut view = View {
         honest: honest.rows(),
         own: own.rows(),
+        beside: Rows::new(&[], 0, 0),
         n: rows.len() + q,
         f: q,
         step: 0,

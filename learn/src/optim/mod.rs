@@ -3,11 +3,13 @@
 //! All of it is arithmetic on flat vectors; who applies which part (worker or server) is `train`'s.
 
 mod clip;
+mod message;
 mod momentum;
 mod regularise;
 mod schedule;
 
 pub use clip::{Clip, ClipMode};
+pub use message::{Message, sanitise};
 pub use momentum::{Momentum, Placement};
 pub use regularise::Regulariser;
 pub use schedule::Schedule;
@@ -25,6 +27,8 @@ pub struct Optimiser {
     pub clip: Option<Clip>,
     /// Penalty added to each worker's loss.
     pub regulariser: Regulariser,
+    /// What a worker sends of what it computed.
+    pub message: Message,
     /// λ ≥ 0 of decoupled weight decay: θ ← (1 − αλ)·θ before the step.
     pub weight_decay: f64,
 }
@@ -38,6 +42,7 @@ impl Optimiser {
             momentum: Momentum::none(),
             clip: None,
             regulariser: Regulariser::None,
+            message: Message::Vector,
             weight_decay: 0.0,
         }
     }

@@ -1,0 +1,84 @@
+//! The report's figures: a column a learner, a line a share of adversaries; and our extra panels.
+
+use super::table::{attack, learner};
+use crate::plot::{Curve, Panel, Picture, curves};
+use crate::results::{Outcome, place};
+use crate::run::band;
+use std::collections::BTreeMap;
+
+/// The figures of an experiment, with their files' names.
+pub(super) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
+    let runs: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.is_finished()).collect();
+    if name == "hidden" {
+        return metrics(&runs, "collapse", "parity and opposition", panel_of_hidden);
+    }
+    let mut figures = Vec::new();
+    for (kind, title) in [("blind", "blind inversion"), ("byzantine", "Byzantine collusion")] {
+        let chosen: Vec<&Outcome> = runs.iter().copied().filter(|run| is(kind, run)).collect();
+        let title = format!("{name}: {title}");
+        figures.extend(metrics(&chosen, kind, &title, |run| learner(&run.settings).name().into()));
+    }
+    figures
+}
+
+/// Whether a run belongs into a figure: runs without hostile workers stand in both.
+fn is(kind: &str, run: &Outcome) -> bool {
+    match attack(&run.settings) {
+        "none" => true,
+        "blind-inversion" => kind == "blind",
+        _ => kind == "byzantine",
+    }
+}
+
+fn panel_of_hidden(run: &Outcome) -> String {
+    let settings = &run.settings;
+    format!("{}, {}, n = {}", learner(settings).name(), attack(settings), settings.n)
+}
+
+/// A figure a metric that the runs have.
+fn metrics(
+    runs: &[&Outcome],
+    file: &str,
+    title: &str,
+    panel: impl Fn(&Outcome) -> String,
+) -> Vec<(String, Picture)> {
+    let has = |metric: &str| runs.iter().any(|run| !run.curve(metric).is_empty());
+    [("loss", "test_loss", "test loss"), ("accuracy", "accuracy", "test accuracy")]
+        .into_iter()
+        .filter(|(_, metric, _)| has(metric))
+        .map(|(short, metric, label)| {
+            (format!("{file}-{short}"), figure(runs, title, metric, label, &panel))
+        })
+        .collect()
+}
+
+/// A panel for each of `panel`, in the report's order of learners; a line a number of adversaries.
+fn figure(
+    runs: &[&Outcome],
+    title: &str,
+    metric: &str,
+    label: &str,
+    panel: &impl Fn(&Outcome) -> String,
+) -> Picture {
+    let mut ordered = runs.to_vec();
+    ordered.sort_by_key(|run| (learner(&run.settings), run.settings.f_real()));
+    let (mut titles, mut counts) = (Vec::new(), Vec::new());
+    for run in &ordered {
+        counts.push(run.settings.f_real());
+        place(&mut titles, &panel(run));
+    }
+    counts.sort_unstable();
+    counts.dedup();
+    let mut lines: BTreeMap<(usize, usize), Vec<Vec<(u64, f64)>>> = BTreeMap::new();
+    for run in &ordered {
+        let line = counts.binary_search(&run.settings.f_real()).expect("collected above");
+        lines.entry((place(&mut titles, &panel(run)), line)).or_default().push(run.curve(metric));
+    }
+    let mut panels: Vec<Panel> =
+        titles.iter().map(|title| Panel { title: title.clone(), curves: Vec::new() }).collect();
+    for ((panel, line), seeds) in lines {
+        panels[panel].curves.push(Curve { line, points: band(&seeds) });
+    }
+    let legend: Vec<String> = counts.iter().map(|f| format!("{f} hostile")).collect();
+    curves(title, label, &legend, panels, metric == "accuracy")
+}

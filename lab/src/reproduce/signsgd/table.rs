@@ -1,0 +1,164 @@
+//! The ends of runs beside the published ones, with their differences.
+
+use super::published::{Learner, Published};
+use crate::config::Settings;
+use crate::print;
+use crate::results::{Interval, Outcome, student};
+
+/// Differences that the comparison calls agreement: loss, and accuracy in points.
+const CLOSE: (f64, f64) = (0.02, 1.5);
+
+/// How a run learns.
+pub(super) fn learner(settings: &Settings) -> Learner {
+    match (settings.message.as_str(), settings.momentum > 0.0) {
+        ("vector", _) => Learner::DistSgd,
+        (_, false) => Learner::SignSgd,
+        (_, true) => Learner::Signum,
+    }
+}
+
+/// The attack's name without parameters.
+pub(super) fn attack(settings: &Settings) -> &str {
+    settings.attack.split_whitespace().next().unwrap_or("none")
+}
+
+/// What tells one line of the table from another: everything but the seed.
+type Group<'a> = (Learner, usize, &'a str, usize, &'a str, &'a str);
+
+fn group(settings: &Settings) -> Group<'_> {
+    let Settings { rule, message, .. } = settings;
+    let hostile = settings.f_real();
+    let named = if attack(settings) == "mixed" { &settings.attack } else { attack(settings) };
+    (learner(settings), settings.n, named, hostile, rule, message)
+}
+
+/// The value of a metric at the end of each of these runs.
+fn ends(outcomes: &[&Outcome], metric: &str) -> Vec<f64> {
+    outcomes.iter().filter_map(|run| run.curve(metric).last().map(|point| point.1)).collect()
+}
+
+/// The table of ends, line by line in the order of the runs.
+pub(super) fn comparison(published: &[Published], outcomes: &[Outcome]) -> String {
+    let mut groups: Vec<(Group<'_>, Vec<&Outcome>)> = Vec::new();
+    for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
+        let key = group(&outcome.settings);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, runs)) => runs.push(outcome),
+            None => groups.push((key, vec![outcome])),
+        }
+    }
+    let (mut rows, mut close, mut compared) = (Vec::new(), 0, 0);
+    for (key, runs) in &groups {
+        let theirs = published.iter().find(|cell| is(cell, key));
+        let (row, agrees) = line(key, runs, theirs);
+        compared += usize::from(theirs.is_some());
+        close += usize::from(agrees && theirs.is_some());
+        rows.push(row);
+    }
+    let header = [
+        "learner", "n", "attack", "f", "rule", "seeds", "loss", "theirs", "diff", "acc %",
+        "theirs", "diff",
+    ];
+    let right = [false, true, false, true, false, true, true, true, true, true, true, true];
+    let text = print::table(&header, &rows, &right);
+    format!(
+        "Means over seeds at the last step, ± half a Student 95 % interval. Theirs: digitised figures.\n\
+         {text}{close} of {compared} published cells agree within {} in loss and {} points; * marks the others.\n",
+        CLOSE.0, CLOSE.1
+    )
+}
+
+/// Whether a published cell is that of a line: the plain vote on ternary signs, or the mean.
+fn is(cell: &Published, key: &Group<'_>) -> bool {
+    let (learner, n, attack, hostile, rule, message) = *key;
+    let plain = matches!((rule, message), ("average", "vector") | ("majority", "sign"));
+    plain && (cell.learner, cell.n, cell.attack, cell.hostile) == (learner, n, attack, hostile)
+}
+
+fn line(key: &Group<'_>, runs: &[&Outcome], theirs: Option<&Published>) -> (Vec<String>, bool) {
+    let (learner, n, attack, hostile, rule, _) = *key;
+    let loss = student(&ends(runs, "test_loss"));
+    let accuracy = student(&ends(runs, "accuracy").iter().map(|x| 100.0 * x).collect::<Vec<_>>());
+    let by_loss = theirs.map_or(f64::NAN, |cell| loss.mean - cell.loss);
+    let by_accuracy = theirs.map_or(f64::NAN, |cell| accuracy.mean - cell.accuracy);
+    let (far_loss, far_accuracy) = (by_loss.abs() > CLOSE.0, by_accuracy.abs() > CLOSE.1);
+    let mark = |far: bool, text: String| if far { format!("{text}*") } else { text };
+    let row = vec![
+        learner.name().to_owned(),
+        n.to_string(),
+        attack.to_owned(),
+        hostile.to_string(),
+        rule.to_owned(),
+        runs.len().to_string(),
+        with_half(loss, 3),
+        theirs.map_or(String::new(), |cell| number(cell.loss, 3)),
+        mark(far_loss, signed(by_loss, 3)),
+        with_half(accuracy, 1),
+        theirs.map_or(String::new(), |cell| number(cell.accuracy, 1)),
+        mark(far_accuracy, signed(by_accuracy, 1)),
+    ];
+    (row, !far_loss && !far_accuracy)
+}
+
+fn number(x: f64, digits: usize) -> String {
+    if x.is_nan() { String::new() } else { format!("{x:.digits$}") }
+}
+
+fn signed(x: f64, digits: usize) -> String {
+    if x.is_nan() { String::new() } else { format!("{x:+.digits$}") }
+}
+
+fn with_half(value: Interval, digits: usize) -> String {
+    match (value.mean.is_nan(), value.half.is_nan()) {
+        (true, _) => String::new(),
+        (false, true) => number(value.mean, digits),
+        (false, false) => format!("{} ±{}", number(value.mean, digits), number(value.half, digits)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::published::cells;
+    use super::*;
+    use crate::results::Point;
+
+    fn run(attack: &str, hostile: usize, seed: u64, loss: f64, accuracy: f64) -> Outcome {
+        let mut outcome = Outcome::sample("majority", attack, seed, &[0.5, accuracy]);
+        outcome.settings.n = 10;
+        outcome.settings.message = "sign".into();
+        outcome.settings.momentum = 0.0;
+        outcome.settings.f_real = Some(hostile);
+        outcome.points.push(Point { step: 10, metric: "test_loss".into(), value: loss });
+        outcome
+    }
+
+    #[test]
+    fn agreement_and_disagreement_are_counted_and_marked() {
+        let outcomes = [
+            run("none", 0, 1, 0.130, 0.95),
+            run("none", 0, 2, 0.144, 0.95),
+            run("kill", 4, 1, 0.600, 0.70),
+            run("kill", 4, 2, 0.600, 0.70),
+            run("random-signs", 4, 1, 0.2, 0.9),
+        ];
+        let text = comparison(&cells("logreg"), &outcomes);
+        assert!(text.contains("1 of 2 published cells agree"), "{text}");
+        assert!(text.contains("+0.002"), "{text}");
+        assert!(text.contains("+0.152*") && text.contains("-17.7*"), "{text}");
+        let lonely = text.lines().find(|line| line.contains("random-signs")).unwrap();
+        assert!(lonely.ends_with("90.0"), "{lonely}");
+    }
+
+    #[test]
+    fn every_published_cell_is_there_once() {
+        let count = |name| cells(name).len();
+        assert_eq!([count("logreg"), count("linreg"), count("mnist-mnistnet")], [24; 3]);
+        for name in ["logreg", "linreg", "mnist-mnistnet", "hidden"] {
+            let all = cells(name);
+            let same = |a: &Published, b: &Published| {
+                (a.learner, a.n, a.attack, a.hostile) == (b.learner, b.n, b.attack, b.hostile)
+            };
+            assert!(all.iter().all(|a| all.iter().filter(|b| same(a, b)).count() == 1), "{name}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Sign messages through the whole round: Signum's arithmetic, votes under every rule, attacks on votes.
+
+mod common;
+
+use common::plan;
+use std::sync::Arc;
+use varangian_base::{Seed, spec};
+use varangian_learn::data;
+use varangian_learn::optim::{Message, Momentum, Optimiser, Placement, Schedule};
+use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
+use varangian_rules::Pipeline;
+use varangian_sim::lockstep::Lockstep;
+use varangian_sim::{Hostile, Plan};
+
+/// Signum's optimiser: v ← (1 − β)·g + β·v at the worker, then its sign.
+fn signum(rate: f64, beta: f64, zero: &str) -> Optimiser {
+    let placement = Placement::Worker;
+    Optimiser {
+        momentum: Momentum { coefficient: beta, dampening: beta, nesterov: false, placement },
+        message: Message::parse(&format!("sign zero={zero}")).unwrap(),
+        ..Optimiser::sgd(rate)
+    }
+}
+
+fn after(plan: Plan, steps: u64) -> Vec<f32> {
+    let mut run = Lockstep::new(plan).unwrap();
+    (0..steps).for_each(|_| {
+        run.step();
+    });
+    run.params().to_vec()
+}
+
+#[test]
+fn one_worker_without_momentum_steps_by_the_sign() {
+    let start = plan("majority", "none", 1, 0, signum(0.25, 0.0, "zero")).model.init(Seed(3));
+    let end = after(plan("majority", "none", 1, 0, signum(0.25, 0.0, "zero")), 1);
+    let plain = after(plan("average", "none", 1, 0, Optimiser::sgd(1e-3)), 1);
+    for k in 0..start.len() {
+        let downhill = (plain[k] - start[k]).signum();
+        assert!((end[k] - start[k] - 0.25 * downhill).abs() < 1e-6, "coordinate {k}");
+    }
+}
+
+#[test]
+fn decay_alone_shrinks_and_frozen_votes_freeze() {
+    // n = 2 with one opposer: every coordinate ties, so only the decay moves.
+    let frozen = |decay: f64| {
+        let optimiser = Optimiser { weight_decay: decay, ..signum(0.1, 0.0, "zero") };
+        let mut plan = plan("majority", "oppose", 2, 0, optimiser);
+        plan.f_real = 1;
+        plan
+    };
+    let start = frozen(0.0).model.init(Seed(3));
+    assert_eq!(after(frozen(0.0), 20), start);
+    let shrunk = after(frozen(0.5), 20);
+    let factor = 0.95f32.powi(20);
+    assert!(shrunk.iter().zip(&start).all(|(x, x0)| (x - factor * x0).abs() < 1e-5));
+}
+
+#[test]
+fn a_sum_that_one_worker_cancels_stays_where_it_is() {
+    let mut plan = plan("average", "sign-flip of=mean scale=9", 10, 0, Optimiser::sgd(1.0));
+    plan.f_real = 1;
+    let start = plan.model.init(Seed(3));
+    let end = after(plan, 30);
+    assert!(end.iter().zip(&start).all(|(x, x0)| (x - x0).abs() < 1e-4));
+}
+
+#[test]
+fn signs_go_under_any_rule_and_blind_and_byzantine_meet_in_one_run() {
+    for rule in ["majority", "majority ties=plus-one", "krum", "median", "nnm | trimmed-mean"] {
+        for attack in ["mixed groups='1 blind-inversion; 1 kill'", "kill-wire", "random-signs"] {
+            for zero in ["zero", "plus-one", "random"] {
+                let end = after(plan(rule, attack, 9, 2, signum(0.01, 0.9, zero)), 5);
+                assert!(end.iter().all(|x| x.is_finite()), "{rule} {attack} {zero}");
+            }
+        }
+    }
+}
+
+#[test]
+fn votes_are_the_same_bits_at_any_number_of_threads() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            after(plan("majority ties=random", "kill", 8, 2, signum(0.1, 0.5, "random")), 20)
+        })
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(8));
+}
+
+/// The fault-tolerance report's logistic regression, for some epochs of 67 steps.
+fn accuracy(n: usize, hostile: usize, attack: &str, beta: f64, epochs: u64) -> f64 {
+    let seed = Seed(8005);
+    let data::Split { train, test } = data::load("logreg", None, seed).unwrap();
+    let iid = partition::make(&spec::parse("iid").unwrap()).unwrap();
+    let shares = iid.split(&Samples::of(train.as_ref()), n, seed).unwrap().samples;
+    let sampling = Sampling::Epochs { drop_last: false };
+    let model = varangian_learn::model::build("logreg-net", train.shape(), 2).unwrap();
+    let plan = Plan {
+        model: Arc::from(model),
+        sampler: Arc::new(Minibatches::new(shares, 12, sampling, seed).unwrap()),
+        train,
+        test,
+        n,
+        f: 0,
+        f_real: hostile,
+        hostile: Hostile::Last,
+        rule: Pipeline::parse("majority").unwrap(),
+        attack: varangian_attacks::build(attack).unwrap(),
+        optimiser: Optimiser {
+            schedule: Schedule::parse("decay every=30").unwrap(),
+            ..signum(1e-4, beta, "zero")
+        },
+        oracle: None,
+        steps: 67 * epochs,
+        evaluate_every: 1,
+        test_samples: 2000,
+        study: None,
+        seed,
+    };
+    let mut run = Lockstep::new(plan).unwrap();
+    (0..67 * epochs).for_each(|_| {
+        run.step();
+    });
+    run.evaluate().tally.accuracy()
+}
+
+#[test]
+fn an_even_number_of_workers_hides_how_strong_collusion_is() {
+    let even = accuracy(10, 4, "kill", 0.0, 25);
+    let odd = accuracy(11, 4, "kill", 0.0, 25);
+    let signum = accuracy(11, 4, "kill", 0.9, 25);
+    assert!(even > 0.78, "SignSGD, n = 10: {even}");
+    assert!(odd < even - 0.15, "SignSGD, n = 11: {odd} against {even}");
+    assert!(signum > odd + 0.25, "Signum, n = 11: {signum} against {odd}");
+}
