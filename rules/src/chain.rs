@@ -11,7 +11,7 @@
 //! ```
 
 use crate::round::apply;
-use crate::{ALL, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict};
+use crate::{ALL, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict};
 use varangian_base::{Matrix, Memory, Rows, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
@@ -115,6 +115,21 @@ impl Pipeline {
     pub fn entries(&self) -> Vec<&'static RuleEntry> {
         let pre = self.pre.iter().map(|stage| stage.entry);
         pre.chain([self.rule_entry]).chain(self.post.iter().map(|(_, entry)| *entry)).collect()
+    }
+
+    /// κ of the rule at (n, f) where it, or a bound on it, is known and no stage stands around it.
+    pub fn kappa(&self, n: usize, f: usize) -> Option<f64> {
+        let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
+        match self.rule_entry.facts.kappa {
+            Kappa::Exact(value, _) | Kappa::Bound(value, _) if bare => Some(value(n, f)),
+            _ => None,
+        }
+    }
+
+    /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.
+    pub fn variance_norm(&self, n: usize, f: usize) -> Option<f64> {
+        let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
+        self.rule_entry.facts.variance_norm.filter(|_| bare).map(|limit| limit(n, f))
     }
 
     /// Whether a stage asks the oracle.

@@ -236,6 +236,8 @@ impl Lockstep {
             honest: rows.head(honest),
             attack: rows.tail(honest),
             params: self.server.params(),
+            variance_norm: self.server.rule().variance_norm(self.n, self.f),
+            kappa: self.server.rule().kappa(self.n, self.f),
         };
         studied.study.before(&shown);
         let mut indices = Vec::new();

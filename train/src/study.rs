@@ -8,8 +8,12 @@ use std::collections::VecDeque;
 use varangian_base::Rows;
 use varangian_base::kernels::{combine, norms};
 
-/// The columns of a [`StudyRow`], in order, as the published code names them.
-pub const COLUMNS: [&str; 25] = [
+/// The columns of a [`StudyRow`], in order: the published code's by its names, then three of ours.
+///
+/// The *honest variance-norm ratio* (deviation/norm)² proves resilience where it is below the rule's
+/// *limit*. The *descent ratio* κ·tr Σ/‖μ‖² is the modern test: below 1, the aggregate has a positive
+/// inner product with the honest mean whatever f rows are hostile, since ‖F − μ‖² ≤ κ·tr Σ < ‖μ‖².
+pub const COLUMNS: [&str; 27] = [
     "Step number",
     "Training point count",
     "Average loss",
@@ -35,6 +39,8 @@ pub const COLUMNS: [&str; 25] = [
     "Sampled composite curvature",
     "Attack acceptation ratio",
     "Honest variance-norm ratio",
+    "Variance-norm limit",
+    "Descent ratio",
 ];
 
 /// One step's values in the order of [`COLUMNS`].
@@ -56,6 +62,10 @@ pub struct Shown<'a> {
     pub attack: Rows<'a>,
     /// θ before the update.
     pub params: &'a [f32],
+    /// The largest deviation/norm for which the rule is proven resilient, where one is known.
+    pub variance_norm: Option<f64>,
+    /// The rule's robustness coefficient κ, where it or a bound on it is known.
+    pub kappa: Option<f64>,
 }
 
 /// Gathers the metrics of consecutive steps.
@@ -115,6 +125,9 @@ impl Study {
             self.row[18] = cosine(&self.honest, &self.attack);
         }
         self.row[24] = (self.row[5] / self.row[8]).powi(2);
+        self.row[25] = shown.variance_norm.map_or(f64::NAN, |limit| limit * limit);
+        let m = shown.honest.n() as f64;
+        self.row[26] = shown.kappa.map_or(f64::NAN, |kappa| kappa * self.row[24] * (m - 1.0) / m);
         self.remember();
     }
 
@@ -184,7 +197,9 @@ mod tests {
     use varangian_base::Matrix;
 
     fn shown<'a>(step: u64, rows: Rows<'a>, attack: Rows<'a>, params: &'a [f32]) -> Shown<'a> {
-        Shown { step, points: 0, loss: 1.0, sampled: rows, honest: rows, attack, params }
+        let (variance_norm, kappa) = (Some(0.5), Some(0.25));
+        let (sampled, honest) = (rows, rows);
+        Shown { step, points: 0, loss: 1.0, sampled, honest, attack, params, variance_norm, kappa }
     }
 
     #[test]
@@ -204,6 +219,8 @@ mod tests {
         close("Honest variance-norm ratio", 2.0);
         close("Honest-attack cosine", -1.0);
         close("Honest-defense cosine", 0.5f64.sqrt());
+        close("Variance-norm limit", 0.25);
+        close("Descent ratio", 0.25);
         close("Defense max coordinate", 2.0);
         close("Attack acceptation ratio", 0.25);
         close("Sampled composite curvature", 0.0);
