@@ -9,8 +9,10 @@ pub mod lockstep;
 pub mod network;
 mod plan;
 pub mod rounds;
+pub mod scenario;
 mod squad;
 pub mod swarm;
 
 pub use plan::{Hostile, Plan};
+pub use scenario::Scenario;
 pub(crate) use squad::{Collusion, Flight, Squad};
