@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, duel, forge, reproduce, run, show, theory};
+use crate::{Failure, aggregate, duel, forge, replay, reproduce, run, show, theory};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -17,6 +17,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Run an experiment file: rules × attacks × seeds, to tables and pictures
     Run(run::Args),
+    /// Show one step of a kept run again: who sent what, and what the rule gave each
+    Replay(replay::Args),
     /// List the aggregation rules, or explain one
     Rules(show::Args),
     /// List the filters of asynchronous training, or explain one
@@ -39,6 +41,7 @@ impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
             Command::Run(args) => run::run(&args),
+            Command::Replay(args) => replay::run(&args),
             Command::Rules(args) => show::rules(&args),
             Command::Filters(args) => show::filters(&args),
             Command::Attacks(args) => show::attacks(&args),

@@ -14,6 +14,7 @@ mod files;
 mod forge;
 mod plot;
 mod print;
+mod replay;
 mod reproduce;
 pub mod results;
 pub mod run;

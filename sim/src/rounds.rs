@@ -127,6 +127,11 @@ impl Rounds {
         self.run.evaluate()
     }
 
+    /// The server.
+    pub fn server(&self) -> &varangian_train::Server {
+        self.run.server()
+    }
+
     /// The virtual time, in seconds.
     pub fn now(&self) -> f64 {
         self.now

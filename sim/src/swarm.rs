@@ -289,6 +289,11 @@ impl Swarm {
         self.fates
     }
 
+    /// What a worker sent last.
+    pub fn sent(&self, worker: u32) -> &[f32] {
+        self.squad.message(worker)
+    }
+
     /// The server.
     pub fn queue(&self) -> &Queue {
         &self.queue

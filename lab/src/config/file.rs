@@ -217,7 +217,7 @@ mod tests {
         assert!(error("n = 'many'").contains("invalid type"), "{}", error("n = 'many'"));
         assert!(error("n = 'many'").contains("`n`"), "{}", error("n = 'many'"));
         assert!(error("n = \n").starts_with("line 1: "), "{}", error("n = \n"));
-        assert!(error("n = 4\nf = 2").starts_with("f is less than n/2; got n = 4, f = 2"));
+        assert_eq!(error("n = 4\nf = 4"), "f is less than n; got n = 4, f = 4");
         assert_eq!(error("rule = []"), "no run is left; a list of values is empty");
         assert!(error("name = '../up'").starts_with("name takes a text that can name a folder"));
         let error = load("", &["nn=3"]).unwrap_err();

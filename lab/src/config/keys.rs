@@ -24,7 +24,7 @@ pub const KEYS: &[Key] = &[
     key("partition", "how the training set is split over workers"),
     key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
     key("n", "workers, hostile ones included"),
-    key("f", "hostile workers that the server is told of; fewer than half of n"),
+    key("f", "hostile workers that the server is told of; each rule has its bound"),
     key("f_real", "hostile workers that there are; by default f"),
     key("hostile", "which workers are hostile: last, first or random"),
     key("batch", "samples a worker and step"),
@@ -48,8 +48,19 @@ pub const KEYS: &[Key] = &[
     key("weight_decay", "decoupled weight decay, at least 0"),
     key("validation", "training samples that the server holds back for rules that validate"),
     key("validation_batch", "samples of a validation batch of the server"),
+    key(
+        "validation_from",
+        "held-out: validation samples are taken from the workers; train: all are shared",
+    ),
+    key(
+        "network",
+        "empty: lockstep; network …: virtual time; uniform …: drawn staleness (filters only)",
+    ),
     key("study", "past mean gradients in the curvature of the study metrics; 0: no study"),
-    key("rule", "the aggregation rule, with stages around it: \"nnm | krum\""),
+    key(
+        "rule",
+        "the aggregation rule, with stages around it: \"nnm | krum\"; a filter trains asynchronously",
+    ),
     key("attack", "what hostile workers send: a name from `varangian attacks`"),
     key("seed", "the run's one seed"),
 ];

@@ -1,6 +1,11 @@
 //! `varangian reproduce`: published experiments as one command each, with our numbers beside theirs.
 
+mod fall_of_empires;
+mod safeguard;
+mod shapes;
 mod signsgd;
+mod zeno;
+mod zeno_pp;
 
 use crate::Failure;
 use clap::Subcommand;
@@ -17,11 +22,24 @@ pub(crate) struct Args {
 enum What {
     /// Akoun & Meyer 2022: SignSGD, Signum and distributed SGD against blind and Byzantine workers
     Signsgd(signsgd::Args),
+    /// Xie et al. 2019: Zeno against a majority of hostile workers, with data on the server
+    Zeno(shapes::One),
+    /// Xie et al. 2020: Zeno++, asynchronous training with eight hostile workers of ten
+    #[command(name = "zeno++")]
+    ZenoPp(shapes::One),
+    /// Allen-Zhu et al. 2021: SafeguardSGD against six attacks, and who is expelled when
+    Safeguard(shapes::One),
+    /// Xie et al. 2019: Fall of Empires, large factors kill the median, small ones Krum
+    FallOfEmpires(shapes::One),
 }
 
 /// Runs the experiments of a publication.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Signsgd(args) => signsgd::run(args),
+        What::Zeno(one) => shapes::run(one, &zeno::PUBLICATION),
+        What::ZenoPp(one) => shapes::run(one, &zeno_pp::PUBLICATION),
+        What::Safeguard(one) => shapes::run(one, &safeguard::PUBLICATION),
+        What::FallOfEmpires(one) => shapes::run(one, &fall_of_empires::PUBLICATION),
     }
 }

@@ -196,6 +196,21 @@ impl Store {
         Some(Outcome { key, settings, points: points.ok()?, end, parameters, seconds })
     }
 
+    /// The keys of all runs that were kept, ascending.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn keys(&self) -> Result<Vec<String>, Failure> {
+        let folder = self.folder.join("runs");
+        let list = std::fs::read_dir(&folder);
+        let list = list.map_err(|error| Failure::file("read", &folder, &error))?;
+        let names = list.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut keys: Vec<String> =
+            names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
     fn part(&self, key: &str, ending: &str) -> PathBuf {
         self.folder.join("runs").join(format!("{key}.{ending}"))
     }

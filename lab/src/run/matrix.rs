@@ -85,11 +85,11 @@ fn guarded(
         parameters: String::new(),
         seconds: 0.0,
     };
-    let plan = match shelf.plan(&job.settings) {
-        Ok(plan) => plan,
+    let course = match shelf.course(&job.settings) {
+        Ok(course) => course,
         Err(failure) => return Some(failed(failure.to_string())),
     };
-    match catch_unwind(AssertUnwindSafe(|| one::run(job, plan, progress, stop))) {
+    match catch_unwind(AssertUnwindSafe(|| one::run(job, course, progress, stop))) {
         Ok(outcome) => outcome,
         Err(cause) => {
             let text = cause.downcast_ref::<String>().map(String::as_str);

@@ -5,9 +5,10 @@ mod one;
 mod progress;
 mod report;
 mod setup;
+mod swarm;
 
 pub(crate) use report::{assemble, band};
-pub use setup::{Loaded, Shelf};
+pub use setup::{Course, Loaded, Shelf};
 
 use crate::config::{Experiment, Settings, Source};
 use crate::results::{Outcome, Store, key};
@@ -125,12 +126,11 @@ fn check(experiment: &Experiment, shelf: &Shelf) -> Result<Vec<Job>, Failure> {
     for settings in &experiment.runs {
         let settings = one_spelling(settings)?;
         let place = || format!("{} × {}", settings.rule, settings.attack);
-        let rule = varangian_rules::Pipeline::parse(&settings.rule)?;
-        if experiment.skip_below_bound && rule.check(settings.n, settings.f).is_err() {
+        if experiment.skip_below_bound && is_below_bound(&settings)? {
             continue;
         }
         let data = shelf.data(&settings)?;
-        shelf.plan(&settings).map_err(|failure| failure.at(place()))?;
+        shelf.course(&settings).map_err(|failure| failure.at(place()))?;
         jobs.push(Job { key: key(&settings, &data.digest), settings });
     }
     match jobs.is_empty() {
@@ -139,12 +139,29 @@ fn check(experiment: &Experiment, shelf: &Shelf) -> Result<Vec<Job>, Failure> {
     }
 }
 
+/// Whether the rule or filter cannot take the settings' n and f.
+fn is_below_bound(settings: &Settings) -> Result<bool, Failure> {
+    let (n, f) = (settings.n, settings.f);
+    match setup::filter_of(&settings.rule)? {
+        Some(entry) => Ok(entry.facts.bound.check(entry.name, n, f).is_err()),
+        None => Ok(varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).is_err()),
+    }
+}
+
 /// The settings with specifications in their one spelling, so that equal runs have equal keys.
 fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
-    let rule = varangian_rules::Pipeline::parse(&settings.rule)?.spec().to_owned();
     let one = |text: &str| varangian_base::spec::parse(text).map(|spec| spec.to_string());
+    let rule = match setup::filter_of(&settings.rule)? {
+        Some(_) => one(&settings.rule)?,
+        None => varangian_rules::Pipeline::parse(&settings.rule)?.spec().to_owned(),
+    };
+    let network = match settings.network.as_str() {
+        "" => String::new(),
+        network => one(network)?,
+    };
     Ok(Settings {
         rule,
+        network,
         attack: one(&settings.attack)?,
         dataset: one(&settings.dataset)?,
         model: one(&settings.model)?,

@@ -5,12 +5,14 @@ use crate::config::Settings;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use varangian_base::{Domain, Seed, spec};
+use varangian_base::{Domain, Seed, SpecError, spec};
 use varangian_learn::data::Split;
 use varangian_learn::partition::{self, Minibatches, Sampling};
 use varangian_learn::{Batch, Dataset, Model, Targets, data, model};
-use varangian_rules::{Oracle, Pipeline};
-use varangian_sim::Plan;
+use varangian_rules::{FILTERS, FilterEntry, Oracle, Pipeline, build_filter};
+use varangian_sim::network::Network;
+use varangian_sim::swarm::{AsyncPlan, Staleness};
+use varangian_sim::{Plan, Scenario};
 use varangian_train::{Validation, hold_out};
 
 /// Data sets that were loaded, each once.
@@ -53,16 +55,105 @@ impl Shelf {
         Ok(data)
     }
 
-    /// The plan of these settings, checked: nothing is left that could be wrong with it.
+    /// The plan of a synchronous run, checked: nothing is left that could be wrong with it.
     ///
     /// # Errors
     /// What is wrong.
     pub fn plan(&self, settings: &Settings) -> Result<Plan, Failure> {
+        let parts = self.parts(settings)?;
+        let plan = Plan {
+            model: parts.model,
+            sampler: parts.sampler,
+            train: parts.train,
+            test: parts.test,
+            n: settings.n,
+            f: settings.f,
+            f_real: settings.f_real(),
+            hostile: settings.hostile()?,
+            rule: Pipeline::parse(&settings.rule)?,
+            attack: varangian_attacks::build(&settings.attack)?,
+            optimiser: settings.optimiser()?,
+            oracle: parts.oracle,
+            steps: settings.steps,
+            evaluate_every: settings.evaluate_every,
+            test_samples: settings.test_samples,
+            study: (settings.study > 0).then_some(settings.study),
+            seed: Seed(settings.seed),
+        };
+        plan.check()?;
+        demand_oracle(plan.rule.spec(), plan.rule.needs_oracle(), plan.oracle.is_some())?;
+        Ok(plan)
+    }
+
+    /// How these settings are run, checked.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn course(&self, settings: &Settings) -> Result<Course, Failure> {
+        if let Some(entry) = filter_of(&settings.rule)? {
+            return self.swarm(settings, entry).map(|swarm| Course::Swarm(Box::new(swarm)));
+        }
+        let plan = Box::new(self.plan(settings)?);
+        if settings.network.is_empty() {
+            return Ok(Course::Lockstep(plan));
+        }
+        match Scenario::parse(&settings.network)?.staleness {
+            Staleness::Network(network) => {
+                network.check(settings.n)?;
+                Ok(Course::Rounds(plan, network))
+            }
+            Staleness::Uniform { .. } => Err(Failure::refused(
+                "network=\"uniform\" draws staleness, which only filters know; take network",
+            )),
+        }
+    }
+
+    fn swarm(
+        &self,
+        settings: &Settings,
+        entry: &'static FilterEntry,
+    ) -> Result<AsyncPlan, Failure> {
+        let parts = self.parts(settings)?;
+        let (n, f) = (settings.n, settings.f);
+        let network = settings.network.as_str();
+        let network = if network.is_empty() { "uniform" } else { network };
+        let Scenario { staleness, clean, keep } = Scenario::parse(network)?;
+        demand_oracle(entry.name, entry.facts.needs_oracle, parts.oracle.is_some())?;
+        Ok(AsyncPlan {
+            model: parts.model,
+            train: parts.train,
+            test: parts.test,
+            sampler: parts.sampler,
+            n,
+            f,
+            f_real: settings.f_real(),
+            hostile: settings.hostile()?,
+            filter: build_filter(&settings.rule, n, f)?,
+            attack: varangian_attacks::build(&settings.attack)?,
+            clean,
+            optimiser: settings.optimiser()?,
+            oracle: parts.oracle,
+            staleness,
+            keep,
+            test_samples: settings.test_samples,
+            seed: Seed(settings.seed),
+        })
+    }
+
+    /// What every run needs, whoever judges.
+    fn parts(&self, settings: &Settings) -> Result<Parts, Failure> {
         let Split { train, test } = self.data(settings)?.split;
         let seed = Seed(settings.seed);
-        let (train, held) = match settings.validation {
-            0 => (train, None),
-            held => hold_out(&train, held, seed).map(|(train, held)| (train, Some(held)))?,
+        let (train, held) = match (settings.validation, settings.validation_from.as_str()) {
+            (0, _) => (train, None),
+            (held, "held-out") => {
+                hold_out(&train, held, seed).map(|(train, held)| (train, Some(held)))?
+            }
+            (_, "train") => (train.clone(), Some(train)),
+            (_, other) => {
+                let known = ["held-out", "train"];
+                return Err(SpecError::unknown("validation_from", other, &known).into());
+            }
         };
         let partition = partition::make(&spec::parse(&settings.partition)?)?;
         let shares = partition.split(&partition::Samples::of(train.as_ref()), settings.n, seed)?;
@@ -74,32 +165,46 @@ impl Shelf {
             Validation::new(model.clone(), held, settings.validation_batch, seed)
                 .map(|oracle| Box::new(oracle) as Box<dyn Oracle + Send>)
         });
-        let plan = Plan {
-            model,
-            sampler: Arc::new(sampler),
-            train,
-            test,
-            n: settings.n,
-            f: settings.f,
-            f_real: settings.f_real(),
-            hostile: settings.hostile()?,
-            rule: Pipeline::parse(&settings.rule)?,
-            attack: varangian_attacks::build(&settings.attack)?,
-            optimiser: settings.optimiser()?,
-            oracle: oracle.transpose()?,
-            steps: settings.steps,
-            evaluate_every: settings.evaluate_every,
-            test_samples: settings.test_samples,
-            study: (settings.study > 0).then_some(settings.study),
-            seed,
-        };
-        plan.check()?;
-        if plan.rule.needs_oracle() && plan.oracle.is_none() {
-            let name = plan.rule.spec();
-            let text = format!("{name} needs samples on the server: set validation; got 0");
-            return Err(Failure::refused(text));
-        }
-        Ok(plan)
+        let oracle = oracle.transpose()?;
+        Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle })
+    }
+}
+
+/// What every run needs.
+struct Parts {
+    model: Arc<dyn Model>,
+    train: Arc<dyn Dataset>,
+    test: Arc<dyn Dataset>,
+    sampler: Arc<Minibatches>,
+    oracle: Option<Box<dyn Oracle + Send>>,
+}
+
+/// How a run is driven.
+pub enum Course {
+    /// Every worker answers every step.
+    Lockstep(Box<Plan>),
+    /// Rounds with deadlines in virtual time.
+    Rounds(Box<Plan>, Network),
+    /// One gradient at a time.
+    Swarm(Box<AsyncPlan>),
+}
+
+/// The filter that `rule` names, if it names one.
+///
+/// # Errors
+/// If the text is malformed.
+pub(crate) fn filter_of(rule: &str) -> Result<Option<&'static FilterEntry>, SpecError> {
+    let chain = spec::parse_chain(rule)?;
+    let named = |entry: &&&'static FilterEntry| chain.len() == 1 && chain[0].name == entry.name;
+    Ok(FILTERS.iter().find(named).copied())
+}
+
+fn demand_oracle(name: &str, needs: bool, has: bool) -> Result<(), Failure> {
+    match needs && !has {
+        false => Ok(()),
+        true => Err(Failure::refused(format!(
+            "{name} needs samples on the server: set validation; got 0"
+        ))),
     }
 }
 

@@ -1,0 +1,187 @@
+//! A publication as experiment files, and the shapes that its figures show.
+
+use crate::config::{Experiment, Source};
+use crate::results::Outcome;
+use crate::run::{How, execute};
+use crate::{Failure, print};
+use std::path::PathBuf;
+
+/// Arguments of every reproduction.
+#[derive(clap::Args)]
+pub(super) struct One {
+    /// Small models on data that the program draws: minutes instead of days
+    #[arg(long)]
+    quick: bool,
+    /// Change a key of the experiment; the value is TOML, or a bare text
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Replace the experiment's seeds by one
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// A publication's experiments.
+pub(super) struct Publication {
+    /// The quick form.
+    pub(super) quick: &'static str,
+    /// The published form.
+    pub(super) full: &'static str,
+    /// Whether the shapes that the publication shows came out.
+    pub(super) judge: fn(&[Outcome]) -> Vec<Shape>,
+    /// Further pictures and tables in the results' folder.
+    pub(super) more: fn(&PathBuf, &[Outcome]) -> Result<(), Failure>,
+}
+
+/// A shape that a publication shows.
+pub(super) struct Shape {
+    /// What it says.
+    pub(super) claim: String,
+    /// What was found.
+    pub(super) found: String,
+    /// Whether it holds; `None` where the runs that it needs were left out.
+    pub(super) holds: Option<bool>,
+}
+
+/// Runs a publication's experiments and prints which shapes came out.
+///
+/// # Errors
+/// If runs cannot be done or fail, or a shape did not come out.
+pub(super) fn run(one: &One, publication: &Publication) -> Result<(), Failure> {
+    let text = if one.quick { publication.quick } else { publication.full };
+    let source = Source { path: PathBuf::new(), set: one.set.clone(), seed: one.seed };
+    let experiment = Experiment::parse(text, "reproduction", &source)?;
+    let outcomes = execute(&experiment, &one.how)?;
+    let folder =
+        one.how.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+    (publication.more)(&folder, &outcomes)?;
+    report(&(publication.judge)(&outcomes))
+}
+
+fn report(shapes: &[Shape]) -> Result<(), Failure> {
+    let word = |holds| match holds {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "not run",
+    };
+    let row =
+        |shape: &Shape| vec![shape.claim.clone(), shape.found.clone(), word(shape.holds).into()];
+    let rows: Vec<Vec<String>> = shapes.iter().map(row).collect();
+    print::line(&print::table(
+        &["the publication shows", "found here", "holds"],
+        &rows,
+        &[false; 3],
+    ));
+    let failed = shapes.iter().filter(|shape| shape.holds == Some(false)).count();
+    match failed {
+        0 => Ok(()),
+        failed => {
+            let text = format!("{failed} of {} shapes did not come out", shapes.len());
+            Err(Failure::failed(text))
+        }
+    }
+}
+
+/// Nothing beyond what every matrix leaves.
+pub(super) fn nothing_more(_: &PathBuf, _: &[Outcome]) -> Result<(), Failure> {
+    Ok(())
+}
+
+/// The accuracies of runs at their ends: means of the last three evaluations.
+pub(super) struct Ends<'a>(pub(super) &'a [Outcome]);
+
+impl Ends<'_> {
+    /// The mean over seeds of all runs of a rule (by the start of its text) and an attack with this
+    /// many hostile workers; `None` where there is none.
+    fn accuracy(&self, rule: &str, attack: &str, hostile: Option<usize>) -> Option<f64> {
+        let all: Vec<f64> = self.chosen(rule, attack, hostile).filter_map(end).collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+
+    fn chosen(
+        &self,
+        rule: &str,
+        attack: &str,
+        hostile: Option<usize>,
+    ) -> impl Iterator<Item = &Outcome> {
+        let is = move |outcome: &&Outcome| {
+            let settings = &outcome.settings;
+            let named = settings.rule == rule || settings.rule.starts_with(&format!("{rule} "));
+            let counted = hostile.is_none_or(|hostile| settings.f_real() == hostile);
+            named && settings.attack.starts_with(attack) && counted
+        };
+        self.0.iter().filter(is)
+    }
+
+    /// "rule .812, …" and whether all were run and `test` holds.
+    pub(super) fn shape(
+        &self,
+        claim: impl Into<String>,
+        runs: &[(&str, &str, Option<usize>)],
+        test: impl Fn(&[f64]) -> bool,
+    ) -> Shape {
+        let found: Vec<Option<f64>> = runs
+            .iter()
+            .map(|(rule, attack, hostile)| self.accuracy(rule, attack, *hostile))
+            .collect();
+        let text = |((rule, ..), found): (&(&str, &str, _), &Option<f64>)| match found {
+            Some(found) => format!("{rule} {:.1} %", 100.0 * found),
+            None => format!("{rule} –"),
+        };
+        let listed: Vec<String> = runs.iter().zip(&found).map(text).collect();
+        let all: Option<Vec<f64>> = found.into_iter().collect();
+        Shape { claim: claim.into(), found: listed.join(", "), holds: all.map(|all| test(&all)) }
+    }
+}
+
+/// The mean of the last three accuracies of a finished run.
+fn end(outcome: &Outcome) -> Option<f64> {
+    let curve = outcome.curve("accuracy");
+    let last = &curve[curve.len().saturating_sub(3)..];
+    (!last.is_empty()).then(|| last.iter().map(|point| point.1).sum::<f64>() / last.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reproduce::{fall_of_empires, safeguard, zeno, zeno_pp};
+
+    #[test]
+    fn every_experiment_reads_and_every_shape_names_runs_that_it_holds() {
+        let all = [
+            zeno::PUBLICATION,
+            zeno_pp::PUBLICATION,
+            safeguard::PUBLICATION,
+            fall_of_empires::PUBLICATION,
+        ];
+        for publication in all {
+            for text in [publication.quick, publication.full] {
+                let experiment = Experiment::parse(text, "x", &Source::default()).unwrap();
+                let outcome = |settings: &crate::config::Settings| Outcome {
+                    settings: settings.clone(),
+                    ..Outcome::sample("average", "none", 1, &[0.5])
+                };
+                let outcomes: Vec<Outcome> = experiment.runs.iter().map(outcome).collect();
+                for shape in (publication.judge)(&outcomes) {
+                    assert!(shape.holds.is_some(), "{}: {}", experiment.name, shape.claim);
+                }
+                assert!((publication.judge)(&[]).iter().all(|shape| shape.holds.is_none()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_the_mean_of_three_evaluations() {
+        let outcomes = [
+            Outcome::sample("zeno b=4", "none", 1, &[0.0, 0.3, 0.6, 0.9]),
+            Outcome::sample("zeno++", "none", 1, &[0.1]),
+        ];
+        let ends = Ends(&outcomes);
+        assert!((ends.accuracy("zeno", "none", Some(0)).unwrap() - 0.6).abs() < 1e-12);
+        assert_eq!(ends.accuracy("zeno", "none", Some(3)), None);
+        let shape =
+            ends.shape("claim", &[("zeno", "none", None), ("krum", "none", None)], |_| true);
+        assert_eq!((shape.found.as_str(), shape.holds), ("zeno 60.0 %, krum –", None));
+    }
+}

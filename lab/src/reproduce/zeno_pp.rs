@@ -1,0 +1,33 @@
+//! Zeno++ (Xie, Koyejo & Gupta, ICML 2020): the authors' grid and what its figures show.
+
+use super::shapes::{Ends, Publication, Shape, nothing_more};
+use crate::results::Outcome;
+
+pub(super) const PUBLICATION: Publication = Publication {
+    quick: include_str!("../../../experiments/zeno-pp/quick.toml"),
+    full: include_str!("../../../experiments/zeno-pp/full.toml"),
+    judge,
+    more: nothing_more,
+};
+
+fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
+    let ends = Ends(outcomes);
+    let mut shapes = vec![ends.shape(
+        "without an attack Zeno++ learns like plain asynchronous steps",
+        &[("zeno++", "none", Some(0)), ("async-sgd", "none", Some(0))],
+        |a| a[0] > a[1] - 0.05,
+    )];
+    for attack in ["sign-flip", "label-flip"] {
+        let runs = [
+            ("zeno++", attack, Some(8)),
+            ("async-sgd", attack, Some(8)),
+            ("kardam-reduced", attack, Some(8)),
+        ];
+        shapes.push(ends.shape(
+            format!("{attack}, 8 of 10, stale models: Zeno++ learns, the others fail"),
+            &runs,
+            |a| a[0] > 0.6 && a[1..].iter().all(|&other| other < 0.6 * a[0]),
+        ));
+    }
+    shapes
+}
