@@ -22,6 +22,7 @@ mod mnist;
 mod subset;
 mod synthetic;
 mod table;
+pub mod tables;
 mod transform;
 
 pub use error::DataError;
@@ -139,6 +140,9 @@ pub static ALL: &[&Entry<dyn Source, Facts>] = &[
     &emnist::ENTRY,
     &cifar::CIFAR10,
     &cifar::CIFAR100,
+    &tables::csv::ENTRY,
+    &tables::libsvm::ENTRY,
+    &tables::npz::ENTRY,
 ];
 
 /// Makes the source that `spec` describes, without reading anything yet.

@@ -11,6 +11,7 @@ pub struct Table {
     classes: usize,
     inputs: Vec<f32>,
     targets: Targets,
+    groups: Option<Vec<u32>>,
 }
 
 impl Table {
@@ -30,7 +31,17 @@ impl Table {
             }
         };
         assert_eq!(inputs.len(), len * features, "one target a sample");
-        Table { features, classes, inputs, targets }
+        Table { features, classes, inputs, targets, groups: None }
+    }
+
+    /// The same samples with the file that each came from.
+    ///
+    /// # Panics
+    /// If there is not one number a sample.
+    pub fn with_groups(mut self, groups: Vec<u32>) -> Self {
+        assert_eq!(groups.len(), self.len(), "one group a sample");
+        self.groups = Some(groups);
+        self
     }
 
     /// The features of sample i.
@@ -65,6 +76,10 @@ impl Dataset for Table {
             Targets::Labels(labels) => labels[i],
             Targets::Values(_) => 0,
         }
+    }
+
+    fn groups(&self) -> Option<&[u32]> {
+        self.groups.as_deref()
     }
 
     fn fill(&self, indices: &[u32], _augment: &mut Stream, batch: &mut Batch) {
