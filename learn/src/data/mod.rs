@@ -13,6 +13,7 @@ mod emnist;
 mod error;
 mod fashion_mnist;
 mod files;
+pub mod folder;
 mod glyphs;
 mod glyphs_strokes;
 pub mod idx;
@@ -140,6 +141,7 @@ pub static ALL: &[&Entry<dyn Source, Facts>] = &[
     &emnist::ENTRY,
     &cifar::CIFAR10,
     &cifar::CIFAR100,
+    &folder::ENTRY,
     &tables::csv::ENTRY,
     &tables::libsvm::ENTRY,
     &tables::npz::ENTRY,

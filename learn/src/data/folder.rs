@@ -1,0 +1,372 @@
+//! Image folders in ImageNet's layout: `train/CLASS/…` and `val/CLASS/…` of PNG and JPEG files.
+//!
+//! Each image is scaled so that its shorter side has `resize` pixels and its middle is cut out. The
+//! decoded set is kept beside the folders in one file, named by what went into it (paths, sizes,
+//! times, parameters), and read from there the next time.
+
+use super::transform::{CROP, FLIP_TRAIN, NORMALISE, Options, PAD};
+use super::{DataError, Facts, Images, Place, Shape, Source, Split, files};
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageReader, Limits};
+use rayon::prelude::*;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use varangian_base::{Entry, Kind, Param};
+
+/// Image folders.
+pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
+    name: "images",
+    summary: "Your own pictures: folders of PNG and JPEG files, one a class (ImageNet's layout).",
+    paper: "Deng et al.: ImageNet, CVPR 2009 (the layout)",
+    differs: &[
+        "Training images are cut at their middle and then changed by crop= and flip=; there is no crop of random size.",
+    ],
+    params: &[
+        Param {
+            name: "file",
+            kind: Kind::Text,
+            default: "",
+            help: "the folder that holds train and val (or test), below the data folder",
+        },
+        Param {
+            name: "size",
+            kind: Kind::Count { min: 1, max: 1024 },
+            default: "224",
+            help: "height and width of an input, in pixels",
+        },
+        Param {
+            name: "resize",
+            kind: Kind::Count { min: 1, max: 2048 },
+            default: "auto",
+            help: "length of the shorter side before the cut, at least size; auto: size · 256 / 224",
+        },
+        Param { name: "colour", kind: Kind::Flag, default: "true", help: "three channels, or one" },
+        Param {
+            name: "memory",
+            kind: Kind::Real { min: 0.001, max: 1e6 },
+            default: "8",
+            help: "the most GiB that both decoded splits may take",
+        },
+        Param {
+            name: "cache",
+            kind: Kind::Flag,
+            default: "true",
+            help: "keep the decoded set in a file beside the folders",
+        },
+        NORMALISE,
+        FLIP_TRAIN,
+        CROP,
+        PAD,
+    ],
+    cost: "size² · channels bytes an image in memory, and once on disk",
+    facts: Facts {
+        size: "that of the folders",
+        files: &["train/CLASS/*.png|jpg", "val/CLASS/*.png|jpg"],
+    },
+    build: |args| {
+        let size = args.count("size").unwrap_or(224);
+        let resize = args.count("resize").unwrap_or((size * 256).div_ceil(224));
+        if resize < size {
+            let text = format!("resize must be at least size; got resize={resize}, size={size}");
+            return Err(varangian_base::SpecError::new(text));
+        }
+        Ok(Box::new(Folder {
+            file: args.text("file").to_owned(),
+            size: size as u32,
+            resize: resize as u32,
+            colour: args.flag("colour"),
+            memory: args.real("memory").unwrap_or(8.0),
+            cache: args.flag("cache"),
+            options: Options::read(args, None),
+        }))
+    },
+};
+
+struct Folder {
+    file: String,
+    size: u32,
+    resize: u32,
+    colour: bool,
+    memory: f64,
+    cache: bool,
+    options: Options,
+}
+
+/// The files of one split, with the class of each.
+type Listing = Vec<(PathBuf, u16)>;
+
+impl Source for Folder {
+    fn load(&self, place: &Place) -> Result<Split, DataError> {
+        let root = files::folder(place, "images", "train/CLASS/*.png")?.join(&self.file);
+        let train_dir = root.join("train");
+        let test_dir = ["val", "test", "valid"].map(|name| root.join(name));
+        let test_dir = test_dir.iter().find(|dir| dir.is_dir()).ok_or_else(|| {
+            DataError::expected("test images", "a folder val, test or valid", "none").at(&root)
+        })?;
+        let names = entries(&train_dir, true)?;
+        if names.is_empty() || names.len() > usize::from(u16::MAX) {
+            let expected = "1 to 65535 folders, one a class";
+            return Err(DataError::expected("classes", expected, names.len()).at(&train_dir));
+        }
+        let classes: Vec<String> = names.iter().map(|path| name(path)).collect();
+        let (train, test) = (list(&train_dir, &classes)?, list(test_dir, &classes)?);
+        let gib =
+            (train.len() + test.len()) as f64 * self.shape().len() as f64 / f64::from(1 << 30);
+        if gib > self.memory {
+            let what = format!("{} images of {:?}", train.len() + test.len(), self.shape());
+            let expected = format!("at most memory={} GiB decoded", self.memory);
+            return Err(DataError::expected(&what, expected, format!("{gib:.2}")).at(&root));
+        }
+        let views = (
+            self.decoded(&root, &train, classes.len())?,
+            self.decoded(&root, &test, classes.len())?,
+        );
+        Ok(self.options.views(views.0, views.1))
+    }
+}
+
+impl Folder {
+    fn shape(&self) -> Shape {
+        let side = self.size as usize;
+        Shape { channels: if self.colour { 3 } else { 1 }, height: side, width: side }
+    }
+
+    /// The images of a listing, from the cache if it holds them.
+    fn decoded(&self, root: &Path, listing: &Listing, classes: usize) -> Result<Images, DataError> {
+        let labels: Vec<u16> = listing.iter().map(|&(_, class)| class).collect();
+        let size = listing.len() * self.shape().len();
+        let cache = root.join(format!(".varangian-{}.pixels", &self.key(listing)?[..24]));
+        if self.cache && std::fs::metadata(&cache).is_ok_and(|m| m.len() == size as u64) {
+            let bytes = std::fs::read(&cache);
+            let bytes =
+                bytes.map_err(|e| DataError::new(format!("cannot read: {e}")).at(&cache))?;
+            return Ok(Images::new(self.shape(), classes, bytes, labels));
+        }
+        let mut pixels = vec![0; size];
+        let slots = pixels.par_chunks_mut(self.shape().len()).zip(listing);
+        // The first bad file in the order of the listing is named, whatever thread met it.
+        let failed = slots.filter_map(|(out, (path, _))| self.decode(path, out).err());
+        if let Some(error) = failed.collect::<Vec<_>>().into_iter().next() {
+            return Err(error);
+        }
+        if self.cache {
+            // A folder that cannot be written only costs decoding again.
+            let draft = cache.with_extension(format!("draft-{}", std::process::id()));
+            if std::fs::write(&draft, &pixels)
+                .and_then(|()| std::fs::rename(&draft, &cache))
+                .is_err()
+            {
+                let _ = std::fs::remove_file(&draft);
+            }
+        }
+        Ok(Images::new(self.shape(), classes, pixels, labels))
+    }
+
+    /// What the decoded bytes depend on, hashed.
+    fn key(&self, listing: &Listing) -> Result<String, DataError> {
+        let mut hash = blake3::Hasher::new();
+        hash.update(format!("1 {} {} {}", self.size, self.resize, self.colour).as_bytes());
+        for (path, _) in listing {
+            let fail = |e: std::io::Error| DataError::new(format!("cannot read: {e}")).at(path);
+            let meta = std::fs::metadata(path).map_err(fail)?;
+            let time =
+                meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+            let line = format!("\n{} {} {time:?}", path.display(), meta.len());
+            hash.update(line.as_bytes());
+        }
+        Ok(hash.finalize().to_hex().to_string())
+    }
+
+    fn decode(&self, path: &Path, out: &mut [u8]) -> Result<(), DataError> {
+        let bytes = std::fs::read(path);
+        let bytes = bytes.map_err(|e| DataError::new(format!("cannot read: {e}")).at(path))?;
+        let picture = picture(&bytes).map_err(|e| e.at(path))?;
+        let picture = self.cut(picture);
+        match self.colour {
+            true => {
+                let plane = out.len() / 3;
+                for (i, pixel) in picture.to_rgb8().pixels().enumerate() {
+                    (0..3).for_each(|c| out[c * plane + i] = pixel.0[c]);
+                }
+            }
+            false => out.copy_from_slice(picture.to_luma8().as_raw()),
+        }
+        Ok(())
+    }
+
+    /// The middle of the picture, after its shorter side was scaled to `resize`.
+    fn cut(&self, picture: DynamicImage) -> DynamicImage {
+        let (width, height) = (picture.width().max(1), picture.height().max(1));
+        let scale = f64::from(self.resize) / f64::from(width.min(height));
+        let to = |side: u32| ((f64::from(side) * scale).round() as u32).max(self.resize);
+        let scaled = match width.min(height) == self.resize {
+            true => picture,
+            false => picture.resize_exact(to(width), to(height), FilterType::Triangle),
+        };
+        let (x, y) = ((scaled.width() - self.size) / 2, (scaled.height() - self.size) / 2);
+        scaled.crop_imm(x, y, self.size, self.size)
+    }
+}
+
+/// Decodes a PNG or JPEG whose header may not ask for more memory than a file of its length can
+/// fill, nor for more than 512 MiB, nor for sides beyond 32768 or more than 64 times apart.
+///
+/// # Errors
+/// If the bytes are no such picture.
+pub fn picture(bytes: &[u8]) -> Result<DynamicImage, DataError> {
+    let bad = |e: &dyn std::fmt::Display| DataError::new(format!("not a PNG or JPEG: {e}"));
+    let open = || ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e));
+    let (width, height) = open()?.into_dimensions().map_err(|e| bad(&e))?;
+    let (short, long) = (width.min(height), width.max(height));
+    if short == 0 || long / short > 64 {
+        let expected = "sides above 0 and at most 64 times apart";
+        return Err(DataError::expected("picture", expected, format!("{width} × {height}")));
+    }
+    let most = (bytes.len() as u64).saturating_mul(files::DEFLATE_RATIO).min(512 << 20);
+    let wanted = u64::from(width) * u64::from(height);
+    if wanted > most {
+        let expected = format!("at most {most} pixels for {} bytes", bytes.len());
+        return Err(DataError::expected("picture", expected, wanted));
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(1 << 15);
+    limits.max_image_height = Some(1 << 15);
+    limits.max_alloc = Some(most.saturating_mul(8).clamp(1 << 20, 512 << 20));
+    let mut reader = open()?;
+    reader.limits(limits);
+    reader.decode().map_err(|e| bad(&e))
+}
+
+/// The pictures of each class below `dir`, sorted by class and name.
+fn list(dir: &Path, classes: &[String]) -> Result<Listing, DataError> {
+    let mut out = Vec::new();
+    for path in entries(dir, true)? {
+        let class = classes.binary_search(&name(&path)).map_err(|_| {
+            let expected = "only classes that train has";
+            DataError::expected("classes", expected, format!("\"{}\"", name(&path))).at(dir)
+        })?;
+        let picture = |path: &PathBuf| {
+            let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
+            end.is_some_and(|end| ["png", "jpg", "jpeg"].contains(&end.as_str()))
+        };
+        let pictures = entries(&path, false)?.into_iter().filter(picture);
+        out.extend(pictures.map(|file| (file, class as u16)));
+    }
+    match out.is_empty() {
+        true => Err(DataError::expected("pictures", "at least one .png or .jpg", "none").at(dir)),
+        false => Ok(out),
+    }
+}
+
+/// The folders, or the files, in `dir`, sorted by name.
+fn entries(dir: &Path, folders: bool) -> Result<Vec<PathBuf>, DataError> {
+    let fail = |e: std::io::Error| DataError::new(format!("cannot list: {e}")).at(dir);
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() == folders {
+            out.push(path);
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use varangian_base::Seed;
+
+    /// A PNG of one colour, its right half blue.
+    fn png(width: u32, height: u32, red: u8) -> Vec<u8> {
+        let picture = image::RgbImage::from_fn(width, height, |x, _| {
+            image::Rgb(if x < width / 2 { [red, 0, 0] } else { [0, 0, 255] })
+        });
+        let mut out = Cursor::new(Vec::new());
+        picture.write_to(&mut out, image::ImageFormat::Png).unwrap();
+        out.into_inner()
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, bytes) in [
+            ("p/train/cat/1.png", png(8, 4, 100)),
+            ("p/train/cat/2.PNG", png(4, 4, 200)),
+            ("p/train/dog/1.png", png(4, 12, 50)),
+            ("p/val/dog/1.png", png(4, 4, 10)),
+        ] {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        dir
+    }
+
+    fn load(dir: &tempfile::TempDir, spec: &str) -> Result<Split, String> {
+        crate::data::load(spec, Some(dir.path().into()), Seed(0))
+            .map_err(|e| e.to_string().replace(&format!("{}/", dir.path().display()), ""))
+    }
+
+    #[test]
+    fn folders_are_classes_and_the_middle_is_kept() {
+        let dir = folder();
+        let spec = "images file=p size=4 resize=4 normalise=none flip=none";
+        for _ in 0..2 {
+            let split = load(&dir, spec).unwrap();
+            assert_eq!((split.train.len(), split.test.len(), split.train.classes()), (3, 1, 2));
+            assert_eq!([0, 1, 2].map(|i| split.train.label(i)), [0, 0, 1]);
+            assert_eq!(split.test.label(0), 1);
+            let mut batch = crate::Batch::default();
+            let mut unused = Seed(0).stream(varangian_base::Domain::Augment, 0, 0);
+            split.train.fill(&[0], &mut unused, &mut batch);
+            let red = 100.0 / 255.0;
+            assert_eq!(batch.inputs[..4], [red, red, 0.0, 0.0]);
+            assert_eq!(batch.inputs[32..36], [0.0, 0.0, 1.0, 1.0]);
+        }
+        let cached = std::fs::read_dir(dir.path().join("p")).unwrap().count();
+        assert_eq!(cached, 4, "train, val and a file of pixels each");
+    }
+
+    #[test]
+    fn each_fault_names_the_file() {
+        let dir = folder();
+        let path = dir.path().join("p/train/dog/1.png");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 30]).unwrap();
+        let error = load(&dir, "images file=p size=4 resize=4").err().unwrap();
+        assert!(error.starts_with("p/train/dog/1.png: not a PNG or JPEG: "), "{error}");
+        std::fs::create_dir(dir.path().join("p/val/fox")).unwrap();
+        let error = load(&dir, "images file=p size=4").err().unwrap();
+        assert_eq!(error, "p/val: classes: expected only classes that train has, found \"fox\"");
+        let error = load(&dir, "images file=q").err().unwrap();
+        assert_eq!(error, "q: test images: expected a folder val, test or valid, found none");
+        let error = load(&dir, "images file=p size=9 resize=4").err().unwrap();
+        assert_eq!(error, "images: resize must be at least size; got resize=4, size=9");
+    }
+
+    #[test]
+    fn a_header_that_promises_too_much_is_refused() {
+        let mut bytes = png(4, 4, 1);
+        bytes[16..20].copy_from_slice(&30_000u32.to_be_bytes());
+        bytes[20..24].copy_from_slice(&30_000u32.to_be_bytes());
+        let error = picture(&bytes).unwrap_err().to_string();
+        assert!(error.starts_with("picture: expected at most") || error.contains("PNG"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_damaged_picture_never_panics(at in 0usize..90, byte in any::<u8>(), cut in 0usize..90) {
+            let mut bytes = png(6, 5, 7);
+            let place = at % bytes.len();
+            bytes[place] = byte;
+            bytes.truncate(bytes.len() - cut % bytes.len());
+            let _ = picture(&bytes);
+        }
+    }
+}
