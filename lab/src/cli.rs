@@ -1,6 +1,6 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, duel, forge, replay, reproduce, run, show, theory};
+use crate::{Failure, aggregate, data, duel, forge, replay, reproduce, run, show, theory};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Duel(duel::Args),
     /// Run a published experiment and set our numbers beside its own
     Reproduce(reproduce::Args),
+    /// List data sets, verify a folder of data files, or fetch a public set
+    Data(data::Args),
     /// Evaluate published bounds
     Theory(theory::Args),
 }
@@ -49,6 +51,7 @@ impl Command {
             Command::Forge(args) => forge::run(&args),
             Command::Duel(args) => duel::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
+            Command::Data(args) => data::run(&args),
             Command::Theory(args) => theory::run(&args),
         }
     }

@@ -8,6 +8,7 @@ mod arrays;
 pub mod cli;
 mod clock;
 pub mod config;
+mod data;
 pub mod duel;
 mod failure;
 mod files;

@@ -6,28 +6,41 @@ use varangian_base::SpecError;
 
 /// Data that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataError(String);
+pub struct DataError {
+    text: String,
+    missing: bool,
+}
 
 impl DataError {
     /// An error with this text, one line without a final stop.
     pub fn new(text: impl Into<String>) -> Self {
-        DataError(text.into())
+        DataError { text: text.into(), missing: false }
+    }
+
+    /// A file or folder that is not there.
+    pub fn missing(text: impl Into<String>) -> Self {
+        DataError { text: text.into(), missing: true }
+    }
+
+    /// Whether the data are not there at all, rather than there and wrong.
+    pub fn is_missing(&self) -> bool {
+        self.missing
     }
 
     /// The same error with the file it was found in.
     pub fn at(self, file: &Path) -> Self {
-        DataError(format!("{}: {}", file.display(), self.0))
+        DataError { text: format!("{}: {}", file.display(), self.text), ..self }
     }
 
     /// Something that should have been `expected` but is `found`.
     pub fn expected(what: &str, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
-        DataError(format!("{what}: expected {expected}, found {found}"))
+        DataError::new(format!("{what}: expected {expected}, found {found}"))
     }
 }
 
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -35,6 +48,6 @@ impl std::error::Error for DataError {}
 
 impl From<SpecError> for DataError {
     fn from(error: SpecError) -> Self {
-        DataError(error.to_string())
+        DataError::new(error.to_string())
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn find(
         }
     }
     let bases: Vec<String> = bases.iter().map(|base| base.display().to_string()).collect();
-    Err(DataError::new(format!(
+    Err(DataError::missing(format!(
         "{set}: no file {} in {}; wanted: {}, plain or .gz",
         wanted[0],
         bases.join(", "),
