@@ -3,7 +3,7 @@
 //! `cargo bench -p varangian-rules --bench votes -- [workers] [coordinates]`; 64 workers of 36.5 M
 //! coordinates (a WRN-28-10) unless told otherwise. Best of a second's runs; 1 thread and all threads.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::hint::black_box;
 use std::time::Instant;

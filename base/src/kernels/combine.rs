@@ -5,9 +5,10 @@
 
 use crate::Rows;
 use crate::blocks;
-use crate::kernels::isa;
+use crate::kernels::isa::{self, Isa};
 use crate::kernels::lanes::Lanes;
 use std::cell::RefCell;
+use std::ops::Range;
 
 pub use super::mix::mix;
 
@@ -48,19 +49,41 @@ fn run(rows: Rows<'_>, terms: &Terms<'_>, out: &mut [f32]) {
     assert_eq!(out.len(), rows.d(), "the output has d coordinates");
     let isa = isa::active();
     blocks::fill(out, TASK, |range, out| {
-        TERMS.with_borrow_mut(|list| {
-            list.clear();
-            let row = |i: usize| rows.row(i)[range.clone()].as_ptr();
-            match terms {
-                Terms::Sum { .. } => list.extend((0..rows.n()).map(|i| (row(i), 1.0))),
-                Terms::Weighted(weights) => {
-                    let read = (0..rows.n()).filter(|&i| weights[i] != 0.0);
-                    list.extend(read.map(|i| (row(i), weights[i])));
-                }
+        let all = (0..rows.n()).map(|i| (i, 1.0));
+        match terms {
+            Terms::Sum { scale } => listed(isa, rows, all, Some(*scale), range, out),
+            Terms::Weighted(weights) => {
+                let read = weights.iter().copied().enumerate().filter(|&(_, w)| w != 0.0);
+                listed(isa, rows, read, None, range, out);
             }
-            let scale = if let Terms::Sum { scale } = terms { Some(*scale) } else { None };
-            sum(isa, list, scale, out);
-        });
+        }
+    });
+}
+
+/// Sets `out` to the columns of Σ weight·row or, with a scale, of the scaled sum of the rows.
+pub(super) fn sum_terms(
+    isa: Isa,
+    rows: Rows<'_>,
+    terms: &[(usize, f64)],
+    scale: Option<f64>,
+    columns: Range<usize>,
+    out: &mut [f32],
+) {
+    listed(isa, rows, terms.iter().copied(), scale, columns, out);
+}
+
+fn listed(
+    isa: Isa,
+    rows: Rows<'_>,
+    terms: impl Iterator<Item = (usize, f64)>,
+    scale: Option<f64>,
+    columns: Range<usize>,
+    out: &mut [f32],
+) {
+    TERMS.with_borrow_mut(|list| {
+        list.clear();
+        list.extend(terms.map(|(i, w)| (rows.row(i)[columns.clone()].as_ptr(), w)));
+        sum(isa, list, scale, out);
     });
 }
 
@@ -116,23 +139,44 @@ unsafe fn add_rows<V: Lanes, const WEIGHTED: bool>(
     sums: &mut Sums,
 ) {
     sums.0[..len].fill(0.0);
+    let (fours, rest) = terms.as_chunks::<4>();
+    // SAFETY: passed on from the caller.
+    unsafe {
+        for four in fours {
+            add::<V, WEIGHTED, 4>(four, from, len, sums);
+        }
+        for one in rest {
+            add::<V, WEIGHTED, 1>(std::array::from_ref(one), from, len, sums);
+        }
+    }
+}
+
+/// Adds the terms to the first `len` of `sums`, in order.
+///
+/// # Safety
+/// As for `add_rows`.
+#[inline(always)]
+unsafe fn add<V: Lanes, const WEIGHTED: bool, const N: usize>(
+    terms: &[(*const f32, f64); N],
+    from: usize,
+    len: usize,
+    sums: &mut Sums,
+) {
+    let sums = sums.0.as_mut_ptr();
     // SAFETY: passed on from the caller; `len` is a multiple of WIDTH and at most TILE.
     unsafe {
-        let mut add = |group: &[(*const f32, f64)]| {
-            for k in (0..len).step_by(V::WIDTH) {
-                let mut sum = V::load_wide(sums.0.as_ptr().add(k));
-                for &(row, weight) in group {
-                    let x = V::load_widened(row.add(from + k));
-                    V::prefetch(row.wrapping_add(from + k + TILE));
-                    let x = if WEIGHTED { V::mul_wide(V::splat_wide(weight), x) } else { x };
-                    sum = V::add_wide(sum, x);
+        for k in (0..len).step_by(V::WIDTH) {
+            let mut sum = V::load_wide(sums.add(k));
+            for &(row, weight) in terms {
+                V::prefetch(row.wrapping_add(from + k + TILE));
+                let mut x = V::load_widened(row.add(from + k));
+                if WEIGHTED {
+                    x = V::mul_wide(V::splat_wide(weight), x);
                 }
-                V::store_wide(sum, sums.0.as_mut_ptr().add(k));
+                sum = V::add_wide(sum, x);
             }
-        };
-        let (fours, rest) = terms.as_chunks::<4>();
-        fours.iter().for_each(|four| add(four));
-        rest.iter().for_each(|one| add(std::slice::from_ref(one)));
+            V::store_wide(sum, sums.add(k));
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Sums are f64 in row order, rounded once. Bits agree on every instruction set.
 
 use crate::blocks;
-use crate::kernels::isa;
+use crate::kernels::combine;
+use crate::kernels::isa::{self, Isa};
 use crate::kernels::lanes::Lanes;
 use crate::{Matrix, Rows};
 use std::cell::RefCell;
@@ -25,6 +26,8 @@ struct Line {
     to: usize,
     /// The one coefficient of all terms, where they have one.
     scale: Option<f64>,
+    /// An earlier row that is made the same way.
+    same: Option<usize>,
 }
 
 /// The matrix of coefficients without its zeros, and where the answer goes.
@@ -43,8 +46,8 @@ thread_local! {
     static WIDE: RefCell<Vec<f64>> = RefCell::default();
 }
 
-/// C·X for an m × n matrix of coefficients, into `out` (resized to m rows). Rows are read once;
-/// coefficients of 0 cost nothing, and where the others of a row of C are equal, the rows are
+/// C·X for an m × n matrix of coefficients, into `out` (resized to m rows). Coefficients of 0 cost
+/// nothing, equal rows of C are worked out once, and where all of a row's are equal the rows are
 /// added and the sum is scaled. Cost O(d · nonzero coefficients).
 pub fn mix(rows: Rows<'_>, coefficients: &[f64], m: usize, out: &mut Matrix) {
     let n = rows.n();
@@ -55,13 +58,30 @@ pub fn mix(rows: Rows<'_>, coefficients: &[f64], m: usize, out: &mut Matrix) {
     plan.read(coefficients, n);
     plan.answers.clear();
     plan.answers.extend(out.rows_mut().iter_mut().map(<[f32]>::as_mut_ptr));
+    let sparse = plan.terms.len() <= 2 * n;
     blocks::each(rows.d(), TASK, |columns| {
+        if sparse {
+            return stream(isa, rows, &plan, columns);
+        }
         WIDE.with_borrow_mut(|wide| {
-            wide.resize(n * TILE, 0.0);
-            tiles(isa, rows, &plan, columns, wide);
+            // On cache lines: a vector that straddles two costs two loads.
+            wide.resize(n * TILE + 8, 0.0);
+            let from = wide.as_ptr().align_offset(64).min(8);
+            tiles(isa, rows, &plan, columns, &mut wide[from..]);
         });
     });
     PLAN.set(plan);
+}
+
+/// Sets the columns of the plan's answers, row by row: for few terms, each of them read once.
+fn stream(isa: Isa, rows: Rows<'_>, plan: &Plan, columns: Range<usize>) {
+    for (line, &answer) in plan.lines.iter().zip(&plan.answers) {
+        let terms = &plan.terms[line.from..line.to];
+        // SAFETY: every answer has d floats, of which this task alone writes these columns.
+        let out =
+            unsafe { std::slice::from_raw_parts_mut(answer.add(columns.start), columns.len()) };
+        combine::sum_terms(isa, rows, terms, line.scale, columns.clone(), out);
+    }
 }
 
 impl Plan {
@@ -75,7 +95,9 @@ impl Plan {
             let terms = &self.terms[from..];
             let first = terms.first().map_or(0.0, |term| term.1);
             let scale = terms.iter().all(|term| term.1 == first).then_some(first);
-            self.lines.push(Line { from, to: self.terms.len(), scale });
+            let twin = |line: &Line| self.terms[line.from..line.to] == *terms;
+            let same = self.lines.iter().position(|line| line.same.is_none() && twin(line));
+            self.lines.push(Line { from, to: self.terms.len(), scale, same });
         }
     }
 }
@@ -101,6 +123,11 @@ unsafe fn mix_tiles<V: Lanes>(
         unsafe {
             widen::<V>(rows, from, len, wide);
             for (line, &answer) in plan.lines.iter().zip(&plan.answers) {
+                if let Some(same) = line.same {
+                    let twin = plan.answers[same].add(from).cast_const();
+                    answer.add(from).copy_from_nonoverlapping(twin, len);
+                    continue;
+                }
                 let terms = &plan.terms[line.from..line.to];
                 let mut sums = [0.0f32; TILE];
                 for k in (0..len).step_by(PARTS * V::WIDTH) {

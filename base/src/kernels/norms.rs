@@ -100,23 +100,31 @@ unsafe fn sum_chunk<V: Lanes>(of: Of, a: &[f32], b: &[f32], sum: &mut f64) {
     // SAFETY: passed on from the caller.
     *sum = unsafe {
         match of {
-            Of::Product => interleaved::<V>(a, b, |x, y| V::mul_wide(x, y)),
-            Of::SquaredDifference => interleaved::<V>(a, b, |x, y| {
-                let difference = V::sub_wide(x, y);
-                V::mul_wide(difference, difference)
-            }),
+            Of::Product => interleaved::<V, false>(a, b),
+            Of::SquaredDifference => interleaved::<V, true>(a, b),
         }
     };
+}
+
+/// a·b or (a − b)², for the lanes at `a` and `b`.
+///
+/// # Safety
+/// The processor has `V`; `a` and `b` have its lanes.
+#[inline(always)]
+unsafe fn term<V: Lanes, const DIFFERENCE: bool>(a: *const f32, b: *const f32) -> V::Wide {
+    // SAFETY: passed on from the caller.
+    let (a, b) = unsafe { (V::load_widened(a), V::load_widened(b)) };
+    if DIFFERENCE {
+        let difference = V::sub_wide(a, b);
+        return V::mul_wide(difference, difference);
+    }
+    V::mul_wide(a, b)
 }
 
 /// # Safety
 /// The processor has `V`.
 #[inline(always)]
-unsafe fn interleaved<V: Lanes>(
-    a: &[f32],
-    b: &[f32],
-    term: impl Fn(V::Wide, V::Wide) -> V::Wide,
-) -> f64 {
+unsafe fn interleaved<V: Lanes, const DIFFERENCE: bool>(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let whole = a.len() / LANES * LANES;
     let (mut x, mut y) = ([0.0f32; LANES], [0.0f32; LANES]);
@@ -131,15 +139,14 @@ unsafe fn interleaved<V: Lanes>(
         while k < whole {
             for part in 0..parts {
                 let at = k + part * V::WIDTH;
-                let (x, y) = (V::load_widened(a.as_ptr().add(at)), b.as_ptr().add(at));
-                acc[part] = V::add_wide(acc[part], term(x, V::load_widened(y)));
+                let term = term::<V, DIFFERENCE>(a.as_ptr().add(at), b.as_ptr().add(at));
+                acc[part] = V::add_wide(acc[part], term);
             }
             k += LANES;
         }
         for part in 0..parts {
             let at = part * V::WIDTH;
-            let (x, y) = (V::load_widened(x.as_ptr().add(at)), y.as_ptr().add(at));
-            let last = term(x, V::load_widened(y));
+            let last = term::<V, DIFFERENCE>(x.as_ptr().add(at), y.as_ptr().add(at));
             V::store_wide(V::add_wide(acc[part], last), sums.as_mut_ptr().add(at));
         }
     }

@@ -131,7 +131,7 @@ impl Lanes for Avx2 {
 
 impl Lanes for Avx512 {
     const WIDTH: usize = 16;
-    const TILE: usize = 5;
+    const TILE: usize = 4;
     const WIDE_TILE: usize = 3;
     type Wide = (__m512d, __m512d);
 

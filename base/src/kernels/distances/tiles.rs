@@ -15,7 +15,7 @@ const LANES: usize = 16;
 const BLOCK: usize = 1024;
 
 /// The most rows of a tile.
-const MOST: usize = 5;
+const MOST: usize = 4;
 
 /// A block of columns of all rows, and the sums that it is added to.
 pub(super) struct Task<'a> {
@@ -171,8 +171,8 @@ unsafe fn choose<V: Lanes, P: Precision>(
     // SAFETY: passed on from the caller; the slices have the lengths that are matched.
     unsafe {
         // Only one branch is compiled for each `V` and `P`.
-        if tile == 5 {
-            tiles! { 5: 1 2 3 4 5 }
+        if tile == 4 {
+            tiles! { 4: 1 2 3 4 }
         } else if tile == 3 {
             tiles! { 3: 1 2 3 }
         } else {
