@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows what a rule, a worker or a loss is.
 
+mod ballots;
 pub mod blocks;
 pub mod entry;
 mod error;
@@ -14,10 +15,11 @@ mod seed;
 pub mod signs;
 pub mod spec;
 
+pub use ballots::{Ballots, Contest};
 pub use entry::{Entry, Kind, Param};
 pub use error::SpecError;
 pub use memory::{Memory, Value};
 pub use rows::{Matrix, Rows, RowsMut};
 pub use seed::{Domain, Seed, Stream};
-pub use signs::{Ballots, Coins, Signs, ZeroPolicy};
+pub use signs::{Coins, Signs, ZeroPolicy};
 pub use spec::{Args, Spec};

@@ -1,15 +1,16 @@
 //! How fast packed ballots are counted, beside the sum of the same workers' floats.
 //!
 //! `cargo bench -p varangian-rules --bench votes -- [workers] [coordinates]`; 64 workers of 36.5 M
-//! coordinates (a WRN-28-10) unless told otherwise. Best of a second's runs; 1 thread and all threads.
+//! coordinates (a WRN-28-10) unless told otherwise. Best of a second's runs; 1 thread and all
+//! threads.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::hint::black_box;
 use std::time::Instant;
 use varangian_base::kernels::{combine, votes::Level};
-use varangian_base::signs::Contest;
-use varangian_base::{Ballots, Coins, Domain, Matrix, Rows, Seed, Signs, ZeroPolicy};
+
+use varangian_base::{Ballots, Coins, Contest, Domain, Matrix, Rows, Seed, Signs, ZeroPolicy};
 
 /// Distinct float rows; the sum reads them in turn, each far larger than the caches.
 const DISTINCT: usize = 4;

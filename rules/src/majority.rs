@@ -17,9 +17,9 @@
 
 use crate::vote::{Vote, VoteEntry, VoteFacts, VoteRound};
 use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
-use varangian_base::signs::Contest;
+
 use varangian_base::spec::Args;
-use varangian_base::{Ballots, Coins, Kind, Param, Signs, SpecError, ZeroPolicy};
+use varangian_base::{Ballots, Coins, Contest, Kind, Param, Signs, SpecError, ZeroPolicy};
 
 const SUMMARY: &str = "per coordinate, the sign that more workers sent";
 const PAPER: &str = "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with Majority Vote is Communication Efficient and Fault Tolerant, ICLR 2019, arXiv 1810.05291, algorithm 1";

@@ -1,8 +1,8 @@
 //! Votes: one bit a worker and coordinate in, the winning side out.
 //!
 //! A vote is the third shape of a rule beside [`crate::Rule`]: its rows are packed signs and its
-//! answer is again a vector of signs, so that both directions cost one bit a coordinate. A new one is
-//! one file and one line in [`VOTES`].
+//! answer is again a vector of signs, so that both directions cost one bit a coordinate. A new
+//! one is one file and one line in [`VOTES`].
 
 use crate::Bound;
 use varangian_base::{Ballots, Entry, Memory, Seed, Signs, SpecError, entry, spec};
@@ -92,7 +92,8 @@ mod tests {
         assert_eq!(error("majorty", 3, 1), "unknown vote \"majorty\"; did you mean \"majority\"?");
         assert_eq!(
             error("majority", 10, 5),
-            "majority needs n ≥ 2f + 1; got n = 10, f = 5 (Bernstein et al. 2019, theorem 2: α < 1/2)"
+            "majority needs n ≥ 2f + 1; got n = 10, f = 5 \
+             (Bernstein et al. 2019, theorem 2: α < 1/2)"
         );
         assert_eq!(
             error("majority weights=1,2", 3, 1),

@@ -1,4 +1,5 @@
-//! Sign messages through the whole round: Signum's arithmetic, votes under every rule, attacks on votes.
+//! Sign messages through the whole round: Signum's arithmetic, votes under every rule, attacks on
+//! votes.
 
 mod common;
 

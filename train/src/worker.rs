@@ -74,8 +74,8 @@ impl Worker {
     /// Computes the message of this step into `out` and returns the minibatch's mean loss.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
-    /// its attack, which may poison the labels, and its place among how many hostile ones. A study asks
-    /// for a copy of the clipped gradient before momentum, in `sampled`.
+    /// its attack, which may poison the labels, and its place among how many hostile ones. A
+    /// study asks for a copy of the clipped gradient before momentum, in `sampled`.
     pub fn gradient(
         &mut self,
         job: &Job<'_>,

@@ -330,7 +330,13 @@ fn add_tree(
 dispatch!(
     /// Compares each counter with the thresholds, from the highest plane down. `equal` is scratch.
     decide, decide_body,
-    (counters: &[u64], thresholds: Thresholds, minus: &mut [u64], tie: &mut [u64], equal: &mut [u64])
+    (
+        counters: &[u64],
+        thresholds: Thresholds,
+        minus: &mut [u64],
+        tie: &mut [u64],
+        equal: &mut [u64]
+    )
 );
 
 #[inline(always)]

@@ -1,4 +1,5 @@
-//! `varangian reproduce`: published experiments as one command each, with our numbers beside theirs.
+//! `varangian reproduce`: published experiments as one command each, with our numbers beside
+//! theirs.
 
 mod fall_of_empires;
 mod safeguard;

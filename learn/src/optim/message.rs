@@ -18,8 +18,8 @@ pub enum Message {
     Vector,
     /// Its signs (Bernstein et al. 2018, signSGD; after momentum: Signum). NaN counts as 0.
     Sign(ZeroPolicy),
-    /// +1 with probability (b + x)/(2b), else −1 (Jin et al. 2020, arXiv 2002.10940): unbiased up to
-    /// the factor 1/b where |x| ≤ b; beyond, the sign. NaN is a fair coin.
+    /// +1 with probability (b + x)/(2b), else −1 (Jin et al. 2020, arXiv 2002.10940): unbiased up
+    /// to the factor 1/b where |x| ≤ b; beyond, the sign. NaN is a fair coin.
     Stochastic {
         /// b > 0.
         bound: f32,
@@ -65,8 +65,8 @@ impl Message {
         *self != Message::Vector
     }
 
-    /// Replaces `row` by what is sent, as −1, 0 and +1 where signs are. `packed` is scratch and holds
-    /// the ballot afterwards. Cost O(d).
+    /// Replaces `row` by what is sent, as −1, 0 and +1 where signs are. `packed` is scratch and
+    /// holds the ballot afterwards. Cost O(d).
     pub fn apply(&self, row: &mut [f32], coins: Coins, packed: &mut Signs) {
         match *self {
             Message::Vector => return,

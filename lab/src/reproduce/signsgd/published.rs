@@ -111,7 +111,8 @@ const MNIST: &[Row] = &[
     },
 ];
 
-/// An independent double-precision program, one seed: (learner, n, attack, hostile, loss, accuracy).
+/// An independent double-precision program, one seed: (learner, n, attack, hostile, loss,
+/// accuracy).
 const HIDDEN: &[(Learner, usize, &str, usize, f64, f64)] = &[
     (Learner::SignSgd, 10, "kill", 4, 0.455, 88.4),
     (Learner::SignSgd, 10, "kill", 5, 0.693, 53.9),

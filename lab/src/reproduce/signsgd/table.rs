@@ -62,8 +62,10 @@ pub(super) fn comparison(published: &[Published], outcomes: &[Outcome]) -> Strin
     let right = [false, true, false, true, false, true, true, true, true, true, true, true];
     let text = print::table(&header, &rows, &right);
     format!(
-        "Means over seeds at the last step, ± half a Student 95 % interval. Theirs: digitised figures.\n\
-         {text}{close} of {compared} published cells agree within {} in loss and {} points; * marks the others.\n",
+        "Means over seeds at the last step, ± half a Student 95 % interval. \
+         Theirs: digitised figures.\n\
+         {text}{close} of {compared} published cells agree within {} in loss and \
+         {} points; * marks the others.\n",
         CLOSE.0, CLOSE.1
     )
 }

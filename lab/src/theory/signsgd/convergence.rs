@@ -1,8 +1,8 @@
 //! Convergence bounds of sign descent with majority vote, each with its conditions.
 //!
-//! A1 f ≥ f*; A2 coordinate smoothness Lᵢ; A3 unbiased gradients of coordinate variance σᵢ²; A4 noise
-//! unimodal and symmetric. K steps; M workers; N gradient calls a worker; α the hostile share.
-//! Theorems with batches of K need N = K².
+//! A1 f ≥ f*; A2 coordinate smoothness Lᵢ; A3 unbiased gradients of coordinate variance σᵢ²; A4
+//! noise unimodal and symmetric. K steps; M workers; N gradient calls a worker; α the hostile
+//! share. Theorems with batches of K need N = K².
 
 use crate::theory::VacuousBound;
 
@@ -20,8 +20,8 @@ pub struct Problem {
 /// How much a vote loses to its hostile workers: the factor c in Theorem 2's form.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Opposition {
-    /// Hostile workers invert their own sign: c = 1/(1 − 2α) (Bernstein et al. 2019 and Akoun & Meyer
-    /// 2022, Theorem 2). A1 to A4, no momentum, no decay.
+    /// Hostile workers invert their own sign: c = 1/(1 − 2α) (Bernstein et al. 2019 and Akoun &
+    /// Meyer 2022, Theorem 2). A1 to A4, no momentum, no decay.
     Blind,
     /// Colluding workers that know all votes: c = 1/(2√2)/(p(1 − α) − ½) (Akoun & Meyer 2022,
     /// Theorem 2bis). Claims A1 to A3, yet rests on Lemma 1bis, which fails without symmetry.
@@ -70,8 +70,8 @@ impl Problem {
         1.0 / (self.smoothness * steps).sqrt()
     }
 
-    /// Bernstein et al. 2018, Theorem 1 and Theorem 2a: E[(1/K)Σ‖g_k‖₁]² ≤ (1/√N)·(√‖L‖₁(f₀ − f* + ½) +
-    /// 2‖σ‖₁)² with batches of K. A1 to A3.
+    /// Bernstein et al. 2018, Theorem 1 and Theorem 2a: E[(1/K)Σ‖g_k‖₁]² ≤ (1/√N)·(√‖L‖₁(f₀ − f*
+    /// + ½) + 2‖σ‖₁)² with batches of K. A1 to A3.
     pub fn large_batch(&self, calls: f64) -> f64 {
         self.first_form(calls, self.noise)
     }
@@ -86,13 +86,14 @@ impl Problem {
         inner * inner / calls.sqrt()
     }
 
-    /// Bernstein et al. 2019, Theorem 1, batches of 1, N = K: (1/K)Σ E[Σ_{S>2/√3}|gᵢ| + Σ_{else}gᵢ²/σᵢ]
-    /// ≤ 3·√(‖L‖₁(f₀ − f*)/N). A1 to A4.
+    /// Bernstein et al. 2019, Theorem 1, batches of 1, N = K: (1/K)Σ E[Σ_{S>2/√3}|gᵢ| +
+    /// Σ_{else}gᵢ²/σᵢ] ≤ 3·√(‖L‖₁(f₀ − f*)/N). A1 to A4.
     pub fn small_batch(&self, calls: f64) -> f64 {
         3.0 * (self.smoothness * self.gap / calls).sqrt()
     }
 
-    /// Theorems 2 and 2bis, batches of K: [(1/K)Σ E‖g_k‖₁]² ≤ (4/√N)·(c‖σ‖₁/√M + √(‖L‖₁(f₀ − f*)))².
+    /// Theorems 2 and 2bis, batches of K: [(1/K)Σ E‖g_k‖₁]² ≤ (4/√N)·(c‖σ‖₁/√M + √(‖L‖₁(f₀ −
+    /// f*)))².
     ///
     /// # Errors
     /// As [`Opposition::factor`].
@@ -119,8 +120,8 @@ impl Problem {
     }
 
     /// The expression under O(·) in Bernstein et al. 2018, Theorem 3 (Signum, η_k = δ/√(k + 1),
-    /// batches of k + 1, after [`warm_up`] steps): (1/√N)·((f_C − f*)/δ + (1 + ln N)(δ‖L‖₁/(1 − β) +
-    /// ‖σ‖₁/√(1 − β)))². The constant is not published; `gap` is taken at step C.
+    /// batches of k + 1, after [`warm_up`] steps): (1/√N)·((f_C − f*)/δ + (1 + ln N)(δ‖L‖₁/(1 −
+    /// β) + ‖σ‖₁/√(1 − β)))². The constant is not published; `gap` is taken at step C.
     pub fn momentum_rate(&self, calls: f64, delta: f64, beta: f64) -> f64 {
         let growth = delta * self.smoothness / (1.0 - beta) + self.noise / (1.0 - beta).sqrt();
         let inner = self.gap / delta + (1.0 + calls.ln()) * growth;
@@ -128,8 +129,8 @@ impl Problem {
     }
 }
 
-/// C(β) of Bernstein et al. 2018, Theorem 3: the least C ≥ 1 with (C/2)·β^C ≤ 1/((1 − β²)(C + 1)) and
-/// β^(C+1) ≤ ½: steps for which sg(g) is sent while the momentum fills.
+/// C(β) of Bernstein et al. 2018, Theorem 3: the least C ≥ 1 with (C/2)·β^C ≤ 1/((1 − β²)(C + 1))
+/// and β^(C+1) ≤ ½: steps for which sg(g) is sent while the momentum fills.
 ///
 /// # Errors
 /// If β is not in [0, 1).

@@ -28,8 +28,8 @@ impl Noise {
     }
 }
 
-/// Bernstein et al. 2018 and 2019, Lemma 1: 2/(9S²) above S = 2/√3 and ½ − S/(2√3) below, at most ½.
-/// Needs A3 and unimodal symmetric noise (Gauss's inequality).
+/// Bernstein et al. 2018 and 2019, Lemma 1: 2/(9S²) above S = 2/√3 and ½ − S/(2√3) below, at most
+/// ½. Needs A3 and unimodal symmetric noise (Gauss's inequality).
 pub fn lemma_1(snr: f64) -> f64 {
     if snr > 2.0 / 3f64.sqrt() { 2.0 / (9.0 * snr * snr) } else { 0.5 - snr / (2.0 * 3f64.sqrt()) }
 }
@@ -42,7 +42,8 @@ pub fn lemma_1bis(snr: f64) -> f64 {
     0.5 / (snr * snr)
 }
 
-/// Cantelli's inequality (Bernstein et al. 2019, equation 1): 1/(1 + S²), tight for bounded variance.
+/// Cantelli's inequality (Bernstein et al. 2019, equation 1): 1/(1 + S²), tight for bounded
+/// variance.
 pub fn cantelli(snr: f64) -> f64 {
     1.0 / (1.0 + snr * snr)
 }

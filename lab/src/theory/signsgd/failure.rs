@@ -1,4 +1,5 @@
-//! How often a vote on one coordinate fails: exactly, and by the chain of bounds behind the theorems.
+//! How often a vote on one coordinate fails: exactly, and by the chain of bounds behind the
+//! theorems.
 //!
 //! M workers vote, f of them hostile, α = f/M. Each honest worker sends the true sign with
 //! probability p, independently. A tie counts as failure.
@@ -46,8 +47,8 @@ impl Ballot {
         pmf.iter().take(self.workers as usize / 2 + 1).sum::<f64>().min(1.0)
     }
 
-    /// P[Z ≤ M/2] with Z ~ Binomial(M − f, p) + Binomial(f, 1 − p): hostile workers invert their own
-    /// sign without knowing the others'. Exact. Cost O(M·f).
+    /// P[Z ≤ M/2] with Z ~ Binomial(M − f, p) + Binomial(f, 1 − p): hostile workers invert their
+    /// own sign without knowing the others'. Exact. Cost O(M·f).
     pub fn blind(&self) -> f64 {
         let honest = binomial(self.honest(), self.p);
         let hostile = binomial(self.hostile, 1.0 - self.p);

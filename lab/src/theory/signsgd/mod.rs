@@ -1,5 +1,5 @@
-//! Sign descent with majority vote: the closed forms of Bernstein et al. 2018 (arXiv 1802.04434) and
-//! 2019 (1810.05291), of Akoun & Meyer 2022 (2202.02085), and what is wrong with the last.
+//! Sign descent with majority vote: the closed forms of Bernstein et al. 2018 (arXiv 1802.04434)
+//! and 2019 (1810.05291), of Akoun & Meyer 2022 (2202.02085), and what is wrong with the last.
 
 mod convergence;
 mod error;
@@ -49,7 +49,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
     print::line(&format!("Sign errors: 1 − p at S = |g|/σ\n{}", errors(&args.snr)));
     print::line(
-        "Lemma 1bis fails without symmetric noise where S > 1: it lies below Cantelli, which is attained.\n",
+        "Lemma 1bis fails without symmetric noise where S > 1: it lies below Cantelli, \
+         which is attained.\n",
     );
     let (m, p) = (args.workers, args.p);
     print::line(&format!(
