@@ -59,10 +59,36 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// Σ d·(x − centre) of each channel.
-    pub(crate) fn product_sums(d: &[f32], x: &[f32], centre: &[f32], out: &mut [f64]) {
-        assert_eq!((d.len(), centre.len()), (x.len(), out.len()));
-        sums(x.len(), centre.len(), out, |k, c| d[k] * (x[k] - centre[c]));
+    /// Σ d·(x − centre) and Σ d of each channel, in one pass.
+    pub(crate) fn product_sums(
+        d: &[f32],
+        x: &[f32],
+        centre: &[f32],
+        products: &mut [f64],
+        plain: &mut [f64],
+    ) {
+        let c = centre.len();
+        assert_eq!((d.len(), products.len(), plain.len()), (x.len(), c, c));
+        products.fill(0.0);
+        plain.fill(0.0);
+        // Blocks of pixels in f32, blocks in f64, as in `sums`.
+        let mut block = vec![0.0f32; 2 * c];
+        for (d, x) in d.chunks(PIXELS * c).zip(x.chunks(PIXELS * c)) {
+            block.fill(0.0);
+            let (one, two) = block.split_at_mut(c);
+            for (d, x) in d.chunks_exact(c).zip(x.chunks_exact(c)) {
+                let pixel = d.iter().zip(x).zip(centre);
+                let totals = one.iter_mut().zip(two.iter_mut());
+                for (((&d, &x), &centre), (one, two)) in pixel.zip(totals) {
+                    *one += d * (x - centre);
+                    *two += d;
+                }
+            }
+            for k in 0..c {
+                products[k] += f64::from(one[k]);
+                plain[k] += f64::from(two[k]);
+            }
+        }
     }
 }
 

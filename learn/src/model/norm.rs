@@ -101,8 +101,7 @@ impl Layer for Norm {
         let (mean, inverse) = (&keep.floats[..c], &keep.floats[c..2 * c]);
         spare.doubles.resize(2 * c, 0.0);
         let (products, sums) = spare.doubles.split_at_mut(c);
-        product_sums(d_output, values.input, mean, products);
-        channel_sums(d_output, sums);
+        product_sums(d_output, values.input, mean, products, sums);
         for k in 0..c {
             gradient[self.gamma + k] = (products[k] * f64::from(inverse[k])) as f32;
             gradient[self.beta + k] = sums[k] as f32;
