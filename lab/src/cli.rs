@@ -1,6 +1,9 @@
 //! The command line: one line of [`Command`] a subcommand.
 
-use crate::{Failure, aggregate, data, duel, forge, replay, reproduce, run, show, theory};
+use crate::{
+    Failure, aggregate, catalogue, data, duel, forge, html, pictures, query, replay, reproduce,
+    run, show, theory,
+};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -19,12 +22,26 @@ pub(crate) enum Command {
     Run(run::Args),
     /// Show one step of a kept run again: who sent what, and what the rule gave each
     Replay(replay::Args),
+    /// Filter, group and judge the runs of a folder of results
+    Results(query::Args),
+    /// Draw everything that a folder of results can show
+    Plot(pictures::Args),
+    /// Write one HTML file that holds all of a folder of results
+    Report(html::Args),
     /// List the aggregation rules, or explain one
     Rules(show::Args),
     /// List the filters of asynchronous training, or explain one
     Filters(show::Args),
     /// List the attacks, or explain one
     Attacks(show::Args),
+    /// List the models, or explain one
+    Models(show::Args),
+    /// List the data sets, or explain one
+    Datasets(show::Args),
+    /// List the partitions of the training set, or explain one
+    Partitions(show::Args),
+    /// Write the catalogue of everything that has a name
+    Catalogue(catalogue::Args),
     /// Aggregate rows from an .npy file
     Aggregate(aggregate::Args),
     /// Write what hostile workers would send beside honest rows from an .npy file
@@ -44,9 +61,16 @@ impl Command {
         match self {
             Command::Run(args) => run::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Results(args) => query::run(&args),
+            Command::Plot(args) => pictures::run(&args),
+            Command::Report(args) => html::run(&args),
             Command::Rules(args) => show::rules(&args),
             Command::Filters(args) => show::filters(&args),
             Command::Attacks(args) => show::attacks(&args),
+            Command::Models(args) => show::models(&args),
+            Command::Datasets(args) => show::datasets(&args),
+            Command::Partitions(args) => show::partitions(&args),
+            Command::Catalogue(args) => catalogue::run(&args),
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
             Command::Duel(args) => duel::run(&args),

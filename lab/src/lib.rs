@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod arrays;
+mod catalogue;
 pub mod cli;
 mod clock;
 pub mod config;
@@ -13,8 +14,11 @@ pub mod duel;
 mod failure;
 mod files;
 mod forge;
+mod html;
+mod pictures;
 mod plot;
 mod print;
+mod query;
 mod replay;
 mod reproduce;
 pub mod results;
@@ -23,4 +27,5 @@ mod show;
 pub mod theory;
 mod trial;
 
+pub use catalogue::catalogue;
 pub use failure::Failure;

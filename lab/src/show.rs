@@ -1,9 +1,11 @@
-//! `varangian rules|filters|attacks|models|datasets [NAME] [--json]`: what the entries say of themselves.
+//! `varangian rules|filters|attacks|models|datasets|partitions [NAME] [--json]`: what the entries
+//! say of themselves.
 
 use crate::{Failure, print};
 use serde_json::{Value, json};
 use varangian_attacks::AttackEntry;
 use varangian_base::{Entry, Param, entry};
+use varangian_learn::{data, model, partition};
 use varangian_rules::entry::{Family, Kappa};
 use varangian_rules::{FilterEntry, RuleEntry};
 
@@ -30,6 +32,21 @@ pub(crate) fn attacks(args: &Args) -> Result<(), Failure> {
 /// Lists or explains filters: the rules of asynchronous training.
 pub(crate) fn filters(args: &Args) -> Result<(), Failure> {
     show("filter", varangian_rules::FILTERS, args, filter_facts)
+}
+
+/// Lists or explains models.
+pub(crate) fn models(args: &Args) -> Result<(), Failure> {
+    show("model", model::entry::ALL, args, model_facts)
+}
+
+/// Lists or explains data sets.
+pub(crate) fn datasets(args: &Args) -> Result<(), Failure> {
+    show("data set", data::ALL, args, data_facts)
+}
+
+/// Lists or explains partitions.
+pub(crate) fn partitions(args: &Args) -> Result<(), Failure> {
+    show("partition", partition::ALL, args, |_| Vec::new())
 }
 
 /// What a family says of itself beyond the common part: labelled sentences.
@@ -156,6 +173,27 @@ pub(crate) fn filter_facts(entry: &FilterEntry) -> Facts {
         out.push(("Remembers", "earlier arrivals".into()));
     }
     out
+}
+
+/// The facts of a model.
+pub(crate) fn model_facts(entry: &model::entry::ModelEntry) -> Facts {
+    let home = &entry.facts;
+    let shape = home.shape;
+    let answer = match home.classes {
+        0 => "regression".into(),
+        classes => format!("{classes} classes"),
+    };
+    let inputs = format!("{} × {} × {}", shape.channels, shape.height, shape.width);
+    vec![("At home", format!("{inputs}, {answer}, d = {}", home.d))]
+}
+
+/// The facts of a data set.
+pub(crate) fn data_facts(entry: &Entry<dyn data::Source, data::Facts>) -> Facts {
+    let files = match entry.facts.files {
+        [] => "none; it is generated".into(),
+        files => files.join(", "),
+    };
+    vec![("Size", entry.facts.size.into()), ("Files", files)]
 }
 
 /// The facts of an attack.

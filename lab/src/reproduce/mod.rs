@@ -2,6 +2,7 @@
 //! theirs.
 
 mod fall_of_empires;
+mod momentum;
 mod safeguard;
 mod shapes;
 mod signsgd;
@@ -21,6 +22,8 @@ pub(crate) struct Args {
 /// One line a publication.
 #[derive(Subcommand)]
 enum What {
+    /// El-Mhamdi, Guerraoui & Rouault 2021: momentum at the workers against momentum at the server
+    Momentum(momentum::Args),
     /// Akoun & Meyer 2022: SignSGD, Signum and distributed SGD against blind and Byzantine workers
     Signsgd(signsgd::Args),
     /// Xie et al. 2019: Zeno against a majority of hostile workers, with data on the server
@@ -37,6 +40,7 @@ enum What {
 /// Runs the experiments of a publication.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
+        What::Momentum(args) => momentum::run(args),
         What::Signsgd(args) => signsgd::run(args),
         What::Zeno(one) => shapes::run(one, &zeno::PUBLICATION),
         What::ZenoPp(one) => shapes::run(one, &zeno_pp::PUBLICATION),

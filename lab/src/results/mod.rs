@@ -3,6 +3,7 @@
 //! A folder holds `runs/KEY.csv` and `runs/KEY.json` a run, and what is assembled from them:
 //! `results.csv`, `runs.csv`, `experiment.toml`, `summary.txt`, the pictures.
 
+pub(crate) mod checkpoint;
 mod judge;
 mod stats;
 mod store;

@@ -167,12 +167,8 @@ impl Store {
     /// # Errors
     /// If the folder cannot be written.
     pub fn save(&self, outcome: &Outcome) -> Result<(), Failure> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        for point in &outcome.points {
-            writer.serialize(point).expect("memory is never full");
-        }
-        let table = writer.into_inner().expect("memory is never full");
-        files::write(&self.part(&outcome.key, "csv"), &table)?;
+        let table = points_text(&outcome.points);
+        files::write(&self.part(&outcome.key, "csv"), table.as_bytes())?;
         let record = Record {
             key: outcome.key.clone(),
             end: outcome.end.clone(),
@@ -190,10 +186,33 @@ impl Store {
         let text = std::fs::read_to_string(self.part(key, "json")).ok()?;
         let record: Record = serde_json::from_str(&text).ok()?;
         let settings = crate::config::read_settings(&record.settings).ok()?;
-        let mut reader = csv::Reader::from_path(self.part(key, "csv")).ok()?;
-        let points: Result<Vec<Point>, _> = reader.deserialize().collect();
+        let points = read_points(&std::fs::read(self.part(key, "csv")).ok()?)?;
         let Record { key, end, parameters, seconds, .. } = record;
-        Some(Outcome { key, settings, points: points.ok()?, end, parameters, seconds })
+        Some(Outcome { key, settings, points, end, parameters, seconds })
+    }
+
+    /// Every outcome of the folder, in the order of its run index.
+    ///
+    /// # Errors
+    /// If there is no run index, or no outcome in it can be read.
+    pub fn outcomes(&self) -> Result<Vec<Outcome>, Failure> {
+        let path = self.path("runs.csv");
+        let fail = |error: &dyn std::fmt::Display| Failure::file("read", &path, error);
+        let mut reader = csv::Reader::from_path(&path).map_err(|error| fail(&error))?;
+        let mut outcomes = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| fail(&error))?;
+            outcomes.extend(record.get(0).and_then(|key| self.load(key)));
+        }
+        match outcomes.is_empty() {
+            true => Err(fail(&"no run in it is kept in this folder")),
+            false => Ok(outcomes),
+        }
+    }
+
+    /// A file among those of single runs.
+    pub(crate) fn run_file(&self, name: &str) -> PathBuf {
+        self.folder.join("runs").join(name)
     }
 
     /// The keys of all runs that were kept, ascending.
@@ -212,8 +231,22 @@ impl Store {
     }
 
     fn part(&self, key: &str, ending: &str) -> PathBuf {
-        self.folder.join("runs").join(format!("{key}.{ending}"))
+        self.run_file(&format!("{key}.{ending}"))
     }
+}
+
+/// Points as CSV: `step,metric,value`.
+pub(super) fn points_text(points: &[Point]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for point in points {
+        writer.serialize(point).expect("memory is never full");
+    }
+    String::from_utf8(writer.into_inner().expect("memory is never full")).expect("text")
+}
+
+/// Points from CSV, if it is whole.
+pub(super) fn read_points(text: &[u8]) -> Option<Vec<Point>> {
+    csv::Reader::from_reader(text).deserialize().collect::<Result<_, _>>().ok()
 }
 
 #[cfg(test)]

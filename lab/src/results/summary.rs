@@ -1,6 +1,7 @@
 //! The summary of a matrix of runs as text: every rule under every attack, and its worst.
 
-use super::{Cell, Interval, Table};
+use super::{Cell, Table};
+use crate::html::number;
 use crate::print;
 
 /// Tables of the tail means by line and attack, and of the worst case by line.
@@ -54,19 +55,6 @@ fn worst_cases(table: &Table) -> String {
         ]);
     }
     print::table(&header, &rows, &[false, false, true, true, true, true])
-}
-
-/// "93.1 ± 0.4" in points, or a loss to four digits.
-fn number(table: &Table, interval: Interval) -> String {
-    let Interval { mean, half } = interval;
-    let text = |x: f64| match table.higher_is_better {
-        true => format!("{:.1}", 100.0 * x),
-        false => format!("{x:.4}"),
-    };
-    match half.is_nan() {
-        true => text(mean),
-        false => format!("{} ± {}", text(mean), text(half)),
-    }
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_value_is_a_line() {
         let outcome = Outcome::sample("nnm | krum", "alie z=1.5", 3, &[0.25]);
-        let text = String::from_utf8(tidy(&[outcome.clone()])).unwrap();
+        let text = String::from_utf8(tidy(std::slice::from_ref(&outcome))).unwrap();
         let want = format!("{},3,nnm | krum,alie z=1.5,11,0,0,0,accuracy,0.25", outcome.key);
         assert_eq!(text.lines().nth(1), Some(want.as_str()));
         let index = String::from_utf8(run_index(&[outcome])).unwrap();

@@ -1,10 +1,10 @@
 //! A matrix of runs on threads: as many runs at a time as there are threads, each in its own pool.
 
-use super::one::{self, Job};
+use super::one::{self, Context, Job};
 use super::progress::Progress;
 use super::setup::Shelf;
 use crate::Failure;
-use crate::results::{End, Outcome, Store};
+use crate::results::{End, Outcome, Store, checkpoint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,6 +36,7 @@ pub(crate) fn run_all(
     shelf: &Shelf,
     store: &Store,
     shape: Shape,
+    checkpoint_every: f64,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
@@ -46,10 +47,21 @@ pub(crate) fn run_all(
     let work = || {
         while !halted() {
             let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let Some(outcome) = guarded(job, shelf, progress, &halted) else { break };
+            let context = Context { store, progress, checkpoint_every, stop: &halted };
+            let outcome = match guarded(job, shelf, &context) {
+                Ok(Some(outcome)) => outcome,
+                Ok(None) => break,
+                Err(failure) => {
+                    trouble.lock().expect("no thread panicked").get_or_insert(failure);
+                    break;
+                }
+            };
             progress.finished(&outcome);
-            if let Err(failure) = store.save(&outcome) {
-                trouble.lock().expect("no thread panicked").get_or_insert(failure);
+            match store.save(&outcome) {
+                Ok(()) => checkpoint::remove(store, &job.key),
+                Err(failure) => {
+                    trouble.lock().expect("no thread panicked").get_or_insert(failure);
+                }
             }
         }
     };
@@ -71,12 +83,7 @@ pub(crate) fn run_all(
 }
 
 /// One run; a panic in it is recorded as its failure and hurts no other run.
-fn guarded(
-    job: &Job,
-    shelf: &Shelf,
-    progress: &Progress,
-    stop: &dyn Fn() -> bool,
-) -> Option<Outcome> {
+fn guarded(job: &Job, shelf: &Shelf, context: &Context<'_>) -> Result<Option<Outcome>, Failure> {
     let failed = |why: String| Outcome {
         key: job.key.clone(),
         settings: job.settings.clone(),
@@ -87,16 +94,13 @@ fn guarded(
     };
     let course = match shelf.course(&job.settings) {
         Ok(course) => course,
-        Err(failure) => return Some(failed(failure.to_string())),
+        Err(failure) => return Ok(Some(failed(failure.to_string()))),
     };
-    match catch_unwind(AssertUnwindSafe(|| one::run(job, course, progress, stop))) {
-        Ok(outcome) => outcome,
-        Err(cause) => {
-            let text = cause.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-            Some(failed(format!("panicked: {}", text.unwrap_or("no message"))))
-        }
-    }
+    catch_unwind(AssertUnwindSafe(|| one::run(job, course, context))).unwrap_or_else(|cause| {
+        let text = cause.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+        Ok(Some(failed(format!("panicked: {}", text.unwrap_or("no message")))))
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ mod report;
 mod setup;
 mod swarm;
 
-pub(crate) use report::{assemble, band};
+pub(crate) use crate::pictures::band;
+pub(crate) use report::assemble;
 pub use setup::{Course, Loaded, Shelf};
 
 use crate::config::{Experiment, Settings, Source};
@@ -54,6 +55,9 @@ pub(crate) struct How {
     /// Of n machines, do the i-th one's share of the runs
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub(crate) shard: Option<(usize, usize)>,
+    /// Seconds between checkpoints of a run
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    pub(crate) checkpoint_every: f64,
     /// Print nothing but errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -95,7 +99,8 @@ pub(crate) fn execute(experiment: &Experiment, how: &How) -> Result<Vec<Outcome>
     let progress =
         Progress::new(left.len(), left.iter().map(|job| job.settings.steps).sum(), how.quiet);
     let stop = stop_on_interrupt();
-    matrix::run_all(&left, &shelf, &store, shape, &progress, &stop)?;
+    let pause = how.checkpoint_every;
+    matrix::run_all(&left, &shelf, &store, shape, pause, &progress, &stop)?;
     progress.clear();
     let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
     let interrupted = stop.load(Ordering::Relaxed);

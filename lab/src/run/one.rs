@@ -4,9 +4,12 @@ use super::progress::Progress;
 use super::setup::Course;
 use super::swarm;
 use crate::config::Settings;
-use crate::results::{End, Outcome, Point};
+use crate::results::checkpoint::{self, Checkpoint};
+use crate::results::{End, Outcome, Point, Store};
+use crate::{Failure, clock};
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use varangian_base::SpecError;
+use varangian_base::{Memory, SpecError, Value};
 use varangian_learn::Dataset;
 use varangian_sim::Plan;
 use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
@@ -23,36 +26,51 @@ pub(crate) struct Job {
     pub(crate) settings: Settings,
 }
 
-/// Runs the course of `job` on the current thread pool. `None` if it was stopped.
+/// What a run shares with the others of its matrix.
+pub(crate) struct Context<'a> {
+    /// Where results and checkpoints go.
+    pub(crate) store: &'a Store,
+    /// Told of every step.
+    pub(crate) progress: &'a Progress,
+    /// Seconds between checkpoints.
+    pub(crate) checkpoint_every: f64,
+    /// Asked between steps.
+    pub(crate) stop: &'a dyn Fn() -> bool,
+}
+
+/// Runs the course of `job` on the current thread pool; in lockstep from its checkpoint, where
+/// there is one. `None` if it was stopped; in lockstep a checkpoint then holds what was done.
+///
+/// # Errors
+/// If a checkpoint cannot be written.
 pub(crate) fn run(
     job: &Job,
     course: Course,
-    progress: &Progress,
-    stop: &dyn Fn() -> bool,
-) -> Option<Outcome> {
-    let begun = crate::clock::now();
+    context: &Context<'_>,
+) -> Result<Option<Outcome>, Failure> {
+    let begun = clock::now();
     let notes = |test: &dyn Dataset, traffic| {
-        let notes = Notes::new(test.classes() > 0, progress);
+        let notes = Notes::new(test.classes() > 0, context.progress);
         Notes { traffic, ..notes }
     };
     let ended = match course {
-        Course::Lockstep(plan) => lockstep(*plan, notes, stop),
-        Course::Rounds(plan, network) => rounds(*plan, network, notes, stop),
-        Course::Swarm(plan) => swarm::run(*plan, &job.settings, notes, stop),
+        Course::Lockstep(plan) => lockstep(*plan, &job.key, notes, context)?,
+        Course::Rounds(plan, network) => rounds(*plan, network, notes, context.stop),
+        Course::Swarm(plan) => swarm::run(*plan, &job.settings, notes, context.stop),
     };
     let (points, end, parameters) = match ended {
         Ok(Some((points, parameters))) => (points, End::Finished, parameters),
-        Ok(None) => return None,
+        Ok(None) => return Ok(None),
         Err(error) => (Vec::new(), End::Failed(error.to_string()), String::new()),
     };
-    Some(Outcome {
+    Ok(Some(Outcome {
         key: job.key.clone(),
         settings: job.settings.clone(),
         points,
         end,
         parameters,
         seconds: begun.elapsed().as_secs_f64(),
-    })
+    }))
 }
 
 /// What a run left: its points and the hash of its parameters; `None` if it was stopped.
@@ -60,17 +78,39 @@ pub(super) type Ended = Result<Option<(Vec<Point>, String)>, SpecError>;
 
 fn lockstep<'a>(
     plan: Plan,
+    key: &str,
     notes: impl FnOnce(&dyn Dataset, Traffic) -> Notes<'a>,
-    stop: &dyn Fn() -> bool,
-) -> Ended {
+    context: &Context<'_>,
+) -> Result<Ended, Failure> {
     let (steps, every) = (plan.steps, plan.evaluate_every);
+    // What a study remembers is in no checkpoint: such runs start over.
+    let resumes = plan.study.is_none();
     let traffic = Traffic::of(plan.model.dim(), &plan.optimiser.message, &plan.rule);
     let mut notes = notes(plan.test.as_ref(), traffic);
-    let mut run = Lockstep::new(plan)?;
-    if !drive(&mut run, steps, every, &mut notes, stop) {
-        return Ok(None);
+    let mut run = match Lockstep::new(plan) {
+        Ok(run) => run,
+        Err(error) => return Ok(Err(error)),
+    };
+    if resumes {
+        notes.resume(&mut run, context.store, key);
     }
-    Ok(Some((notes.finish(steps), hash(run.params()))))
+    loop {
+        let since = clock::now();
+        // At least one step between two pauses: a run goes on however short they are.
+        let fresh = Cell::new(true);
+        let due = || resumes && since.elapsed().as_secs_f64() >= context.checkpoint_every;
+        let pause = || !fresh.replace(false) && ((context.stop)() || due());
+        if drive(&mut run, steps, every, &mut notes, &pause) {
+            return Ok(Ok(Some((notes.finish(steps), hash(run.params())))));
+        }
+        if resumes {
+            let now = notes.checkpoint(run.server().step(), run.save());
+            checkpoint::save(context.store, key, &now)?;
+        }
+        if (context.stop)() {
+            return Ok(Ok(None));
+        }
+    }
 }
 
 fn rounds<'a>(
@@ -111,9 +151,11 @@ pub(super) fn hash(params: &[f32]) -> String {
 /// What is measured in a run.
 pub(super) struct Notes<'a> {
     points: Vec<Point>,
-    refused: BTreeMap<(&'static str, u32), u64>,
+    refused: BTreeMap<String, u64>,
     skipped: u64,
     expelled: Vec<u32>,
+    /// The step of the last evaluation: one that a pause repeats is not noted twice.
+    evaluated: Option<u64>,
     classifies: bool,
     pub(super) progress: &'a Progress,
     traffic: Traffic,
@@ -134,6 +176,16 @@ impl Mean {
         self.count += 1;
     }
 
+    fn save(&self, memory: &mut Memory, name: &str) {
+        memory.put(name, Value::Doubles(vec![self.sum, self.count as f64]));
+    }
+
+    fn load(&mut self, memory: &Memory, name: &str) {
+        if let Ok([sum, count]) = memory.doubles(name) {
+            (self.sum, self.count) = (*sum, *count as u64);
+        }
+    }
+
     /// The mean, which then starts again; nothing if there was no value.
     fn take(&mut self) -> Option<f64> {
         let Mean { sum, count } = std::mem::take(self);
@@ -151,6 +203,7 @@ impl<'a> Notes<'a> {
             refused,
             skipped: 0,
             expelled: Vec::new(),
+            evaluated: None,
             classifies,
             progress,
             traffic,
@@ -168,13 +221,42 @@ impl<'a> Notes<'a> {
         self.points.push(Point { step, metric: metric.to_owned(), value });
     }
 
+    /// Goes on from the checkpoint of `key`, if there is one that fits.
+    fn resume(&mut self, lockstep: &mut Lockstep, store: &Store, key: &str) {
+        let Some(checkpoint) = checkpoint::load(store, key) else { return };
+        if lockstep.load(&checkpoint.memory).is_err() {
+            return;
+        }
+        let evaluations = checkpoint.points.iter().filter(|point| point.metric == "test_loss");
+        self.evaluated = evaluations.map(|point| point.step).max();
+        self.points = checkpoint.points;
+        self.refused = checkpoint.refused;
+        self.skipped = checkpoint.skipped;
+        if let Ok(expelled) = checkpoint.memory.integers("notes/expelled") {
+            self.expelled = expelled.iter().map(|&worker| worker as u32).collect();
+        }
+        self.train_loss.load(&checkpoint.memory, "notes/train_loss");
+        self.hostile_weight.load(&checkpoint.memory, "notes/hostile_weight");
+        (0..checkpoint.step).for_each(|_| self.progress.step());
+    }
+
+    /// The run before `step`.
+    fn checkpoint(&self, step: u64, mut memory: Memory) -> Checkpoint {
+        let expelled = self.expelled.iter().map(|&worker| u64::from(worker)).collect();
+        memory.put("notes/expelled", Value::Integers(expelled));
+        self.train_loss.save(&mut memory, "notes/train_loss");
+        self.hostile_weight.save(&mut memory, "notes/hostile_weight");
+        let (points, refused) = (self.points.clone(), self.refused.clone());
+        Checkpoint { step, points, refused, skipped: self.skipped, memory }
+    }
+
     /// Everything measured; the counts of the whole run and the bytes a worker and step come last.
     pub(super) fn finish(mut self, steps: u64) -> Vec<Point> {
         self.put(steps, "bytes/up", self.traffic.up as f64);
         self.put(steps, "bytes/down", self.traffic.down as f64);
         let refused = std::mem::take(&mut self.refused);
-        for ((reason, worker), count) in refused {
-            self.put(steps, &format!("refused/{reason}/worker-{worker}"), count as f64);
+        for (what, count) in refused {
+            self.put(steps, &format!("refused/{what}"), count as f64);
         }
         if self.skipped > 0 {
             self.put(steps, "skipped_steps", self.skipped as f64);
@@ -196,7 +278,8 @@ impl Observer for Notes<'_> {
             }
         }
         for refusal in &closed.refused {
-            *self.refused.entry((refusal.reason.name(), refusal.worker)).or_default() += 1;
+            let what = format!("{}/worker-{:03}", refusal.reason.name(), refusal.worker);
+            *self.refused.entry(what).or_default() += 1;
         }
         if closed.verdict.expelled != self.expelled {
             for worker in &closed.verdict.expelled {
@@ -212,6 +295,9 @@ impl Observer for Notes<'_> {
     }
 
     fn evaluation(&mut self, evaluation: &Evaluation) {
+        if self.evaluated.replace(evaluation.step) == Some(evaluation.step) {
+            return;
+        }
         if let Some(loss) = self.train_loss.take() {
             self.put(evaluation.step, "train_loss", loss);
         }

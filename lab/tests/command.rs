@@ -1,0 +1,190 @@
+//! The `varangian` command as a user meets it: what it refuses, and that results do not depend on
+//! threads or interruptions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// A small matrix on generated data: six rules' runs under two attacks.
+const SMALL: &str = r#"
+name = "small"
+dataset = "logreg"
+model = "logreg-net"
+n = 9
+f = 2
+batch = 16
+steps = 60
+evaluate_every = 10
+learning_rate = 0.05
+rule = ["average", "median", "krum"]
+attack = ["sign-flip scale=4", "non-finite"]
+seed = [1, 2]
+"#;
+
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("e.toml"), text).unwrap();
+        Case { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, out: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        command.current_dir(self.folder.path()).arg("run").arg("e.toml").arg("--out").arg(out);
+        command.args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs, wants exit code 2 and one line, nothing written, and returns the line.
+    fn refused(&self, more: &[&str]) -> String {
+        let output = self.command("out", more).output().unwrap();
+        assert!(!self.path("out").exists(), "nothing is half-written");
+        one_line(&output)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+}
+
+fn one_line(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn each_mistake_is_one_line_and_exit_code_2() {
+    let small = |set: &str| Case::new(SMALL).refused(&["--set", set]);
+    let has = |text: String, wanted: &str| assert!(text.contains(wanted), "{text}");
+    has(small("rule=krmu"), "unknown rule \"krmu\"; did you mean \"krum\"?");
+    has(small("attack=sign-flop"), "did you mean \"sign-flip\"?");
+    has(small("n=6"), "krum needs n ≥ 2f + 3; got n = 6, f = 2");
+    has(small("f=5"), "f is less than n/2; got n = 9, f = 5");
+    has(small("batch=0"), "batch is at least 1; got 0");
+    has(small("dataset=mnsit"), "did you mean \"mnist\"?");
+    has(small("nn=3"), "unknown key \"nn\"");
+    has(small("rule=zeno"), "zeno");
+    has(Case::new("rul = 'krum'").refused(&[]), "unknown key \"rul\"; did you mean \"rule\"?");
+    has(Case::new("n = [").refused(&[]), "e.toml: line 1: ");
+    let missing = Case::new("");
+    fs::remove_file(missing.path("e.toml")).unwrap();
+    has(missing.refused(&[]), "cannot read e.toml");
+}
+
+#[test]
+fn bad_data_files_are_named() {
+    let case = Case::new("dataset = 'mnist'\nn = 5\nf = 1");
+    let missing = case.refused(&["--data", "nowhere"]);
+    assert!(missing.contains("data folder nowhere does not exist"), "{missing}");
+    let folder = case.path("data/mnist");
+    fs::create_dir_all(&folder).unwrap();
+    // Two images of 28 × 28 are promised, one pixel is there.
+    let mut truncated = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28, 7];
+    for name in ["train-images-idx3-ubyte", "t10k-images-idx3-ubyte"] {
+        fs::write(folder.join(name), &truncated).unwrap();
+    }
+    for name in ["train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"] {
+        fs::write(folder.join(name), [0, 0, 8, 1, 0, 0, 0, 2, 1, 2]).unwrap();
+    }
+    let cut = case.refused(&["--data", "data"]);
+    assert!(cut.contains("train-images-idx3-ubyte"), "{cut}");
+    truncated[2] = 9;
+    fs::write(folder.join("train-images-idx3-ubyte"), &truncated).unwrap();
+    let magic = case.refused(&["--data", "data"]);
+    assert!(magic.contains("train-images-idx3-ubyte") && magic != cut, "{magic}");
+}
+
+#[test]
+fn an_unwritable_folder_is_refused_before_anything_runs() {
+    let case = Case::new(SMALL);
+    fs::write(case.path("file"), "not a folder").unwrap();
+    let line = one_line(&case.command("file/out", &[]).output().unwrap());
+    assert!(line.contains("cannot write into file/out"), "{line}");
+}
+
+#[test]
+fn threads_and_repetition_leave_the_same_bytes() {
+    let case = Case::new(SMALL);
+    for (out, threads) in [("one", "1"), ("two", "2"), ("again", "2")] {
+        let output = case.command(out, &["--quiet", "--threads", threads]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout.is_empty() && output.stderr.is_empty(), "quiet is quiet");
+    }
+    for file in ["results.csv", "runs.csv", "summary.txt", "experiment.toml", "accuracy.svg"] {
+        assert_eq!(case.read(&format!("one/{file}")), case.read(&format!("two/{file}")), "{file}");
+        assert_eq!(case.read(&format!("one/{file}")), case.read(&format!("again/{file}")));
+    }
+    let results = case.read("one/results.csv");
+    assert!(results.starts_with("run,seed,rule,attack,n,f,f_real,step,metric,value\n"));
+    // 60 refusals a run of each of the two hostile workers.
+    assert!(results.contains(",60,refused/not-finite/worker-008,60"), "{results}");
+    // The resolved configuration is an experiment of its own, with the same results.
+    fs::copy(case.path("one/experiment.toml"), case.path("e.toml")).unwrap();
+    assert!(case.command("resolved", &["-q"]).output().unwrap().status.success());
+    assert_eq!(results, case.read("resolved/results.csv"));
+}
+
+#[test]
+fn twenty_kills_change_nothing() {
+    let case = Case::new(SMALL);
+    let longer = ["--quiet", "--set", "steps=400", "--checkpoint-every", "0.02"];
+    assert!(case.command("whole", &longer).output().unwrap().status.success());
+    let mut kills = 0;
+    for k in 0..200 {
+        let mut child = case.command("killed", &longer).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 17 * (k % 11)));
+        // SIGKILL: no handler runs.
+        let over = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += u32::from(!over);
+        if over || kills == 20 {
+            break;
+        }
+    }
+    let checkpoints = count(&case.path("killed/runs"), "checkpoint.json");
+    let finished = count(&case.path("killed/runs"), ".json") - checkpoints;
+    eprintln!("{kills} kills left {finished} finished runs, {checkpoints} checkpoints");
+    assert!(kills >= 20, "the matrix was over after {kills} kills; make it longer");
+    assert!(case.command("killed", &longer).output().unwrap().status.success());
+    for file in ["results.csv", "runs.csv", "summary.txt"] {
+        assert_eq!(case.read(&format!("whole/{file}")), case.read(&format!("killed/{file}")));
+    }
+    assert_eq!(count(&case.path("killed/runs"), "checkpoint.json"), 0);
+}
+
+fn count(folder: &Path, ending: &str) -> usize {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().ends_with(ending)).count()
+}
+
+#[test]
+fn shards_do_each_run_once_and_together_all() {
+    let case = Case::new(SMALL);
+    for shard in ["1/2", "2/2"] {
+        assert!(case.command("all", &["-q", "--shard", shard]).output().unwrap().status.success());
+    }
+    assert_eq!(case.read("all/runs.csv").lines().count(), 1 + 12);
+    let output = case.command("all", &["--threads", "1"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("12 runs (0 to do)"));
+    let line = one_line(&case.command("x", &["--shard", "3/2"]).output().map(flat).unwrap());
+    assert!(line.contains("i/n"), "{line}");
+}
+
+/// Clap's refusals take several lines; the first says it all.
+fn flat(mut output: Output) -> Output {
+    let text = String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or("").to_owned();
+    output.stderr = text.into_bytes();
+    output
+}
