@@ -1,4 +1,5 @@
-//! Finding and opening data files: plain or gzipped, in the data folder or in one named after the set.
+//! Finding and opening data files: plain or gzipped, in the data folder or in one named after the
+//! set.
 
 use super::{DataError, Place};
 use flate2::read::MultiGzDecoder;

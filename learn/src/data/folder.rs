@@ -361,7 +361,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn a_damaged_picture_never_panics(at in 0usize..90, byte in any::<u8>(), cut in 0usize..90) {
+        fn a_damaged_picture_never_panics(
+            at in 0usize..90, byte in any::<u8>(), cut in 0usize..90,
+        ) {
             let mut bytes = png(6, 5, 7);
             let place = at % bytes.len();
             bytes[place] = byte;

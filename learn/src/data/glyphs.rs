@@ -96,7 +96,8 @@ struct Warp {
 
 impl Warp {
     fn draw(stream: &mut Stream) -> Warp {
-        // A rotation by the angle whose half has tangent t: no trigonometry, the same bits anywhere.
+        // A rotation by the angle whose half has tangent t: no trigonometry, the same bits
+        // anywhere.
         let t = 0.16 * (stream.between(-1.0, 1.0) + stream.between(-1.0, 1.0)) / 1.3;
         let (cos, sin) = ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t));
         let size = stream.between(0.16, 0.225);

@@ -1,4 +1,5 @@
-//! The IDX format of MNIST and its relatives: two zero bytes, a type, a rank, big-endian sizes, data.
+//! The IDX format of MNIST and its relatives: two zero bytes, a type, a rank, big-endian sizes,
+//! data.
 //!
 //! Only unsigned bytes (type 8) are read: the images and labels of these sets are nothing else.
 

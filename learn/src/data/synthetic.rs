@@ -97,7 +97,8 @@ fn correlated(row: &mut [f64], stream: &mut Stream) {
     }
 }
 
-/// Subtracts each column's mean and divides by its population deviation, both of the training block.
+/// Subtracts each column's mean and divides by its population deviation, both of the training
+/// block.
 fn standardise(values: &mut [f64], columns: usize) {
     for k in 0..columns {
         let train = || values[..TRAIN * columns].iter().skip(k).step_by(columns);
