@@ -48,6 +48,7 @@ impl Evaluator {
         data: &dyn Dataset,
     ) -> Tally {
         let Evaluator { kept, len, partial, free } = self;
+        let (kept, free) = (&*kept, &*free);
         blocks::map(*len, BLOCK, partial, |range, tally| {
             let seat = free.lock().expect("no thread panicked").pop();
             let mut seat = seat.unwrap_or_else(|| Seat {

@@ -11,7 +11,6 @@ use crate::{Failure, files, plot, print};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_attacks::search::Measure;
-use varangian_base::Seed;
 use varangian_rules::entry::Family;
 
 /// Attacks that are tried when none is named: one of each kind that works on rows, and the search.
