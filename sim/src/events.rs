@@ -28,14 +28,14 @@ impl<E> Agenda<E> {
     }
 
     /// The next event and its time.
-    pub fn next(&mut self) -> Option<(f64, E)> {
+    pub fn pop(&mut self) -> Option<(f64, E)> {
         self.events.pop_first().map(|((at, _), event)| (f64::from_bits(at), event))
     }
 
     /// The next event if it comes no later than `end`.
     pub fn next_until(&mut self, end: f64) -> Option<(f64, E)> {
         let at = f64::from_bits(self.events.first_key_value()?.0.0);
-        if at <= end { self.next() } else { None }
+        if at <= end { self.pop() } else { None }
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(agenda.next_until(0.5), None);
         let order: String = std::iter::from_fn(|| agenda.next_until(2.0)).map(|e| e.1).collect();
         assert_eq!(order, "abcd");
-        assert!(agenda.next().is_none());
+        assert!(agenda.pop().is_none());
     }
 
     #[test]

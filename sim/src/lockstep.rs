@@ -310,7 +310,7 @@ pub fn drive(
 ) -> bool {
     loop {
         let step = run.server.step();
-        if step % every == 0 || step == steps {
+        if step.is_multiple_of(every) || step == steps {
             observer.evaluation(&run.evaluate());
         }
         if step == steps {

@@ -85,10 +85,9 @@ impl Rounds {
                 continue;
             }
             let journey = self.network.journey(self.seed, id, step, temperament.slowdown);
-            for at in [journey.arrival, journey.again.filter(|_| journey.arrival.is_some())] {
-                if let Some(at) = at {
-                    self.agenda.enter(self.now + at, Message { place, step });
-                }
+            let again = journey.again.filter(|_| journey.arrival.is_some());
+            for at in [journey.arrival, again].into_iter().flatten() {
+                self.agenda.enter(self.now + at, Message { place, step });
             }
             let busy = journey.back.or(journey.arrival).unwrap_or(journey.ready);
             self.free_at[place] = self.now + busy;

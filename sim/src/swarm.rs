@@ -204,7 +204,7 @@ impl Swarm {
 
     /// The next event: a message, or a worker that asks again (`Some(None)`).
     fn next_message(&mut self) -> Option<Option<(u32, u64)>> {
-        let (at, event) = self.agenda.next()?;
+        let (at, event) = self.agenda.pop()?;
         self.now = at;
         match event {
             Event::Arrive { worker, number } => Some(Some((worker, number))),
