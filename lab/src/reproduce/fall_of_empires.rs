@@ -4,7 +4,7 @@ use super::shapes::{Ends, Publication, Shape};
 use crate::results::Outcome;
 use crate::theory::empires;
 use crate::{Failure, print};
-use std::path::PathBuf;
+use std::path::Path;
 use varangian_base::Seed;
 
 pub(super) const PUBLICATION: Publication = Publication {
@@ -38,7 +38,7 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
 
 /// The theorems, and the sign meter: in how many steps under attack the aggregate pointed against
 /// the honest mean.
-fn more(folder: &PathBuf, outcomes: &[Outcome]) -> Result<(), Failure> {
+fn more(folder: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
     let theorems = empires::tables(100_000, Seed(1));
     crate::files::write(&folder.join("theorems.txt"), theorems.as_bytes())?;
     print::line(&theorems);

@@ -4,7 +4,7 @@ use super::shapes::{Ends, Publication, Shape};
 use crate::plot::{Curve, Panel, Spread, curves};
 use crate::results::{Outcome, place};
 use crate::{Failure, print};
-use std::path::PathBuf;
+use std::path::Path;
 
 pub(super) const PUBLICATION: Publication = Publication {
     quick: include_str!("../../../experiments/safeguard/quick.toml"),
@@ -65,7 +65,7 @@ fn expulsions(outcomes: &[Outcome]) -> impl Iterator<Item = (&Outcome, usize, u6
 }
 
 /// Who was expelled when, as a table and as a picture.
-fn more(folder: &PathBuf, outcomes: &[Outcome]) -> Result<(), Failure> {
+fn more(folder: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
     let row = |(outcome, worker, step): (&Outcome, usize, u64)| {
         let who = if is_honest(outcome, worker) { "honest" } else { "hostile" };
         let settings = &outcome.settings;

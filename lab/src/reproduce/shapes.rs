@@ -4,7 +4,7 @@ use crate::config::{Experiment, Source};
 use crate::results::Outcome;
 use crate::run::{How, execute};
 use crate::{Failure, print};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of every reproduction.
 #[derive(clap::Args)]
@@ -31,7 +31,7 @@ pub(super) struct Publication {
     /// Whether the shapes that the publication shows came out.
     pub(super) judge: fn(&[Outcome]) -> Vec<Shape>,
     /// Further pictures and tables in the results' folder.
-    pub(super) more: fn(&PathBuf, &[Outcome]) -> Result<(), Failure>,
+    pub(super) more: fn(&Path, &[Outcome]) -> Result<(), Failure>,
 }
 
 /// A shape that a publication shows.
@@ -84,7 +84,7 @@ fn report(shapes: &[Shape]) -> Result<(), Failure> {
 }
 
 /// Nothing beyond what every matrix leaves.
-pub(super) fn nothing_more(_: &PathBuf, _: &[Outcome]) -> Result<(), Failure> {
+pub(super) fn nothing_more(_: &Path, _: &[Outcome]) -> Result<(), Failure> {
     Ok(())
 }
 
