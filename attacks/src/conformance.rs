@@ -198,7 +198,7 @@ fn specs() -> Vec<String> {
         "time-coupled-alie sides=first",
         "poisoned-fl period=1",
         "kill zero-start=text by=one",
-        "worst budget=10 objective=distance",
+        "worst budget=10 objective=inner-product",
         "worst budget=10 objective=drift",
         "worst budget=10 objective=loss",
         "mixed groups=\"2 delayed-gradient delay=1; * mimic warmup=2\"",

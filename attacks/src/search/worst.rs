@@ -33,9 +33,9 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
         },
         Param {
             name: "objective",
-            kind: Takes::Choice(&["inner-product", "distance", "drift", "loss"]),
-            default: "inner-product",
-            help: "harm: minus the inner product of aggregate and honest mean; their distance; the distance summed over a horizon; the loss after the step on the attacker's data (where it has none, the inner product)",
+            kind: Takes::Choice(&["distance", "inner-product", "drift", "loss"]),
+            default: "distance",
+            help: "harm: the distance of aggregate and honest mean; minus their inner product; the distance summed over a horizon; the loss after the step on the attacker's data (where it has none, the inner product)",
         },
         Param {
             name: "groups",
@@ -323,7 +323,7 @@ mod tests {
         for rule in [Rule::Median, Rule::Krum] {
             for seed in 0..3 {
                 let (distance, _) = harm("worst objective=distance", rule, seed);
-                let (_, inner) = harm("worst", rule, seed);
+                let (_, inner) = harm("worst objective=inner-product", rule, seed);
                 for known in KNOWN {
                     let (d, i) = harm(known, rule, seed);
                     assert!(distance >= d, "{rule:?} {known}: {distance} < {d}");

@@ -132,3 +132,37 @@ impl Arena {
         Ok(rows)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arena() -> Arena {
+        let honest = Matrix::from_rows(&[[1.0, 0.0], [2.0, 0.0], [3.0, 3.0]]);
+        Arena::of(honest, Matrix::zeros(1, 2), 1, Seed(0))
+    }
+
+    #[test]
+    fn the_harm_of_a_hand_computed_duel() {
+        // The hostile row is (−4, −2), the answer (0.5, 0.25), the honest mean (2, 1), the trace 8/3.
+        let harm = arena().fight("average", "ipm epsilon=2").unwrap();
+        assert!((harm.ratio - 2.8125 / (8.0 / 3.0)).abs() < 1e-6, "{harm:?}");
+        assert!((harm.progress - 0.25).abs() < 1e-6);
+        assert_eq!((harm.hostile_weight, harm.refused), (Some(0.25), 0));
+    }
+
+    #[test]
+    fn rows_that_are_not_finite_are_refused_and_lower_f() {
+        let harm = arena().fight("median", "non-finite").unwrap();
+        // The honest median is (2, 0).
+        assert_eq!((harm.refused, harm.hostile_weight), (1, None));
+        assert!((harm.ratio - 1.0 / (8.0 / 3.0)).abs() < 1e-6, "{harm:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_in_words() {
+        let error = arena().fight("krum", "alie").unwrap_err().to_string();
+        assert!(error.contains("krum needs n ≥ 2f + 3"), "{error}");
+        assert!(arena().fight("median", "alei").is_err());
+    }
+}

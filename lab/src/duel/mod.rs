@@ -23,7 +23,7 @@ const ATTACKS: &[&str] = &[
     "min-sum",
     "mimic",
     "fang",
-    "worst objective=distance",
+    "worst",
 ];
 
 /// Arguments of `varangian duel`.
