@@ -255,5 +255,6 @@ fn pull_back(mixing: &Mixing, scratch: &mut Vec<f64>, weights: &mut Vec<f64>) {
             *sum += w * c;
         }
     }
-    std::mem::swap(scratch, weights);
+    weights.clear();
+    weights.extend_from_slice(scratch);
 }

@@ -2,7 +2,7 @@
 //!
 //! Every iterate is a combination Σ wᵢ·xᵢ of rows, so all distances follow from those between rows:
 //! ‖z − xᵢ‖² = (D·w)ᵢ − ½·wᵀ·D·w. The rows are read for D and for the last combination; a step costs n².
-//! It starts at the row of least total distance. That row k is the answer if the unit vectors from it
+//! It starts at the row k of least total distance. That row is the answer if the unit vectors from it
 //! to the others sum to at most its multiplicity; else the Vardi–Zhang step leaves it downhill, and no
 //! later iterate meets a row. With the gradient g at z, φ(z) − φ* ≤ ‖g‖·‖z − z*‖ ≤ (2‖g‖/n)·φ(z): the
 //! iteration stops when 2‖g‖/n ≤ tolerance.
@@ -62,7 +62,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     },
 };
 
-/// Rows farther from the start than this many median distances are moved in.
+/// Rows farther from the anchor than this many of its median distances are moved in.
 const FAR: f64 = 1e8;
 
 #[derive(Clone, Default)]
@@ -79,27 +79,41 @@ struct GeometricMedian {
 }
 
 impl GeometricMedian {
-    /// The row of least total distance; ties to the lower id. Leaves its distances in `reach`.
+    /// The row of least distance to its ⌊n/2⌋-th nearest other, whatever the rest; ties to the lower
+    /// id. Leaves its distances in `reach`; also returns the distance beyond which rows are far.
+    fn anchor(&mut self) -> (usize, f64) {
+        let n = self.pairs.n();
+        let mut best = (f64::INFINITY, 0);
+        for i in 0..n {
+            self.scratch.clear();
+            self.scratch.extend_from_slice(self.pairs.row(i));
+            self.scratch.sort_unstable_by(f64::total_cmp);
+            if self.scratch[n / 2] < best.0 {
+                best = (self.scratch[n / 2], i);
+            }
+        }
+        self.reach_from(best.1);
+        (best.1, FAR * best.0.sqrt())
+    }
+
+    /// The row of least total distance, now that no row is far; ties to the lower id.
     fn start(&mut self) -> usize {
         let total = |i: usize| self.pairs.row(i).iter().map(|s| s.sqrt()).sum::<f64>();
-        let best = (0..self.pairs.n()).map(|i| (total(i), i));
-        let (_, k) = best.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are rows");
-        self.reach.clear();
-        self.reach.extend(self.pairs.row(k).iter().map(|s| s.sqrt()));
+        let totals = (0..self.pairs.n()).map(|i| (total(i), i));
+        let (_, k) = totals.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are rows");
+        self.reach_from(k);
         k
     }
 
-    /// The distance beyond which rows around the start are far.
-    fn horizon(&mut self) -> f64 {
-        self.scratch.clone_from(&self.reach);
-        self.scratch.sort_unstable_by(f64::total_cmp);
-        FAR * self.scratch[self.scratch.len() / 2]
+    fn reach_from(&mut self, k: usize) {
+        self.reach.clear();
+        self.reach.extend(self.pairs.row(k).iter().map(|s| s.sqrt()));
     }
 
     /// Moves far rows towards row k, to the horizon, in `pairs`. Beyond it, squared distances in f64
     /// do not hold directions, so ⟨t·(xᵢ − xₖ), xⱼ − xₖ⟩ is taken from the rows themselves.
-    fn move_in(&mut self, rows: Rows<'_>, k: usize) {
-        let (n, horizon) = (rows.n(), self.horizon());
+    fn move_in(&mut self, rows: Rows<'_>, k: usize, horizon: f64) {
+        let n = rows.n();
         self.moved.clear();
         self.moved.extend(self.reach.iter().map(|&r| if r > horizon { horizon / r } else { 1.0 }));
         if horizon == 0.0 || self.moved.iter().all(|&t| t == 1.0) {
@@ -165,6 +179,19 @@ impl GeometricMedian {
         self.reach.iter_mut().for_each(|r| *r = (*r - half).max(0.0).sqrt());
     }
 
+    /// Sets `weights` to the minimiser's; returns the certified gap. A majority of equal rows is the
+    /// minimiser itself.
+    fn find(&mut self, anchor: usize, horizon: f64) -> f64 {
+        if horizon > 0.0 {
+            let start = self.start();
+            return self.descend(start);
+        }
+        self.weights.clear();
+        self.weights.resize(self.pairs.n(), 0.0);
+        self.weights[anchor] = 1.0;
+        0.0
+    }
+
     /// Sets `weights` to the minimiser's, from `reach` around row k; returns the certified gap.
     fn descend(&mut self, k: usize) -> f64 {
         let n = self.pairs.n();
@@ -187,15 +214,15 @@ impl GeometricMedian {
 impl Rule for GeometricMedian {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         self.pairs.squared_distances(round.rows);
-        let k = self.start();
-        self.move_in(round.rows, k);
-        let gap = self.descend(k);
+        let (anchor, horizon) = self.anchor();
+        self.move_in(round.rows, anchor, horizon);
+        let gap = self.find(anchor, horizon);
         if gap > self.tolerance {
             let steps = self.steps;
             verdict.event = Some(format!("stopped after {steps} steps at a gap of {gap:.1e}"));
         }
         for (i, &t) in self.moved.iter().enumerate().filter(|(_, t)| **t < 1.0) {
-            self.weights[k] += (1.0 - t) * self.weights[i];
+            self.weights[anchor] += (1.0 - t) * self.weights[i];
             self.weights[i] *= t;
         }
         combine::combine(round.rows, &self.weights, out);
@@ -208,12 +235,11 @@ impl Rule for GeometricMedian {
 
     fn weigh(&mut self, squared: &Pairs, _f: usize, weights: &mut [f64]) -> bool {
         self.pairs.clone_from(squared);
-        let k = self.start();
-        let horizon = self.horizon();
+        let (anchor, horizon) = self.anchor();
         if self.reach.iter().any(|&r| horizon > 0.0 && r > horizon) {
             return false;
         }
-        self.descend(k);
+        self.find(anchor, horizon);
         weights.copy_from_slice(&self.weights);
         true
     }
