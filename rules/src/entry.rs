@@ -182,7 +182,6 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::geometric_median::ENTRY,
     &crate::rfa::ENTRY,
     &crate::centred_clipping::ENTRY,
-    &crate::sign_majority::ENTRY,
     &crate::fltrust::ENTRY,
     &crate::zeno::ENTRY,
     &crate::safeguard::ENTRY,

@@ -34,7 +34,6 @@ mod rfa;
 mod round;
 mod safeguard;
 mod select;
-mod sign_majority;
 mod smea;
 mod spectrum;
 mod trimmed_mean;

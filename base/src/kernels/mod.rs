@@ -41,7 +41,6 @@ macro_rules! kernel {
     )*};
 }
 
-pub mod ballots;
 pub mod blend;
 pub mod columns;
 pub mod combine;

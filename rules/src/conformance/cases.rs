@@ -13,6 +13,7 @@ pub(super) const CASES: &[(&str, Reference)] = &[
     ("average", |x, _| average::reference(x)),
     ("majority", |x, _| majority::reference(x, 0.0)),
     ("majority ties=plus-one", |x, _| majority::reference(x, 1.0)),
+    ("majority ties=plus-one", |x, _| majority::reference(x, 1.0)),
     ("median", |x, _| median::reference(x, false)),
     ("median middle=lower", |x, _| median::reference(x, true)),
     ("trimmed-mean", trimmed_mean::reference),
@@ -53,8 +54,6 @@ pub(super) const CASES: &[(&str, Reference)] = &[
     ("rfa", |x, _| rfa::reference(x, median::reference(x, false), 3, 1e-6)),
     ("rfa T=5 nu=0.1 start=mean", |x, _| rfa::reference(x, mean(x.iter()), 5, 0.1)),
     ("rfa T=3 nu=0.1 start=zero", |x, _| rfa::reference(x, vec![0.0; x[0].len()], 3, 0.1)),
-    ("sign-majority", |x, _| sign_majority::reference(x, 0.0)),
-    ("sign-majority ties=plus-one", |x, _| sign_majority::reference(x, 1.0)),
     ("fltrust", |x, _| {
         let root: Vec<f64> = (0..x[0].len()).map(|k| f64::from(truth(k))).collect();
         fltrust::reference(x, &root)

@@ -20,7 +20,7 @@ const MORE: &[&str] = &[
     "rfa T=5 nu=0.1 start=zero",
     "centred-clipping tau=2 L=3",
     "centred-clipping start=median L=2",
-    "sign-majority ties=plus-one",
+    "majority ties=plus-one",
     "dnc T=2 b=2 c=0.5",
     "nnm | trimmed-mean",
     "nnm | krum",
@@ -135,7 +135,7 @@ fn admit(bytes: &mut Bytes<'_>) -> Admitted {
     let equal = bytes.below(8) == 0;
     let mut honest: Vec<Vec<f32>> = Vec::new();
     for i in 0..n - f {
-        let copy = equal && i > 0 || i > 0 && bytes.below(16) == 0;
+        let copy = i > 0 && (equal || bytes.below(16) == 0);
         let row = match copy {
             true => honest[i - 1].clone(),
             false => (0..d).map(|_| bytes.good(family)).collect(),
@@ -226,7 +226,7 @@ impl Fuzzer {
         if rule.entries().len() == 1 && !other_rfa {
             check_claims(case, &rule, &out);
         }
-        if !["fltrust", "sign-majority"].contains(&rule.entry().name) {
+        if !["fltrust", "majority"].contains(&rule.entry().name) {
             in_box(case, &case.rows, &rule, &out, true);
         }
     }
