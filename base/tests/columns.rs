@@ -77,7 +77,8 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
     if lost.is_finite() { (sum, lost) } else { (sum, 0.0) }
 }
 
-/// Compares |x − c| with |y − c| as real numbers: on one side of c by x and y, else by x + y and 2c.
+/// Compares |x − c| with |y − c| as real numbers: on one side of c by x and y, else by x + y
+/// and 2c.
 fn nearer(x: f64, y: f64, c: f64) -> Ordering {
     let (low, high) = (x.min(y), x.max(y));
     if high <= c {

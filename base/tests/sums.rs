@@ -187,3 +187,36 @@ fn rows_of_weight_0_are_not_read_and_huge_rows_do_not_overflow() {
         });
     }
 }
+
+#[test]
+fn dense_mixes_are_those_of_f64_rounded_once() {
+    for (n, d) in [(3, 1), (5, 511), (9, 1100), (30, 4613)] {
+        let x = random(n, d, 1.0, 0.0);
+        // Rows of one coefficient, rows of many, and rows that repeat an earlier one.
+        let coefficient = |i: usize, j: usize| match i % 3 {
+            0 => 0.125,
+            1 => (i * 7 + j * 3) as f64 * 0.1 - 1.0,
+            _ => {
+                if j == 0 {
+                    0.0
+                } else {
+                    0.5
+                }
+            }
+        };
+        let all: Vec<f64> = (0..n * n).map(|c| coefficient(c / n, c % n)).collect();
+        for set in instruction_sets() {
+            let mut mixed = Matrix::default();
+            isa::with(set, || combine::mix(x.rows(), &all, n, &mut mixed));
+            for i in 0..n {
+                for k in 0..d {
+                    let row = |j: usize| coefficient(i, j) * f64::from(x.row(j)[k]);
+                    let want = (0..n).map(row).sum::<f64>() as f32;
+                    let got = mixed.row(i)[k];
+                    let near = (got - want).abs() <= 1e-6 * want.abs().max(1e-3);
+                    assert!(near, "{set}, n = {n}, d = {d}, ({i}, {k}): {got} for {want}");
+                }
+            }
+        }
+    }
+}

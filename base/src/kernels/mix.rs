@@ -13,8 +13,14 @@ use std::ops::Range;
 /// Columns that one task handles.
 const TASK: usize = 4096;
 
-/// Columns of a tile: all rows of it, as f64, stay in the L2 cache, for common n in L1.
-const TILE: usize = 64;
+/// Columns of a tile: long enough pieces of each row for the processor to stream, while the tile of
+/// all rows, as f64, stays in the L2 cache.
+const TILE: usize = 512;
+
+/// Doubles between the rows of a tile, and floats between those of its answer: an odd number of
+/// cache lines, so that the same columns of all rows do not compete for the same places.
+const STRIDE: usize = TILE + 8;
+const ANSWER: usize = TILE + 16;
 
 /// Vectors that are summed at a time: enough independent sums to hide the latency of an addition.
 const PARTS: usize = 4;
@@ -43,7 +49,7 @@ unsafe impl Sync for Plan {}
 
 thread_local! {
     static PLAN: RefCell<Plan> = RefCell::default();
-    static WIDE: RefCell<Vec<f64>> = RefCell::default();
+    static TILES: RefCell<(Vec<f64>, Vec<f32>)> = RefCell::default();
 }
 
 /// C·X for an m × n matrix of coefficients, into `out` (resized to m rows). Coefficients of 0 cost
@@ -63,11 +69,12 @@ pub fn mix(rows: Rows<'_>, coefficients: &[f64], m: usize, out: &mut Matrix) {
         if sparse {
             return stream(isa, rows, &plan, columns);
         }
-        WIDE.with_borrow_mut(|wide| {
+        TILES.with_borrow_mut(|(wide, made)| {
             // On cache lines: a vector that straddles two costs two loads.
-            wide.resize(n * TILE + 8, 0.0);
+            wide.resize(n * STRIDE + 8, 0.0);
+            made.resize(m * ANSWER, 0.0);
             let from = wide.as_ptr().align_offset(64).min(8);
-            tiles(isa, rows, &plan, columns, &mut wide[from..]);
+            tiles(isa, rows, &plan, columns, (&mut wide[from..], made));
         });
     });
     PLAN.set(plan);
@@ -103,8 +110,13 @@ impl Plan {
 }
 
 kernel! {
-    /// Sets the columns of the plan's answers; `wide` has room for a tile of every row.
-    fn tiles(rows: Rows<'_>, plan: &Plan, columns: Range<usize>, wide: &mut [f64]) = mix_tiles;
+    /// Sets the columns of the plan's answers; the room is for a tile of every row and answer.
+    fn tiles(
+        rows: Rows<'_>,
+        plan: &Plan,
+        columns: Range<usize>,
+        room: (&mut [f64], &mut [f32]),
+    ) = mix_tiles;
 }
 
 /// # Safety
@@ -114,31 +126,31 @@ unsafe fn mix_tiles<V: Lanes>(
     rows: Rows<'_>,
     plan: &Plan,
     columns: Range<usize>,
-    wide: &mut [f64],
+    room: (&mut [f64], &mut [f32]),
 ) {
+    let (wide, made) = room;
+    assert!(made.len() >= plan.lines.len() * ANSWER, "room for every answer");
     for from in columns.clone().step_by(TILE) {
         let len = TILE.min(columns.end - from);
-        // SAFETY: `columns` lies in the rows; `wide` holds a tile of each; every answer has d floats,
-        // of which this task alone writes these.
+        // SAFETY: `columns` lies in the rows; `wide` and `made` hold a tile of each row and answer.
         unsafe {
             widen::<V>(rows, from, len, wide);
-            for (line, &answer) in plan.lines.iter().zip(&plan.answers) {
-                if let Some(same) = line.same {
-                    let twin = plan.answers[same].add(from).cast_const();
-                    answer.add(from).copy_from_nonoverlapping(twin, len);
-                    continue;
-                }
-                let terms = &plan.terms[line.from..line.to];
-                let mut sums = [0.0f32; TILE];
-                for k in (0..len).step_by(PARTS * V::WIDTH) {
-                    let to = &mut sums[k..k + PARTS * V::WIDTH];
+            for k in (0..len).step_by(PARTS * V::WIDTH) {
+                let distinct = plan.lines.iter().zip(made.chunks_exact_mut(ANSWER));
+                for (line, made) in distinct.filter(|(line, _)| line.same.is_none()) {
+                    let terms = &plan.terms[line.from..line.to];
+                    let to = &mut made[k..k + PARTS * V::WIDTH];
                     match line.scale {
                         Some(scale) => add::<V, false>(terms, scale, wide, k, to),
                         None => add::<V, true>(terms, 1.0, wide, k, to),
                     }
                 }
-                answer.add(from).copy_from_nonoverlapping(sums.as_ptr(), len);
             }
+        }
+        for (i, (line, &answer)) in plan.lines.iter().zip(&plan.answers).enumerate() {
+            let made = &made[line.same.unwrap_or(i) * ANSWER..][..len];
+            // SAFETY: every answer has d floats, of which this task alone writes these columns.
+            unsafe { answer.add(from).copy_from_nonoverlapping(made.as_ptr(), len) };
         }
     }
 }
@@ -146,20 +158,20 @@ unsafe fn mix_tiles<V: Lanes>(
 /// Copies `len` columns of each row into its tile of `wide`, in f64, padded with zeros.
 ///
 /// # Safety
-/// The processor has `V`; the rows have the columns; `wide` has TILE doubles a row.
+/// The processor has `V`; the rows have the columns; `wide` has STRIDE doubles a row.
 #[inline(always)]
 unsafe fn widen<V: Lanes>(rows: Rows<'_>, from: usize, len: usize, wide: &mut [f64]) {
     let whole = len / 16 * 16;
-    for (row, wide) in rows.iter().zip(wide.chunks_exact_mut(TILE)) {
+    for (row, wide) in rows.iter().zip(wide.chunks_exact_mut(STRIDE)) {
         let row = &row[from..from + len];
         for k in (0..whole).step_by(V::WIDTH) {
             // SAFETY: k + WIDTH ≤ whole ≤ len ≤ TILE.
             unsafe {
-                V::prefetch(row.as_ptr().wrapping_add(4 * TILE + k));
+                V::prefetch(row.as_ptr().wrapping_add(TILE + k));
                 V::store_wide(V::load_widened(row.as_ptr().add(k)), wide.as_mut_ptr().add(k));
             }
         }
-        for k in whole..TILE {
+        for k in whole..len.next_multiple_of(64) {
             wide[k] = row.get(k).map_or(0.0, |&x| f64::from(x));
         }
     }
@@ -168,7 +180,7 @@ unsafe fn widen<V: Lanes>(rows: Rows<'_>, from: usize, len: usize, wide: &mut [f
 /// Sets `out` to PARTS vectors of columns, from `k` on, of the scaled sum of the terms.
 ///
 /// # Safety
-/// The processor has `V`; `wide` has TILE doubles for each row that is a term, PARTS vectors
+/// The processor has `V`; `wide` has STRIDE doubles for each row that is a term, PARTS vectors
 /// of them from k on.
 #[inline(always)]
 unsafe fn add<V: Lanes, const WEIGHTED: bool>(
@@ -182,8 +194,8 @@ unsafe fn add<V: Lanes, const WEIGHTED: bool>(
     unsafe {
         let mut sums = [V::splat_wide(0.0); PARTS];
         for &(row, weight) in terms {
-            debug_assert!((row + 1) * TILE <= wide.len());
-            let x = wide.as_ptr().add(row * TILE + k);
+            debug_assert!((row + 1) * STRIDE <= wide.len());
+            let x = wide.as_ptr().add(row * STRIDE + k);
             for (part, sum) in sums.iter_mut().enumerate() {
                 let x = V::load_wide(x.add(part * V::WIDTH));
                 let x = if WEIGHTED { V::mul_wide(V::splat_wide(weight), x) } else { x };

@@ -33,8 +33,8 @@ pub(crate) struct Network {
 
 /// The network that puts the ranks `from` to `to` − 1 of n values onto their wires.
 ///
-/// Comparators come depth first: a half is sorted before the other is touched, so that straight-line
-/// code of many wires needs few registers at a time.
+/// Comparators come depth first: a half is sorted before the other is touched, so that
+/// straight-line code of many wires needs few registers at a time.
 pub(crate) fn network(n: usize, from: usize, to: usize) -> Network {
     let mut comparators = Vec::new();
     let order = sort(&(0..n).collect::<Vec<_>>(), &mut comparators);

@@ -113,7 +113,7 @@ unsafe fn pass<V: Lanes>(
     let place = sorted.0.as_mut_ptr();
     let mut k = 0;
     while k < out.len() {
-        // SAFETY: the vectors of all wires fit into `sorted`; k + WIDTH ≤ the length of `out`, since
+        // SAFETY: the vectors of all wires fit into `sorted`; k + WIDTH ≤ the length of `out`, as
         // WIDTH divides 16, and the sources have as many columns.
         let open = unsafe {
             network(job.sources.as_ptr(), k, place);

@@ -1,7 +1,7 @@
 //! Register tiles of pairs of rows over blocks of columns.
 //!
-//! A pair has 16 lanes whatever the registers: lane l sums the columns that are l modulo 16, and the
-//! lanes meet in f64 in one fixed tree. Narrower registers go over a block more than once.
+//! A pair has 16 lanes whatever the registers: lane l sums the columns that are l modulo 16, and
+//! the lanes meet in f64 in one fixed tree. Narrower registers go over a block more than once.
 
 use crate::Rows;
 use crate::kernels::lanes::Lanes;
