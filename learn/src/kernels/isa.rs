@@ -111,8 +111,8 @@ macro_rules! vectorised {
      ($($arg:ident: $ty:ty),*)) => {
         vectorised!(@ $vis $name, $body, [$wide], [$narrow], [$plain], ($($arg: $ty),*));
     };
-    (@ $vis:vis $name:ident, $body:ident, [$($wide:literal)?], [$($narrow:literal)?], [$($plain:literal)?],
-     ($($arg:ident: $ty:ty),*)) => {
+    (@ $vis:vis $name:ident, $body:ident, [$($wide:literal)?], [$($narrow:literal)?],
+     [$($plain:literal)?], ($($arg:ident: $ty:ty),*)) => {
         $vis fn $name($($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             {

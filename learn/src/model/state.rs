@@ -1,5 +1,5 @@
-//! Parameters and buffers to and from safetensors files, with PyTorch's names, so that a model moves
-//! to and from torch.
+//! Parameters and buffers to and from safetensors files, with PyTorch's names, so that a model
+//! moves to and from torch.
 
 use super::{Model, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
