@@ -1,5 +1,5 @@
-//! Aksel (Boussetta, El Mhamdi, Guerraoui, Maurer & Rouault 2021): the mean of the k rows nearest to the
-//! coordinate-wise median, k = ⌊(n + 1)/2⌋ (`mid`) or n − f. Ties go to the lower id.
+//! Aksel (Boussetta, El Mhamdi, Guerraoui, Maurer & Rouault 2021): the mean of the k rows nearest
+//! to the coordinate-wise median, k = ⌊(n + 1)/2⌋ (`mid`) or n − f. Ties go to the lower id.
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -1,4 +1,5 @@
-//! The plain mean: A = (1/n)·Σ xᵢ. One hostile row moves it anywhere (Blanchard et al. 2017, lemma 1).
+//! The plain mean: A = (1/n)·Σ xᵢ. One hostile row moves it anywhere (Blanchard et al. 2017, lemma
+//! 1).
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -1,8 +1,8 @@
 //! Bucketing (Karimireddy, He & Jaggi 2022, algorithm 1): a random permutation cuts the n rows into
 //! ⌈n/s⌉ buckets of s, the last one maybe smaller; each bucket becomes its mean.
 //!
-//! A hostile row spoils at most its bucket, so f rows go on as f, of fewer: s·f/n must stay below the
-//! next rule's limit.
+//! A hostile row spoils at most its bucket, so f rows go on as f, of fewer: s·f/n must stay below
+//! the next rule's limit.
 //!
 //! ```
 //! # use varangian_base::Matrix;

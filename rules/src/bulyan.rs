@@ -1,10 +1,10 @@
 //! Bulyan (El Mhamdi, Guerraoui & Rouault 2018): repeated Krum selects a set S of vectors, then a
 //! coordinate-wise mean of the values of S nearest to their median defends each coordinate.
 //!
-//! `rescored`, as El-Mhamdi et al. 2021 describe it: θ = n − 2f − 2 rounds; each scores the rows that
-//! remain, adds the Multi-Krum mean of them to S, and removes the row of least score; then the mean
-//! of the β = θ − 2f values nearest to the median. `classic`: θ = n − 2f single Krum rows, β = n − 4f.
-//! `reference`, as their code does: distances unsquared, scores never computed again.
+//! `rescored`, as El-Mhamdi et al. 2021 describe it: θ = n − 2f − 2 rounds; each scores the rows
+//! that remain, adds the Multi-Krum mean of them to S, and removes the row of least score; then the
+//! mean of the β = θ − 2f values nearest to the median. `classic`: θ = n − 2f single Krum rows, β =
+//! n − 4f. `reference`, as their code does: distances unsquared, scores never computed again.
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -3,8 +3,8 @@
 //!
 //! Weights c start at 1. While Σc > n − 2f: with the weighted mean μ and covariance Σ, its greatest
 //! eigenvalue λ and eigenvector v, τᵢ = ⟨xᵢ − μ, v⟩² and cᵢ ← cᵢ·(1 − τᵢ/max τ) over the rows with
-//! cⱼ > 0. The answer is the μ of least λ. Σ is never formed: v lies in the span of the rows, and the
-//! n × n Gram matrix around μ, from the distances between rows, has the same spectrum.
+//! cⱼ > 0. The answer is the μ of least λ. Σ is never formed: v lies in the span of the rows, and
+//! the n × n Gram matrix around μ, from the distances between rows, has the same spectrum.
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -1,5 +1,5 @@
-//! Centred clipping (Karimireddy, He & Jaggi 2021, algorithm 2): L times
-//! v ← v + (1/n)·Σ (xᵢ − v)·min(1, τ/‖xᵢ − v‖), with v from the last round's answer (0 before the first).
+//! Centred clipping (Karimireddy, He & Jaggi 2021, algorithm 2): L times v ← v + (1/n)·Σ (xᵢ −
+//! v)·min(1, τ/‖xᵢ − v‖), with v from the last round's answer (0 before the first).
 //!
 //! ```
 //! # use varangian_base::Matrix;

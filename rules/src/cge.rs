@@ -1,5 +1,5 @@
-//! CGE, comparative gradient elimination (Gupta, Liu & Vaidya 2020): the mean of the n − f rows of least
-//! norm. Ties go to the lower id.
+//! CGE, comparative gradient elimination (Gupta, Liu & Vaidya 2020): the mean of the n − f rows of
+//! least norm. Ties go to the lower id.
 //!
 //! Short hostile rows always pass: it bounds the length of the answer, not its direction.
 //!

@@ -142,8 +142,8 @@ impl Pipeline {
         self.entries().iter().any(|entry| entry.facts.has_memory)
     }
 
-    /// Whether the answer is nothing but signs, so that one bit a coordinate carries it (two where 0
-    /// is among them, then `Some(true)`); `None` where it is a vector.
+    /// Whether the answer is nothing but signs, so that one bit a coordinate carries it (two where
+    /// 0 is among them, then `Some(true)`); `None` where it is a vector.
     pub fn answers_signs(&self) -> Option<bool> {
         let votes = self.rule_entry.name == "majority" && self.post.is_empty();
         votes.then(|| !self.spec.contains("ties=plus-one") && !self.spec.contains("ties=random"))

@@ -9,7 +9,8 @@
 //! let rows = Matrix::from_rows(&[[1.0], [2.0], [3.0], [4.0], [90.0]]);
 //! let mut out = [0.0];
 //! let mut answer = |spec| {
-//!     build(spec, 5, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//!     build(spec, 5, 1).unwrap()
+//!         .aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
 //!     out
 //! };
 //! assert_eq!(answer("clipping c=2 | average"), [1.8]);

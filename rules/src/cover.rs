@@ -33,8 +33,8 @@ impl Cover {
         self.search(0, budget)
     }
 
-    /// Of the sets of `size` rows without conflict that drop at most `budget`, the lexicographically
-    /// first; there must be one.
+    /// Of the sets of `size` rows without conflict that drop at most `budget`, the
+    /// lexicographically first; there must be one.
     pub(crate) fn first_kept(&mut self, budget: usize, size: usize, kept: &mut Vec<usize>) {
         kept.clear();
         let mut left = budget;

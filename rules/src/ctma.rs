@@ -1,5 +1,5 @@
-//! CTMA, the centred trimmed meta-aggregator (Dahan & Levy 2024, algorithm 1): after any rule, the mean of
-//! the n − f rows nearest to its answer. Ties go to the lower id.
+//! CTMA, the centred trimmed meta-aggregator (Dahan & Levy 2024, algorithm 1): after any rule, the
+//! mean of the n − f rows nearest to its answer. Ties go to the lower id.
 //!
 //! ```
 //! # use varangian_base::Matrix;

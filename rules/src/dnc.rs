@@ -1,6 +1,6 @@
-//! DnC, divide and conquer (Shejwalkar & Houmansadr 2021, algorithm 2): T times, sketch b coordinates,
-//! centre, and drop the ⌈c·f⌉ rows farthest along the top singular vector; the mean of the rows that
-//! are never dropped. Of equally far rows the highest ids are dropped.
+//! DnC, divide and conquer (Shejwalkar & Houmansadr 2021, algorithm 2): T times, sketch b
+//! coordinates, centre, and drop the ⌈c·f⌉ rows farthest along the top singular vector; the mean of
+//! the rows that are never dropped. Of equally far rows the highest ids are dropped.
 //!
 //! ```
 //! # use varangian_base::Matrix;

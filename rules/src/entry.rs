@@ -30,7 +30,8 @@ pub struct RuleFacts {
     pub has_memory: bool,
     /// Whether its answer is a combination of rows, so that each row's weight is known.
     pub weights: bool,
-    /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f rows.
+    /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f
+    /// rows.
     pub kappa: Kappa,
     /// The largest (standard deviation / norm) of honest gradients for which its paper proves
     /// resilience, as a function of n and f.

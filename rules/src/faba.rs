@@ -1,8 +1,8 @@
-//! FABA (Xia, Tao, Hao & Li 2019, algorithm 1): f times, drop the row farthest from the mean of those
-//! that remain; the mean of the rest. Of equally far rows the highest id is dropped.
+//! FABA (Xia, Tao, Hao & Li 2019, algorithm 1): f times, drop the row farthest from the mean of
+//! those that remain; the mean of the rest. Of equally far rows the highest id is dropped.
 //!
-//! ‖xᵢ − x̄_S‖² = (1/|S|)·Σ_{j∈S} ‖xᵢ − xⱼ‖² − (a term that is the same for all i): the farthest row is
-//! the one whose squared distances to the others sum highest, which costs n² a drop.
+//! ‖xᵢ − x̄_S‖² = (1/|S|)·Σ_{j∈S} ‖xᵢ − xⱼ‖² − (a term that is the same for all i): the farthest
+//! row is the one whose squared distances to the others sum highest, which costs n² a drop.
 //!
 //! ```
 //! # use varangian_base::Matrix;

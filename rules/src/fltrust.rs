@@ -1,5 +1,5 @@
-//! FLTrust (Cao, Fang, Liu & Gong 2021, algorithm 2): the server takes a gradient g₀ on data of its own and
-//! averages the rows, each rescaled to ‖g₀‖, with weights max(0, cos(xᵢ, g₀)).
+//! FLTrust (Cao, Fang, Liu & Gong 2021, algorithm 2): the server takes a gradient g₀ on data of its
+//! own and averages the rows, each rescaled to ‖g₀‖, with weights max(0, cos(xᵢ, g₀)).
 //!
 //! It needs no majority: where no row points along g₀ the answer is 0.
 //!
@@ -10,7 +10,10 @@
 //! impl Oracle for East {
 //!     fn refresh(&mut self) {}
 //!     fn loss(&mut self, _: &[f32]) -> f64 { 0.0 }
-//!     fn gradient(&mut self, _: &[f32], out: &mut [f32]) -> f64 { out.copy_from_slice(&[2.0, 0.0]); 0.0 }
+//!     fn gradient(&mut self, _: &[f32], out: &mut [f32]) -> f64 {
+//!         out.copy_from_slice(&[2.0, 0.0]);
+//!         0.0
+//!     }
 //! }
 //! let rows = Matrix::from_rows(&[[3.0, 4.0], [-1.0, 0.0], [0.0, 7.0]]);
 //! let mut out = [0.0; 2];

@@ -1,11 +1,12 @@
-//! Geometric median: argmin_z φ(z) = Σ‖z − xᵢ‖, to a certified gap (Weiszfeld 1937; Vardi & Zhang 2000).
+//! Geometric median: argmin_z φ(z) = Σ‖z − xᵢ‖, to a certified gap (Weiszfeld 1937; Vardi & Zhang
+//! 2000).
 //!
 //! Every iterate is a combination Σ wᵢ·xᵢ of rows, so all distances follow from those between rows:
-//! ‖z − xᵢ‖² = (D·w)ᵢ − ½·wᵀ·D·w. The rows are read for D and for the last combination; a step costs n².
-//! It starts at the row k of least total distance. That row is the answer if the unit vectors from it
-//! to the others sum to at most its multiplicity; else the Vardi–Zhang step leaves it downhill, and no
-//! later iterate meets a row. With the gradient g at z, φ(z) − φ* ≤ ‖g‖·‖z − z*‖ ≤ (2‖g‖/n)·φ(z): the
-//! iteration stops when 2‖g‖/n ≤ tolerance.
+//! ‖z − xᵢ‖² = (D·w)ᵢ − ½·wᵀ·D·w. The rows are read for D and for the last combination; a step
+//! costs n². It starts at the row k of least total distance. That row is the answer if the unit
+//! vectors from it to the others sum to at most its multiplicity; else the Vardi–Zhang step leaves
+//! it downhill, and no later iterate meets a row. With the gradient g at z, φ(z) − φ* ≤ ‖g‖·‖z −
+//! z*‖ ≤ (2‖g‖/n)·φ(z): the iteration stops when 2‖g‖/n ≤ tolerance.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -79,8 +80,9 @@ struct GeometricMedian {
 }
 
 impl GeometricMedian {
-    /// The row of least distance to its ⌊n/2⌋-th nearest other, whatever the rest; ties to the lower
-    /// id. Leaves its distances in `reach`; also returns the distance beyond which rows are far.
+    /// The row of least distance to its ⌊n/2⌋-th nearest other, whatever the rest; ties to the
+    /// lower id. Leaves its distances in `reach`; also returns the distance beyond which rows are
+    /// far.
     fn anchor(&mut self) -> (usize, f64) {
         let n = self.pairs.n();
         let mut best = (f64::INFINITY, 0);
@@ -110,8 +112,8 @@ impl GeometricMedian {
         self.reach.extend(self.pairs.row(k).iter().map(|s| s.sqrt()));
     }
 
-    /// Moves far rows towards row k, to the horizon, in `pairs`. Beyond it, squared distances in f64
-    /// do not hold directions, so ⟨t·(xᵢ − xₖ), xⱼ − xₖ⟩ is taken from the rows themselves.
+    /// Moves far rows towards row k, to the horizon, in `pairs`. Beyond it, squared distances in
+    /// f64 do not hold directions, so ⟨t·(xᵢ − xₖ), xⱼ − xₖ⟩ is taken from the rows themselves.
     fn move_in(&mut self, rows: Rows<'_>, k: usize, horizon: f64) {
         let n = rows.n();
         self.moved.clear();
@@ -179,8 +181,8 @@ impl GeometricMedian {
         self.reach.iter_mut().for_each(|r| *r = (*r - half).max(0.0).sqrt());
     }
 
-    /// Sets `weights` to the minimiser's; returns the certified gap. A majority of equal rows is the
-    /// minimiser itself.
+    /// Sets `weights` to the minimiser's; returns the certified gap. A majority of equal rows is
+    /// the minimiser itself.
     fn find(&mut self, anchor: usize, horizon: f64) -> f64 {
         if horizon > 0.0 {
             let start = self.start();

@@ -1,7 +1,8 @@
 //! Krum and Multi-Krum (Blanchard et al. 2017, §3 and §5), and the two variants in circulation.
 //!
-//! The score of row i is the sum of ‖xᵢ − xⱼ‖² over its n − f − 2 nearest other rows. Krum answers the
-//! row of least score; Multi-Krum the mean of the m rows of least score. Ties go to the lower id.
+//! The score of row i is the sum of ‖xᵢ − xⱼ‖² over its n − f − 2 nearest other rows. Krum answers
+//! the row of least score; Multi-Krum the mean of the m rows of least score. Ties go to the lower
+//! id.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -9,7 +10,8 @@
 //! let rows = Matrix::from_rows(&[[0.0], [1.0], [2.0], [3.0], [10.0]]);
 //! let mut out = [0.0];
 //! let mut answer = |spec| {
-//!     build(spec, 5, 1).unwrap().aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
+//!     build(spec, 5, 1).unwrap()
+//!         .aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut Verdict::default());
 //!     out
 //! };
 //! assert_eq!(answer("krum"), [1.0]); // scores 5, 2, 2, 5, 113: a tie of ids 1 and 2

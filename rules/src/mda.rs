@@ -1,11 +1,11 @@
-//! MDA, minimum-diameter averaging (El-Mhamdi, Guerraoui, Guirguis, Hoang & Rouault 2020): the mean of the
-//! n − f rows whose greatest pairwise distance is least; of several such sets the lexicographically
-//! first.
+//! MDA, minimum-diameter averaging (El-Mhamdi, Guerraoui, Guirguis, Hoang & Rouault 2020): the mean
+//! of the n − f rows whose greatest pairwise distance is least; of several such sets the
+//! lexicographically first.
 //!
-//! Exact. A set of diameter at most t exists if and only if f rows can be dropped so that no two rows
-//! that remain are farther apart than t: a vertex cover of size f of the graph of too-far pairs. A
-//! binary search over the distances asks at most 2·log n such questions, each answered by branching
-//! on the row with most conflicts (drop it, or all its rivals): at most 1.47^f branches.
+//! Exact. A set of diameter at most t exists if and only if f rows can be dropped so that no two
+//! rows that remain are farther apart than t: a vertex cover of size f of the graph of too-far
+//! pairs. A binary search over the distances asks at most 2·log n such questions, each answered by
+//! branching on the row with most conflicts (drop it, or all its rivals): at most 1.47^f branches.
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -1,5 +1,5 @@
-//! MoNNA's nearest-neighbour averaging (Farhadkhani et al. 2023): the mean of the n − f rows nearest to
-//! a trusted row, itself among them. Ties go to the lower id.
+//! MoNNA's nearest-neighbour averaging (Farhadkhani et al. 2023): the mean of the n − f rows
+//! nearest to a trusted row, itself among them. Ties go to the lower id.
 //!
 //! ```
 //! # use varangian_base::Matrix;

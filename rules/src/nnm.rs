@@ -1,5 +1,5 @@
-//! Nearest-neighbour mixing (Allouah et al. 2023, algorithm 2): each row becomes the mean of the n − f
-//! rows nearest to it, itself among them. Ties go to the lower id.
+//! Nearest-neighbour mixing (Allouah et al. 2023, algorithm 2): each row becomes the mean of the n
+//! − f rows nearest to it, itself among them. Ties go to the lower id.
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -1,5 +1,5 @@
-//! Phocas and MeaMed (Xie, Koyejo & Gupta 2018): per coordinate, the mean of the n − f values nearest to a
-//! centre: the trimmed mean (Phocas) or the median (MeaMed).
+//! Phocas and MeaMed (Xie, Koyejo & Gupta 2018): per coordinate, the mean of the n − f values
+//! nearest to a centre: the trimmed mean (Phocas) or the median (MeaMed).
 //!
 //! The n − f nearest values are a window of the sorted column. Of two values equally far from the
 //! centre the smaller counts as nearer, so the answer does not depend on the order of the rows.

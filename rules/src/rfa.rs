@@ -1,5 +1,5 @@
-//! RFA (Pillutla, Kakade & Harchaoui 2022, algorithm 2): T steps of the smoothed Weiszfeld iteration,
-//! v ← Σ wᵢ·xᵢ / Σ wᵢ with wᵢ = 1/max(ν, ‖v − xᵢ‖).
+//! RFA (Pillutla, Kakade & Harchaoui 2022, algorithm 2): T steps of the smoothed Weiszfeld
+//! iteration, v ← Σ wᵢ·xᵢ / Σ wᵢ with wᵢ = 1/max(ν, ‖v − xᵢ‖).
 //!
 //! ```
 //! # use varangian_base::Matrix;

@@ -1,6 +1,6 @@
-//! SMEA, smallest maximum eigenvalue averaging (Allouah, Guerraoui, Gupta, Pinot & Stephan 2023): the mean
-//! of the n − f rows whose covariance has the least top eigenvalue; ties within 1e-12 go to the
-//! lexicographically first set.
+//! SMEA, smallest maximum eigenvalue averaging (Allouah, Guerraoui, Gupta, Pinot & Stephan 2023):
+//! the mean of the n − f rows whose covariance has the least top eigenvalue; ties within 1e-12 go
+//! to the lexicographically first set.
 //!
 //! Exact. A set's scatter only grows as rows join it, so a partial set whose top eigenvalue exceeds
 //! the best one found is abandoned. The search starts from the set that drops, f times, the row

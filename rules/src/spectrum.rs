@@ -49,9 +49,9 @@ impl Spectrum {
         lambda * scale
     }
 
-    /// The greatest eigenvalue of the covariance (1/Σc)·Σ cᵢ·(xᵢ − μ)(xᵢ − μ)ᵀ around the weighted mean
-    /// μ of the rows in `alive`; `vector` holds √cᵢ·⟨xᵢ − μ, v⟩ up to one common factor, for the top
-    /// eigenvector v, in the order of `alive`.
+    /// The greatest eigenvalue of the covariance (1/Σc)·Σ cᵢ·(xᵢ − μ)(xᵢ − μ)ᵀ around the weighted
+    /// mean μ of the rows in `alive`; `vector` holds √cᵢ·⟨xᵢ − μ, v⟩ up to one common factor, for
+    /// the top eigenvector v, in the order of `alive`.
     pub(crate) fn covariance(
         &mut self,
         squared: &Pairs,
@@ -79,8 +79,8 @@ impl Spectrum {
         lambda.max(0.0)
     }
 
-    /// Reduces `a` to `diagonal` and `off` (off[k] couples k − 1 and k). The Householder vector that
-    /// clears column k below its subdiagonal stays in that column, its factor in betas[k].
+    /// Reduces `a` to `diagonal` and `off` (off[k] couples k − 1 and k). The Householder vector
+    /// that clears column k below its subdiagonal stays in that column, its factor in betas[k].
     fn tridiagonalise(&mut self, n: usize) {
         let (a, mut p) = (&mut self.a, Vec::new());
         std::mem::swap(&mut p, &mut self.diagonal);

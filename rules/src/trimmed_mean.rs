@@ -1,5 +1,5 @@
-//! Coordinate-wise trimmed mean (Yin et al. 2018, definition 2): per coordinate, drop the f smallest
-//! and the f largest values and average the n − 2f that remain.
+//! Coordinate-wise trimmed mean (Yin et al. 2018, definition 2): per coordinate, drop the f
+//! smallest and the f largest values and average the n − 2f that remain.
 //!
 //! Its κ = f/(n − 2f) meets the universal lower bound: no rule has a smaller worst case.
 //!

@@ -1,5 +1,5 @@
-//! One fuzz case: any bytes become a round with at most f hostile rows, go through the intake's policy
-//! and every rule, and the answers are held to what the rules claim.
+//! One fuzz case: any bytes become a round with at most f hostile rows, go through the intake's
+//! policy and every rule, and the answers are held to what the rules claim.
 //!
 //! Shared by the test beside it, the long-running example and the `cargo fuzz` target.
 
