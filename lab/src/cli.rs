@@ -2,7 +2,7 @@
 
 use crate::{
     Failure, aggregate, catalogue, data, duel, forge, html, pictures, query, replay, reproduce,
-    run, show, theory,
+    run, show, tensorboard, theory, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +26,10 @@ pub(crate) enum Command {
     Results(query::Args),
     /// Draw everything that a folder of results can show
     Plot(pictures::Args),
+    /// Write results as TensorBoard event files
+    Tensorboard(tensorboard::Args),
+    /// Serve a page that follows a folder of results
+    Watch(watch::Args),
     /// Write one HTML file that holds all of a folder of results
     Report(html::Args),
     /// List the aggregation rules, or explain one
@@ -63,6 +67,8 @@ impl Command {
             Command::Replay(args) => replay::run(&args),
             Command::Results(args) => query::run(&args),
             Command::Plot(args) => pictures::run(&args),
+            Command::Tensorboard(args) => tensorboard::run(&args),
+            Command::Watch(args) => watch::run(&args),
             Command::Report(args) => html::run(&args),
             Command::Rules(args) => show::rules(&args),
             Command::Filters(args) => show::filters(&args),

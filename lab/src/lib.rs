@@ -24,8 +24,10 @@ mod reproduce;
 pub mod results;
 pub mod run;
 mod show;
+mod tensorboard;
 pub mod theory;
 mod trial;
+mod watch;
 
 pub use catalogue::catalogue;
 pub use failure::Failure;

@@ -70,7 +70,8 @@ fn each_mistake_is_one_line_and_exit_code_2() {
     has(small("rule=krmu"), "unknown rule \"krmu\"; did you mean \"krum\"?");
     has(small("attack=sign-flop"), "did you mean \"sign-flip\"?");
     has(small("n=6"), "krum needs n ≥ 2f + 3; got n = 6, f = 2");
-    has(small("f=5"), "f is less than n/2; got n = 9, f = 5");
+    has(small("f=5"), "median needs n ≥ 2f + 1; got n = 9, f = 5");
+    has(small("f=9"), "f is less than n; got n = 9, f = 9");
     has(small("batch=0"), "batch is at least 1; got 0");
     has(small("dataset=mnsit"), "did you mean \"mnist\"?");
     has(small("nn=3"), "unknown key \"nn\"");
