@@ -101,7 +101,7 @@ impl Safeguard {
         let m = self.ids.len();
         for window in &mut self.windows {
             match window.judge(self.mode, &self.good, m, step) {
-                Finding::Calibrating => {}
+                Finding::Later => {}
                 Finding::NoMedian => {
                     verdict.event = Some("no vector median: nobody was expelled".to_owned());
                     self.next.clone_from(&self.good);

@@ -8,6 +8,7 @@ const PAPER: &str = "Allen-Zhu, Ebrahimianghazani, Li & Alistarh, Byzantine-Resi
 
 const DIFFERS: &[&str] = &[
     "The default finds thresholds from the sums themselves (mode=empirical); those of algorithm 1 have no default that transfers (mode=fixed, th0, th1).",
+    "An empirical window judges only when it is patience steps old: the first sums after a restart are single gradients, whose heavy tails would expel honest workers.",
     "Any good worker with a majority around it may be the vector median; here it is the one of lowest id.",
     "Where no vector median exists, or the two windows would together expel everyone, nobody is expelled and the round has an event.",
     "A good worker that sent nothing in a round is credited with the mean of that round, so that silence neither expels nor hides.",
@@ -39,6 +40,12 @@ macro_rules! params {
                 kind: POSITIVE,
                 default: "0",
                 help: "empirical: the least such distance",
+            },
+            Param {
+                name: "patience",
+                kind: Kind::Count { min: 0, max: 1 << 40 },
+                default: "auto",
+                help: "empirical: steps of a window before it judges; auto is a quarter of the window, at most 50",
             },
             Param {
                 name: "calibration",
@@ -164,7 +171,10 @@ pub(crate) static SINGLE: RuleEntry = RuleEntry {
 fn build(args: &Args, windows: &[(u64, &str)]) -> Result<Box<Stage>, SpecError> {
     let real = |name| args.real(name).expect("has a default");
     let mode = match args.text("mode") {
-        "empirical" => Mode::Empirical { mult: real("mult"), floor: real("floor") },
+        "empirical" => {
+            let patience = args.count("patience").map(|steps| steps as u64);
+            Mode::Empirical { mult: real("mult"), floor: real("floor"), patience }
+        }
         "fixed" => Mode::Fixed,
         "calibrated" => {
             let auto = windows[0].0.saturating_mul(20);

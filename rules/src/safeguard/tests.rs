@@ -174,6 +174,28 @@ fn the_variance_attack_is_detected_when_the_law_says_all_four_at_once_and_no_hon
 }
 
 #[test]
+fn a_young_window_does_not_judge_so_that_one_long_honest_gradient_expels_nobody() {
+    // Rare long gradients, as of a model that has nearly converged.
+    let run = |spec: &str| {
+        let mut rule = build(spec, 10, 4).unwrap();
+        let mut expelled = Vec::new();
+        for t in 0..400 {
+            let mut x = Matrix::zeros(10, 200);
+            for i in 0..10 {
+                let mut stream = Seed(4).stream(Domain::Test, i, t);
+                let scale = if stream.coin(0.3) { 1.0 } else { 0.05 };
+                let row = x.row_mut(i as usize);
+                row.iter_mut().for_each(|x| *x = (scale * stream.normal()) as f32);
+            }
+            expelled = step(&mut rule, x.rows(), t).1;
+        }
+        expelled
+    };
+    assert!(!run("safeguard t0=100 patience=0").is_empty(), "without patience some are");
+    assert!(run("safeguard t0=100").is_empty());
+}
+
+#[test]
 fn honest_walks_are_never_expelled_at_the_theorys_threshold() {
     for seed in 0..1_000 {
         let mut rule = build("single-safeguard t=64 mode=theory", 5, 2).unwrap();

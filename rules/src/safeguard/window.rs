@@ -11,7 +11,7 @@ pub(crate) enum Mode {
     Fixed,
     /// Each step anew: mult·max(s, floor), s the distance within which the most central worker has
     /// a majority.
-    Empirical { mult: f64, floor: f64 },
+    Empirical { mult: f64, floor: f64, patience: Option<u64> },
     /// As many steps without expelling; then fixed at mult·(the largest s at the end of a window).
     Calibrated { mult: f64, steps: u64 },
     /// 8·V·√(T·ln(16·m·T/p)), divided by m where `per_worker`.
@@ -29,8 +29,8 @@ pub fn theory_threshold(steps: u64, m: usize, p: f64, v: f64, per_worker: bool) 
 
 /// What a window says of a step.
 pub(crate) enum Finding {
-    /// Nobody can be judged: still calibrating.
-    Calibrating,
+    /// Nobody is judged yet: calibrating, or the window is too young.
+    Later,
     /// No worker has a majority within the threshold.
     NoMedian,
     /// Squared distances to the median are in `squared`; beyond this one a worker is expelled.
@@ -117,7 +117,8 @@ impl Window {
             Mode::Theory { p, v, per_worker } => {
                 self.algorithm(theory_threshold(self.length, m, p, v, per_worker), good, m)
             }
-            Mode::Empirical { mult, floor } => {
+            Mode::Empirical { patience, .. } if self.is_young(patience, step) => Finding::Later,
+            Mode::Empirical { mult, floor, .. } => {
                 let (s, centre) = self.centre(good, m);
                 self.measure(centre);
                 Finding::Radius2((2.0 * mult * s.max(floor)).powi(2))
@@ -131,9 +132,15 @@ impl Window {
                     let (s, _) = self.centre(good, m);
                     self.calibrated = Some(self.calibrated.unwrap_or(0.0).max(s));
                 }
-                Finding::Calibrating
+                Finding::Later
             }
         }
+    }
+
+    /// Whether the window's sums are still those of a few steps, whose heavy tails would expel
+    /// honest workers. By default a quarter of the window, at most 50 steps.
+    fn is_young(&self, patience: Option<u64>, step: u64) -> bool {
+        step % self.length < patience.unwrap_or((self.length / 4).min(50))
     }
 
     /// Algorithm 1: a median is a good worker with more than m/2 good ones within the threshold
