@@ -1,7 +1,7 @@
 //! A Little Is Enough (Baruch, Baruch & Goldberg 2019, algorithm 3): mean − z·σ, coordinate-wise.
 //!
-//! z = Φ⁻¹((n − f − s)/(n − f)) with s = ⌊n/2 + 1⌋ − f: the hostile workers stay so near that s honest
-//! ones stand farther out and are taken for the outliers.
+//! z = Φ⁻¹((n − f − s)/(n − f)) with s = ⌊n/2 + 1⌋ − f: the hostile workers stay so near that s
+//! honest ones stand farther out and are taken for the outliers.
 //!
 //! ```
 //! let z = varangian_attacks::alie_z(10, 4);

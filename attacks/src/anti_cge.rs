@@ -1,5 +1,6 @@
-//! Anti-CGE (distributed-momentum's code): against the filter that keeps the n − f rows of least norm,
-//! minus the sum of the honest rows that will be kept, at a norm just below the first that will not.
+//! Anti-CGE (distributed-momentum's code): against the filter that keeps the n − f rows of least
+//! norm, minus the sum of the honest rows that will be kept, at a norm just below the first that
+//! will not.
 
 use crate::write::colluders;
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

@@ -1,5 +1,5 @@
-//! Cancellation (Akoun & Meyer 2022, §2): against a plain sum, one adversary sends minus the sum of all other
-//! rows, and the parameters stand still.
+//! Cancellation (Akoun & Meyer 2022, §2): against a plain sum, one adversary sends minus the sum
+//! of all other rows, and the parameters stand still.
 
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::blocks::{self, BLOCK};

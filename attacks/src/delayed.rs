@@ -1,5 +1,5 @@
-//! Delayed gradients (Allen-Zhu et al. 2021, §5): each hostile worker sends what it should have sent D steps
-//! ago. For sign votes the same with signs.
+//! Delayed gradients (Allen-Zhu et al. 2021, §5): each hostile worker sends what it should have
+//! sent D steps ago. For sign votes the same with signs.
 
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use std::collections::VecDeque;

@@ -1,10 +1,11 @@
-//! Local model poisoning (Fang, Cao, Jia & Gong 2020, §4), also called STAT-OPT: move the aggregate against
-//! the sign s of the honest mean.
+//! Local model poisoning (Fang, Cao, Jia & Gong 2020, §4), also called STAT-OPT: move the
+//! aggregate against the sign s of the honest mean.
 //!
-//! Against Krum: all send centre − λ·s with the first λ of a halving sequence that Krum selects; the
-//! first is the paper's upper bound. Against the trimmed mean and the median: in each coordinate a
-//! random value up to b times beyond the honest rows' extreme on the far side; with partial
-//! knowledge one 3 to 4 standard deviations from the mean of the hostile workers' own gradients.
+//! Against Krum: all send centre − λ·s with the first λ of a halving sequence that Krum selects;
+//! the first is the paper's upper bound. Against the trimmed mean and the median: in each
+//! coordinate a random value up to b times beyond the honest rows' extreme on the far side; with
+//! partial knowledge one 3 to 4 standard deviations from the mean of the hostile workers' own
+//! gradients.
 
 use crate::write::{by_moments, draw, purpose, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

@@ -1,5 +1,5 @@
-//! Gaussian: each hostile worker sends independent normal noise (Blanchard et al. 2017, §6; N(0, 200²)
-//! in Zeno's experiments).
+//! Gaussian: each hostile worker sends independent normal noise (Blanchard et al. 2017, §6; N(0,
+//! 200²) in Zeno's experiments).
 
 use crate::write::{draw, purpose};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

@@ -1,5 +1,5 @@
-//! Inner-product manipulation (Xie, Koyejo & Gupta, Fall of Empires 2019, §4): −ε times the mean of the
-//! honest gradients. Large ε breaks coordinate-wise rules, small ε breaks Krum.
+//! Inner-product manipulation (Xie, Koyejo & Gupta, Fall of Empires 2019, §4): −ε times the mean
+//! of the honest gradients. Large ε breaks coordinate-wise rules, small ε breaks Krum.
 //!
 //! `ipm` is the paper's −ε·mean. `empire` is distributed-momentum's (1 − k)·mean, whose k = 1.1 is
 //! −0.1·mean. `safeguard` is −κ·mean with the factor of SafeguardSGD's experiments.

@@ -1,9 +1,9 @@
-//! Mimic (Karimireddy, He & Jaggi 2022, §4 and appendix B): all hostile workers copy one honest worker,
-//! so that its data are over-represented.
+//! Mimic (Karimireddy, He & Jaggi 2022, §4 and appendix B): all hostile workers copy one honest
+//! worker, so that its data are over-represented.
 //!
 //! Which one: the direction z of largest variance is learned by an online power iteration,
-//! z ← t/(1+t)·z + 1/(1+t)·u/‖u‖ with u = Σᵢ⟨xᵢ − μ, z⟩(xᵢ − μ), and the row of largest ⟨xᵢ, z⟩ is copied.
-//! After the warm-up the worker that was copied last is copied for ever.
+//! z ← t/(1+t)·z + 1/(1+t)·u/‖u‖ with u = Σᵢ⟨xᵢ − μ, z⟩(xᵢ − μ), and the row of largest ⟨xᵢ, z⟩ is
+//! copied. After the warm-up the worker that was copied last is copied for ever.
 
 use crate::write::{colluders, draw, purpose};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

@@ -1,9 +1,9 @@
-//! Min-max and min-sum (Shejwalkar & Houmansadr 2021, §IV-D): mean + γ·p with the largest γ at which the
-//! hostile row is no farther from the honest ones than these are from each other.
+//! Min-max and min-sum (Shejwalkar & Houmansadr 2021, §IV-D): mean + γ·p with the largest γ at
+//! which the hostile row is no farther from the honest ones than these are from each other.
 //!
-//! Min-max: maxᵢ‖b − xᵢ‖ ≤ maxᵢⱼ‖xᵢ − xⱼ‖. Each i gives a quadratic inequality in γ; the least of the
-//! larger roots is the answer. Min-sum: Σᵢ‖b − xᵢ‖² ≤ maxᵢ Σⱼ‖xᵢ − xⱼ‖². Both sides hold the same
-//! Σ‖xᵢ − mean‖², so that γ = maxᵢ‖xᵢ − mean‖/‖p‖.
+//! Min-max: maxᵢ‖b − xᵢ‖ ≤ maxᵢⱼ‖xᵢ − xⱼ‖. Each i gives a quadratic inequality in γ; the least of
+//! the larger roots is the answer. Min-sum: Σᵢ‖b − xᵢ‖² ≤ maxᵢ Σⱼ‖xᵢ − xⱼ‖². Both sides hold the
+//! same Σ‖xᵢ − mean‖², so that γ = maxᵢ‖xᵢ − mean‖/‖p‖.
 
 use crate::write::{by_moments, colluders, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

@@ -1,8 +1,9 @@
-//! PoisonedFL (Xie, Fang & Gong 2025, §4): without any knowledge of the honest rows, push along one random sign
-//! vector s for the whole run, with a size driven by what the server did.
+//! PoisonedFL (Xie, Fang & Gong 2025, §4): without any knowledge of the honest rows, push along
+//! one random sign vector s for the whole run, with a size driven by what the server did.
 //!
-//! Row = c·‖g‖·v ⊙ s with g the last aggregate and v ∝ |g − b·‖g‖/‖b‖| for the last row b. Every 50 rounds a
-//! binomial test asks whether the model moved along s; where it did not, c shrinks by 0.7 down to 0.5.
+//! Row = c·‖g‖·v ⊙ s with g the last aggregate and v ∝ |g − b·‖g‖/‖b‖| for the last row b. Every
+//! 50 rounds a binomial test asks whether the model moved along s; where it did not, c shrinks by
+//! 0.7 down to 0.5.
 
 use crate::write::{colluders, fixed_signs};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

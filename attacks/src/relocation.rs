@@ -1,10 +1,10 @@
-//! Relocated orthogonal perturbation (Özfatura, Özfatura, Küpçü & Gündüz 2022): against centred clipping. The
-//! hostile row stands near the point to which rows are clipped, so that clipping leaves it alone, and
-//! is moved at an angle to the reference.
+//! Relocated orthogonal perturbation (Özfatura, Özfatura, Küpçü & Gündüz 2022): against centred
+//! clipping. The hostile row stands near the point to which rows are clipped, so that clipping
+//! leaves it alone, and is moved at an angle to the reference.
 //!
-//! Location: π·m + (1 − π)·mean with m the last aggregate. Reference: r = λ·m + (1 − λ)·mean (the mean in the
-//! first step). The move has length z and the angle θ to r, in the plane of r and of the all-ones
-//! vector.
+//! Location: π·m + (1 − π)·mean with m the last aggregate. Reference: r = λ·m + (1 − λ)·mean (the
+//! mean in the first step). The move has length z and the angle θ to r, in the plane of r and of
+//! the all-ones vector.
 
 use crate::write::{colluders, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

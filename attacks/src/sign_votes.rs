@@ -1,8 +1,10 @@
-//! Attacks on sign votes: with S the sum of the honest votes of a coordinate, f hostile votes of total B.
+//! Attacks on sign votes: with S the sum of the honest votes of a coordinate, f hostile votes of
+//! total B.
 //!
-//! `kill` is the collusion of Akoun & Meyer 2022, §2: cancel S exactly where that is possible, and where f and
-//! S differ in parity flip it by one; otherwise oppose in vain. `oppose` always votes against S, which
-//! is at least as damaging. `kill-wire` is for one-bit votes, where a tie decodes to +1.
+//! `kill` is the collusion of Akoun & Meyer 2022, §2: cancel S exactly where that is possible, and
+//! where f and S differ in parity flip it by one; otherwise oppose in vain. `oppose` always votes
+//! against S, which is at least as damaging. `kill-wire` is for one-bit votes, where a tie decodes
+//! to +1.
 //!
 //! A vote is the sign of what is sent, 0 (and NaN) abstains; rows of real numbers are read by their
 //! signs.

@@ -1,5 +1,5 @@
-//! One coordinate (El Mhamdi, Guerraoui & Rouault 2018, §3): the honest mean with a large value added to a
-//! single coordinate, which hides in a high-dimensional distance.
+//! One coordinate (El Mhamdi, Guerraoui & Rouault 2018, §3): the honest mean with a large value
+//! added to a single coordinate, which hides in a high-dimensional distance.
 
 use crate::factor::{EVALUATIONS, SEARCH, Search};
 use crate::trial::Trial;

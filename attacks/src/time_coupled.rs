@@ -1,5 +1,6 @@
-//! Time-coupled ALIE (after Karimireddy, He & Jaggi 2021): the same side of every coordinate in every round.
-//! Each row looks like noise of z standard deviations; only their sum over rounds gives them away.
+//! Time-coupled ALIE (after Karimireddy, He & Jaggi 2021): the same side of every coordinate in
+//! every round. Each row looks like noise of z standard deviations; only their sum over rounds
+//! gives them away.
 
 use crate::write::{by_moments, colluders, fixed_signs};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};

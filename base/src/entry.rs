@@ -1,5 +1,5 @@
-//! What a variant says about itself. The one list of entries drives everything: help, configuration,
-//! the catalogue, the bound check, conformance, benches, bindings.
+//! What a variant says about itself. The one list of entries drives everything: help,
+//! configuration, the catalogue, the bound check, conformance, benches, bindings.
 
 use crate::SpecError;
 use crate::spec::{Args, Spec};

@@ -1,5 +1,5 @@
-//! `varangian replay FOLDER --step T`: one step of a kept run again: who sent what, and what the rule
-//! gave each.
+//! `varangian replay FOLDER --step T`: one step of a kept run again: who sent what, and what the
+//! rule gave each.
 
 use crate::results::Store;
 use crate::run::{Course, Shelf};

@@ -42,6 +42,7 @@ pub trait Sampler: Send + Sync {
     /// Sets `indices` to the samples of `worker`'s minibatch at `step`.
     fn draw(&self, worker: u32, step: u64, indices: &mut Vec<u32>);
 
-    /// Steps after which a worker has seen its samples once; schedules and records count epochs by it.
+    /// Steps after which a worker has seen its samples once; schedules and records count epochs by
+    /// it.
     fn steps_per_epoch(&self) -> f64;
 }

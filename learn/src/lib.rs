@@ -1,4 +1,5 @@
-//! Learning: models, data sets, partitions and optimisers. Flat parameters in, loss and flat gradient out.
+//! Learning: models, data sets, partitions and optimisers. Flat parameters in, loss and flat
+//! gradient out.
 //!
 //! Nothing here knows of workers, rules or attacks.
 

@@ -3,9 +3,9 @@
 //! `cargo bench --bench rules -- [--shape 25x5x1310922]… [--rule krum]… [--threads 1,2]
 //! [--isa avx512,avx2,portable] [--npy FILE --f F] [--csv] [--quick]`
 //!
-//! Runs of the rule and of the mean alternate; "ratio" is the median of the quotients of neighbours,
-//! which a busy machine disturbs least. Rows are bell-shaped noise around a common vector, the last
-//! f of them far off. Stages around a rule are timed with `average`.
+//! Runs of the rule and of the mean alternate; "ratio" is the median of the quotients of
+//! neighbours, which a busy machine disturbs least. Rows are bell-shaped noise around a common
+//! vector, the last f of them far off. Stages around a rule are timed with `average`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 

@@ -1,11 +1,13 @@
-//! SafeguardSGD (Allen-Zhu, Ebrahimianghazani, Li & Alistarh 2021, algorithms 1 and 2): each worker's
-//! gradients are summed over windows; who strays from the vector median of the sums is expelled.
+//! SafeguardSGD (Allen-Zhu, Ebrahimianghazani, Li & Alistarh 2021, algorithms 1 and 2): each
+//! worker's gradients are summed over windows; who strays from the vector median of the sums is
+//! expelled.
 //!
-//! Honest sums spread like √T, a constant bias grows like T: history separates what one round cannot.
-//! Per step t: A_i += g_i/|good_t| for both windows; a median is a good worker with more than m/2 good
-//! ones within the threshold Th (itself counted, lowest id); good_{t+1} keeps those within 2·Th of the
-//! median in both windows; the answer is ξ + the mean over good_t, ξ ~ N(0, ν²·I). A worker that is
-//! caught at t therefore still counts at t (`drop-immediately` differs). Never re-admitted.
+//! Honest sums spread like √T, a constant bias grows like T: history separates what one round
+//! cannot. Per step t: A_i += g_i/|good_t| for both windows; a median is a good worker with more
+//! than m/2 good ones within the threshold Th (itself counted, lowest id); good_{t+1} keeps those
+//! within 2·Th of the median in both windows; the answer is ξ + the mean over good_t, ξ ~ N(0,
+//! ν²·I). A worker that is caught at t therefore still counts at t (`drop-immediately` differs).
+//! Never re-admitted.
 
 mod entries;
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Zeno (Xie, Koyejo & Gupta 2019, §4, definition 2): rows are ranked by the loss that a step along
 //! them would leave on the server's own data, and the mean of the n − b best is taken.
 //!
-//! Score(u) = f_r(x) − f_r(x − γ·u) − ρ·‖u‖², with the same fresh validation batch f_r for all rows of
-//! a round and γ the learning rate. One honest row suffices: hostile rows may be the majority, b ≥ f.
-//! Ties go to the lower worker id. A row whose score is not a number, or is −∞, is never taken, even
-//! if fewer than n − b remain; where none remains the answer is 0 and the round has an event.
+//! Score(u) = f_r(x) − f_r(x − γ·u) − ρ·‖u‖², with the same fresh validation batch f_r for all
+//! rows of a round and γ the learning rate. One honest row suffices: hostile rows may be the
+//! majority, b ≥ f. Ties go to the lower worker id. A row whose score is not a number, or is −∞,
+//! is never taken, even if fewer than n − b remain; where none remains the answer is 0 and the
+//! round has an event.
 
 use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{combine, norms};

@@ -1,5 +1,5 @@
-//! A whole step of the MNIST setting of distributed momentum (n = 51, f = 24, batch 83, 784-100-10 MLP),
-//! rule by rule beside the plain mean, and one evaluation on 10,000 images.
+//! A whole step of the MNIST setting of distributed momentum (n = 51, f = 24, batch 83, 784-100-10
+//! MLP), rule by rule beside the plain mean, and one evaluation on 10,000 images.
 //!
 //! `cargo bench --bench step -- [--data DIR] [--steps N]`; without a folder it runs on glyphs.
 

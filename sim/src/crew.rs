@@ -63,8 +63,8 @@ pub(crate) struct Team<'a> {
 }
 
 impl Crew<'_> {
-    /// Computes all messages of a step: honest rows into `mine`, hostile ones into `theirs`. Returns
-    /// the mean honest loss and what inspection found in each row.
+    /// Computes all messages of a step: honest rows into `mine`, hostile ones into `theirs`.
+    /// Returns the mean honest loss and what inspection found in each row.
     fn round(
         &self,
         team: Team<'_>,

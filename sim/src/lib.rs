@@ -1,7 +1,8 @@
 //! Drivers of the training machines in one process.
 //!
-//! [`lockstep`] is the classical parameter server: every worker answers every step. [`rounds`] carries
-//! the same steps over a simulated [`network`] in virtual time, [`swarm`] drives asynchronous training.
+//! [`lockstep`] is the classical parameter server: every worker answers every step. [`rounds`]
+//! carries the same steps over a simulated [`network`] in virtual time, [`swarm`] drives
+//! asynchronous training.
 
 mod crew;
 pub mod events;

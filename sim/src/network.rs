@@ -1,5 +1,6 @@
 //! A simulated network: how long workers compute, how long messages take, what is lost, doubled or
-//! reordered, who crashes and returns. Every draw has its address (`Domain::Network`, worker, message).
+//! reordered, who crashes and returns. Every draw has its address (`Domain::Network`, worker,
+//! message).
 
 use std::sync::Arc;
 use varangian_base::{Domain, Kind, Param, Seed, SpecError, Stream, spec};

@@ -2,8 +2,8 @@
 //!
 //! A round that has fewer rows at its deadline than the rule accepts at the declared f is extended
 //! once by as much again, and skipped if they are still too few. A message that misses its round
-//! reaches a later one and is refused there; until then its worker takes no part. Without faults and
-//! delays the bits are those of lockstep.
+//! reaches a later one and is refused there; until then its worker takes no part. Without faults
+//! and delays the bits are those of lockstep.
 
 use crate::Plan;
 use crate::events::{Agenda, Trace};

@@ -1,5 +1,5 @@
-//! The workers of an asynchronous run: who is under way with which model, what they compute, and what
-//! the hostile ones send instead.
+//! The workers of an asynchronous run: who is under way with which model, what they compute, and
+//! what the hostile ones send instead.
 
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,8 @@
 //! Asynchronous training in virtual time: workers fetch, compute and send each at its own pace; the
 //! server judges every arrival at once.
 //!
-//! Gradients of workers under way depend on what they fetched alone, so all that are not computed yet
-//! are computed together, one worker a thread, when the first of them is needed.
+//! Gradients of workers under way depend on what they fetched alone, so all that are not computed
+//! yet are computed together, one worker a thread, when the first of them is needed.
 
 use crate::events::{Agenda, Trace};
 use crate::lockstep::Evaluation;

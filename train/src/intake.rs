@@ -1,7 +1,7 @@
 //! Intake: what the server lets in. Each message becomes a row or a refusal with a reason.
 //!
-//! Rules never meet a non-finite number. What the server can *prove* hostile is refused and lowers f
-//! by one for that round; silence proves nothing by itself and is the driver's to judge.
+//! Rules never meet a non-finite number. What the server can *prove* hostile is refused and lowers
+//! f by one for that round; silence proves nothing by itself and is the driver's to judge.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,12 +1,13 @@
-//! The training machines: worker, adversary, intake and server. No socket, no clock, no file, no thread.
+//! The training machines: worker, adversary, intake and server. No socket, no clock, no file, no
+//! thread.
 //!
 //! Drivers (`sim`, later `net`) carry messages between them; the same machines end on the same bits
 //! whoever drives them.
 //!
 //! One step: the server broadcasts parameters; each [`Worker`] draws a minibatch and answers with a
-//! gradient (clipped, with momentum where it lives at the worker); the [`Adversary`] writes the hostile
-//! rows, seeing what its threat model allows; the [`Intake`] refuses what it can prove hostile; the
-//! [`Server`] aggregates the rest and steps.
+//! gradient (clipped, with momentum where it lives at the worker); the [`Adversary`] writes the
+//! hostile rows, seeing what its threat model allows; the [`Intake`] refuses what it can prove
+//! hostile; the [`Server`] aggregates the rest and steps.
 
 mod adversary;
 mod evaluate;

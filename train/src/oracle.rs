@@ -1,4 +1,5 @@
-//! Validation on the server: loss and gradient on data that it holds itself, behind `rules::Oracle`.
+//! Validation on the server: loss and gradient on data that it holds itself, behind
+//! `rules::Oracle`.
 
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Rows, Seed, SpecError, blocks};
@@ -47,8 +48,8 @@ impl Dataset for Subset {
     }
 }
 
-/// Splits `held` samples off a training set, drawn at (`Domain::Oracle`, 1, 0): what is left for the
-/// workers, and what the server keeps. Both keep the order of the training set.
+/// Splits `held` samples off a training set, drawn at (`Domain::Oracle`, 1, 0): what is left for
+/// the workers, and what the server keeps. Both keep the order of the training set.
 ///
 /// # Errors
 /// If nothing would be left for either.

@@ -1,5 +1,5 @@
-//! The asynchronous server: gradients arrive one at a time, taken at older models, and a filter judges
-//! each at once.
+//! The asynchronous server: gradients arrive one at a time, taken at older models, and a filter
+//! judges each at once.
 
 use crate::server::descend;
 use crate::{Reason, Refusal, inspect};
@@ -84,7 +84,8 @@ impl Queue {
     /// A server at version 0 with these parameters.
     ///
     /// # Errors
-    /// If momentum lives elsewhere than at the worker or the update, or Nesterov's look-ahead is asked.
+    /// If momentum lives elsewhere than at the worker or the update, or Nesterov's look-ahead is
+    /// asked.
     pub fn new(
         settings: QueueSettings,
         params: Vec<f32>,

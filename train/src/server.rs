@@ -207,7 +207,8 @@ impl Server {
     /// Closes the step: aggregates what was admitted, steps, and opens the next one.
     ///
     /// f is lowered by the workers proven hostile (and by the silent ones, where silence is
-    /// hostile). If what is left violates the rule's bound, the step is skipped and the record says so.
+    /// hostile). If what is left violates the rule's bound, the step is skipped and the record
+    /// says so.
     pub fn close(&mut self) -> &Closed {
         let Server { settings, intake, oracle, closed, aggregate, params, ahead, .. } = self;
         let received = intake.close();

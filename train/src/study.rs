@@ -1,8 +1,10 @@
 //! The metrics of a step that say why a curve moved: deviations, norms, angles, curvature
-//! (El-Mhamdi, Guerraoui & Rouault, ICLR 2021, §4; the columns of the published code's `study` file).
+//! (El-Mhamdi, Guerraoui & Rouault, ICLR 2021, §4; the columns of the published code's `study`
+//! file).
 //!
-//! *Sampled* are the clipped gradients of the honest workers, *honest* what they send, *attack* what
-//! hostile workers send, *defence* the aggregate. Values that do not exist (no attacker, one row) are NaN.
+//! *Sampled* are the clipped gradients of the honest workers, *honest* what they send, *attack*
+//! what hostile workers send, *defence* the aggregate. Values that do not exist (no attacker, one
+//! row) are NaN.
 
 use std::collections::VecDeque;
 use varangian_base::Rows;
@@ -10,9 +12,10 @@ use varangian_base::kernels::{combine, norms};
 
 /// The columns of a [`StudyRow`], in order: the published code's by its names, then three of ours.
 ///
-/// The *honest variance-norm ratio* (deviation/norm)² proves resilience where it is below the rule's
-/// *limit*. The *descent ratio* κ·tr Σ/‖μ‖² is the modern test: below 1, the aggregate has a positive
-/// inner product with the honest mean whatever f rows are hostile, since ‖F − μ‖² ≤ κ·tr Σ < ‖μ‖².
+/// The *honest variance-norm ratio* (deviation/norm)² proves resilience where it is below the
+/// rule's *limit*. The *descent ratio* κ·tr Σ/‖μ‖² is the modern test: below 1, the aggregate has
+/// a positive inner product with the honest mean whatever f rows are hostile, since ‖F − μ‖² ≤
+/// κ·tr Σ < ‖μ‖².
 pub const COLUMNS: [&str; 27] = [
     "Step number",
     "Training point count",
@@ -83,8 +86,8 @@ pub struct Study {
 }
 
 impl Study {
-    /// A study from parameters `origin` on; `momentum` μ and the number of `past` means are those of
-    /// the composite curvature s_t = Σ_{i<past} μ^{i+1}·⟨a_t, a_{t−1−i}⟩.
+    /// A study from parameters `origin` on; `momentum` μ and the number of `past` means are those
+    /// of the composite curvature s_t = Σ_{i<past} μ^{i+1}·⟨a_t, a_{t−1−i}⟩.
     pub fn new(origin: &[f32], momentum: f64, past: usize) -> Self {
         let zeros = vec![0.0; origin.len()];
         Study {

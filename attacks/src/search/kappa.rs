@@ -1,6 +1,6 @@
-//! The worst data of a rule: honest and hostile rows that make ‖F − x̄_S‖²/tr Σ_S as large as possible, with
-//! S the honest rows. What is found is a lower bound on the rule's robustness coefficient κ (Allouah
-//! et al. 2023, definition 2).
+//! The worst data of a rule: honest and hostile rows that make ‖F − x̄_S‖²/tr Σ_S as large as
+//! possible, with S the honest rows. What is found is a lower bound on the rule's robustness
+//! coefficient κ (Allouah et al. 2023, definition 2).
 
 use super::spectrum;
 use crate::Probe;

@@ -1,7 +1,7 @@
 //! The search for the worst case: hostile rows that do most harm to a given rule.
 //!
-//! [`worst`](crate::entry::ALL) attacks a round of training; [`kappa`] looks for the worst data of a rule,
-//! honest and hostile. Both know the rule only as a [`Probe`](crate::Probe).
+//! [`worst`](crate::entry::ALL) attacks a round of training; [`kappa`] looks for the worst data of
+//! a rule, honest and hostile. Both know the rule only as a [`Probe`](crate::Probe).
 
 mod basis;
 mod climb;

@@ -1,10 +1,11 @@
 //! `worst`: black-box search for the rows that do most harm to the rule in force, each round anew.
 //!
-//! A candidate splits the hostile workers into up to three groups, each at mean + Σ aₖuₖ over directions
-//! against the mean, its signs and the standard deviations, to the honest extremes, along the leading
-//! components, the last aggregate, the drift so far, and noise. The search starts from the published
-//! attacks (they are points of this space) and from its own last answer, then climbs. For rules that
-//! see only distances it works on inner products, so that a candidate costs O(n²).
+//! A candidate splits the hostile workers into up to three groups, each at mean + Σ aₖuₖ over
+//! directions against the mean, its signs and the standard deviations, to the honest extremes,
+//! along the leading components, the last aggregate, the drift so far, and noise. The search
+//! starts from the published attacks (they are points of this space) and from its own last answer,
+//! then climbs. For rules that see only distances it works on inner products, so that a candidate
+//! costs O(n²).
 
 use super::basis::{Basis, Kind};
 use super::climb::{Budget, Plan, climb};

@@ -7,8 +7,8 @@
 //! summed in f32 over 64 columns a lane, then in f64: a relative error of about 1e-8, at most 4e-6.
 //! Pairs whose squares left the range of f32, above or below, are done again in f64, so any finite
 //! rows have finite distances, and a distance is 0 for equal rows alone. Bits agree between AVX2
-//! and AVX-512, and everywhere in f64; the portable f32 path, without fused multiply-add, may differ in
-//! the last bits of f32.
+//! and AVX-512, and everywhere in f64; the portable f32 path, without fused multiply-add, may
+//! differ in the last bits of f32.
 
 mod tiles;
 

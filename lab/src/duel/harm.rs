@@ -53,8 +53,8 @@ impl Arena {
         self.honest.n() + self.own.n()
     }
 
-    /// Lets `attack` write the hostile rows against `rule`, and `rule` aggregate. Non-finite hostile
-    /// rows are refused and lower f, as in training.
+    /// Lets `attack` write the hostile rows against `rule`, and `rule` aggregate. Non-finite
+    /// hostile rows are refused and lower f, as in training.
     ///
     /// # Errors
     /// If the rule or the attack cannot be built, or either refuses n and f.
@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_harm_of_a_hand_computed_duel() {
-        // The hostile row is (−4, −2), the answer (0.5, 0.25), the honest mean (2, 1), the trace 8/3.
+        // The hostile row is (−4, −2), the answer (0.5, 0.25), the honest mean (2, 1), the trace
+        // 8/3.
         let harm = arena().fight("average", "ipm epsilon=2").unwrap();
         assert!((harm.ratio - 2.8125 / (8.0 / 3.0)).abs() < 1e-6, "{harm:?}");
         assert!((harm.progress - 0.25).abs() < 1e-6);

@@ -1,4 +1,5 @@
-//! `varangian duel`: rules against attacks on given rows, the harm of each pair, and the worst found.
+//! `varangian duel`: rules against attacks on given rows, the harm of each pair, and the worst
+//! found.
 
 mod harm;
 mod kappa;

@@ -15,7 +15,8 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
     /// What the published code did rather than what the paper says: clipping to norm 1, the squared
-    /// coefficient of the penalty, unsquared Krum scores, the lower median, Bulyan without rescoring
+    /// coefficient of the penalty, unsquared Krum scores, the lower median, Bulyan without
+    /// rescoring
     #[arg(long)]
     reference: bool,
     /// The data set: mnist or fashion-mnist
@@ -87,7 +88,8 @@ fn grid(args: &Args) -> String {
     text
 }
 
-/// An attacked setting with momentum at either place, and its unattacked reference of the same seed.
+/// An attacked setting with momentum at either place, and its unattacked reference of the same
+/// seed.
 struct Pair {
     /// "f = 24, alie z=1.5".
     group: String,

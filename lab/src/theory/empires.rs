@@ -1,9 +1,10 @@
-//! Fall of Empires (Xie, Koyejo & Gupta, UAI 2019, arXiv 1903.03936): its two theorems as experiments
-//! on the rules themselves, with the statements as they hold.
+//! Fall of Empires (Xie, Koyejo & Gupta, UAI 2019, arXiv 1903.03936): its two theorems as
+//! experiments on the rules themselves, with the statements as they hold.
 //!
-//! A rule is tolerant if ⟨g, E[F]⟩ ≥ 0. Theorem 1 breaks the median where n − 2q = 1; as printed it uses
-//! E[min] ≤ g − σ/√(N − 1), which holds for the empirical deviation of each draw but not in expectation
-//! for every distribution. Theorem 2 makes Krum choose −ε·v̄ where n − 2q = 3 and n − q is large.
+//! A rule is tolerant if ⟨g, E[F]⟩ ≥ 0. Theorem 1 breaks the median where n − 2q = 1; as printed
+//! it uses E[min] ≤ g − σ/√(N − 1), which holds for the empirical deviation of each draw but not
+//! in expectation for every distribution. Theorem 2 makes Krum choose −ε·v̄ where n − 2q = 3 and n
+//! − q is large.
 
 use crate::{Failure, print};
 use varangian_attacks::{Probe, View};
@@ -167,8 +168,8 @@ impl Simplex {
     }
 }
 
-/// Honest rows e₀ + eᵢ in R^(N+1), N = n − q, and q rows −v̄; scores by the definition, the choice by
-/// the rule.
+/// Honest rows e₀ + eᵢ in R^(N+1), N = n − q, and q rows −v̄; scores by the definition, the choice
+/// by the rule.
 pub(crate) fn simplex(q: usize) -> Simplex {
     let n = 2 * q + 3;
     let honest = n - q;
@@ -253,7 +254,8 @@ mod tests {
             let least = v.iter().copied().fold(f64::INFINITY, f64::min);
             assert!(least <= mean - s / ((n - 1) as f64).sqrt() + 1e-12 * (1.0 + s));
         }
-        // The coin: N = 2, P(1) = 0.1. E[min] = 0.01 > 0, and no hostile row makes a median negative.
+        // The coin: N = 2, P(1) = 0.1. E[min] = 0.01 > 0, and no hostile row makes a median
+        // negative.
         let (g, sigma, least) = (0.1f64, 0.3f64, 0.1 * 0.1);
         assert!(g < sigma && least > g - sigma);
         for v in [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]] {

@@ -1,4 +1,5 @@
-//! Momentum and where it lives (El-Mhamdi, Guerraoui & Rouault, Distributed Momentum, ICLR 2021, §2).
+//! Momentum and where it lives (El-Mhamdi, Guerraoui & Rouault, Distributed Momentum, ICLR 2021,
+//! §2).
 //!
 //! | placement | a worker sends | the server steps by |
 //! |---|---|---|

@@ -69,7 +69,8 @@ const DECAY: &[Param] = &[
 ];
 
 impl Schedule {
-    /// Reads `constant`, `inverse time=T every=S`, `steps at=s1:r1,s2:r2` or `decay rate=R every=E`.
+    /// Reads `constant`, `inverse time=T every=S`, `steps at=s1:r1,s2:r2` or `decay rate=R
+    /// every=E`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or malformed.

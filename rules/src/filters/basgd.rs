@@ -1,5 +1,5 @@
-//! BASGD (Yang & Li 2021, algorithm 1): worker w feeds buffer w mod B, which holds a running mean; when
-//! every buffer was touched, the B means are aggregated by any rule, and all are emptied.
+//! BASGD (Yang & Li 2021, algorithm 1): worker w feeds buffer w mod B, which holds a running mean;
+//! when every buffer was touched, the B means are aggregated by any rule, and all are emptied.
 
 use crate::{Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts, Pipeline, Round, Verdict};
 use varangian_base::{Kind, Matrix, Memory, Param, SpecError, Value};

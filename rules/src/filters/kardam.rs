@@ -1,14 +1,16 @@
-//! Kardam (Damaskinos et al. 2018, §3): an arrival is taken if the loss looks no rougher along it than
-//! the other workers say. Two forms: `kardam` and the reduced one that Zeno++'s authors compare with.
+//! Kardam (Damaskinos et al. 2018, §3): an arrival is taken if the loss looks no rougher along it
+//! than the other workers say. Two forms: `kardam` and the reduced one that Zeno++'s authors
+//! compare with.
 //!
-//! Full form: a worker's coefficient is K = ‖g − g′‖/‖x − x′‖ over its own last two gradients. (i) The
-//! Lipschitz filter rejects K above the (n − f)/n quantile of the workers' latest coefficients, except
-//! after n rejections in a row. (ii) The frequency filter sees to it that of any 2f + 1 accepted in a row
-//! at least f + 1 are honest, whoever the hostile are: no f workers may own more than f of them, so all
-//! 2f + 1 come from different workers. (iii) What passes is dampened by Λ(τ), τ the staleness.
+//! Full form: a worker's coefficient is K = ‖g − g′‖/‖x − x′‖ over its own last two gradients. (i)
+//! The Lipschitz filter rejects K above the (n − f)/n quantile of the workers' latest
+//! coefficients, except after n rejections in a row. (ii) The frequency filter sees to it that of
+//! any 2f + 1 accepted in a row at least f + 1 are honest, whoever the hostile are: no f workers
+//! may own more than f of them, so all 2f + 1 come from different workers. (iii) What passes is
+//! dampened by Λ(τ), τ the staleness.
 //!
-//! Filter (ii) alone rejects at least the share 2f/n of all arrivals of equally fast workers, honest
-//! and hostile alike (Yang & Li 2021 measured that).
+//! Filter (ii) alone rejects at least the share 2f/n of all arrivals of equally fast workers,
+//! honest and hostile alike (Yang & Li 2021 measured that).
 
 use super::scaled;
 use crate::{Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts};
@@ -358,7 +360,8 @@ mod tests {
         (share(counts[0]), share(counts[1]))
     }
 
-    /// Published: 56.5 % and 56.4 % at f = 8, 89.1 % and 89.1 % at f = 14, after the model was lost.
+    /// Published: 56.5 % and 56.4 % at f = 8, 89.1 % and 89.1 % at f = 14, after the model was
+    /// lost.
     #[test]
     fn honest_and_hostile_arrivals_are_rejected_alike_where_frequency_decides() {
         let (honest, hostile) = rejected(14, 1.0, 6_000);

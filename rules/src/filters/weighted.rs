@@ -1,5 +1,5 @@
-//! Weighted robust aggregation for asynchronous training (Dahan & Levy 2025, §3): the last vector of
-//! each worker counts with the number of times that it sent; ω-CTMA trims by weight.
+//! Weighted robust aggregation for asynchronous training (Dahan & Levy 2025, §3): the last vector
+//! of each worker counts with the number of times that it sent; ω-CTMA trims by weight.
 //!
 //! ω-CWMed takes the weighted median of each coordinate, ω-GM the weighted geometric median. ω-CTMA
 //! then averages the vectors nearest to that anchor until they hold the share 1 − λ of all weight;

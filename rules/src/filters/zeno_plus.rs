@@ -1,5 +1,5 @@
-//! Zeno+ (Xie, Koyejo & Gupta 2020): the step between Zeno and Zeno++, with the exact descent score of
-//! each arrival instead of its first-order estimate.
+//! Zeno+ (Xie, Koyejo & Gupta 2020): the step between Zeno and Zeno++, with the exact descent
+//! score of each arrival instead of its first-order estimate.
 //!
 //! g = ‖V‖/‖g̃‖·g̃ with a fresh V on a fresh batch for each arrival; accepted iff
 //! f_s(x) − f_s(x − γ·g) − ρ·‖g‖² ≥ −γ·ε.

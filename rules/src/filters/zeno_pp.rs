@@ -3,8 +3,8 @@
 //!
 //! g = ‖V‖/‖g̃‖·g̃; accepted iff γ·⟨V, g⟩ − ρ·‖g‖² ≥ −γ·ε. In this form the test is
 //! cos(g̃, V) ≥ ρ/γ − ε/‖V‖², whatever the length of g̃. V is taken lazily: on every k-th arrival,
-//! accepted or not, before that arrival is judged, on a fresh validation batch at the current model.
-//! A zero arrival or a zero V is rejected.
+//! accepted or not, before that arrival is judged, on a fresh validation batch at the current
+//! model. A zero arrival or a zero V is rejected.
 
 use super::{ratio, scaled};
 use crate::{Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts};

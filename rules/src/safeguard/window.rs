@@ -1,4 +1,5 @@
-//! One window of SafeguardSGD: what each worker sent since the window began, and who strays too far.
+//! One window of SafeguardSGD: what each worker sent since the window began, and who strays too
+//! far.
 
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::{distances::Pairs, norms};
