@@ -1,4 +1,4 @@
-//! The command line: one line of [`Command`] a subcommand.
+//! The command line: one line of `Command` a subcommand.
 
 use crate::{
     Failure, aggregate, catalogue, data, duel, forge, html, pictures, query, replay, reproduce,

@@ -1,7 +1,7 @@
 //! The laboratory: experiment files, grids, results, statistics and plots; the `varangian` command.
 //!
 //! The only place with arguments, result files and a clock. A subcommand is one module with a clap
-//! `Args` and a `run`, and one line in [`cli::Command`].
+//! `Args` and a `run`, and one line in `cli::Command`.
 
 mod aggregate;
 mod arrays;

@@ -139,7 +139,7 @@ fn threads_and_repetition_leave_the_same_bytes() {
 #[test]
 fn twenty_kills_change_nothing() {
     let case = Case::new(SMALL);
-    let longer = ["--quiet", "--set", "steps=400", "--checkpoint-every", "0.02"];
+    let longer = ["--quiet", "--set", "steps=2500", "--checkpoint-every", "0.02"];
     assert!(case.command("whole", &longer).output().unwrap().status.success());
     let mut kills = 0;
     for k in 0..200 {

@@ -107,7 +107,7 @@ pub trait Rule: Send {
     }
 }
 
-/// Pre-aggregation as a linear map: row i of the result is Σⱼ C[i][j]·xⱼ.
+/// Pre-aggregation as a linear map: row i of the result is Σⱼ `C[i][j]`·xⱼ.
 #[derive(Clone, Debug, Default)]
 pub struct Mixing {
     /// The m × n coefficients, rows packed.

@@ -1,4 +1,4 @@
-//! Weighted combinations of rows: Σ wᵢ·xᵢ; mixing matrices C·X are in [`mix`](mod@super::mix).
+//! Weighted combinations of rows: Σ wᵢ·xᵢ; mixing matrices C·X are in `mix.rs`.
 //!
 //! Sums are f64 in row order, rounded once, so huge rows do not overflow on the way. Bits agree on
 //! every instruction set.

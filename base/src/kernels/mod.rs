@@ -1,6 +1,6 @@
 //! Kernels over rows: the few loops that all rules share.
 //!
-//! Each is written once over [`lanes::Lanes`], compiled for AVX-512, AVX2 with FMA and a portable
+//! Each is written once over `lanes::Lanes`, compiled for AVX-512, AVX2 with FMA and a portable
 //! target, and chosen at run time ([`isa`]). Every kernel works in fixed blocks, so its bits do not
 //! depend on the number of threads; the second call with the same shape allocates nothing.
 

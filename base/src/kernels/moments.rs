@@ -24,7 +24,7 @@ struct Moments {
     squares: [f64; TILE],
 }
 
-/// Sets out[k] to `value` of k, the mean of column k and its standard deviation (divisor n − ddof).
+/// Sets `out[k]` to `value` of k, the mean of column k and its standard deviation (divisor n − ddof).
 /// Cost O(n·d).
 ///
 /// # Panics

@@ -65,8 +65,9 @@ pub(crate) fn tables(draws: usize, seed: Seed) -> String {
 }
 
 const COIN: &str = "\
-As printed the theorem is false: v ∈ {0, 1} with P(1) = 0.1 and N = 2 has g = 0.1 < σ/√1 = 0.3, yet the
-median lies in [0, 1] whatever the hostile rows are. It holds draw by draw with the empirical deviation.
+As printed the theorem is false: v ∈ {0, 1} with P(1) = 0.1 and N = 2 has g = 0.1 < σ/√1 = 0.3,
+yet the median lies in [0, 1] whatever the hostile rows are. It holds draw by draw with the
+empirical deviation.
 ";
 
 /// What `rule` answers to one-coordinate rows.
