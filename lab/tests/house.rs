@@ -19,7 +19,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lab", &["base", "rules", "attacks", "learn", "train", "sim"]),
 ];
 
-/// Where `unsafe` may stand: the kernels, what writes them at build time, the owner of aligned memory.
+/// Where `unsafe` may stand: the kernels, what writes them at build time, the owner of aligned
+/// memory.
 const UNSAFE: &[&str] = &[
     "base/build.rs",
     "base/src/kernels",

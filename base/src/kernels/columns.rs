@@ -141,8 +141,8 @@ fn run(rows: Picked<'_>, statistic: Statistic<'_>, out: &mut [f32]) {
     });
 }
 
-/// Sets `out[k]` = reduce(the sorted values of column k), by `f32::total_cmp`: for any statistic that
-/// has no kernel of its own. Cost O(n·log n) a column.
+/// Sets `out[k]` = reduce(the sorted values of column k), by `f32::total_cmp`: for any statistic
+/// that has no kernel of its own. Cost O(n·log n) a column.
 pub fn sorted(rows: Rows<'_>, out: &mut [f32], reduce: impl Fn(&[f32]) -> f32 + Sync) {
     /// Columns handled together: a block is transposed so that each column is contiguous.
     const TILE: usize = 64;

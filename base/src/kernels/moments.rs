@@ -24,8 +24,8 @@ struct Moments {
     squares: [f64; TILE],
 }
 
-/// Sets `out[k]` to `value` of k, the mean of column k and its standard deviation (divisor n − ddof).
-/// Cost O(n·d).
+/// Sets `out[k]` to `value` of k, the mean of column k and its standard deviation (divisor n −
+/// ddof). Cost O(n·d).
 ///
 /// # Panics
 /// If `out` has not d coordinates or there are no rows.
