@@ -6,6 +6,7 @@ use crate::{
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use varangian_base::kernels::isa;
 
 /// Training with workers that cannot be trusted.
 #[derive(Parser)]
@@ -62,6 +63,7 @@ pub(crate) enum Command {
 
 impl Command {
     fn run(self) -> Result<(), Failure> {
+        isa::requested()?;
         match self {
             Command::Run(args) => run::run(&args),
             Command::Replay(args) => replay::run(&args),
