@@ -85,8 +85,8 @@ fn each_mistake_is_one_line_and_exit_code_2() {
 
 #[test]
 fn an_unknown_instruction_set_is_refused() {
-    let mut command = Case::new(SMALL).command("out", &[]);
-    let output = command.env("VARANGIAN_ISA", "avx5").output().unwrap();
+    let case = Case::new(SMALL);
+    let output = case.command("out", &[]).env("VARANGIAN_ISA", "avx5").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let line = one_line(&output);
     assert!(line.contains("unknown instruction set \"avx5\"; did you mean \"avx2\"?"), "{line}");
