@@ -1,9 +1,8 @@
-//! Seconds for one worker's gradient, beside the ratio to the plain matrix product.
+//! Seconds for one worker's gradient, beside the machine's own matrix product.
 //!
-//! `cargo bench --bench gradients [-- NAME…]`; the same shapes in PyTorch are timed by
-//! `bench/peers/gradients.py`. Compare on one machine, one after the other. Mind that MKL, under
-//! PyTorch's linear layers, runs at half speed on some vendors' processors: where it does, part of
-//! the ratio of the dense models is MKL's and not ours.
+//! `cargo bench -p varangian-learn --bench gradients [-- NAME… | isas NAME…]`; `isas` times each
+//! instruction set on one thread. The same shapes in PyTorch are timed by
+//! `bench/peers/gradients.py`: compare on one machine, one after the other, nothing else running.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // a benchmark looks at the clock
 
@@ -11,6 +10,7 @@ use rayon::prelude::*;
 use std::time::{Duration, Instant};
 use varangian_base::{Domain, Matrix, Seed};
 use varangian_learn::data::Shape;
+use varangian_learn::kernels::Isa;
 use varangian_learn::model::{self, Model, Place, Prepared, Workspace};
 use varangian_learn::{Batch, Targets, kernels};
 
@@ -24,37 +24,76 @@ struct Load {
     workers: usize,
 }
 
+const fn dense(name: &'static str, model: &'static str, batch: usize, workers: usize) -> Load {
+    Load { name, model, shape: [1, 28, 28], classes: 10, batch, workers }
+}
+
+const fn colour(name: &'static str, model: &'static str, batch: usize, workers: usize) -> Load {
+    Load { name, model, shape: [3, 32, 32], classes: 10, batch, workers }
+}
+
 const LOADS: &[Load] = &[
-    Load { name: "W1", model: "mlp", shape: [1, 28, 28], classes: 10, batch: 83, workers: 27 },
-    Load {
-        name: "W2",
-        model: "empire-cnn",
-        shape: [3, 32, 32],
-        classes: 10,
-        batch: 50,
-        workers: 4,
-    },
-    Load {
-        name: "W2d",
-        model: "empire-cnn conv=direct",
-        shape: [3, 32, 32],
-        classes: 10,
-        batch: 50,
-        workers: 4,
-    },
-    Load { name: "W4", model: "resnet20", shape: [3, 32, 32], classes: 10, batch: 32, workers: 4 },
-    Load { name: "W5", model: "mnistnet", shape: [1, 28, 28], classes: 10, batch: 12, workers: 10 },
-    Load { name: "W3", model: "linear", shape: [1, 28, 28], classes: 10, batch: 32, workers: 20 },
+    dense("W1", "mlp", 83, 27),
+    colour("W2", "empire-cnn", 50, 14),
+    colour("W2d", "empire-cnn conv=direct", 50, 14),
+    dense("W3", "linear", 32, 20),
+    colour("W4", "resnet20 shortcut=conv", 32, 10),
+    dense("W5", "mnistnet", 12, 10),
 ];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let (isas, wanted): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|word| word == "isas");
     println!("instructions: {}", kernels::isa().name());
     println!("product 1024 × 1024 × 1024, 1 thread: {:.0} GFLOP/s", product_speed());
+    println!("{}", about_mkl());
     for load in LOADS {
         if wanted.is_empty() || wanted.iter().any(|w| w == load.name || w == load.model) {
-            time(load);
+            if isas.is_empty() { time(load) } else { time_isas(load) }
         }
+    }
+}
+
+/// What a comparison with PyTorch owes to the processor's vendor: its linear layers run on MKL.
+fn about_mkl() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let vendor = text.lines().find_map(|line| line.strip_prefix("vendor_id"));
+    let vendor = vendor.map_or("unknown", |rest| rest.trim_start_matches([' ', '\t', ':']));
+    let verdict = match vendor {
+        "GenuineIntel" => "MKL, under PyTorch's linear layers, runs at full speed here",
+        "unknown" => "on processors that are not Intel's, MKL runs at half speed",
+        _ => {
+            "MKL, under PyTorch's linear layers, runs at half speed on this vendor's processors: \
+             part of the ratios of dense models is MKL's, not ours"
+        }
+    };
+    format!("processor of {vendor}: {verdict}")
+}
+
+/// Prints one workload on each instruction set, on one thread, in processor time. The products of
+/// linear layers choose their instructions themselves.
+fn time_isas(load: &Load) {
+    let [channels, height, width] = load.shape;
+    let shape = Shape { channels, height, width };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
+    let mut widest = f64::NAN;
+    for isa in [Isa::Avx512, Isa::Avx2, Isa::Portable] {
+        if kernels::force_isa(isa) != isa {
+            println!("{} {}: no {} here", load.name, load.model, isa.name());
+            continue;
+        }
+        let model = model::build(load.model, shape, load.classes).expect("a model of the list");
+        let small = Load { workers: 2, ..*load };
+        let (_, busy) = pool.install(|| per_gradient(&small, model.as_ref(), shape));
+        widest = if widest.is_nan() { busy } else { widest };
+        println!(
+            "{} {}, {}: {:.1} µs a gradient, {:.2} × the widest",
+            load.name,
+            load.model,
+            isa.name(),
+            busy * 1e6,
+            busy / widest
+        );
     }
 }
 

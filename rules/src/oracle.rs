@@ -19,6 +19,12 @@ pub trait Oracle {
     /// Loss at `params` and its gradient, into `out`.
     fn gradient(&mut self, params: &[f32], out: &mut [f32]) -> f64;
 
+    /// Takes the model's state that is not learnt (running statistics), with which losses are to
+    /// be measured from now on.
+    fn inform(&mut self, state: &[f32]) {
+        let _ = state;
+    }
+
     /// The number of the current batch: what a checkpoint keeps.
     fn drawn(&self) -> u64 {
         0

@@ -16,6 +16,7 @@ use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
 use varangian_rules::Pipeline;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Hostile, Plan};
+use varangian_train::Passes;
 
 const N: usize = 51;
 const F: usize = 24;
@@ -85,6 +86,7 @@ fn plan(split: &Split, rule: &str, f: usize) -> Plan {
         rule: Pipeline::parse(rule).expect("a known rule"),
         attack: varangian_attacks::build("alie z=1.5").expect("a known attack"),
         optimiser: Optimiser { momentum, clip, ..Optimiser::sgd(0.5) },
+        passes: Passes::Honest,
         oracle: None,
         steps: 0,
         evaluate_every: 1,

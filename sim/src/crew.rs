@@ -48,6 +48,8 @@ pub(crate) struct Crew<'a> {
     pub(crate) benches: &'a Mutex<Vec<Bench>>,
     pub(crate) n: usize,
     pub(crate) f: usize,
+    /// Whether hostile workers pass their batches forward whatever they send.
+    pub(crate) all_pass: bool,
 }
 
 /// Who takes part in a round, and what they change.
@@ -83,7 +85,7 @@ impl Crew<'_> {
         let loss = here.iter().map(|&place| found[place].0).sum::<f64>() / here.len() as f64;
         let mut inspected: Vec<_> = found.into_iter().map(|(_, inspected)| inspected).collect();
         if theirs.n() > 0 {
-            if adversary.sees().own {
+            if adversary.sees().own || self.all_pass {
                 let attack = Some(adversary.attack());
                 self.gradients(hostile, broadcast, prepared, attack, None, &[], own.rows_mut());
             }

@@ -8,8 +8,8 @@ use varangian_learn::model::{Prepared, Tally};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_train::{
-    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Refusal, Server, Settings, Shown, Study,
-    StudyRow, Worker,
+    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Passes, Refusal, Server, Settings, Shown,
+    Study, StudyRow, Worker,
 };
 
 /// What is known of a step when it is over.
@@ -78,6 +78,7 @@ pub struct Lockstep {
     hostile: Vec<Worker>,
     hostile_ids: Vec<u32>,
     adversary: Adversary,
+    passes: Passes,
     in_place: bool,
     staged: Matrix,
     own: Matrix,
@@ -122,6 +123,7 @@ impl Lockstep {
             rule: plan.rule,
             optimiser: plan.optimiser.clone(),
             steps_per_epoch: plan.sampler.steps_per_epoch(),
+            buffers: plan.model.init_buffers(),
             seed: plan.seed,
             silence_is_hostile,
         };
@@ -152,6 +154,7 @@ impl Lockstep {
             seed: plan.seed,
             server,
             hostile_ids,
+            passes: plan.passes,
             in_place,
             n,
             f,
@@ -166,13 +169,29 @@ impl Lockstep {
             true => step_in_place(crew, team, server),
             false => step_staged(crew, team, server, staged),
         });
+        self.follow(&[]);
         self.close(loss, rate)
     }
 
     /// Computes what is sent this step into the staging matrix, without the honest workers at the
     /// places that are absent, and returns their mean loss.
     pub(crate) fn stage(&mut self, absent: &[bool]) -> f64 {
-        self.with_crew(absent, |crew, team, server, staged| stage(crew, team, server, staged))
+        let loss =
+            self.with_crew(absent, |crew, team, server, staged| stage(crew, team, server, staged));
+        self.follow(absent);
+        loss
+    }
+
+    /// Moves the model's running statistics by what this step's forward passes measured.
+    fn follow(&mut self, absent: &[bool]) {
+        let here =
+            |(place, worker)| (!absent.get(place).is_some_and(|&absent| absent)).then_some(worker);
+        let hostile = match self.passes {
+            Passes::Honest => &[][..],
+            Passes::All => &self.hostile,
+        };
+        let honest = self.honest.iter().enumerate().filter_map(here);
+        self.server.follow(honest.chain(hostile).map(Worker::statistics));
     }
 
     /// Carries the staged row at `place` (honest workers first) to the server, as of `step`.
@@ -210,6 +229,7 @@ impl Lockstep {
             benches: &self.benches,
             n: self.n,
             f: self.f,
+            all_pass: self.passes == Passes::All && self.model.buffers() > 0,
         };
         let team = Team {
             honest: &mut self.honest,
@@ -259,6 +279,7 @@ impl Lockstep {
     pub fn evaluate(&mut self) -> Evaluation {
         let params = self.server.params();
         self.model.prepare(params, &mut self.prepared);
+        self.model.load_buffers(self.server.statistics(), &mut self.prepared);
         let (model, test) = (self.model.as_ref(), self.test.as_ref());
         let tally = self.evaluator.run(model, params, &self.prepared, test);
         Evaluation { step: self.server.step(), tally }

@@ -6,6 +6,7 @@ use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
+use varangian_train::Passes;
 
 /// Which workers are hostile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Plan {
     pub attack: Box<dyn Attack>,
     /// Momentum, clipping, schedule.
     pub optimiser: Optimiser,
+    /// Whose forward passes move the model's running statistics.
+    pub passes: Passes,
     /// Validation data for rules that ask for it.
     pub oracle: Option<Box<dyn Oracle + Send>>,
     /// Steps to make.

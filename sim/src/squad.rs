@@ -263,6 +263,11 @@ impl Squad {
         self.rows.row(worker as usize)
     }
 
+    /// What the worker's last forward pass measured.
+    pub(crate) fn statistics(&self, worker: u32) -> &[f32] {
+        self.workers[worker as usize].statistics()
+    }
+
     /// Computes every gradient that is under way, one worker a thread.
     fn compute(&mut self) {
         let Squad { model, train, sampler, optimiser, seed, workers, flights, rows, .. } = self;
@@ -306,9 +311,11 @@ impl Squad {
         &mut self,
         evaluator: &mut Evaluator,
         params: &[f32],
+        statistics: &[f32],
         test: &dyn Dataset,
     ) -> Tally {
         self.model.prepare(params, &mut self.prepared);
+        self.model.load_buffers(statistics, &mut self.prepared);
         evaluator.run(self.model.as_ref(), params, &self.prepared, test)
     }
 }

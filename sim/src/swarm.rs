@@ -14,7 +14,7 @@ use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Filter, Oracle};
-use varangian_train::{Evaluator, Fate, Outcome, Queue, QueueSettings, Reason};
+use varangian_train::{Evaluator, Fate, Outcome, Passes, Queue, QueueSettings, Reason};
 
 /// Where staleness comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,8 @@ pub struct AsyncPlan {
     pub clean: u64,
     /// Momentum at worker or update, clipping, schedule.
     pub optimiser: Optimiser,
+    /// Whose forward passes move the model's running statistics.
+    pub passes: Passes,
     /// Validation data for filters that ask for it.
     pub oracle: Option<Box<dyn Oracle + Send>>,
     /// Where staleness comes from.
@@ -117,6 +119,7 @@ pub struct Swarm {
     agenda: Agenda<Event>,
     now: f64,
     clean: u64,
+    passes: Passes,
     n: usize,
     test: Arc<dyn Dataset>,
     evaluator: Evaluator,
@@ -152,6 +155,7 @@ impl Swarm {
             optimiser: plan.optimiser.clone(),
             arrivals_per_epoch: plan.sampler.steps_per_epoch() * n as f64,
             keep: plan.keep,
+            buffers: plan.model.init_buffers(),
             seed,
         };
         let queue = Queue::new(settings, plan.model.init(seed), plan.oracle)?;
@@ -168,6 +172,7 @@ impl Swarm {
             agenda: Agenda::default(),
             now: 0.0,
             clean: plan.clean,
+            passes: plan.passes,
             n,
             test: plan.test,
             evaluator,
@@ -266,6 +271,9 @@ impl Swarm {
             fates.refused += u64::from(refusal.reason != Reason::Duplicate);
             return None;
         }
+        if !hostile || self.passes == Passes::All {
+            self.queue.follow(self.squad.statistics(worker));
+        }
         let outcome = self.queue.judge().expect("it has just come");
         match outcome.fate {
             Fate::Step => fates.stepped += 1,
@@ -280,7 +288,8 @@ impl Swarm {
     /// Evaluates the current parameters on the test samples; `step` counts judged arrivals.
     pub fn evaluate(&mut self) -> Evaluation {
         let (params, test) = (self.queue.params(), self.test.as_ref());
-        let tally = self.squad.evaluate(&mut self.evaluator, params, test);
+        let statistics = self.queue.statistics();
+        let tally = self.squad.evaluate(&mut self.evaluator, params, statistics, test);
         Evaluation { step: self.queue.judged(), tally }
     }
 

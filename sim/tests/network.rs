@@ -14,7 +14,7 @@ use varangian_sim::network::{Delay, Network};
 use varangian_sim::rounds::Rounds;
 use varangian_sim::swarm::{AsyncPlan, Staleness, Swarm};
 use varangian_sim::{Hostile, Plan};
-use varangian_train::Validation;
+use varangian_train::{Passes, Validation};
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
@@ -133,6 +133,7 @@ fn swarm(filter: &str, attack: &str, n: usize, f: usize, staleness: Staleness) -
         attack: attacks::build(attack).unwrap(),
         clean: 0,
         optimiser: sgd(),
+        passes: Passes::Honest,
         oracle: Some(Box::new(oracle)),
         staleness,
         keep: 20,

@@ -12,6 +12,7 @@ use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
 use varangian_rules::Pipeline;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Hostile, Plan};
+use varangian_train::Passes;
 
 /// Signum's optimiser: v ← (1 − β)·g + β·v at the worker, then its sign.
 fn signum(rate: f64, beta: f64, zero: &str) -> Optimiser {
@@ -114,6 +115,7 @@ fn accuracy(n: usize, hostile: usize, attack: &str, beta: f64, epochs: u64) -> f
             schedule: Schedule::parse("decay every=30").unwrap(),
             ..signum(1e-4, beta, "zero")
         },
+        passes: Passes::Honest,
         oracle: None,
         steps: 67 * epochs,
         evaluate_every: 1,

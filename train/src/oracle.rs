@@ -85,6 +85,8 @@ pub struct Validation {
     size: usize,
     seed: Seed,
     drawn: u64,
+    /// The model's running statistics, or none.
+    statistics: Vec<f32>,
     /// The order of the pass that `order.0` numbers.
     order: (u64, Vec<u32>),
     batch: Batch,
@@ -116,7 +118,9 @@ impl Validation {
         let size = size.min(data.len());
         let (batch, seats) = Default::default();
         let order = (u64::MAX, Vec::new());
-        let mut validation = Validation { model, data, size, seed, drawn: 0, order, batch, seats };
+        let statistics = model.init_buffers();
+        let mut validation =
+            Validation { model, data, size, seed, drawn: 0, statistics, order, batch, seats };
         validation.fill();
         Ok(validation)
     }
@@ -150,6 +154,7 @@ impl Validation {
         let mut seat = self.sit();
         self.model.prepare_inference(params, &mut seat.prepared);
         let Seat { workspace, prepared } = &mut seat;
+        self.model.load_buffers(&self.statistics, prepared);
         let loss = self.model.evaluate(params, prepared, &self.batch, workspace).mean_loss();
         self.rise(seat);
         loss
@@ -183,6 +188,10 @@ impl Oracle for Validation {
         let loss = self.model.gradient(params, prepared, &self.batch, place, workspace, out);
         self.rise(seat);
         loss
+    }
+
+    fn inform(&mut self, state: &[f32]) {
+        self.statistics.copy_from_slice(state);
     }
 
     fn drawn(&self) -> u64 {

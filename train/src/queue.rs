@@ -2,7 +2,7 @@
 //! judges each at once.
 
 use crate::server::descend;
-use crate::{Reason, Refusal, inspect};
+use crate::{Reason, Refusal, Running, inspect};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use varangian_base::{Memory, Seed, SpecError, Value};
@@ -23,6 +23,8 @@ pub struct QueueSettings {
     pub arrivals_per_epoch: f64,
     /// Models kept, the newest included, for filters that look at the one a gradient was taken at.
     pub keep: usize,
+    /// The model's running statistics at the start, or none.
+    pub buffers: Vec<f32>,
     /// The run's seed.
     pub seed: Seed,
 }
@@ -77,6 +79,7 @@ pub struct Queue {
     last: BTreeMap<u32, u64>,
     free: Vec<Vec<f32>>,
     oracle: Option<Box<dyn Oracle + Send>>,
+    running: Running,
     judged: u64,
 }
 
@@ -102,7 +105,10 @@ impl Queue {
         let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
         let d = params.len();
         let params = Arc::new(params);
+        let mut settings = settings;
+        let running = Running::new(std::mem::take(&mut settings.buffers));
         Ok(Queue {
+            running,
             settings,
             models: VecDeque::from([(0, Arc::clone(&params))]),
             params,
@@ -137,6 +143,19 @@ impl Queue {
     /// The current parameters.
     pub fn params(&self) -> &[f32] {
         &self.params
+    }
+
+    /// The model's running statistics, for evaluations at the current parameters.
+    pub fn statistics(&self) -> &[f32] {
+        self.running.values()
+    }
+
+    /// Moves the running statistics by the forward pass of one arrival; see [`Running::follow`].
+    pub fn follow(&mut self, pass: &[f32]) {
+        self.running.follow(std::iter::once(pass));
+        if let Some(oracle) = &mut self.oracle {
+            oracle.inform(self.running.values());
+        }
     }
 
     /// Steps made.
@@ -274,6 +293,7 @@ impl Queue {
         memory.put("counts", Value::Integers(vec![self.version, self.judged]));
         let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
         memory.put("oracle", Value::Integers(vec![drawn]));
+        self.running.save(&mut memory);
         memory.absorb("filter", self.settings.filter.save());
         memory
     }
@@ -292,6 +312,7 @@ mod tests {
             optimiser: Optimiser::sgd(0.5),
             arrivals_per_epoch: 10.0,
             keep,
+            buffers: Vec::new(),
             seed: Seed(1),
         };
         Queue::new(settings, vec![1.0, 2.0], None).unwrap()

@@ -1,6 +1,6 @@
 //! The server: parameters, momentum, intake, aggregation, step.
 
-use crate::{Intake, Refusal};
+use crate::{Intake, Refusal, Running};
 use varangian_base::{Memory, Seed, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement};
 use varangian_rules::{Oracle, Pipeline, Round, Verdict};
@@ -17,6 +17,8 @@ pub struct Settings {
     pub optimiser: Optimiser,
     /// Steps in an epoch, for schedules that count epochs.
     pub steps_per_epoch: f64,
+    /// The model's running statistics at the start, or none.
+    pub buffers: Vec<f32>,
     /// The run's seed.
     pub seed: Seed,
     /// Whether silence counts as hostile: true where honest workers are never silent (lockstep).
@@ -75,6 +77,7 @@ pub struct Server {
     ahead: Vec<f32>,
     velocity: Vec<f32>,
     aggregate: Vec<f32>,
+    running: Running,
     oracle: Option<Box<dyn Oracle + Send>>,
     step: u64,
     rate: f64,
@@ -101,8 +104,10 @@ impl Server {
         let d = params.len();
         let momentum = settings.optimiser.momentum;
         let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
+        let mut settings = settings;
         let mut server = Server {
             intake: Intake::new(settings.n, d),
+            running: Running::new(std::mem::take(&mut settings.buffers)),
             settings,
             params,
             ahead: Vec::new(),
@@ -176,6 +181,23 @@ impl Server {
     /// The last aggregate.
     pub fn aggregate(&self) -> &[f32] {
         &self.aggregate
+    }
+
+    /// The model's running statistics, for evaluations at the current parameters.
+    pub fn statistics(&self) -> &[f32] {
+        self.running.values()
+    }
+
+    /// Moves the running statistics by this step's forward passes; see [`Running::follow`].
+    pub fn follow<'a>(&mut self, passes: impl Iterator<Item = &'a [f32]>) {
+        self.running.follow(passes);
+        self.inform();
+    }
+
+    fn inform(&mut self) {
+        if let Some(oracle) = &mut self.oracle {
+            oracle.inform(self.running.values());
+        }
     }
 
     /// How the last step was closed.
@@ -256,6 +278,7 @@ impl Server {
         memory.put("step", Value::Integers(vec![self.step]));
         let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
         memory.put("oracle", Value::Integers(vec![drawn]));
+        self.running.save(&mut memory);
         memory.absorb("rule", self.settings.rule.save());
         memory
     }
@@ -285,6 +308,8 @@ impl Server {
         if let (Some(oracle), [drawn]) = (&mut self.oracle, memory.integers("oracle")?) {
             oracle.resume(*drawn);
         }
+        self.running.load(memory)?;
+        self.inform();
         self.open();
         Ok(())
     }

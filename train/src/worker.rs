@@ -51,18 +51,25 @@ impl Bench {
 pub struct Worker {
     id: u32,
     momentum: Vec<f32>,
+    statistics: Vec<f32>,
     sanitised: u64,
 }
 
 impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
-        Worker { id, momentum: Vec::new(), sanitised: 0 }
+        Worker { id, momentum: Vec::new(), statistics: Vec::new(), sanitised: 0 }
     }
 
     /// Its id.
     pub fn id(&self) -> u32 {
         self.id
+    }
+
+    /// The batch statistics that its last forward pass measured, in the layout of the model's
+    /// buffers; empty for models without.
+    pub fn statistics(&self) -> &[f32] {
+        &self.statistics
     }
 
     /// Non-finite coordinates of its gradients that were counted as 0, which happens only where
@@ -104,6 +111,8 @@ impl Worker {
             (broadcast.params, prepared)
         };
         let mut loss = job.model.gradient(params, prepared, batch, place, workspace, out);
+        self.statistics.resize(job.model.buffers(), 0.0);
+        job.model.statistics(workspace, &mut self.statistics);
         let message = &job.optimiser.message;
         if message.is_sign() {
             self.sanitised += sanitise(out);

@@ -46,6 +46,10 @@ pub const KEYS: &[Key] = &[
         "what a worker sends: vector, \"sign zero=zero\" or \"stochastic-sign bound=1\"",
     ),
     key("weight_decay", "decoupled weight decay, at least 0"),
+    key(
+        "statistics",
+        "whose forward passes move batch norm's running statistics: honest, or all workers'",
+    ),
     key("validation", "training samples that the server holds back for rules that validate"),
     key("validation_batch", "samples of a validation batch of the server"),
     key(

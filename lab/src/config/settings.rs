@@ -8,6 +8,7 @@ use varangian_learn::optim::{
     Clip, ClipMode, Message, Momentum, Optimiser, Placement, Regulariser, Schedule,
 };
 use varangian_sim::Hostile;
+use varangian_train::Passes;
 
 /// One run. Fields are the keys of [`KEYS`](super::KEYS), which say what they mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,7 @@ pub struct Settings {
     pub regularise: f64,
     pub message: String,
     pub weight_decay: f64,
+    pub statistics: String,
     pub validation: usize,
     pub validation_batch: usize,
     pub validation_from: String,
@@ -77,6 +79,7 @@ impl Default for Settings {
             regularise: 0.0,
             message: "vector".into(),
             weight_decay: 0.0,
+            statistics: "honest".into(),
             validation: 0,
             validation_batch: 100,
             validation_from: "held-out".into(),
@@ -163,6 +166,17 @@ impl Settings {
             "first" => Hostile::First,
             "random" => Hostile::Random,
             _ => Hostile::Last,
+        })
+    }
+
+    /// Whose forward passes move the model's running statistics.
+    ///
+    /// # Errors
+    /// If the word is unknown.
+    pub fn passes(&self) -> Result<Passes, SpecError> {
+        Ok(match choice("statistics", &self.statistics, &["honest", "all"])? {
+            "all" => Passes::All,
+            _ => Passes::Honest,
         })
     }
 

@@ -17,7 +17,7 @@ pub(crate) static CIFAR10: Entry<dyn Source, Facts> = Entry {
     differs: &[
         "The default view mirrors training images only; distributed momentum's code mirrors test images too (flip=both).",
     ],
-    params: &[NORMALISE, FLIP_TRAIN, CROP, PAD],
+    params: &[NORMALISE, FLIP_TRAIN, CROP, PAD, RECORDS],
     cost: "184 MB in memory",
     facts: Facts { size: "50,000 + 10,000, 10 classes, 3 × 32 × 32", files: TEN },
     build: |args| {
@@ -35,6 +35,7 @@ pub(crate) static CIFAR10: Entry<dyn Source, Facts> = Entry {
             label_bytes: 1,
             label: 0,
             classes: 10,
+            records: official(args, 10_000),
             options: options(args),
         }))
     },
@@ -59,6 +60,7 @@ pub(crate) static CIFAR100: Entry<dyn Source, Facts> = Entry {
         FLIP_TRAIN,
         CROP,
         PAD,
+        RECORDS,
     ],
     cost: "184 MB in memory",
     facts: Facts {
@@ -75,6 +77,7 @@ pub(crate) static CIFAR100: Entry<dyn Source, Facts> = Entry {
             label_bytes: 2,
             label: usize::from(fine),
             classes: if fine { 100 } else { 20 },
+            records: official(args, 50_000),
             options: options(args),
         }))
     },
@@ -88,6 +91,19 @@ const TEN: &[&str] = &[
     "cifar-10-batches-bin/data_batch_5.bin",
     "cifar-10-batches-bin/test_batch.bin",
 ];
+
+/// Whether the sets are the whole ones.
+const RECORDS: Param = Param {
+    name: "records",
+    kind: Kind::Choice(&["official", "any"]),
+    default: "official",
+    help: "official: each file holds as many images as the published one, as a file that is cut between two images shows by nothing else; any: a set of your own in this format",
+};
+
+/// Images of a training file and of the test file, or nothing where any number will do.
+fn official(args: &Args, train: usize) -> Option<[usize; 2]> {
+    (args.text("records") == "official").then_some([train, 10_000])
+}
 
 fn options(args: &Args) -> Options {
     let normalise =
@@ -104,6 +120,8 @@ struct Cifar {
     /// Which of a record's label bytes counts.
     label: usize,
     classes: usize,
+    /// Images that a training file and a test file have to hold, where the set is the whole one.
+    records: Option<[usize; 2]>,
     options: Options,
 }
 
@@ -112,19 +130,30 @@ impl Source for Cifar {
         for name in self.train.iter().chain(self.test) {
             files::find(place, self.name, self.folders, &[*name])?;
         }
-        let (train, test) = (self.read(place, self.train)?, self.read(place, self.test)?);
+        let [train, test] = self.records.map_or([None; 2], |counts| counts.map(Some));
+        let train = self.read(place, self.train, train)?;
+        let test = self.read(place, self.test, test)?;
         Ok(self.options.views(train, test))
     }
 }
 
 impl Cifar {
-    fn read(&self, place: &Place, names: &[&str]) -> Result<Images, DataError> {
+    fn read(
+        &self,
+        place: &Place,
+        names: &[&str],
+        wanted: Option<usize>,
+    ) -> Result<Images, DataError> {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for name in names {
             let path = files::find(place, self.name, self.folders, &[*name])?;
             let (path, part) = files::read(path, |reader, _| {
                 records(reader, self.label_bytes, self.label, &mut pixels)
             })?;
+            if let Some(wanted) = wanted.filter(|&wanted| wanted != part.len()) {
+                let expected = format!("{wanted} (a set of another size wants records=any)");
+                return Err(DataError::expected("images", expected, part.len()).at(&path));
+            }
             files::check_labels(&path, &part, 0, self.classes)?;
             labels.extend(part.into_iter().map(u16::from));
         }
@@ -210,14 +239,31 @@ mod tests {
         }
         std::fs::write(ten.join("test_batch.bin"), file(&[3], 1)).unwrap();
         let load = |text: &str| super::super::load(text, Some(dir.path().into()), Seed(0));
-        let split = load("cifar10 normalise=none flip=none").unwrap();
+        let split = load("cifar10 normalise=none flip=none records=any").unwrap();
         assert_eq!((split.train.len(), split.test.len(), split.train.label(4)), (10, 1, 3));
         let hundred = dir.path().join("cifar-100-binary");
         std::fs::create_dir(&hundred).unwrap();
         std::fs::write(hundred.join("train.bin"), file(&[7, 19], 2)).unwrap();
         std::fs::write(hundred.join("test.bin"), file(&[99], 2)).unwrap();
-        assert_eq!(load("cifar100 crop=4 pad=replicate").unwrap().test.label(0), 99);
-        let refused = load("cifar100 labels=coarse").err().unwrap().to_string();
+        assert_eq!(load("cifar100 crop=4 pad=replicate records=any").unwrap().test.label(0), 99);
+        let refused = load("cifar100 labels=coarse records=any").err().unwrap().to_string();
         assert!(refused.ends_with("label 0: expected a class from 0 to 19, found 99"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_cut_between_two_images_is_refused_unless_any_number_will_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let ten = dir.path().join("cifar-10-batches-bin");
+        std::fs::create_dir(&ten).unwrap();
+        let put = |name: &str, count: usize| {
+            std::fs::write(ten.join(name), file(&vec![1; count], 1)).unwrap();
+        };
+        (1..=5).for_each(|k| put(&format!("data_batch_{k}.bin"), 1));
+        put("test_batch.bin", 2);
+        let load = |text: &str| super::super::load(text, Some(dir.path().into()), Seed(0));
+        let refused = load("cifar10").err().unwrap().to_string();
+        let wanted = "images: expected 10000 (a set of another size wants records=any), found 1";
+        assert!(refused.ends_with(wanted) && refused.contains("data_batch_1.bin"), "{refused}");
+        assert_eq!(load("cifar10 records=any").unwrap().test.len(), 2);
     }
 }

@@ -6,7 +6,7 @@ use super::geometry::{self, Method};
 use super::init::{self, Scheme};
 use super::loss::Loss;
 use super::network::Network;
-use super::norm::Statistics;
+use super::norm::{self, Statistics};
 use super::plan::{Kernel, Plan, Style};
 use crate::data::Shape;
 use crate::kernels::image::Border;
@@ -175,6 +175,7 @@ fn pairs(plan: &mut Plan, widths: [usize; 4]) -> Result<(), SpecError> {
 const EMPIRE_DIFFERS: &[&str] = &[
     "Initial parameters are PyTorch's unless init=xavier asks for those of the Zeno code.",
     "The distributed-momentum study trained in evaluation mode: norm=frozen-init dropout=false.",
+    norm::DIFFERS,
 ];
 
 /// The CIFAR network of Zeno, Fall of Empires and the distributed-momentum study.
@@ -213,7 +214,10 @@ pub(crate) static ZENO_PP_CNN: ModelEntry = Entry {
     name: "zeno-pp-cnn",
     summary: "Four 3×3 convolutions of 64 channels with batch norm behind the rectifier, two pools, dropout, L(128), L(128), L.",
     paper: "Xie, Koyejo, Gupta, Zeno++: Robust Fully Asynchronous SGD, ICML 2020, arXiv 1903.07020",
-    differs: &["Initial parameters are PyTorch's unless init=xavier asks for those of the code."],
+    differs: &[
+        "Initial parameters are PyTorch's unless init=xavier asks for those of the code.",
+        norm::DIFFERS,
+    ],
     params: &[init::PARAM, geometry::PARAM, NORM, DROPOUT],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 655_306),

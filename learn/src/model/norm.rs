@@ -12,6 +12,9 @@ pub(crate) enum Statistics {
     FrozenInit,
 }
 
+/// How running statistics move, for the entries of networks that have them.
+pub(crate) const DIFFERS: &str = "With norm=batch the running statistics move once a step, by a tenth towards the mean over the honest workers' batches (statistics=\"all\": over everybody's); published simulators share one module between workers, which moves once a worker.";
+
 /// γ·(x − mean)/√(variance + ε) + β a channel.
 pub(crate) struct Norm {
     pub(crate) channels: usize,

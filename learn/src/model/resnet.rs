@@ -4,7 +4,7 @@
 use super::convolutional::{DROPOUT, Images, NORM, style};
 use super::entry::{Home, ModelEntry};
 use super::plan::{Kernel, Plan};
-use super::{geometry, init};
+use super::{geometry, init, norm};
 use crate::kernels::image::Border;
 use varangian_base::{Args, Entry, Kind, Param, SpecError};
 
@@ -91,7 +91,7 @@ pub(crate) static RESNET20: ModelEntry = Entry {
     name: "resnet20",
     summary: "Nine blocks of two 3×3 convolutions with 16, 32, 64 channels, for 32×32 images.",
     paper: "He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016, arXiv 1512.03385, §4.2",
-    differs: &[],
+    differs: &[norm::DIFFERS],
     params: &[
         Param {
             name: "shortcut",
@@ -226,6 +226,7 @@ fn signsgd_block(
 const SIGNSGD_DIFFERS: &[&str] = &[
     "variant=signsgd leaves out that code's softmax over the batch before the loss; the number of \
      blocks is the paper's, where the code builds fewer for lack of distinct names.",
+    norm::DIFFERS,
 ];
 
 /// ResNet-18.
@@ -253,6 +254,7 @@ pub(crate) static RESNET50: ModelEntry = Entry {
     differs: &[
         "The stride stands in the 3×3 convolution, as in PyTorch, not in the first 1×1.",
         SIGNSGD_DIFFERS[0],
+        norm::DIFFERS,
     ],
     params: &[VARIANT, init::PARAM, geometry::PARAM, NORM],
     cost: "O(b·d·pixels)",
@@ -283,6 +285,7 @@ pub(crate) static WIDE_RESNET: ModelEntry = Entry {
     paper: "Zagoruyko, Komodakis, Wide Residual Networks, BMVC 2016, arXiv 1605.07146",
     differs: &[
         "Convolutions have biases and the shortcut is a bare 1×1 convolution, as in the code that the distributed-momentum study used.",
+        norm::DIFFERS,
     ],
     params: &[
         Param {

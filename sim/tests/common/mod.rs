@@ -10,6 +10,7 @@ use varangian_learn::optim::Optimiser;
 use varangian_learn::{Batch, Sampler, Targets};
 use varangian_rules::Pipeline;
 use varangian_sim::{Hostile, Plan};
+use varangian_train::Passes;
 
 pub struct Bowl {
     pub a: f32,
@@ -145,6 +146,7 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         rule: Pipeline::parse(rule).unwrap(),
         attack: attacks::build(attack).unwrap(),
         optimiser,
+        passes: Passes::Honest,
         oracle: None,
         steps: 50,
         evaluate_every: 10,

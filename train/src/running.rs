@@ -1,0 +1,115 @@
+//! The running statistics of batch norm: state that is not learnt, followed from step to step.
+
+use varangian_base::{Memory, SpecError, Value};
+
+/// Whose forward passes move the running statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Passes {
+    /// Honest workers'.
+    #[default]
+    Honest,
+    /// Hostile workers' too: they pass their own batches forward as honest ones do, whatever they
+    /// send instead of the gradient.
+    All,
+}
+
+/// How far a step moves the running statistics towards the mean of its passes: PyTorch's momentum.
+const SHARE: f64 = 0.1;
+
+/// The running statistics of a model, in the layout of its buffers; none for models without.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    values: Vec<f32>,
+    sums: Vec<f64>,
+}
+
+impl Running {
+    /// Statistics that start at these values.
+    pub fn new(values: Vec<f32>) -> Self {
+        Running { values, sums: Vec::new() }
+    }
+
+    /// The statistics now.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// values ← 0.9·values + 0.1·(mean of the passes), summed in the order given, in `f64`. Passes
+    /// of another length or with a number that is not finite are left out; none at all moves
+    /// nothing.
+    pub fn follow<'a>(&mut self, passes: impl Iterator<Item = &'a [f32]>) {
+        if self.values.is_empty() {
+            return;
+        }
+        self.sums.clear();
+        self.sums.resize(self.values.len(), 0.0);
+        let mut count = 0.0;
+        for pass in passes {
+            if pass.len() == self.values.len() && pass.iter().all(|x| x.is_finite()) {
+                self.sums.iter_mut().zip(pass).for_each(|(sum, &x)| *sum += f64::from(x));
+                count += 1.0;
+            }
+        }
+        if count > 0.0 {
+            for (value, sum) in self.values.iter_mut().zip(&self.sums) {
+                *value = ((1.0 - SHARE) * f64::from(*value) + SHARE * (sum / count)) as f32;
+            }
+        }
+    }
+
+    /// Puts the statistics into a checkpoint, where there are any.
+    pub(crate) fn save(&self, memory: &mut Memory) {
+        if !self.values.is_empty() {
+            memory.put("statistics", Value::Floats(self.values.clone()));
+        }
+    }
+
+    /// Takes them out of a checkpoint again.
+    ///
+    /// # Errors
+    /// If it holds none, or of another model.
+    pub(crate) fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        let saved = memory.floats("statistics")?;
+        if saved.len() != self.values.len() {
+            let (wanted, found) = (self.values.len(), saved.len());
+            return Err(SpecError::new(format!(
+                "checkpoint: statistics should hold {wanted} floats; found {found}"
+            )));
+        }
+        self.values.copy_from_slice(saved);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenth_of_the_way_to_the_mean_of_the_sound_passes() {
+        let mut running = Running::new(vec![0.0, 1.0]);
+        let bad: [&[f32]; 2] = [&[f32::NAN, 1.0], &[1.0]];
+        let good: [&[f32]; 2] = [&[1.0, 2.0], &[3.0, 4.0]];
+        running.follow(good.into_iter().chain(bad));
+        assert_eq!(running.values(), [0.2, 1.2]);
+        running.follow(bad.into_iter());
+        running.follow(std::iter::empty());
+        assert_eq!(running.values(), [0.2, 1.2]);
+    }
+
+    #[test]
+    fn checkpoints_keep_them_and_refuse_those_of_another_model() {
+        let mut memory = Memory::default();
+        Running::new(vec![0.5, 2.0]).save(&mut memory);
+        let mut same = Running::new(vec![0.0, 1.0]);
+        same.load(&memory).unwrap();
+        assert_eq!(same.values(), [0.5, 2.0]);
+        let error = Running::new(vec![0.0; 3]).load(&memory).unwrap_err().to_string();
+        assert_eq!(error, "checkpoint: statistics should hold 3 floats; found 2");
+        assert!(Running::new(vec![0.0]).load(&Memory::default()).is_err());
+        Running::default().load(&Memory::default()).unwrap();
+    }
+}
