@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use varangian_base::{Domain, Seed, Stream};
 use varangian_learn::data::{Dataset, Shape};
-use varangian_learn::model::{self, Model, Prepared};
+use varangian_learn::model::{self, Prepared};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Batch, Targets};
 use varangian_rules::Oracle;
