@@ -125,8 +125,7 @@ impl Worker {
             sampled.copy_from_slice(out);
         }
         if at_worker {
-            momentum.accumulate(&mut self.momentum, out);
-            out.copy_from_slice(&self.momentum);
+            momentum.accumulate_and_send(&mut self.momentum, out);
         } else if momentum.placement == Placement::Server {
             momentum.blend(out, broadcast.previous);
         }

@@ -92,16 +92,26 @@ impl Dataset for Images {
             for ((out, bytes), table) in planes.zip(&self.lookup) {
                 match &drawn {
                     Some(drawn) => drawn.write(bytes, self.shape.width, table, out),
-                    None => {
-                        for (x, &byte) in out.iter_mut().zip(bytes) {
-                            *x = table[usize::from(byte)];
-                        }
-                    }
+                    None => look_up(bytes, table, out),
                 }
             }
         }
         fill_labels(batch, indices.iter().map(|&i| self.label(i as usize)));
     }
+}
+
+/// Each byte's entry. Runs of black, of which images of characters are full, go in one piece.
+fn look_up(bytes: &[u8], table: &[f32; 256], out: &mut [f32]) {
+    let one = |(x, &byte): (&mut f32, &u8)| *x = table[usize::from(byte)];
+    let (runs, rest) = bytes.as_chunks::<16>();
+    let (pieces, last) = out.as_chunks_mut::<16>();
+    for (run, out) in runs.iter().zip(pieces) {
+        match *run == [0; 16] {
+            true => *out = [table[0]; 16],
+            false => out.iter_mut().zip(run).for_each(one),
+        }
+    }
+    last.iter_mut().zip(rest).for_each(one);
 }
 
 /// Puts `labels` into the batch, reusing its vector.

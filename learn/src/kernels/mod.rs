@@ -11,6 +11,7 @@ pub(crate) mod panel;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod product;
+pub(crate) mod sparse;
 mod vector;
 pub(crate) mod winograd;
 

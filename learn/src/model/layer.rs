@@ -8,6 +8,7 @@ use super::norm::Norm;
 use super::pool::{GlobalMean, MaxPool};
 use super::reorder::Reorder;
 use super::residual::Subsample;
+use crate::kernels::sparse::Sparse;
 use crate::kernels::winograd::Space;
 
 /// Where a layer runs: the parameters, what was prepared from them, the batch.
@@ -34,6 +35,8 @@ pub(crate) struct Keep {
     pub(crate) floats: Vec<f32>,
     /// Numbers of the layer's own choosing.
     pub(crate) numbers: Vec<u32>,
+    /// The layer's input where most of it is one value.
+    pub(crate) sparse: Sparse,
 }
 
 /// Scratch memory that all layers of one workspace share.

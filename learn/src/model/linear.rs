@@ -12,6 +12,8 @@ pub(crate) struct Linear {
     pub(crate) outputs: usize,
     pub(crate) weight: usize,
     pub(crate) bias: usize,
+    /// Whether it reads the batch itself, which may be sparse.
+    pub(crate) first: bool,
 }
 
 /// The starts of packed rows of `len` floats.
@@ -25,8 +27,8 @@ impl Layer for Linear {
         true
     }
 
-    /// Wᵀ and W, packed; nothing for inference on a few samples, where packing costs more than
-    /// it saves.
+    /// Wᵀ and W, packed, and the sums of W's rows; nothing for inference on a few samples, where
+    /// packing costs more than it saves. The first layer needs no W.
     fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
         if lean {
             return out.clear();
@@ -34,8 +36,16 @@ impl Layer for Linear {
         let (inputs, outputs) = (self.inputs, self.outputs);
         let w = &params[self.weight..self.weight + inputs * outputs];
         let split = panel::packed(inputs, outputs);
-        out.resize(split + panel::packed(outputs, inputs), 0.0);
-        let (forward, backward) = out.split_at_mut(split);
+        if self.first {
+            let (forward, sums) = panel::line(out, split + outputs).split_at_mut(split);
+            panel::pack(inputs, outputs, w, |i| i, inputs, forward);
+            for (sum, row) in sums.iter_mut().zip(w.chunks_exact(inputs)) {
+                *sum = row.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
+            }
+            return;
+        }
+        let both = panel::line(out, split + panel::packed(outputs, inputs));
+        let (forward, backward) = both.split_at_mut(split);
         panel::pack(inputs, outputs, w, |i| i, inputs, forward);
         panel::pack(outputs, inputs, w, |o| o * inputs, 1, backward);
     }
@@ -46,7 +56,7 @@ impl Layer for Linear {
         input: &[f32],
         output: &mut [f32],
         keep: &mut Keep,
-        _: &mut Spare,
+        spare: &mut Spare,
     ) {
         let bias = &pass.params[self.bias..self.bias + self.outputs];
         if pass.lean {
@@ -56,9 +66,16 @@ impl Layer for Linear {
             let (x, w) = (Mat::rows(input, inputs), Mat::rows(w, inputs).t());
             return product(pass.samples, outputs, inputs, x, w, output, true);
         }
+        let split = panel::packed(self.inputs, self.outputs);
+        let (weights, rest) = panel::lined(pass.prepared).split_at(split);
+        if self.first && keep.sparse.gather(input, self.inputs) {
+            let back = keep.sparse.background();
+            spare.a.clear();
+            spare.a.extend(bias.iter().zip(rest).map(|(&bias, &sum)| bias + back * sum));
+            return keep.sparse.times(weights, self.inputs, self.outputs, &spare.a, output);
+        }
         starts(&mut keep.numbers, pass.samples, self.inputs);
         let rows = Taps { data: input, bases: &keep.numbers, segments: &[0], run: self.inputs };
-        let weights = &pass.prepared[..panel::packed(self.inputs, self.outputs)];
         panel::times(&rows, weights, self.outputs, bias, output);
     }
 
@@ -73,14 +90,19 @@ impl Layer for Linear {
         spare: &mut Spare,
     ) {
         let (inputs, outputs) = (self.inputs, self.outputs);
+        let own = &mut gradient[self.weight..self.bias + outputs];
+        let (weights, bias) = own.split_at_mut(self.bias - self.weight);
+        bias_gradient(d_output, bias);
+        if keep.sparse.found() {
+            // Only the first layer looks for sparse input, and nothing before it learns.
+            return keep.sparse.gradient(d_output, bias, inputs, weights);
+        }
         starts(&mut keep.numbers, pass.samples, outputs);
         let rows = Taps { data: d_output, bases: &keep.numbers, segments: &[0], run: outputs };
-        let weights = &mut gradient[self.weight..self.weight + inputs * outputs];
         weights.fill(0.0);
         panel::transposed_times(&rows, values.input, inputs, weights);
-        bias_gradient(d_output, &mut gradient[self.bias..self.bias + outputs]);
         let Some(Sink { data, add }) = sink else { return };
-        let weights = &pass.prepared[panel::packed(inputs, outputs)..];
+        let weights = &panel::lined(pass.prepared)[panel::packed(inputs, outputs)..];
         if add {
             spare.a.resize(spare.a.len().max(data.len()), 0.0);
             let own = &mut spare.a[..data.len()];

@@ -157,7 +157,8 @@ impl Plan {
         let draw = self.style.scheme.weight(inputs, outputs);
         let weight = self.tensor(format!("{name}.weight"), &[outputs, inputs], draw);
         let bias = self.tensor(format!("{name}.bias"), &[outputs], self.style.scheme.bias(inputs));
-        let op = Op::Linear(Linear { inputs, outputs, weight, bias });
+        let first = self.at == 0;
+        let op = Op::Linear(Linear { inputs, outputs, weight, bias, first });
         self.push(op, Shape { channels: outputs, height: 1, width: 1 });
     }
 

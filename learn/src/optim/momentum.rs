@@ -71,6 +71,16 @@ impl Momentum {
         }
     }
 
+    /// As [`Momentum::accumulate`], and x becomes the buffer: the message at placement `worker`.
+    pub fn accumulate_and_send(&self, buffer: &mut [f32], x: &mut [f32]) {
+        assert_eq!(buffer.len(), x.len());
+        let (mu, fresh) = (self.coefficient as f32, (1.0 - self.dampening) as f32);
+        for (v, x) in buffer.iter_mut().zip(x) {
+            *v = mu * *v + fresh * *x;
+            *x = *v;
+        }
+    }
+
     /// x ← (1 − δ)·x + μ·last: the message at placement `server`.
     pub fn blend(&self, x: &mut [f32], last: &[f32]) {
         assert_eq!(x.len(), last.len());

@@ -193,3 +193,28 @@ fn inference_with_little_preparation_agrees_with_the_full_one() {
         });
     }
 }
+
+/// Images on a plain background take the sparse path of the first layer; so do rows of zeros.
+#[test]
+fn sparse_inputs_have_the_gradients_of_finite_differences_too() {
+    let mut stream = Seed(1).stream(Domain::Test, 0, 4);
+    let shape = Shape { channels: 1, height: 7, width: 9 };
+    for (background, share) in [(-0.4242, 0.1), (0.0, 0.2), (1.0, 0.0)] {
+        for text in ["mlp hidden=37", "mlp hidden=130", "linear"] {
+            let mut batch = batch(shape, 4, 9, &mut stream);
+            for x in batch.inputs.iter_mut().skip(1) {
+                *x = if stream.uniform() < share { *x } else { background };
+            }
+            batch.inputs[0] = background;
+            with_network(text, shape, 4, |net| {
+                check_gradient(net, &batch, [40, 1], &mut stream);
+                let params = net.init(Seed(9));
+                let (mut prepared, mut workspace) = (Box::new(()) as Prepared, net.workspace());
+                net.prepare(&params, &mut prepared);
+                let (loss, _) = gradient(net, &params, &batch);
+                let tally = net.evaluate(&params, &prepared, &batch, &mut workspace);
+                assert!((tally.mean_loss() - loss).abs() < 1e-6);
+            });
+        }
+    }
+}
