@@ -1,12 +1,14 @@
 """PyTorch on the CPU beside `cargo bench --bench gradients`, and the same gradient in both.
 
-    python gradients.py time [W1 W2 W3 W4]
+    python gradients.py time [--compile] [W1 W2 W3 W4]
     python gradients.py compare FOLDER MODEL CHANNELS HEIGHT WIDTH
 
 `time` prints seconds per worker gradient (forward, backward, gradients flattened into one vector)
-with 2 threads, eager, channels last, and vmap over workers where the model is dense. Run it on the
+with 1 and 2 threads: eager, channels last, vmap over workers where the model is dense, and
+torch.compile where asked (it wants a C++ compiler and minutes). A convolutional step is timed on
+two workers' batches: eager takes one after the other, so that more change nothing. Run it on the
 machine that ran the Rust bench, one after the other, nothing else running. MKL, under the linear
-layers, runs at half speed on some vendors' processors: say so beside the figures.
+layers, runs at half speed on processors that are not Intel's: the first line says which this is.
 
 `compare` reads what `cargo run --release --example gradient` wrote and prints the relative distance
 of loss and of each tensor's gradient. Convolutional networks differ at ties: a rectifier or a
@@ -98,6 +100,45 @@ class Block(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
+class WideBlock(nn.Module):
+    def __init__(self, before, width, stride, drop):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(before)
+        self.conv1 = nn.Conv2d(before, width, 3, 1, 1)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1)
+        self.drop = drop
+        self.shortcut = nn.Sequential()
+        if stride > 1 or before != width:
+            self.shortcut = nn.Sequential(nn.Conv2d(before, width, 1, stride))
+
+    def forward(self, x):
+        y = F.dropout(self.conv1(F.relu(self.bn1(x))), self.drop)
+        return self.conv2(F.relu(self.bn2(y))) + self.shortcut(x)
+
+
+class WideResNet(nn.Module):
+    """`wide-resnet`: WRN-28-10."""
+
+    def __init__(self, shape, classes=10, depth=28, widen=10, drop=0.3):
+        super().__init__()
+        self.conv1 = nn.Conv2d(shape[0], 16, 3, 1, 1)
+        before = 16
+        for i, width in enumerate((16 * widen, 32 * widen, 64 * widen)):
+            blocks = []
+            for b in range((depth - 4) // 6):
+                stride = 2 if i and not b else 1
+                blocks.append(WideBlock(before, width, stride, drop))
+                before = width
+            self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
+        self.bn1 = nn.BatchNorm2d(before)
+        self.linear = nn.Linear(before, classes)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.layer3(self.layer2(self.layer1(self.conv1(x))))))
+        return self.linear(x.mean((2, 3)))
+
+
 class ResNet20(nn.Module):
     """With convolutions in the shortcuts: `resnet20 shortcut=conv`."""
 
@@ -125,6 +166,7 @@ MODELS = {
     "empire-cnn": EmpireCnn,
     "mnistnet": MnistNet,
     "resnet20": ResNet20,
+    "wide-resnet": WideResNet,
 }
 LOADS = {
     "W1": ("mlp", (1, 28, 28), 83, 27),
@@ -144,7 +186,7 @@ def gradient(model, x, y, out):
 def median_seconds(step, workers):
     step()
     samples, begin = [], time.perf_counter()
-    while len(samples) < 5 or time.perf_counter() - begin < 2:
+    while len(samples) < 3 or time.perf_counter() - begin < 2:
         start = time.perf_counter()
         step()
         samples.append((time.perf_counter() - start) / workers)
@@ -178,11 +220,24 @@ def vmapped(model, batches):
     return median_seconds(step, len(batches))
 
 
+def vendor():
+    try:
+        lines = open("/proc/cpuinfo").read().splitlines()
+    except OSError:
+        return "unknown"
+    found = [line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")]
+    return found[0] if found else "unknown"
+
+
 def time_all(names):
+    compiled = "--compile" in names
+    names = [name for name in names if name != "--compile"] or list(LOADS)
     torch.manual_seed(1)
-    print("torch", torch.__version__)
+    speed = "full" if vendor() == "GenuineIntel" else "half"
+    print(f"torch {torch.__version__}; processor of {vendor()}: MKL runs at {speed} speed")
     for name in names:
         kind, shape, size, workers = LOADS[name]
+        workers = workers if kind in ("mlp", "linear") else 2
         for threads in (1, 2):
             torch.set_num_threads(threads)
             model = MODELS[kind](shape)
@@ -193,6 +248,8 @@ def time_all(names):
                 for _ in range(workers)
             ]
             found = {"eager": eager(model, batches, rows)}
+            if compiled:
+                found["compile"] = eager(torch.compile(model), batches, rows)
             if kind in ("mlp", "linear"):
                 found["vmap"] = vmapped(model, batches)
             else:
@@ -206,7 +263,7 @@ def time_all(names):
 def compare(folder, kind, shape):
     from safetensors.torch import load_file
 
-    options = {"drop": 0.0} if kind in ("empire-cnn", "mnistnet") else {}
+    options = {"drop": 0.0} if kind in ("empire-cnn", "mnistnet", "wide-resnet") else {}
     model = MODELS[kind](shape, **options)
     model.load_state_dict(load_file(f"{folder}/state.safetensors"), strict=False)
     wanted = load_file(f"{folder}/gradient.safetensors")
@@ -228,7 +285,7 @@ def compare(folder, kind, shape):
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["time"]:
-        time_all(sys.argv[2:] or LOADS)
+        time_all(sys.argv[2:])
     elif sys.argv[1:2] == ["compare"] and len(sys.argv) == 7:
         compare(sys.argv[2], sys.argv[3], tuple(int(x) for x in sys.argv[4:7]))
     else:

@@ -21,8 +21,12 @@ pub(super) fn run(name: &str, data: &Path) -> Result<(), Failure> {
     }
     for part in parts {
         let folder = data.join(part.folder);
+        let made: Vec<&Path> = folder.ancestors().take_while(|dir| !dir.exists()).collect();
         files::make_folder(&folder)?;
-        let path = obtain(part.url, &folder, part.name(), part.unpacked)?;
+        let path = obtain(part.url, &folder, part.name(), part.unpacked).inspect_err(|_| {
+            // Folders made for nothing go again; one that holds a part to go on with stays.
+            made.iter().for_each(|dir| drop(fs::remove_dir(dir)));
+        })?;
         unpack(part, &path, &folder)?;
     }
     let split = varangian_learn::data::load(name, Some(data.to_owned()), Seed(0));
@@ -65,7 +69,8 @@ fn download(url: &str, draft: &Path) -> Result<(), Failure> {
     curl.args(["--connect-timeout", "20", "--retry", "2", "--output"]).arg(draft);
     match std::io::stderr().is_terminal() {
         true => curl.arg("--progress-bar"),
-        false => curl.args(["--silent", "--show-error"]),
+        // What curl says of each attempt would stand before the one line that says what to do.
+        false => curl.arg("--silent"),
     };
     let status = curl.arg("--").arg(url).stdin(Stdio::null()).status();
     let by_hand = format!("fetch {url} by hand into that folder");
@@ -208,13 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_network_the_line_says_so_and_what_to_do() {
+    fn without_a_network_the_line_says_so_and_nothing_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let url = "http://127.0.0.1:9/a.bin";
         let failure = obtain(url, dir.path(), "a.bin", None).unwrap_err();
         let text = failure.to_string();
         assert_eq!(failure.code(), 1);
         assert!(text.contains("cannot be reached") && text.contains("by hand"), "{text}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let failure = run("mnits", dir.path()).unwrap_err();
         let wanted = "unknown data set to fetch \"mnits\"; did you mean \"mnist\"?";
         assert_eq!(failure.to_string(), wanted);

@@ -37,6 +37,26 @@ for_each_isa! {
 }
 
 for_each_isa! {
+    /// max(a + b, 0), float by float, into `out`; a NaN stays a NaN.
+    pub(crate) fn rectified_sum(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            let sum = a + b;
+            *out = if sum < 0.0 { 0.0 } else { sum };
+        }
+    }
+}
+
+for_each_isa! {
+    /// Each d whose y is positive, else 0, into both `one` and `two`.
+    pub(crate) fn fork(y: &[f32], d: &[f32], one: &mut [f32], two: &mut [f32]) {
+        for (((one, two), &d), &y) in one.iter_mut().zip(two).zip(d).zip(y) {
+            let d = if y > 0.0 { d } else { 0.0 };
+            (*one, *two) = (d, d);
+        }
+    }
+}
+
+for_each_isa! {
     /// x added to `out`, float by float.
     pub(crate) fn add_to(x: &[f32], out: &mut [f32]) {
         for (out, &x) in out.iter_mut().zip(x) {

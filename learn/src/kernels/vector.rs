@@ -27,6 +27,9 @@ pub(crate) unsafe trait Vector: Copy {
     /// self · b + c, fused where the instructions have it.
     unsafe fn fma(self, b: Self, c: Self) -> Self;
 
+    /// max(self, 0); a NaN stays a NaN.
+    unsafe fn rectified(self) -> Self;
+
     /// As `load` for a whole register, `load_first` for less.
     #[inline(always)]
     unsafe fn load_some(from: *const f32, count: usize) -> Self {
@@ -99,6 +102,10 @@ unsafe impl Vector for Lanes {
     unsafe fn fma(self, b: Self, c: Self) -> Self {
         each(|i| self.0[i] * b.0[i] + c.0[i])
     }
+    #[inline(always)]
+    unsafe fn rectified(self) -> Self {
+        each(|i| if self.0[i] < 0.0 { 0.0 } else { self.0[i] })
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -153,6 +160,11 @@ mod x86 {
         unsafe fn fma(self, b: Self, c: Self) -> Self {
             // SAFETY: the caller has AVX-512.
             unsafe { _mm512_fmadd_ps(self, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn rectified(self) -> Self {
+            // SAFETY: the caller has AVX-512. The second operand is the answer where one is NaN.
+            unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
         }
     }
 
@@ -213,6 +225,11 @@ mod x86 {
         unsafe fn fma(self, b: Self, c: Self) -> Self {
             // SAFETY: the caller has AVX2 and FMA.
             unsafe { _mm256_fmadd_ps(self, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn rectified(self) -> Self {
+            // SAFETY: the caller has AVX2. The second operand is the answer where one is NaN.
+            unsafe { _mm256_max_ps(_mm256_setzero_ps(), self) }
         }
     }
 }

@@ -39,6 +39,15 @@ pub(crate) struct Space {
     bases: Vec<u32>,
 }
 
+/// What is done to an output before it is written.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    /// Added to each pixel: one float a channel, or none.
+    pub(crate) bias: &'a [f32],
+    /// Whether what is below 0 becomes 0.
+    pub(crate) rectify: bool,
+}
+
 /// A run of tiles over a batch: `count` from number `first` on.
 #[derive(Clone, Copy)]
 struct Part {
@@ -80,12 +89,12 @@ impl Tiles {
         (0..all).step_by(portion).map(part)
     }
 
-    /// The convolution: `weights` from [`pack`], `bias` of one float an output channel or empty.
+    /// The convolution: `weights` from [`pack`].
     pub(crate) fn forward(
         &self,
         inputs: &[f32],
         weights: &[f32],
-        bias: &[f32],
+        finish: Finish,
         outputs: &mut [f32],
         space: &mut Space,
     ) {
@@ -107,7 +116,7 @@ impl Tiles {
                 let to = &mut space.right[plane * right..][..part.count * o];
                 panel::times(&taps, &weights[plane * each..(plane + 1) * each], o, &[], to);
             }
-            output_tiles(self, part, &space.right, right, bias, outputs);
+            output_tiles(self, part, &space.right, right, finish, outputs);
         }
     }
 

@@ -6,9 +6,9 @@ use crate::data::Shape;
 use crate::kernels::channels::bias_gradient;
 use crate::kernels::image::{Border, Frame};
 use crate::kernels::panel::{self, Taps};
-use crate::kernels::pointwise::{add_to, put};
+use crate::kernels::pointwise::{add_to, put, rectify};
 use crate::kernels::product::{Mat, product};
-use crate::kernels::winograd::{self, Tiles};
+use crate::kernels::winograd::{self, Finish, Tiles};
 
 /// A convolution with square kernels, weights O × I × size × size at `weight`.
 pub(crate) struct Conv {
@@ -21,6 +21,8 @@ pub(crate) struct Conv {
     pub(crate) weight: usize,
     pub(crate) bias: Option<usize>,
     method: Method,
+    /// Whether it computes the rectifier behind it.
+    pub(crate) rectify: bool,
     /// The starts of the output pixels in the framed input, and of the kernel's rows.
     forward: (Vec<u32>, Vec<u32>),
     /// The same for the gradient by the framed input, of stride 1.
@@ -55,6 +57,7 @@ impl Conv {
             weight,
             bias,
             method: method.settle(size, stride, pad, few),
+            rectify: false,
             forward: Default::default(),
             backward: Default::default(),
         };
@@ -219,7 +222,7 @@ impl Conv {
         own.resize(own.len().max(if plain { 0 } else { samples * to.len() }), 0.0);
         let out = if plain { &mut *sink.data } else { &mut own[..samples * to.len()] };
         if self.method == Method::Winograd {
-            self.back_tiles().forward(d, weights, &[], out, &mut spare.space);
+            self.back_tiles().forward(d, weights, Finish::default(), out, &mut spare.space);
         } else {
             let (bases, segments) = &self.backward;
             for (d, out) in d.chunks_exact(self.output.len()).zip(out.chunks_exact_mut(to.len())) {
@@ -324,7 +327,8 @@ impl Layer for Conv {
     ) {
         let (weights, bias) = (&pass.prepared[..self.split(pass.lean)], self.bias(pass));
         if self.method(pass.lean) == Method::Winograd {
-            return self.tiles().forward(input, weights, bias, output, &mut spare.space);
+            let finish = Finish { bias, rectify: self.rectify };
+            return self.tiles().forward(input, weights, finish, output, &mut spare.space);
         }
         let o = self.output.channels;
         let images = input.chunks_exact(self.input.len());
@@ -340,6 +344,9 @@ impl Layer for Conv {
                 product(pixels, o, k, Mat::rows(&spare.b, k), Mat::rows(weights, o), out, true);
             } else {
                 panel::times(&self.taps(framed), weights, o, bias, out);
+            }
+            if self.rectify {
+                rectify(out);
             }
         }
     }

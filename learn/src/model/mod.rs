@@ -5,6 +5,7 @@ mod convolutional;
 mod dense;
 mod dropout;
 pub mod entry;
+mod fuse;
 mod geometry;
 mod init;
 mod layer;

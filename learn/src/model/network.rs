@@ -5,7 +5,7 @@ use super::loss::Loss;
 use super::plan::{NOWHERE, Node, Plan};
 use super::{Model, Place, Prepared, Tally, Tensor, Workspace};
 use crate::Batch;
-use crate::kernels::pointwise::{put, sum};
+use crate::kernels::pointwise::{fork, mask, put, rectified_sum, sum};
 use varangian_base::Seed;
 
 /// Samples that inference takes at a time, at most.
@@ -86,13 +86,20 @@ impl Network {
     fn forward(&self, pass: Pass, shared: Option<&Shared>, inputs: &[f32], room: &mut Room) {
         let Room { values, keeps, spare, .. } = room;
         for (index, (node, keep)) in self.plan.nodes.iter().zip(keeps).enumerate() {
+            if node.skip {
+                continue;
+            }
             let mut output = std::mem::take(&mut values[node.output]);
             let input: &[f32] = match node.input == node.output {
                 true => &[],
                 false => read(values, inputs, node.input),
             };
             if let Op::Add(other) = node.op {
-                sum(input, read(values, inputs, other), &mut output);
+                let other = read(values, inputs, other);
+                match node.gated {
+                    true => rectified_sum(input, other, &mut output),
+                    false => sum(input, other, &mut output),
+                }
             }
             if let Some(layer) = node.op.layer() {
                 let place = pass.place.map(|(place, _)| (place, index as u64));
@@ -118,12 +125,24 @@ impl Network {
         let place = &self.plan.slots.0;
         let len = |buffer: usize| pass.samples * self.plan.shapes[buffer].len();
         for (index, (node, keep)) in self.plan.nodes.iter().zip(keeps).enumerate().rev() {
-            let Node { op, input, output, sink, other_sink } = node;
-            if place[*output] == NOWHERE {
+            let Node { op, input, output, sink, other_sink, skip, gated } = node;
+            if place[*output] == NOWHERE || *skip {
                 continue;
             }
             let mut whole = std::mem::take(&mut slopes[place[*output]]);
             let d_output = &mut whole[..len(*output)];
+            if let (Op::Add(other), true) = (op, *gated) {
+                let y = &values[*output];
+                if (*other_sink, *sink) == (Some(false), Some(false)) {
+                    let mut second = std::mem::take(&mut slopes[place[*other]]);
+                    let first = &mut slopes[place[*input]][..len(*input)];
+                    fork(y, d_output, first, &mut second[..len(*other)]);
+                    slopes[place[*other]] = second;
+                    slopes[place[*output]] = whole;
+                    continue;
+                }
+                mask(y, d_output);
+            }
             if let (Op::Add(other), Some(add)) = (op, other_sink) {
                 put(d_output, &mut slopes[place[*other]][..len(*other)], *add);
             }

@@ -1,7 +1,7 @@
 //! Batch normalisation.
 
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
-use crate::kernels::channels::{affine, affine_two, channel_sums, product_sums, squared_sums};
+use crate::kernels::channels::{Gate, affine, affine_two, moments, product_sums};
 
 /// What stands for mean and variance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,31 +25,34 @@ pub(crate) struct Norm {
     /// Running mean in the buffers, running variance behind it.
     pub(crate) buffer: usize,
     pub(crate) statistics: Statistics,
+    /// The rectifier that it computes on the way.
+    pub(crate) gate: Gate,
 }
 
 /// ε of PyTorch and MXNet.
 pub(crate) const EPSILON: f64 = 1e-5;
 
-/// What a forward pass keeps: three numbers a channel.
-const KEPT: usize = 3;
+/// What a forward pass keeps a channel: mean, 1/√(variance + ε), the variance for the running
+/// statistics, and the factor and the term of the affine map.
+const KEPT: usize = 5;
 
 impl Norm {
     /// Mean, 1/√(variance + ε), and the variance for the running statistics (unbiased; of a batch
     /// of one pixel the biased one), a channel each.
-    fn measure(&self, pass: &Pass, input: &[f32], kept: &mut [f32], sums: &mut Vec<f64>) {
+    fn measure(&self, pass: &Pass, input: &[f32], kept: &mut [f32], doubles: &mut Vec<f64>) {
         let c = self.channels;
         let (mean, rest) = kept.split_at_mut(c);
         let (inverse, rest) = rest.split_at_mut(c);
         let variance = &mut rest[..c];
         if self.statistics == Statistics::Batch && pass.place.is_some() {
             let count = (input.len() / c) as f64;
-            sums.resize(c, 0.0);
-            channel_sums(input, sums);
-            mean.iter_mut().zip(sums.iter()).for_each(|(m, s)| *m = (s / count) as f32);
-            squared_sums(input, mean, sums);
+            doubles.resize(2 * c, 0.0);
+            let (means, variances) = doubles.split_at_mut(c);
+            moments(input, means, variances);
             for k in 0..c {
-                inverse[k] = (1.0 / (sums[k] / count + EPSILON).sqrt()) as f32;
-                variance[k] = (sums[k] / (count - 1.0).max(1.0)) as f32;
+                mean[k] = means[k] as f32;
+                inverse[k] = (1.0 / (variances[k] + EPSILON).sqrt()) as f32;
+                variance[k] = (variances[k] * count / (count - 1.0).max(1.0)) as f32;
             }
         } else if self.statistics == Statistics::Batch {
             mean.copy_from_slice(&pass.buffers[self.buffer..self.buffer + c]);
@@ -81,13 +84,13 @@ impl Layer for Norm {
         let c = self.channels;
         keep.floats.resize(KEPT * c, 0.0);
         self.measure(pass, input, &mut keep.floats, &mut spare.doubles);
-        spare.a.resize(spare.a.len().max(2 * c), 0.0);
-        let (a, b) = spare.a[..2 * c].split_at_mut(c);
+        let (kept, line) = keep.floats.split_at_mut(3 * c);
+        let (a, b) = line.split_at_mut(c);
         for k in 0..c {
-            a[k] = pass.params[self.gamma + k] * keep.floats[c + k];
-            b[k] = pass.params[self.beta + k] - keep.floats[k] * a[k];
+            a[k] = pass.params[self.gamma + k] * kept[c + k];
+            b[k] = pass.params[self.beta + k] - kept[k] * a[k];
         }
-        affine(input, a, b, output);
+        affine(input, a, b, self.gate == Gate::Behind, output);
     }
 
     fn backward(
@@ -102,9 +105,10 @@ impl Layer for Norm {
     ) {
         let c = self.channels;
         let (mean, inverse) = (&keep.floats[..c], &keep.floats[c..2 * c]);
+        let line = [&keep.floats[3 * c..4 * c], &keep.floats[4 * c..5 * c]];
         spare.doubles.resize(2 * c, 0.0);
         let (products, sums) = spare.doubles.split_at_mut(c);
-        product_sums(d_output, values.input, mean, products, sums);
+        product_sums(d_output, values.input, line, self.gate, mean, products, sums);
         for k in 0..c {
             gradient[self.gamma + k] = (products[k] * f64::from(inverse[k])) as f32;
             gradient[self.beta + k] = sums[k] as f32;
@@ -124,7 +128,7 @@ impl Layer for Norm {
             p[k] = across as f32;
             q[k] = (-scale * inverse * sums[k] * share - across * f64::from(mean[k])) as f32;
         }
-        affine_two(d_output, values.input, [a, p, q], data, add);
+        affine_two(d_output, values.input, [a, p, q], line, self.gate, data, add);
     }
 
     fn statistics(&self, keep: &Keep, out: &mut [f32]) {

@@ -14,6 +14,7 @@ use super::relu::Relu;
 use super::reorder::Reorder;
 use super::residual::Subsample;
 use crate::data::Shape;
+use crate::kernels::channels::Gate;
 use crate::kernels::image::Border;
 use crate::kernels::pool::Window;
 use varangian_base::SpecError;
@@ -31,6 +32,10 @@ pub(crate) struct Node {
     pub(crate) sink: Option<bool>,
     /// The same for the other term of a sum.
     pub(crate) other_sink: Option<bool>,
+    /// Whether a neighbour computes this rectifier.
+    pub(crate) skip: bool,
+    /// Whether this sum computes the rectifier behind it.
+    pub(crate) gated: bool,
 }
 
 /// What all layers of a network share.
@@ -147,7 +152,8 @@ impl Plan {
             self.shapes.push(shape);
             self.shapes.len() - 1
         };
-        self.nodes.push(Node { op, input, output, sink: None, other_sink: None });
+        let (sink, other_sink, skip, gated) = Default::default();
+        self.nodes.push(Node { op, input, output, sink, other_sink, skip, gated });
         self.at = output;
     }
 
@@ -221,7 +227,10 @@ impl Plan {
             self.buffers.push(Tensor { name, shape: vec![channels], offset });
         }
         let statistics = self.style.statistics;
-        self.push(Op::Norm(Norm { channels, gamma, beta, buffer, statistics }), self.shape());
+        self.push(
+            Op::Norm(Norm { channels, gamma, beta, buffer, statistics, gate: Gate::Open }),
+            self.shape(),
+        );
     }
 
     /// The tensors of a convolution with batch norm that no sample passes through.
@@ -316,6 +325,7 @@ impl Plan {
             }
         }
         self.share_slots();
+        self.fuse();
     }
 
     /// Gives each buffer's gradient a place; places are shared by gradients that do not live at

@@ -1,7 +1,7 @@
 //! The transforms of F(4×4, 3×3): of weights pair by pair, of tiles with channels in the lanes.
 
 use super::super::vector::Vector;
-use super::{PLANES, Part, Tiles};
+use super::{Finish, PLANES, Part, Tiles};
 use crate::data::Shape;
 
 /// G times a column of 3.
@@ -42,7 +42,7 @@ vectorised!(
 );
 vectorised!(
     pub(super) output_tiles, output_body,
-    (tiles: &Tiles, part: Part, planes: &[f32], plane: usize, bias: &[f32], out: &mut [f32])
+    (tiles: &Tiles, part: Part, planes: &[f32], plane: usize, finish: Finish, out: &mut [f32])
 );
 vectorised!(
     pub(super) slope_tiles, slope_body,
@@ -149,9 +149,10 @@ unsafe fn output_body<V: Vector>(
     part: Part,
     planes: &[f32],
     plane: usize,
-    bias: &[f32],
+    finish: Finish,
     out: &mut [f32],
 ) {
+    let Finish { bias, rectify } = finish;
     let Shape { channels: o, height, width } = tiles.output;
     assert!(planes.len() >= 35 * plane + part.count * o && (bias.is_empty() || bias.len() == o));
     let last = tiles.locate(part.first + part.count - 1).0;
@@ -184,7 +185,9 @@ unsafe fn output_body<V: Vector>(
                     for across in 0..columns {
                         let pixel = to + down * width + across;
                         let to = out.as_mut_ptr().add(pixel * o + lane);
-                        row[across].add(start).store_some(to, o - lane);
+                        let y = row[across].add(start);
+                        let y = if rectify { y.rectified() } else { y };
+                        y.store_some(to, o - lane);
                     }
                 }
             }
