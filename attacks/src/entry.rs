@@ -40,17 +40,20 @@ pub struct Sees {
     pub rule: bool,
     /// The server's momentum or last aggregate.
     pub server: bool,
+    /// The loss, at parameters of its choice, on the samples that the hostile workers drew.
+    pub loss: bool,
 }
 
 impl Sees {
     /// Nothing but what every worker knows.
-    pub const NOTHING: Sees = Sees { own: false, honest: false, rule: false, server: false };
+    pub const NOTHING: Sees =
+        Sees { own: false, honest: false, rule: false, server: false, loss: false };
     /// Its own honest gradients.
     pub const OWN: Sees = Sees { own: true, ..Sees::NOTHING };
     /// The honest rows.
     pub const HONEST: Sees = Sees { honest: true, ..Sees::NOTHING };
     /// Everything.
-    pub const ALL: Sees = Sees { own: true, honest: true, rule: true, server: true };
+    pub const ALL: Sees = Sees { own: true, honest: true, rule: true, server: true, loss: true };
 
     /// What either reads.
     pub fn or(self, other: Sees) -> Sees {
@@ -59,6 +62,7 @@ impl Sees {
             honest: self.honest || other.honest,
             rule: self.rule || other.rule,
             server: self.server || other.server,
+            loss: self.loss || other.loss,
         }
     }
 }

@@ -204,6 +204,7 @@ pub(crate) fn attack_facts(entry: &AttackEntry) -> Facts {
         ("the honest rows", sees.honest),
         ("the rule", sees.rule),
         ("the server's momentum or last aggregate", sees.server),
+        ("the loss on samples of its own", sees.loss),
     ];
     let seen: Vec<&str> = parts.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
     let seen = if seen.is_empty() { "nothing".into() } else { seen.join(", ") };

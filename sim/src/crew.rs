@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use varangian_base::{Matrix, RowsMut};
 use varangian_learn::model::Prepared;
 use varangian_rules::Pipeline;
-use varangian_train::{Adversary, Bench, Broadcast, Job, Lent, Server, Sight, Worker, inspect};
+use varangian_train::{
+    Adversary, Bench, Broadcast, Held, Job, Lent, Server, Sight, Worker, inspect,
+};
 
 /// Workers write straight into the server's slots: honest ones first, hostile ones last.
 pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server) -> f64 {
@@ -99,6 +101,8 @@ impl Crew<'_> {
                 }
             }
             let seen = if here.len() < honest.len() { sent.rows() } else { mine.as_rows() };
+            let loss = adversary.sees().loss;
+            let held = loss.then(|| Held::draw(&self.job, &hostile_ids, broadcast.step));
             let sight = Sight {
                 honest: seen.with_ids(&honest_ids),
                 own: own.rows().with_ids(&hostile_ids),
@@ -106,6 +110,7 @@ impl Crew<'_> {
                 f: self.f,
                 server_momentum,
                 rule,
+                held,
                 seed: self.job.seed,
             };
             adversary.forge(broadcast, sight, theirs.reborrow());

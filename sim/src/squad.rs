@@ -140,6 +140,7 @@ impl Collusion {
             f: self.f,
             server_momentum: &[],
             rule: &self.rule,
+            held: None,
             seed: self.seed,
         };
         self.minds[mind].forge(broadcast, sight, self.out.rows_mut());

@@ -238,3 +238,19 @@ fn a_study_changes_nothing_and_tells_sampled_from_sent() {
     }
     assert_eq!(plain.params(), studied.params());
 }
+
+#[test]
+fn a_search_for_loss_slows_learning_more_than_searches_that_see_no_loss() {
+    let loss_after = |attack: &str| {
+        let plan = plan("trimmed-mean", attack, 9, 3, Optimiser::sgd(0.1));
+        let mut run = Lockstep::new(plan).unwrap();
+        for _ in 0..10 {
+            run.step();
+        }
+        run.evaluate().tally.mean_loss()
+    };
+    let worst = loss_after("worst objective=loss budget=128");
+    for other in ["none", "alie", "worst objective=distance budget=128"] {
+        assert!(worst > loss_after(other), "{other}: {worst} against {}", loss_after(other));
+    }
+}

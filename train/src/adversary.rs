@@ -1,9 +1,11 @@
 //! The adversary: the one mind of the hostile workers.
 
-use crate::Broadcast;
+use crate::{Broadcast, Job};
 use varangian_attacks::{Attack, Probe, Sees, View};
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Memory, Rows, RowsMut, Seed, SpecError};
+use varangian_base::{Domain, Memory, Rows, RowsMut, Seed, SpecError};
+use varangian_learn::Batch;
+use varangian_learn::model::{Model, Prepared, Workspace};
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// The hostile workers, which see what the attack says it reads and write their rows together.
@@ -27,8 +29,45 @@ pub struct Sight<'a> {
     pub server_momentum: &'a [f32],
     /// The server's rule; trials run on a fork.
     pub rule: &'a Pipeline,
+    /// The loss on the samples that the hostile workers drew; `None` where the attack does not ask.
+    pub held: Option<Held<'a>>,
     /// The run's seed.
     pub seed: Seed,
+}
+
+/// What the hostile workers hold to judge parameters by: the model and the minibatches that they
+/// drew this step, with clean labels.
+pub struct Held<'a> {
+    model: &'a dyn Model,
+    batch: Batch,
+    workspace: Workspace,
+    prepared: Prepared,
+    trial: Vec<f32>,
+}
+
+impl<'a> Held<'a> {
+    /// Draws the minibatches of `workers` at `step`. Cost: that many samples.
+    pub fn draw(job: &Job<'a>, workers: &[u32], step: u64) -> Self {
+        let (mut indices, mut one, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+        for &worker in workers {
+            job.sampler.draw(worker, step, &mut one);
+            indices.extend_from_slice(&one);
+        }
+        let first = workers.first().copied().unwrap_or(0);
+        let mut augment = job.seed.stream(Domain::Augment, first, step);
+        job.train.fill(&indices, &mut augment, &mut batch);
+        let (workspace, prepared) = (job.model.workspace(), Box::new(()) as Prepared);
+        Held { model: job.model, batch, workspace, prepared, trial: Vec::new() }
+    }
+
+    /// The mean loss at `params` − `rate`·`aggregate`.
+    fn loss_after(&mut self, params: &[f32], rate: f32, aggregate: &[f32]) -> f64 {
+        let Held { model, batch, workspace, prepared, trial } = self;
+        trial.clear();
+        trial.extend(params.iter().zip(aggregate).map(|(&p, &a)| p - rate * a));
+        model.prepare_inference(trial, prepared);
+        model.evaluate(trial, prepared, batch, workspace).mean_loss()
+    }
 }
 
 impl Adversary {
@@ -56,7 +95,7 @@ impl Adversary {
         let rule = self.sees.rule.then(|| sight.rule.fork());
         let Adversary { attack, verdict, .. } = self;
         let (f, seed) = (sight.f, sight.seed);
-        let mut probe = Trial { rule, broadcast, f, seed, verdict };
+        let mut probe = Trial { rule, broadcast, held: sight.held, f, seed, verdict };
         let mut view = View {
             honest: sight.honest,
             own: sight.own,
@@ -92,6 +131,7 @@ impl Adversary {
 struct Trial<'a> {
     rule: Option<Pipeline>,
     broadcast: &'a Broadcast<'a>,
+    held: Option<Held<'a>>,
     f: usize,
     seed: Seed,
     verdict: &'a mut Verdict,
@@ -117,5 +157,10 @@ impl Probe for Trial<'_> {
         let f = self.f;
         let rule = self.rule.as_mut().and_then(Pipeline::bare_rule);
         rule.is_some_and(|rule| rule.weigh(squared, f, weights))
+    }
+
+    fn loss_after(&mut self, aggregate: &[f32]) -> Option<f64> {
+        let Broadcast { params, rate, .. } = *self.broadcast;
+        self.held.as_mut().map(|held| held.loss_after(params, rate as f32, aggregate))
     }
 }

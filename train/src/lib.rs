@@ -20,7 +20,7 @@ mod study;
 mod traffic;
 mod worker;
 
-pub use adversary::{Adversary, Sight};
+pub use adversary::{Adversary, Held, Sight};
 pub use evaluate::Evaluator;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
 pub use oracle::{Subset, Validation, hold_out};

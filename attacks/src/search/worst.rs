@@ -18,7 +18,7 @@ use varangian_base::spec::Args;
 use varangian_base::{Domain, Kind as Takes, Memory, Param, RowsMut, SpecError, Value};
 
 /// What `worst` reads: the rule and all that a rule may react to.
-const SEES: Sees = Sees { own: false, honest: true, rule: true, server: true };
+const SEES: Sees = Sees { own: false, honest: true, rule: true, server: true, loss: false };
 
 pub(crate) static ENTRY: AttackEntry = AttackEntry {
     name: "worst",
@@ -36,7 +36,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
             name: "objective",
             kind: Takes::Choice(&["distance", "inner-product", "drift", "loss"]),
             default: "distance",
-            help: "harm: the distance of aggregate and honest mean; minus their inner product; the distance summed over a horizon; the loss after the step on the attacker's data (where it has none, the inner product)",
+            help: "harm: the distance of aggregate and honest mean; minus their inner product; the distance summed over a horizon; the loss after the step on the samples that the hostile workers drew (on given rows, where there are none, the inner product)",
         },
         Param {
             name: "groups",
@@ -256,7 +256,7 @@ impl Attack for Worst {
     }
 
     fn sees(&self) -> Sees {
-        SEES
+        Sees { loss: self.objective == Objective::Loss, ..SEES }
     }
 
     fn fork(&self) -> Box<dyn Attack> {
