@@ -1,6 +1,7 @@
 //! Ballots and how they are counted: the majority of packed signs, coordinate by coordinate.
 
-use crate::kernels::votes::{self, BLOCK, Level, Plane, Thresholds};
+use crate::kernels::isa;
+use crate::kernels::votes::{self, BLOCK, Plane, Thresholds};
 use crate::signs::clear_padding;
 use crate::{Coins, Signs, ZeroPolicy, blocks};
 use std::ops::Range;
@@ -91,16 +92,12 @@ impl Contest {
     /// The winner of each coordinate, into `winner`. Cost O(n·d / 64) words read, about two
     /// machine operations a word and coordinate block; nothing is unpacked.
     pub fn tally(&self, ballots: Ballots<'_>, winner: &mut Signs) {
-        self.tally_at(Level::detect(), ballots, winner);
-    }
-
-    /// As [`Contest::tally`] on a chosen instruction set, to compare them.
-    pub fn tally_at(&self, level: Level, ballots: Ballots<'_>, winner: &mut Signs) {
+        let isa = isa::active();
         let (d, ternary) = (ballots.d(), ballots.is_ternary());
         winner.reset(d, self.ties == ZeroPolicy::Zero);
         let thresholds = self.thresholds(ballots.total(), ternary);
         let count = |words: &Range<usize>, minus: &mut [u64], tie: &mut [u64]| {
-            votes::tally(level, &ballots, words.clone(), ternary, thresholds, minus, tie);
+            votes::tally(isa, &ballots, words.clone(), ternary, thresholds, minus, tie);
         };
         let ties_abstain = winner.is_ternary();
         let (minus, abstain) = winner.planes_mut();
@@ -178,10 +175,10 @@ mod tests {
                 (Ballots::new(&votes), &ones),
                 (Ballots::new(&votes).weigh(&weights), &weights),
             ] {
-                for level in Level::available() {
+                for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
                     let mut winner = Signs::default();
                     let contest = Contest { margin, ..Contest::default() };
-                    contest.tally_at(level, ballots, &mut winner);
+                    isa::with(isa, || contest.tally(ballots, &mut winner));
                     prop_assert!(winner.check().is_ok());
                     for k in 0..d {
                         prop_assert_eq!(winner.get(k), reference(&votes, weights, margin, k));

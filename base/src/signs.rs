@@ -16,7 +16,8 @@
 //! assert_eq!([0, 1, 2].map(|k| winner.get(k)), [-1, 1, 0]);
 //! ```
 
-use crate::kernels::votes::{self, BITS, BLOCK, Level, Test};
+use crate::kernels::isa;
+use crate::kernels::votes::{self, BITS, BLOCK, Test};
 use crate::{Domain, Seed, SpecError, Stream, blocks};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,20 +169,20 @@ impl Signs {
     /// number of threads and on any instruction set.
     pub fn encode(&mut self, x: &[f32], zero: ZeroPolicy, coins: Coins) -> u64 {
         self.reset(x.len(), zero == ZeroPolicy::Zero);
-        let (level, nans) = (Level::detect(), AtomicU64::new(0));
+        let (isa, nans) = (isa::active(), AtomicU64::new(0));
         let floats = |words: &Range<usize>| &x[words.start * BITS..(words.end * BITS).min(x.len())];
         let pack = |words: &Range<usize>, minus: &mut [u64]| {
             let x = floats(words);
             let found: u64 = x.iter().map(|x| u64::from(x.is_nan())).sum();
             nans.fetch_add(found, Ordering::Relaxed);
-            votes::pack(level, x, Test::Negative, minus);
+            votes::pack(isa, x, Test::Negative, minus);
         };
         match zero {
             ZeroPolicy::Zero => {
                 let (minus, abstain) = (&mut self.minus, &mut self.abstain);
                 blocks::fill_both(minus, abstain, BLOCK, |words, minus, abstain| {
                     pack(&words, minus);
-                    votes::pack(level, floats(&words), Test::Neither, abstain);
+                    votes::pack(isa, floats(&words), Test::Neither, abstain);
                 });
             }
             ZeroPolicy::PlusOne => blocks::fill(&mut self.minus, BLOCK, |w, minus| pack(&w, minus)),
@@ -189,7 +190,7 @@ impl Signs {
                 pack(&words, minus);
                 let mut zeros = [0; BLOCK];
                 let zeros = &mut zeros[..words.len()];
-                votes::pack(level, floats(&words), Test::Neither, zeros);
+                votes::pack(isa, floats(&words), Test::Neither, zeros);
                 coins.toss(&words, zeros, minus);
             }),
         }
@@ -213,11 +214,11 @@ impl Signs {
     /// Writes −1, 0 or +1 a coordinate.
     pub fn decode(&self, out: &mut [f32]) {
         assert_eq!(out.len(), self.d, "the output has d coordinates");
-        let level = Level::detect();
+        let isa = isa::active();
         blocks::fill(out, BLOCK * BITS, |range, out| {
             let words = range.start / BITS..range.end.div_ceil(BITS);
             let abstain = if self.is_ternary() { &self.abstain[words.clone()] } else { &[] };
-            votes::unpack(level, &self.minus[words], abstain, out);
+            votes::unpack(isa, &self.minus[words], abstain, out);
         });
     }
 

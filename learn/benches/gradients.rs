@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use std::time::{Duration, Instant};
 use varangian_base::{Domain, Matrix, Seed};
 use varangian_learn::data::Shape;
-use varangian_learn::kernels::Isa;
+use varangian_learn::kernels::isa::{self, Isa};
 use varangian_learn::model::{self, Model, Place, Prepared, Workspace};
 use varangian_learn::{Batch, Targets, kernels};
 
@@ -44,7 +44,7 @@ const LOADS: &[Load] = &[
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let (isas, wanted): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|word| word == "isas");
-    println!("instructions: {}", kernels::isa().name());
+    println!("instructions: {}", isa::active());
     println!("product 1024 × 1024 × 1024, 1 thread: {:.0} GFLOP/s", product_speed());
     println!("{}", about_mkl());
     for load in LOADS {
@@ -78,13 +78,14 @@ fn time_isas(load: &Load) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
     let mut widest = f64::NAN;
     for isa in [Isa::Avx512, Isa::Avx2, Isa::Portable] {
-        if kernels::force_isa(isa) != isa {
+        if !isa.available() {
             println!("{} {}: no {} here", load.name, load.model, isa.name());
             continue;
         }
         let model = model::build(load.model, shape, load.classes).expect("a model of the list");
         let small = Load { workers: 2, ..*load };
-        let (_, busy) = pool.install(|| per_gradient(&small, model.as_ref(), shape));
+        let work = || isa::with(isa, || per_gradient(&small, model.as_ref(), shape));
+        let (_, busy) = pool.install(work);
         widest = if widest.is_nan() { busy } else { widest };
         println!(
             "{} {}, {}: {:.1} µs a gradient, {:.2} × the widest",

@@ -8,8 +8,8 @@
 
 use std::hint::black_box;
 use std::time::Instant;
-use varangian_base::kernels::{combine, votes::Level};
-
+use varangian_base::kernels::combine;
+use varangian_base::kernels::isa::{self, Isa};
 use varangian_base::{Ballots, Coins, Contest, Domain, Matrix, Rows, Seed, Signs, ZeroPolicy};
 
 /// Distinct float rows; the sum reads them in turn, each far larger than the caches.
@@ -54,13 +54,13 @@ fn table(threads: usize, n: usize, d: usize, ballots: &[Signs], floats: &Matrix)
     };
     let packed = n * Signs::wire_len(d, false);
     let mut winner = Signs::default();
-    for level in Level::available() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         let seconds = best(|| {
             let ties = ZeroPolicy::PlusOne;
             let contest = Contest { ties, ..Contest::default() };
-            contest.tally_at(level, Ballots::new(ballots), black_box(&mut winner));
+            isa::with(isa, || contest.tally(Ballots::new(ballots), black_box(&mut winner)));
         });
-        line(&format!("tally {level:?}"), packed, seconds);
+        line(&format!("tally {isa}"), packed, seconds);
     }
     let seconds = best(|| {
         Contest::default().tally(Ballots::new(ballots), black_box(&mut winner));

@@ -1,4 +1,4 @@
-//! Which instruction set the kernels run on: found at run time, or asked for.
+//! Which instruction set the kernels of every crate run on: found at run time, or asked for.
 //!
 //! Order statistics, means, norms and combinations give the same bits on all of them; what each
 //! kernel promises beyond that stands in its own doc.
@@ -18,7 +18,7 @@ pub enum Isa {
     Portable,
     /// x86-64 with AVX2 and FMA: 8 lanes of f32.
     Avx2,
-    /// x86-64 with AVX-512 F and DQ: 16 lanes of f32.
+    /// x86-64 with AVX-512 F, VL, DQ and BW: 16 lanes of f32.
     Avx512,
 }
 
@@ -44,7 +44,9 @@ impl Isa {
             Isa::Avx512 => {
                 Isa::Avx2.available()
                     && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512bw")
             }
         }
     }
@@ -104,7 +106,9 @@ thread_local! {
 /// # Panics
 /// If [`requested`] is an error; a program checks that before its first kernel.
 pub fn active() -> Isa {
-    FORCED.get().unwrap_or_else(|| requested().unwrap_or_else(|error| panic!("{error}")))
+    static ACTIVE: OnceLock<Isa> = OnceLock::new();
+    let first = || requested().unwrap_or_else(|error| panic!("{error}"));
+    FORCED.get().unwrap_or_else(|| *ACTIVE.get_or_init(first))
 }
 
 /// Runs `work` with `isa` for the kernels that this thread calls in it.

@@ -5,6 +5,7 @@
 //! eight words, after Harley and Seal; Warren, Hacker's Delight, §5-1). The same source is compiled
 //! for AVX-512, AVX2 and the portable instruction set; all three give the same bits.
 
+use crate::kernels::isa::Isa;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -13,41 +14,6 @@ pub const BLOCK: usize = 512;
 
 /// Coordinates in a word.
 pub const BITS: usize = u64::BITS as usize;
-
-/// An instruction set that the kernels are compiled for and this machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Level(Isa);
-
-/// Kept private: a [`Level`] is proof that the machine has the instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
-enum Isa {
-    Portable,
-    Avx2,
-    Avx512,
-}
-
-impl Level {
-    /// The widest that this machine has.
-    pub fn detect() -> Level {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-                return Level(Isa::Avx512);
-            }
-            if is_x86_feature_detected!("avx2") {
-                return Level(Isa::Avx2);
-            }
-        }
-        Level(Isa::Portable)
-    }
-
-    /// Those that this machine has, the portable one first.
-    pub fn available() -> impl Iterator<Item = Level> {
-        let best = Level::detect().0;
-        let all = [Isa::Portable, Isa::Avx2, Isa::Avx512];
-        all.into_iter().filter(move |&isa| isa <= best).map(Level)
-    }
-}
 
 /// What a bit says of a float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +26,10 @@ pub enum Test {
 
 /// Packs one bit a float into `out`, the first float in the lowest bit of the first word; bits
 /// beyond the last float are 0.
-pub(crate) fn pack(level: Level, x: &[f32], test: Test, out: &mut [u64]) {
+pub(crate) fn pack(isa: Isa, x: &[f32], test: Test, out: &mut [u64]) {
     assert_eq!(out.len(), x.len().div_ceil(BITS), "one bit a float");
-    match level.0 {
-        // SAFETY: only `Level::detect` makes this level, where it found these features.
+    match isa {
+        // SAFETY: an `Isa` comes from `isa::active`, which found it on this processor.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => unsafe { pack_avx512(x, test, out) },
         // SAFETY: as above.
@@ -138,23 +104,23 @@ fn pack_avx2(x: &[f32], test: Test, out: &mut [u64]) {
     pack_words(rest, test, &mut out[words.len()..]);
 }
 
-/// Compiles `$body` for each instruction set and calls the one that `$level` names.
+/// Compiles `$body` for each instruction set and calls the one for `isa`.
 macro_rules! dispatch {
     ($(#[$doc:meta])* $name:ident, $body:ident, ($($arg:ident: $type:ty),*)) => {
         $(#[$doc])*
-        pub(crate) fn $name(level: Level, $($arg: $type),*) {
+        pub(crate) fn $name(isa: Isa, $($arg: $type),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512dq")]
             fn wide($($arg: $type),*) {
                 $body($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2")]
+            #[target_feature(enable = "avx2,fma")]
             fn middle($($arg: $type),*) {
                 $body($($arg),*)
             }
-            match level.0 {
-                // SAFETY: only `Level::detect` makes this level, where it found these features.
+            match isa {
+                // SAFETY: an `Isa` comes from `isa::active`, which found it on this processor.
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx512 => unsafe { wide($($arg),*) },
                 // SAFETY: as above.
@@ -212,7 +178,7 @@ thread_local! {
 /// Tallies the words `range` of all ballots: sets `minus` where minus wins and `tie` where neither
 /// side does. `ternary` doubles every count, so that an abstention counts half.
 pub(crate) fn tally(
-    level: Level,
+    isa: Isa,
     ballots: &impl Plane,
     range: Range<usize>,
     ternary: bool,
@@ -236,18 +202,18 @@ pub(crate) fn tally(
         for bit in 0..=highest.unwrap_or(0) {
             let side = usize::from(ternary);
             let at = bit as usize;
-            gather(level, ballots, &range, bit, false, &mut counters[(at + side) * len..], carry);
+            gather(isa, ballots, &range, bit, false, &mut counters[(at + side) * len..], carry);
             if ternary {
-                gather(level, ballots, &range, bit, true, &mut counters[at * len..], carry);
+                gather(isa, ballots, &range, bit, true, &mut counters[at * len..], carry);
             }
         }
-        decide(level, counters, thresholds, minus, tie, carry);
+        decide(isa, counters, thresholds, minus, tie, carry);
     });
 }
 
 /// Adds one plane of every ballot whose weight has `bit` to `counters`, eight at a time.
 fn gather(
-    level: Level,
+    isa: Isa,
     ballots: &impl Plane,
     range: &Range<usize>,
     bit: u32,
@@ -269,12 +235,12 @@ fn gather(
             held += 1;
         }
         if held == group.len() {
-            add(level, &group, counters, carry);
+            add(isa, &group, counters, carry);
             (group, held) = ([empty; 8], 0);
         }
     }
     if held > 0 {
-        add(level, &group, counters, carry);
+        add(isa, &group, counters, carry);
     }
 }
 
@@ -388,16 +354,16 @@ mod tests {
         let odd = [0.0, -0.0, f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-45];
         for len in [1, 8, 63, 64, 65, 200] {
             let x: Vec<f32> = (0..len).map(|k| odd[(k * 5 + k / 7) % odd.len()]).collect();
-            for level in Level::available() {
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
                 for test in [Test::Negative, Test::Neither] {
                     let mut out = vec![!0; len.div_ceil(BITS)];
-                    pack(level, &x, test, &mut out);
+                    pack(isa, &x, test, &mut out);
                     for (k, &x) in x.iter().enumerate() {
                         let expected = match test {
                             Test::Negative => x == f32::NEG_INFINITY || x == -1e-45,
                             Test::Neither => x == 0.0 || x.is_nan(),
                         };
-                        assert_eq!(out[k / BITS] >> (k % BITS) & 1 == 1, expected, "{level:?} {x}");
+                        assert_eq!(out[k / BITS] >> (k % BITS) & 1 == 1, expected, "{isa} {x}");
                     }
                     assert_eq!(
                         out.iter().map(|w| w.count_ones()).sum::<u32>() as usize,
@@ -411,9 +377,9 @@ mod tests {
 
     #[test]
     fn bits_unpack_to_ones_and_zeros() {
-        for level in Level::available() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             let mut out = [9.0f32; 70];
-            unpack(level, &[0b011, 1 << 5], &[0b100, 0], &mut out);
+            unpack(isa, &[0b011, 1 << 5], &[0b100, 0], &mut out);
             assert_eq!(out[..4], [-1.0, -1.0, 0.0, 1.0]);
             assert_eq!((out[2].to_bits(), out[68], out[69]), (0, 1.0, -1.0));
         }

@@ -3,7 +3,7 @@
 //! Each runs on one thread; whoever has many gradients to compute gives each thread whole ones.
 
 #[macro_use]
-mod isa;
+mod dispatch;
 pub(crate) mod channels;
 pub(crate) mod exp;
 pub(crate) mod image;
@@ -15,7 +15,8 @@ pub(crate) mod sparse;
 mod vector;
 pub(crate) mod winograd;
 
-pub use isa::{Isa, force_isa, isa};
+pub use varangian_base::kernels::isa;
+pub(crate) use varangian_base::kernels::isa::Isa;
 
 /// c = a·b for packed m × k, k × n and m × n matrices: the product under every model, for whoever
 /// measures against it.

@@ -6,11 +6,7 @@ use super::super::norm::Statistics;
 use super::super::plan::{Kernel, Plan, Style};
 use super::*;
 use crate::kernels::image::Border;
-use crate::kernels::{Isa, force_isa};
-use std::sync::RwLock;
-
-/// Held for writing while instructions are forced, for reading where bits are compared.
-static INSTRUCTIONS: RwLock<()> = RwLock::new(());
+use crate::kernels::isa::{self, Isa};
 
 fn image(channels: usize, height: usize, width: usize) -> Shape {
     Shape { channels, height, width }
@@ -32,7 +28,6 @@ fn stack(shape: Shape, kernel: Kernel, widths: [usize; 2], style: Style) -> Netw
 
 #[test]
 fn convolutions_agree_with_finite_differences_on_odd_shapes() {
-    let _alone = INSTRUCTIONS.write().unwrap();
     let mut stream = Seed(4).stream(Domain::Test, 0, 0);
     let kernel = |size, stride, pad, bias| Kernel { size, stride, pad, bias };
     let cases = [
@@ -44,14 +39,13 @@ fn convolutions_agree_with_finite_differences_on_odd_shapes() {
         (image(3, 5, 5), kernel(1, 2, 0, false), [35, 3]),
         (image(1, 8, 9), kernel(7, 2, 3, true), [2, 4]),
     ];
-    for isa in [Isa::Portable, Isa::Avx2, Isa::Avx512] {
-        force_isa(isa);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         for (shape, kernel, widths) in cases {
             for method in [Method::Direct, Method::Winograd, Method::Im2col] {
                 for border in [Border::Zeros, Border::Replicate] {
                     let net = stack(shape, kernel, widths, style(method, border));
                     let batch = batch(shape, 3, 3, &mut stream);
-                    check_gradient(&net, &batch, [3, 1], &mut stream);
+                    isa::with(isa, || check_gradient(&net, &batch, [3, 1], &mut stream));
                 }
             }
         }
@@ -148,7 +142,6 @@ fn the_variants_have_their_published_sizes() {
 
 #[test]
 fn the_same_bits_at_any_number_of_threads() {
-    let _together = INSTRUCTIONS.read().unwrap();
     let mut stream = Seed(4).stream(Domain::Test, 0, 4);
     let shape = image(3, 12, 12);
     let batches: Vec<Batch> = (0..5).map(|_| batch(shape, 10, 3, &mut stream)).collect();

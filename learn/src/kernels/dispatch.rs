@@ -1,72 +1,5 @@
-//! Which vector instructions the kernels use, found at run time, and the macro that compiles a
-//! loop once for each.
-
-use std::sync::atomic::{AtomicU8, Ordering};
-
-/// Vector instructions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Isa {
-    /// What every processor of the target has.
-    Portable = 1,
-    /// x86-64 with AVX2 and FMA: 8 floats at a time.
-    Avx2 = 2,
-    /// x86-64 with AVX-512 F, VL, DQ and BW: 16 floats at a time.
-    Avx512 = 3,
-}
-
-impl Isa {
-    /// "portable", "avx2", "avx512".
-    pub fn name(self) -> &'static str {
-        match self {
-            Isa::Portable => "portable",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512 => "avx512",
-        }
-    }
-}
-
-static CHOICE: AtomicU8 = AtomicU8::new(0);
-
-/// The instructions in use: the widest that the processor has, unless [`force_isa`] chose.
-pub fn isa() -> Isa {
-    match CHOICE.load(Ordering::Relaxed) {
-        0 => {
-            let found = detect();
-            CHOICE.store(found as u8, Ordering::Relaxed);
-            found
-        }
-        1 => Isa::Portable,
-        2 => Isa::Avx2,
-        _ => Isa::Avx512,
-    }
-}
-
-/// Makes the kernels of this process use at most `wish`; answers what they use now. The products
-/// of the `gemm` crate detect for themselves and are not bound by it.
-pub fn force_isa(wish: Isa) -> Isa {
-    let chosen = wish.min(detect());
-    CHOICE.store(chosen as u8, Ordering::Relaxed);
-    chosen
-}
-
-fn detect() -> Isa {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw");
-        if avx2 && avx512 {
-            return Isa::Avx512;
-        }
-        if avx2 {
-            return Isa::Avx2;
-        }
-    }
-    Isa::Portable
-}
+//! The macros that compile a loop once for each instruction set; the one that runs is
+//! `varangian_base`'s choice.
 
 /// Defines a function whose body is compiled for every instruction set and chosen at run time.
 /// The body uses no intrinsics: its loops are laid out so that the compiler vectorises them, and
@@ -87,8 +20,8 @@ macro_rules! for_each_isa {
                 fn avx2($($arg: $ty),*) {
                     body($($arg),*)
                 }
-                match $crate::kernels::isa() {
-                    // SAFETY: `isa` answers this only where the processor has these features.
+                match $crate::kernels::isa::active() {
+                    // SAFETY: `active` answers this only where the processor has these features.
                     $crate::kernels::Isa::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     $crate::kernels::Isa::Avx2 => return unsafe { avx2($($arg),*) },
@@ -127,8 +60,8 @@ macro_rules! vectorised {
                     // SAFETY: this function has the instructions; the caller checked the bounds.
                     unsafe { $body::<__m256 $(, $narrow)?>($($arg),*) }
                 }
-                match $crate::kernels::isa() {
-                    // SAFETY: `isa` answers this only where the processor has these features.
+                match $crate::kernels::isa::active() {
+                    // SAFETY: `active` answers this only where the processor has these features.
                     $crate::kernels::Isa::Avx512 => return unsafe { avx512($($arg),*) },
                     // SAFETY: as above.
                     $crate::kernels::Isa::Avx2 => return unsafe { avx2($($arg),*) },
@@ -139,17 +72,4 @@ macro_rules! vectorised {
             unsafe { $body::<$crate::kernels::vector::Lanes $(, $plain)?>($($arg),*) }
         }
     };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wish_for_less_is_granted_and_a_wish_for_more_is_not() {
-        let best = detect();
-        assert_eq!(force_isa(Isa::Portable), Isa::Portable);
-        assert_eq!(force_isa(Isa::Avx512), best);
-        assert_eq!(isa(), best);
-    }
 }
