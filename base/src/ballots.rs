@@ -131,6 +131,7 @@ impl Contest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::isa::Isa;
     use crate::kernels::votes::BITS;
     use crate::signs::tests::{encoded, random_votes};
     use crate::{Domain, Seed};
