@@ -1,10 +1,11 @@
 //! Distances, norms, combinations and mixes against plain f64 loops: odd shapes, hostile values,
 //! every instruction set.
 
+use varangian_base::kernels::columns::{self, Centre, Picked};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::isa::{self, Isa};
 use varangian_base::kernels::{combine, norms};
-use varangian_base::{Domain, Matrix, Seed};
+use varangian_base::{Domain, Matrix, Mixed, Recipe, Seed};
 
 fn random(n: usize, d: usize, scale: f32, offset: f32) -> Matrix {
     let mut stream = Seed(1).stream(Domain::Test, n as u32, d as u64);
@@ -17,6 +18,18 @@ fn random(n: usize, d: usize, scale: f32, offset: f32) -> Matrix {
 
 fn instruction_sets() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| isa.available())
+}
+
+/// C·X, written out: each row as the median of itself alone, which goes through windows.
+fn mix(x: &Matrix, coefficients: &[f64], m: usize) -> Matrix {
+    let mut recipe = Recipe::default();
+    recipe.set(coefficients, m, x.rows().into(), false);
+    let mixed = Mixed::new(x.rows(), &recipe);
+    let mut matrix = Matrix::zeros(m, mixed.d());
+    for i in 0..m {
+        columns::median(Picked::of(mixed, &[i]), matrix.row_mut(i));
+    }
+    matrix
 }
 
 fn distance2(a: &[f32], b: &[f32]) -> f64 {
@@ -101,9 +114,8 @@ fn instruction_sets_agree_to_the_bit_where_they_say_so() {
             all.extend(out.iter().map(|&x| f64::from(x)));
             combine::mean(x.rows(), &mut out);
             all.extend(out.iter().map(|&x| f64::from(x)));
-            let mut mixed = Matrix::default();
             let coefficients: Vec<f64> = (0..21).map(|c| f64::from(c % 5 - 1) * 0.3).collect();
-            combine::mix(x.rows(), &coefficients, 3, &mut mixed);
+            let mixed = mix(x, &coefficients, 3);
             (0..3).for_each(|i| all.extend(mixed.row(i).iter().map(|&x| f64::from(x))));
             let pairs: Vec<f64> = (0..7).flat_map(|i| pairs.row(i).to_vec()).collect();
             (pairs, all)
@@ -162,7 +174,7 @@ fn combinations_are_those_of_f64_rounded_once() {
             isa::with(set, || {
                 combine::combine(x.rows(), &weights, &mut out);
                 let both: Vec<f64> = weights.iter().copied().chain(vec![0.25; n]).collect();
-                combine::mix(x.rows(), &both, 2, &mut mixed);
+                mixed = mix(&x, &both, 2);
             });
             for k in 0..d {
                 assert_eq!(out[k], want(k, &weights), "{set}, n = {n}, d = {d}, column {k}");
@@ -178,12 +190,11 @@ fn rows_of_weight_0_are_not_read_and_huge_rows_do_not_overflow() {
     let x = Matrix::from_rows(&[[f32::NAN; 40], [3e38; 40], [3e38; 40], [-3e38; 40]]);
     for set in instruction_sets() {
         isa::with(set, || {
-            let (mut out, mut mixed) = (vec![0.0; 40], Matrix::default());
+            let mut out = vec![0.0; 40];
             combine::combine(x.rows(), &[0.0, 1.0, 1.0, 1.5], &mut out);
             let want = (2.0 * f64::from(3e38f32) - 1.5 * f64::from(3e38f32)) as f32;
             assert_eq!(out, [want; 40]);
-            combine::mix(x.rows(), &[0.0, 1.0, 1.0, 1.5], 1, &mut mixed);
-            assert_eq!(mixed.row(0), [want; 40]);
+            assert_eq!(mix(&x, &[0.0, 1.0, 1.0, 1.5], 1).row(0), [want; 40]);
         });
     }
 }
@@ -206,8 +217,7 @@ fn dense_mixes_are_those_of_f64_rounded_once() {
         };
         let all: Vec<f64> = (0..n * n).map(|c| coefficient(c / n, c % n)).collect();
         for set in instruction_sets() {
-            let mut mixed = Matrix::default();
-            isa::with(set, || combine::mix(x.rows(), &all, n, &mut mixed));
+            let mixed = isa::with(set, || mix(&x, &all, n));
             for i in 0..n {
                 for k in 0..d {
                     let row = |j: usize| coefficient(i, j) * f64::from(x.row(j)[k]);
@@ -217,6 +227,93 @@ fn dense_mixes_are_those_of_f64_rounded_once() {
                     assert!(near, "{set}, n = {n}, d = {d}, ({i}, {k}): {got} for {want}");
                 }
             }
+        }
+    }
+}
+
+/// Scales, dense means, repeated rows, and rows of one term.
+fn coefficients(n: usize, kind: usize) -> Vec<f64> {
+    let one = |i: usize, j: usize| match kind {
+        0 if i == j => 1.0 / (1 + i) as f64,
+        1 if !(i + j).is_multiple_of(n) => 1.0 / (n - 1) as f64,
+        2 if (i / 2 + j).is_multiple_of(3) => (1 + j) as f64 * 0.25,
+        _ => 0.0,
+    };
+    (0..n * n).map(|c| one(c / n, c % n)).collect()
+}
+
+#[test]
+fn kernels_on_mixed_rows_are_those_on_written_ones_to_the_bit() {
+    for (n, d) in [(2, 1), (5, 1023), (7, 8193), (9, 18_007)] {
+        let x = random(n, d, 1.0, 0.25);
+        for (kind, set) in (0..3).flat_map(|kind| instruction_sets().map(move |set| (kind, set))) {
+            isa::with(set, || {
+                let all = coefficients(n, kind);
+                let written = mix(&x, &all, n);
+                let mut recipe = Recipe::default();
+                recipe.set(&all, n, x.rows().into(), true);
+                let run = |rows: Mixed<'_>| {
+                    let (mut pairs, mut sums, mut out) = Default::default();
+                    statistics(rows, x.row(0), &mut pairs, &mut sums, &mut out);
+                    let pairs: Vec<f64> = (0..=n).flat_map(|i| pairs.row(i).to_vec()).collect();
+                    (pairs, sums, out)
+                };
+                let (found, wanted) =
+                    (run(Mixed::new(x.rows(), &recipe)), run(written.rows().into()));
+                assert!(found == wanted, "{set}, n = {n}, d = {d}, coefficients {kind}");
+                let (mut a, mut b) = (vec![0.0; d], vec![0.0; d]);
+                combine::mean(Mixed::new(x.rows(), &recipe), &mut a);
+                combine::mean(written.rows(), &mut b);
+                let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-6;
+                assert!(a.iter().zip(&b).all(near), "{set}: the mean, rounded once");
+            });
+        }
+    }
+}
+
+/// Distances with one more vector, sums with it, and values of columns.
+fn statistics(
+    rows: Mixed<'_>,
+    centre: &[f32],
+    pairs: &mut Pairs,
+    sums: &mut Vec<f64>,
+    out: &mut Vec<f32>,
+) {
+    let mut more = Vec::new();
+    pairs.squared_distances_with(rows, centre);
+    norms::rows_norm2(rows, sums);
+    norms::rows_dot(rows, centre, &mut more);
+    sums.extend_from_slice(&more);
+    norms::rows_distance2(rows, centre, &mut more);
+    sums.extend_from_slice(&more);
+    let d = rows.d();
+    out.resize(2 * d, 0.0);
+    let (a, b) = out.split_at_mut(d);
+    columns::median(rows, a);
+    columns::mean_around(rows, Centre::Given(centre), rows.n().div_ceil(2), b);
+    let mut room = Vec::new();
+    out.extend_from_slice(rows.row(rows.n() - 1, &mut room));
+}
+
+#[test]
+fn copies_change_no_bit_of_a_distance() {
+    for d in [5, 9000, 40_003] {
+        let mut x = random(9, d, 1.0, 0.0);
+        for i in [3, 4, 7] {
+            x.copy_row(1, i);
+        }
+        x.copy_row(2, 8);
+        x.row_mut(7)[d - 1] += 1.0;
+        for set in instruction_sets() {
+            isa::with(set, || {
+                let (mut all, mut two) = (Pairs::default(), Pairs::default());
+                all.squared_distances(x.rows());
+                for (i, j) in (0..9).flat_map(|i| (0..9).map(move |j| (i, j))) {
+                    two.squared_distances(Matrix::from_rows(&[x.row(i), x.row(j)]).rows());
+                    let (found, alone) = (all.at(i, j), two.at(0, 1));
+                    assert!(found.to_bits() == alone.to_bits(), "{set}, d = {d}, ({i}, {j})");
+                }
+            });
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use varangian_attacks::AttackEntry;
 use varangian_base::{Entry, Param, entry};
 use varangian_learn::{data, model, partition};
-use varangian_rules::entry::{Family, Kappa};
+use varangian_rules::entry::{Family, Kappa, RuleFacts};
 use varangian_rules::{FilterEntry, RuleEntry};
 
 /// Arguments of the commands that list entries.
@@ -125,7 +125,8 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
     let kappa = match facts.kappa {
         Kappa::Exact(_, text) => format!("{text} (exact worst case)"),
         Kappa::Bound(_, text) => format!("at most {text}"),
-        Kappa::Unknown => "none known, or unbounded".into(),
+        Kappa::Through(_, text) => format!("of a rule with κ it makes at most {text}"),
+        Kappa::Open(text) => text.into(),
     };
     let claims = &facts.claims;
     let pairs = [
@@ -147,6 +148,8 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
         ("Place", family.to_owned()),
         ("Bound", format!("{} ({})", facts.bound.text, facts.bound.source)),
         ("Kappa", kappa),
+        ("Variance-norm limit", facts.variance_norm.map_or("none", |(_, text)| text).into()),
+        ("Reports", reports(facts)),
         ("Claims", listed(true)),
         ("Not claimed", listed(false)),
     ];
@@ -157,6 +160,16 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
         out.push(("Remembers", "earlier rounds".into()));
     }
     out
+}
+
+/// What a rule says of each row's part in the answer.
+fn reports(facts: &RuleFacts) -> String {
+    match (facts.weights, facts.claims.coordinate_wise) {
+        (true, _) => "the weight of each row in the answer",
+        (false, true) => "no weights: each coordinate is made of other rows",
+        (false, false) => "no weights: the answer is no combination of the rows",
+    }
+    .into()
 }
 
 /// The facts of a filter.

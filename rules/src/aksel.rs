@@ -12,7 +12,7 @@
 
 use crate::median::MIDDLE;
 use crate::select::sort_by_key;
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Param};
 
@@ -35,6 +35,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Boussetta et al. 2020"),
         claims: Claims { rotation: false, ..Claims::GEOMETRIC },
         weights: true,
+        kappa: Kappa::Open("none known"),
         ..RuleFacts::RULE
     },
     build: |args| {
@@ -47,7 +48,6 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
 struct Aksel {
     half: bool,
     lower: bool,
-    centre: Vec<f32>,
     squared: Vec<f64>,
     order: Vec<usize>,
 }
@@ -55,12 +55,11 @@ struct Aksel {
 impl Rule for Aksel {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         let n = round.rows.n();
-        self.centre.resize(out.len(), 0.0);
         match self.lower {
-            false => columns::median(round.rows, &mut self.centre),
-            true => columns::lower_median(round.rows, &mut self.centre),
+            false => columns::median(round.rows, out),
+            true => columns::lower_median(round.rows, out),
         }
-        norms::rows_distance2(round.rows, &self.centre, &mut self.squared);
+        norms::rows_distance2(round.rows, out, &mut self.squared);
         sort_by_key(&self.squared, &mut self.order);
         let keep = if self.half { n.div_ceil(2) } else { n - round.f };
         verdict.selection(n, &self.order[..keep]);

@@ -11,7 +11,7 @@
 //! assert_eq!(out, [21.2]);
 //! ```
 
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::combine;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -22,9 +22,14 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     params: &[],
     cost: "O(n·d)",
     facts: RuleFacts {
-        bound: Bound { text: "n ≥ 1", least: |_| 1, source: "no defence at any f" },
+        bound: Bound {
+            text: "n ≥ 1",
+            least: |_| 1,
+            source: "it defends at no f, so it takes any, f ≥ n/2 too: then no rule could defend",
+        },
         claims: Claims { bounded: false, majority: false, rotation: true, ..Claims::COLUMNS },
         weights: true,
+        kappa: Kappa::Open("unbounded for any f > 0: one hostile row moves the mean anywhere"),
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(Average)))),

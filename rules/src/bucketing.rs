@@ -13,7 +13,7 @@
 //! assert_eq!(out, [5.0]); // the median of 1, 5, 100
 //! ```
 
-use crate::{Bound, Family, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
 use varangian_base::{Domain, Kind, Param};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -40,6 +40,9 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::PreAggregation,
         bound: Bound::ANY,
         weights: true,
+        kappa: Kappa::Open(
+            "none for a random permutation; the spread that the next rule sees falls by s, and s·f/n takes the place of f/n",
+        ),
         ..RuleFacts::RULE
     },
     build: |args| {
@@ -74,6 +77,10 @@ impl Pre for Bucketing {
     fn shape(&self, n: usize, f: usize) -> (usize, usize) {
         let m = n.div_ceil(self.s);
         (m, f.min(m))
+    }
+
+    fn keeps_workers(&self) -> bool {
+        false
     }
 
     fn fork(&self) -> Box<dyn Pre> {

@@ -15,12 +15,12 @@
 //! assert_eq!(out, [1.75]);
 //! ```
 
-use crate::krum::{score, variance_norm};
+use crate::krum::{VARIANCE_NORM, score, variance_norm};
 use crate::select::sort_by_key;
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_base::kernels::columns;
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::kernels::{columns, combine};
-use varangian_base::{Kind, Matrix, Param};
+use varangian_base::{Kind, Mixed, Param, Recipe};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "bulyan",
@@ -51,7 +51,8 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             text: "n ≥ 4f + 3", least: |f| 4 * f + 3, source: "El Mhamdi et al. 2018"
         },
         claims: Claims { rotation: false, ..Claims::GEOMETRIC },
-        variance_norm: Some(variance_norm),
+        kappa: Kappa::Open("none known"),
+        variance_norm: Some((variance_norm, VARIANCE_NORM)),
         ..RuleFacts::RULE
     },
     build: |args| {
@@ -64,9 +65,6 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         Ok(Box::new(Stage::Rule(Box::new(rule))))
     },
 };
-
-/// Coordinates whose selected means are held at a time.
-const WINDOW: usize = 1 << 16;
 
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Variant {
@@ -86,7 +84,7 @@ struct Bulyan {
     scores: Vec<f64>,
     order: Vec<usize>,
     coefficients: Vec<f64>,
-    selected: Matrix,
+    selected: Recipe,
 }
 
 impl Bulyan {
@@ -150,11 +148,8 @@ impl Rule for Bulyan {
         let beta = theta - 2 * f;
         let lower = self.variant == Variant::Reference;
         let centre = if lower { columns::Centre::LowerMedian } else { columns::Centre::Median };
-        for (w, out) in out.chunks_mut(WINDOW).enumerate() {
-            let window = rows.columns(w * WINDOW..w * WINDOW + out.len());
-            combine::mix(window, &self.coefficients, theta, &mut self.selected);
-            columns::mean_around(self.selected.rows(), centre, beta, out);
-        }
+        self.selected.set(&self.coefficients, theta, rows, false);
+        columns::mean_around(Mixed::new(rows.sent(), &self.selected), centre, beta, out);
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -17,7 +17,7 @@
 
 use crate::select::{Weigh, by_distances};
 use crate::spectrum::Spectrum;
-use crate::{Bound, Claims, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -31,6 +31,9 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Allouah et al. 2025"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        kappa: Kappa::Open(
+            "O(f/n) for λ_max of the covariance in place of its trace, away from f/n = 1/2 (Allouah et al. 2025); no constant is published",
+        ),
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Caf::default())),

@@ -1,6 +1,11 @@
 //! Centred clipping (Karimireddy, He & Jaggi 2021, algorithm 2): L times v ← v + (1/n)·Σ (xᵢ −
 //! v)·min(1, τ/‖xᵢ − v‖), with v from the last round's answer (0 before the first).
 //!
+//! Every v is a combination of the rows and of the first v, so with L > 1 all distances follow from
+//! those between these n + 1 points, ‖xᵢ − v‖² = (D·w)ᵢ − ½·wᵀ·D·w: the rows are read twice,
+//! whatever L is. Where that would cancel (a row so far off that the others' distances drown in its
+//! own), each pass measures its distances anew.
+//!
 //! ```
 //! # use varangian_base::Matrix;
 //! # use varangian_rules::{Round, Verdict, build};
@@ -13,9 +18,10 @@
 //! assert_eq!(out, [2.1875]); // from 1.75: (−1.75 − 0.75 + 0.25 + 4) / 4 further
 //! ```
 
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
-use varangian_base::kernels::{blend, columns, norms};
-use varangian_base::{Kind, Memory, Param, SpecError, Value};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_base::kernels::distances::Pairs;
+use varangian_base::kernels::{columns, combine, norms};
+use varangian_base::{Kind, Memory, Mixed, Param, SpecError, Value};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "centred-clipping",
@@ -51,11 +57,13 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             help: "where v starts: the last round's answer, or the coordinate-wise median",
         },
     ],
-    cost: "O(n·d) a pass",
+    cost: "O(n·d) for L = 1; O(n²·d) for more",
     facts: RuleFacts {
         bound: Bound::majority("Karimireddy et al. 2021"),
         claims: Claims { permutation: true, scale: true, rotation: true, ..Claims::NONE },
         has_memory: true,
+        weights: true,
+        kappa: Kappa::Open("none from any start; its proof is of how far the last answer was off"),
         ..RuleFacts::RULE
     },
     build: |args| {
@@ -69,6 +77,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     },
 };
 
+/// How much larger than ‖xᵢ − v‖², or than τ², the terms may be that it is the difference of:
+/// distances are good to about 1e-8, so clipped lengths are to 1e-6.
+const CANCELS: f64 = 100.0;
+
 #[derive(Clone, Default)]
 struct CentredClipping {
     tau: Option<f64>,
@@ -76,43 +88,107 @@ struct CentredClipping {
     passes: usize,
     remember: bool,
     centre: Vec<f32>,
+    pairs: Pairs,
+    /// The weights of the rows, and last that of the first v, in the present v.
+    shares: Vec<f64>,
     distances: Vec<f64>,
     sorted: Vec<f64>,
 }
 
 impl CentredClipping {
-    /// Turns the distances to v into the weights of the rows.
-    fn clip(&mut self) {
+    /// Takes the roots of the squared distances to v; answers τ.
+    fn radius(&mut self) -> f64 {
         let n = self.distances.len();
         self.distances.iter_mut().for_each(|s| *s = s.sqrt());
-        let tau = self.tau.unwrap_or_else(|| {
+        self.tau.unwrap_or_else(|| {
             self.sorted.clone_from(&self.distances);
             self.sorted.sort_unstable_by(f64::total_cmp);
             self.sorted[((self.quantile * n as f64).ceil() as usize).clamp(1, n) - 1]
-        });
+        })
+    }
+
+    /// Turns the distances to v into what each row adds to the next v; answers what is left of v.
+    fn clip(&mut self, tau: f64) -> f64 {
+        let n = self.distances.len();
         for distance in &mut self.distances {
             let kept = if *distance > tau { tau / *distance } else { 1.0 };
             *distance = kept / n as f64;
+        }
+        1.0 - self.distances.iter().sum::<f64>()
+    }
+
+    /// The shares after a pass.
+    fn advance(&mut self, left: f64) {
+        self.shares.iter_mut().for_each(|share| *share *= left);
+        self.shares.iter_mut().zip(&self.distances).for_each(|(share, kept)| *share += kept);
+    }
+
+    /// The shares in v before the first pass.
+    fn begin(&mut self, n: usize) {
+        self.shares.clear();
+        self.shares.resize(n + 1, 0.0);
+        self.shares[n] = 1.0;
+    }
+
+    /// All passes from the distances between the points; false where they would cancel.
+    fn between(&mut self, rows: Mixed<'_>) -> bool {
+        let n = rows.n();
+        self.pairs.squared_distances_with(rows, &self.centre);
+        self.begin(n);
+        for _ in 0..self.passes {
+            let along = |i: usize| -> f64 {
+                self.pairs.row(i).iter().zip(&self.shares).map(|(s, w)| s * w).sum()
+            };
+            let half = self.shares.iter().enumerate().map(|(i, w)| w * along(i)).sum::<f64>() / 2.0;
+            self.distances.clear();
+            self.distances.extend((0..n).map(|i| (along(i) - half).max(0.0)));
+            let tau = self.radius();
+            let exact = |(&r, i): (&f64, usize)| {
+                let sure = CANCELS * r.max(tau).powi(2);
+                self.pairs.row(i).iter().zip(&self.shares).all(|(s, w)| s * w.abs() <= sure)
+            };
+            if !self.distances.iter().zip(0..n).all(exact) {
+                return false;
+            }
+            let left = self.clip(tau);
+            self.advance(left);
+        }
+        true
+    }
+
+    /// All passes, each of which reads the rows twice.
+    fn pass_by_pass(&mut self, rows: Mixed<'_>, out: &mut [f32]) {
+        self.begin(rows.n());
+        for pass in 0..self.passes {
+            if pass > 0 {
+                self.centre.copy_from_slice(out);
+            }
+            norms::rows_distance2(rows, &self.centre, &mut self.distances);
+            let tau = self.radius();
+            let left = self.clip(tau);
+            self.advance(left);
+            combine::combine_with(rows, &self.distances, &self.centre, left, out);
         }
     }
 }
 
 impl Rule for CentredClipping {
-    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
+        let (rows, n) = (round.rows, round.rows.n());
         if !self.remember {
             self.centre.resize(out.len(), 0.0);
-            columns::median(round.rows, &mut self.centre);
+            columns::median(rows, &mut self.centre);
         } else if self.centre.len() != out.len() {
             self.centre.clear();
             self.centre.resize(out.len(), 0.0);
         }
-        for _ in 0..self.passes {
-            norms::rows_distance2(round.rows, &self.centre, &mut self.distances);
-            self.clip();
-            let share = 1.0 - self.distances.iter().sum::<f64>();
-            blend::blend(round.rows, &self.distances, &self.centre, share, out);
-            self.centre.copy_from_slice(out);
+        if self.passes > 1 && self.between(rows) {
+            combine::combine_with(rows, &self.shares[..n], &self.centre, self.shares[n], out);
+        } else {
+            self.pass_by_pass(rows, out);
         }
+        self.centre.copy_from_slice(out);
+        verdict.weights.extend_from_slice(&self.shares[..n]);
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::select::sort_by_key;
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{combine, norms};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -29,6 +29,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Gupta et al. 2020"),
         claims: Claims { permutation: true, scale: true, rotation: true, ..Claims::NONE },
         weights: true,
+        kappa: Kappa::Open("none: a hostile row of small norm always gets in"),
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(Cge::default())))),

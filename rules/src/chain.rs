@@ -10,9 +10,8 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
-use crate::round::apply;
 use crate::{ALL, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict};
-use varangian_base::{Matrix, Memory, Rows, SpecError, entry, spec};
+use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
 pub struct Pipeline {
@@ -21,14 +20,14 @@ pub struct Pipeline {
     rule: Box<dyn Rule>,
     rule_entry: &'static RuleEntry,
     post: Vec<(Box<dyn Post>, &'static RuleEntry)>,
-    scratch: Vec<f64>,
 }
 
 struct PreStage {
     stage: Box<dyn Pre>,
     entry: &'static RuleEntry,
     mixing: Mixing,
-    rows: Matrix,
+    /// This stage's map after those of all stages before it.
+    recipe: Recipe,
 }
 
 /// Reads `text` and checks it for n rows of which f are declared hostile.
@@ -54,8 +53,8 @@ impl Pipeline {
             let entry = entry::find("rule", ALL, &stage.name)?;
             match (*entry.make(stage)?, rule.is_some()) {
                 (Stage::Pre(stage), false) => {
-                    let (mixing, rows) = Default::default();
-                    pre.push(PreStage { stage, entry, mixing, rows });
+                    let (mixing, recipe) = Default::default();
+                    pre.push(PreStage { stage, entry, mixing, recipe });
                 }
                 (Stage::Rule(stage), false) => rule = Some((stage, entry)),
                 (Stage::Post(stage), true) => post.push((stage, entry)),
@@ -72,7 +71,7 @@ impl Pipeline {
                 "\"{text}\" holds no rule; end it with one, as in \"… | average\""
             ))
         })?;
-        Ok(Pipeline { spec, pre, rule, rule_entry, post, scratch: Vec::new() })
+        Ok(Pipeline { spec, pre, rule, rule_entry, post })
     }
 
     /// Whether every stage accepts what reaches it when n rows, f of them hostile, go in.
@@ -117,11 +116,26 @@ impl Pipeline {
         pre.chain([self.rule_entry]).chain(self.post.iter().map(|(_, entry)| *entry)).collect()
     }
 
-    /// κ of the rule at (n, f) where it, or a bound on it, is known and no stage stands around it.
+    /// κ at (n, f), or a bound on it, where one is known of the rule and of what each stage before
+    /// it makes of it, and no stage stands after it.
     pub fn kappa(&self, n: usize, f: usize) -> Option<f64> {
-        let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
-        match self.rule_entry.facts.kappa {
-            Kappa::Exact(value, _) | Kappa::Bound(value, _) if bare => Some(value(n, f)),
+        if !self.post.is_empty() || self.check(n, f).is_err() {
+            return None;
+        }
+        self.kappa_from(&self.pre, n, f)
+    }
+
+    fn kappa_from(&self, pre: &[PreStage], n: usize, f: usize) -> Option<f64> {
+        let Some((first, rest)) = pre.split_first() else {
+            return match self.rule_entry.facts.kappa {
+                Kappa::Exact(value, _) | Kappa::Bound(value, _) => Some(value(n, f)),
+                Kappa::Through(..) | Kappa::Open(_) => None,
+            };
+        };
+        let (m, g) = first.stage.shape(n, f);
+        let inner = self.kappa_from(rest, m, g)?;
+        match first.entry.facts.kappa {
+            Kappa::Through(value, _) => Some(value(n, f, inner)),
             _ => None,
         }
     }
@@ -129,7 +143,7 @@ impl Pipeline {
     /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.
     pub fn variance_norm(&self, n: usize, f: usize) -> Option<f64> {
         let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
-        self.rule_entry.facts.variance_norm.filter(|_| bare).map(|limit| limit(n, f))
+        self.rule_entry.facts.variance_norm.filter(|_| bare).map(|(limit, _)| limit(n, f))
     }
 
     /// Whether a stage asks the oracle.
@@ -158,12 +172,10 @@ impl Pipeline {
         assert_eq!(out.len(), round.rows.d(), "the output has d coordinates");
         debug_assert!(round.rows.is_finite(), "the intake lets no other rows through");
         verdict.clear();
-        let Pipeline { pre, rule, post, scratch, .. } = self;
+        let Pipeline { pre, rule, post, .. } = self;
         run(pre, rule.as_mut(), post, round, out, verdict);
-        if !verdict.weights.is_empty() {
-            for stage in pre.iter().rev() {
-                pull_back(&stage.mixing, scratch, &mut verdict.weights);
-            }
+        if let Some(last) = pre.last_mut().filter(|_| !verdict.weights.is_empty()) {
+            last.recipe.pull_back(&mut verdict.weights);
         }
         debug_assert!(out.iter().all(|x| x.is_finite()), "{} answers finite", self.spec);
     }
@@ -174,7 +186,7 @@ impl Pipeline {
             stage: p.stage.fork(),
             entry: p.entry,
             mixing: Mixing::default(),
-            rows: Matrix::default(),
+            recipe: Recipe::default(),
         });
         Pipeline {
             spec: self.spec.clone(),
@@ -182,7 +194,6 @@ impl Pipeline {
             rule: self.rule.fork(),
             rule_entry: self.rule_entry,
             post: self.post.iter().map(|(post, entry)| (post.fork(), *entry)).collect(),
-            scratch: Vec::new(),
         }
     }
 
@@ -209,7 +220,7 @@ fn misplaced(text: &str, name: &str, side: &str) -> SpecError {
     SpecError::new(format!("in \"{text}\", {name} must stand {side} the rule"))
 }
 
-/// Runs the stages from left to right: each pre-aggregation hands its rows to the rest.
+/// Runs the stages from left to right: each pre-aggregation hands its map of the rows to the rest.
 fn run(
     pre: &mut [PreStage],
     rule: &mut dyn Rule,
@@ -226,15 +237,15 @@ fn run(
         return;
     };
     first.stage.mix(round, &mut first.mixing);
-    apply(&first.mixing, round.rows, &mut first.rows);
+    let Mixing { coefficients, m } = &first.mixing;
+    first.recipe.set(coefficients, *m, round.rows, first.stage.keeps_workers());
     let (_, f) = first.stage.shape(round.rows.n(), round.f);
     let oracle: Option<&mut dyn crate::Oracle> = match round.oracle.as_mut() {
         Some(oracle) => Some(&mut **oracle),
         None => None,
     };
-    let rows: Rows<'_> = first.rows.rows();
     let mut inner = Round {
-        rows,
+        rows: Mixed::new(round.rows.sent(), &first.recipe),
         f,
         step: round.step,
         params: round.params,
@@ -243,18 +254,4 @@ fn run(
         seed: round.seed,
     };
     run(rest, rule, post, &mut inner, out, verdict);
-}
-
-/// w ← Cᵀ·w.
-fn pull_back(mixing: &Mixing, scratch: &mut Vec<f64>, weights: &mut Vec<f64>) {
-    let n = mixing.coefficients.len() / mixing.m;
-    scratch.clear();
-    scratch.resize(n, 0.0);
-    for (row, &w) in mixing.coefficients.chunks(n).zip(weights.iter()) {
-        for (sum, &c) in scratch.iter_mut().zip(row) {
-            *sum += w * c;
-        }
-    }
-    weights.clear();
-    weights.extend_from_slice(scratch);
 }

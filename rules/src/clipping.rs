@@ -17,7 +17,7 @@
 //! assert_eq!(answer("arc | average"), [2.8]); // k = 1: 90 is cut to 4
 //! ```
 
-use crate::{Bound, Family, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
 use varangian_base::kernels::norms;
 use varangian_base::{Kind, Param};
 
@@ -47,12 +47,23 @@ pub(crate) static ARC: RuleEntry = RuleEntry {
     differs: &[],
     params: &[],
     cost: "O(n·d)",
-    facts: RuleFacts { bound: Bound::majority("Allouah et al. 2025"), ..FACTS },
+    facts: RuleFacts {
+        bound: Bound::majority("Allouah et al. 2025"),
+        kappa: Kappa::Through(
+            |n, f, kappa| kappa + 2.0 * f as f64 / (n - 2 * f) as f64,
+            "κ + 2f/(n−2f) (Allouah et al. 2025)",
+        ),
+        ..FACTS
+    },
     build: |_| Ok(Box::new(Stage::Pre(Box::new(Clipping::default())))),
 };
 
-const FACTS: RuleFacts =
-    RuleFacts { family: Family::PreAggregation, weights: true, ..RuleFacts::RULE };
+const FACTS: RuleFacts = RuleFacts {
+    family: Family::PreAggregation,
+    weights: true,
+    kappa: Kappa::Open("none for a threshold given by hand"),
+    ..RuleFacts::RULE
+};
 
 /// Static where `c` is given, else adaptive.
 #[derive(Clone, Default)]

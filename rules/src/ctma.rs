@@ -11,7 +11,7 @@
 //! ```
 
 use crate::select::sort_by_key;
-use crate::{Bound, Family, Post, Round, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Family, Kappa, Post, Round, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{combine, norms};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -25,6 +25,9 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::MetaAggregation,
         bound: Bound::majority("Dahan & Levy 2024"),
         weights: true,
+        kappa: Kappa::Open(
+            "the paper's is for another definition, of expectations; it brings any robust rule to O(f/n) (Dahan & Levy 2024)",
+        ),
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Post(Box::new(Ctma::default())))),

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::spectrum::Spectrum;
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::combine;
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Domain, Kind, Matrix, Param};
@@ -56,6 +56,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             ..Claims::NONE
         },
         weights: true,
+        kappa: Kappa::Open("none for random sketches"),
         ..RuleFacts::RULE
     },
     build: |args| {
@@ -96,13 +97,14 @@ impl Dnc {
             return;
         }
         let mut draws = round.seed.lane(Domain::Rule, 1, round.step, lane);
-        self.sketch.resize(rows.n(), self.b);
+        let sent = rows.sent();
+        self.sketch.resize(sent.n(), self.b);
         for k in 0..self.b {
             let (from, to) = (k * d / self.b, (k + 1) * d / self.b);
             let at = from + draws.below(to - from);
-            (0..rows.n()).for_each(|i| self.sketch.row_mut(i)[k] = rows.row(i)[at]);
+            (0..sent.n()).for_each(|i| self.sketch.row_mut(i)[k] = sent.row(i)[at]);
         }
-        self.pairs.squared_distances(self.sketch.rows());
+        self.pairs.squared_distances(rows.of(self.sketch.rows()));
     }
 }
 

@@ -31,11 +31,11 @@ pub struct RuleFacts {
     /// Whether its answer is a combination of rows, so that each row's weight is known.
     pub weights: bool,
     /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f
-    /// rows.
+    /// rows. The least possible is f/(n − 2f).
     pub kappa: Kappa,
-    /// The largest (standard deviation / norm) of honest gradients for which its paper proves
-    /// resilience, as a function of n and f.
-    pub variance_norm: Option<fn(usize, usize) -> f64>,
+    /// The largest (standard deviation / norm) of honest gradients for which resilience is proven,
+    /// as a function of (n, f), and its formula with source.
+    pub variance_norm: Option<(fn(usize, usize) -> f64, &'static str)>,
 }
 
 impl RuleFacts {
@@ -47,7 +47,7 @@ impl RuleFacts {
         needs_oracle: false,
         has_memory: false,
         weights: false,
-        kappa: Kappa::Unknown,
+        kappa: Kappa::Open("none known"),
         variance_norm: None,
     };
 }
@@ -157,8 +157,11 @@ pub enum Kappa {
     Exact(fn(usize, usize) -> f64, &'static str),
     /// A published upper bound as a function of (n, f), and its formula with source.
     Bound(fn(usize, usize) -> f64, &'static str),
-    /// None is known, or it is unbounded.
-    Unknown,
+    /// Of a stage before the rule: a published upper bound on what it makes of a rule's κ, as a
+    /// function of (n, f, κ), and its formula with source.
+    Through(fn(usize, usize, f64) -> f64, &'static str),
+    /// There is none, or none is known: why, and what is known instead.
+    Open(&'static str),
 }
 
 /// Every rule and stage, in the order in which catalogue and help print them.

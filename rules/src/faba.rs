@@ -14,7 +14,7 @@
 //! ```
 
 use crate::select::{Weigh, by_distances, mean_of};
-use crate::{Bound, Claims, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -28,6 +28,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Xia et al. 2019; their proof needs f/n < 1/3"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        kappa: Kappa::Open("none known; a search finds 3.8 at n = 11, f = 3"),
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Faba::default())),

@@ -22,7 +22,7 @@
 //! assert_eq!(out, [1.2, 1.6]); // only (3, 4) is trusted, at length 2
 //! ```
 
-use crate::{Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::{combine, norms};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -38,6 +38,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         claims: Claims { permutation: true, ..Claims::NONE },
         needs_oracle: true,
         weights: true,
+        kappa: Kappa::Open("none: it is not a function of the rows alone"),
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(FlTrust::default())))),

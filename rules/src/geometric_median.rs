@@ -20,7 +20,7 @@
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{combine, norms};
-use varangian_base::{Kind, Param, Rows};
+use varangian_base::{Kind, Mixed, Param};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "geometric-median",
@@ -114,7 +114,7 @@ impl GeometricMedian {
 
     /// Moves far rows towards row k, to the horizon, in `pairs`. Beyond it, squared distances in
     /// f64 do not hold directions, so ⟨t·(xᵢ − xₖ), xⱼ − xₖ⟩ is taken from the rows themselves.
-    fn move_in(&mut self, rows: Rows<'_>, k: usize, horizon: f64) {
+    fn move_in(&mut self, rows: Mixed<'_>, k: usize, horizon: f64) {
         let n = rows.n();
         self.moved.clear();
         self.moved.extend(self.reach.iter().map(|&r| if r > horizon { horizon / r } else { 1.0 }));

@@ -77,9 +77,16 @@ const FACTS: RuleFacts = RuleFacts {
     bound: BOUND,
     claims: Claims::GEOMETRIC,
     weights: true,
-    variance_norm: Some(variance_norm),
+    kappa: Kappa::Open(
+        "proven by Bareilles et al. 2026 (arXiv 2602.03899); at least 4f/(n−2f), as of every mean of the n − f most compact rows",
+    ),
+    variance_norm: Some((variance_norm, VARIANCE_NORM)),
     ..RuleFacts::RULE
 };
+
+/// The formula of [`variance_norm`].
+pub(crate) const VARIANCE_NORM: &str =
+    "1/√(2·(n−f + f·(n + f·(n−f−2) − 2)/(n−2f−2))) (Blanchard et al. 2017, proposition 1)";
 
 /// 1/η(n, f) of Blanchard et al. 2017, proposition 1.
 pub(crate) fn variance_norm(n: usize, f: usize) -> f64 {

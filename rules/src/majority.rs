@@ -135,20 +135,21 @@ impl Vote for Majority {
 struct OnRows {
     vote: Majority,
     ballots: Vec<Signs>,
+    row: Vec<f32>,
     winner: Signs,
 }
 
 impl OnRows {
     fn new(vote: Majority) -> Self {
-        OnRows { vote, ballots: Vec::new(), winner: Signs::default() }
+        OnRows { vote, ballots: Vec::new(), row: Vec::new(), winner: Signs::default() }
     }
 }
 
 impl Rule for OnRows {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
         self.ballots.resize_with(round.rows.n(), Signs::default);
-        for (ballot, row) in self.ballots.iter_mut().zip(round.rows.iter()) {
-            ballot.encode(row, ZeroPolicy::Zero, Coins::default());
+        for (i, ballot) in self.ballots.iter_mut().enumerate() {
+            ballot.encode(round.rows.row(i, &mut self.row), ZeroPolicy::Zero, Coins::default());
         }
         let ballots = Ballots::new(&self.ballots);
         let held = VoteRound { ballots, f: round.f, step: round.step, seed: round.seed };

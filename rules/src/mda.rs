@@ -18,7 +18,7 @@
 
 use crate::cover::Cover;
 use crate::select::{Weigh, by_distances, mean_of};
-use crate::{Bound, Claims, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -32,7 +32,13 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("El-Mhamdi et al. 2020"),
         claims: Claims::GEOMETRIC,
         weights: true,
-        variance_norm: Some(|n, f| (n - f) as f64 / (8f64.sqrt() * f as f64)),
+        kappa: Kappa::Open(
+            "none known with its constants; at least 4f/(n−2f), as of every mean of the n − f most compact rows",
+        ),
+        variance_norm: Some((
+            |n, f| (n - f) as f64 / (8f64.sqrt() * f as f64),
+            "(n−f)/(√8·f) (El-Mhamdi, Guerraoui & Rouault 2021)",
+        )),
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Mda::default())),

@@ -37,7 +37,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Yin et al. 2018"),
         claims: Claims { honest_box: true, ..Claims::COLUMNS },
         kappa: Kappa::Exact(kappa, "(n−1)/(n+1−2f) for odd n, (n−2)/(n+2−2f) for even n"),
-        variance_norm: Some(|n, f| 1.0 / ((n - f) as f64).sqrt()),
+        variance_norm: Some((
+            |n, f| 1.0 / ((n - f) as f64).sqrt(),
+            "1/√(n−f) (El-Mhamdi, Guerraoui & Rouault 2021)",
+        )),
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::select::{mean_of, sort_by_key};
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Param};
@@ -35,6 +35,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("a majority; the paper's rate needs a smaller f/n"),
         claims: Claims { translation: true, scale: true, rotation: true, ..Claims::NONE },
         weights: true,
+        kappa: Kappa::Open("none as a rule of the server: it is as good as the trusted row"),
         ..RuleFacts::RULE
     },
     build: |args| {
@@ -46,6 +47,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
 #[derive(Clone, Default)]
 struct Monna {
     pivot: u32,
+    trusted: Vec<f32>,
     squared: Vec<f64>,
     order: Vec<usize>,
 }
@@ -58,7 +60,8 @@ impl Rule for Monna {
             let (absent, first) = (self.pivot, rows.id(0));
             verdict.event = Some(format!("worker {absent} is absent; {first} stands in as pivot"));
         }
-        norms::rows_distance2(rows, rows.row(pivot.unwrap_or(0)), &mut self.squared);
+        let pivot = rows.row(pivot.unwrap_or(0), &mut self.trusted);
+        norms::rows_distance2(rows, pivot, &mut self.squared);
         sort_by_key(&self.squared, &mut self.order);
         verdict.selection(n, &self.order[..n - round.f]);
         combine::combine(rows, &verdict.weights, out);

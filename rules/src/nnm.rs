@@ -11,7 +11,7 @@
 //! ```
 
 use crate::select::{mean_of, sort_by_key};
-use crate::{Bound, Family, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -25,6 +25,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::PreAggregation,
         bound: Bound::majority("Allouah et al. 2023"),
         weights: true,
+        kappa: Kappa::Through(
+            |n, f, kappa| 8.0 * f as f64 / (n - f) as f64 * (kappa + 1.0),
+            "8f/(n−f)·(κ + 1) (Allouah et al. 2023)",
+        ),
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Pre(Box::new(Nnm::default())))),

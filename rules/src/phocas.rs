@@ -14,7 +14,7 @@
 //! ```
 
 use crate::median::MIDDLE;
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
 use varangian_base::kernels::columns;
 
 const TIES: &str =
@@ -48,6 +48,7 @@ pub(crate) static MEAMED: RuleEntry = RuleEntry {
 const FACTS: RuleFacts = RuleFacts {
     bound: Bound::majority("Xie et al. 2018"),
     claims: Claims::COLUMNS,
+    kappa: Kappa::Open("none known; at n = 11, f = 3 a search finds 2.4 (phocas) and 3.0 (meamed)"),
     ..RuleFacts::RULE
 };
 

@@ -48,7 +48,9 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Pillutla et al. 2022"),
         claims: Claims { permutation: true, translation: true, bounded: true, ..Claims::NONE },
         weights: true,
-        kappa: Kappa::Unknown,
+        kappa: Kappa::Open(
+            "none for a few smoothed steps; the geometric median's, at most 4·(1 + f/(n−2f))², is approached",
+        ),
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -2,12 +2,13 @@
 
 use crate::Oracle;
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Matrix, Memory, Rows, Seed, SpecError};
+use varangian_base::{Memory, Mixed, Seed, SpecError};
 
 /// One round, as the server hands it to a rule: n finite rows, of which at most f are hostile.
 pub struct Round<'a> {
-    /// The gradients, finite, in ascending worker id.
-    pub rows: Rows<'a>,
+    /// The gradients, finite, in ascending worker id; for what stands after a pre-aggregation, as
+    /// that mixes them.
+    pub rows: Mixed<'a>,
     /// The declared number of hostile rows among them.
     pub f: usize,
     /// The step, from 0.
@@ -24,8 +25,8 @@ pub struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// A round outside training: step 0, no parameters, no oracle.
-    pub fn of(rows: Rows<'a>, f: usize) -> Self {
-        let params = &[];
+    pub fn of(rows: impl Into<Mixed<'a>>, f: usize) -> Self {
+        let (rows, params) = (rows.into(), &[]);
         Round { rows, f, step: 0, params, learning_rate: 1.0, oracle: None, seed: Seed(0) }
     }
 }
@@ -126,6 +127,9 @@ impl Mixing {
 }
 
 /// A stage before the rule: rows to rows (bucketing, nearest-neighbour mixing, clipping).
+///
+/// It says what linear map it is. Nothing is written: whoever reads the rows next mixes a window of
+/// columns at a time, or multiplies its weights through.
 pub trait Pre: Send {
     /// Sets `mixing` to the linear map that this stage applies to the round's rows.
     fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing);
@@ -133,6 +137,11 @@ pub trait Pre: Send {
     /// The number of rows and of hostile rows that come out when (n, f) go in.
     fn shape(&self, n: usize, f: usize) -> (usize, usize) {
         (n, f)
+    }
+
+    /// Whether row i that comes out still stands for the worker of row i.
+    fn keeps_workers(&self) -> bool {
+        true
     }
 
     /// An independent copy with the same memory.
@@ -146,9 +155,4 @@ pub trait Post: Send {
 
     /// An independent copy with the same memory.
     fn fork(&self) -> Box<dyn Post>;
-}
-
-/// Applies `mixing` to `rows`: diagonal maps scale, others go through one pass of the kernel.
-pub(crate) fn apply(mixing: &Mixing, rows: Rows<'_>, out: &mut Matrix) {
-    varangian_base::kernels::combine::mix(rows, &mixing.coefficients, mixing.m, out);
 }

@@ -21,7 +21,7 @@ use window::{Finding, Mode, Window};
 use crate::{Round, Rule, Verdict};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::combine;
-use varangian_base::{Domain, Memory, Rows, Seed, SpecError, Value};
+use varangian_base::{Domain, Memory, Mixed, Seed, SpecError, Value};
 
 #[derive(Clone)]
 struct Safeguard {
@@ -34,17 +34,18 @@ struct Safeguard {
     ids: Vec<u32>,
     good: Vec<bool>,
     next: Vec<bool>,
+    row: Vec<f32>,
 }
 
 impl Safeguard {
     fn new(mode: Mode, windows: Vec<Window>) -> Self {
-        let (ids, good, next) = Default::default();
+        let (ids, good, next, row) = Default::default();
         let (nu, drop_immediately, reset_every) = (0.0, false, None);
-        Safeguard { mode, nu, drop_immediately, reset_every, windows, ids, good, next }
+        Safeguard { mode, nu, drop_immediately, reset_every, windows, ids, good, next, row }
     }
 
     /// Learns of workers that were not seen before.
-    fn admit(&mut self, rows: Rows<'_>) {
+    fn admit(&mut self, rows: Mixed<'_>) {
         let known = |id: u32| self.ids.binary_search(&id).is_ok();
         if (0..rows.n()).all(|i| known(rows.id(i))) {
             return;
@@ -61,13 +62,13 @@ impl Safeguard {
     }
 
     /// The slot of row i's worker.
-    fn slot(&self, rows: Rows<'_>, i: usize) -> usize {
+    fn slot(&self, rows: Mixed<'_>, i: usize) -> usize {
         self.ids.binary_search(&rows.id(i)).expect("admitted")
     }
 
     /// The mean over the rows of good workers into `out`, its weights into the verdict; false where
     /// no good worker sent anything.
-    fn mean(&self, rows: Rows<'_>, out: &mut [f32], verdict: &mut Verdict) -> bool {
+    fn mean(&self, rows: Mixed<'_>, out: &mut [f32], verdict: &mut Verdict) -> bool {
         verdict.uniform(rows.n(), 0.0);
         let good = |i: usize| self.good[self.slot(rows, i)];
         let count = (0..rows.n()).filter(|&i| good(i)).count();
@@ -80,7 +81,7 @@ impl Safeguard {
 
     /// Adds this step to the accumulators of the good workers. The silent ones are credited with
     /// the mean, so that silence neither expels nor hides.
-    fn accumulate(&mut self, rows: Rows<'_>, step: u64, mean: &[f32]) {
+    fn accumulate(&mut self, rows: Mixed<'_>, step: u64, mean: &[f32]) {
         let weight = 1.0 / self.good.iter().filter(|&&good| good).count() as f64;
         let mut windows = std::mem::take(&mut self.windows);
         for window in &mut windows {
@@ -89,7 +90,8 @@ impl Safeguard {
             for slot in 0..self.ids.len() {
                 let sent = next < rows.n() && rows.id(next) == self.ids[slot];
                 if self.good[slot] {
-                    window.add(slot, if sent { rows.row(next) } else { mean }, weight);
+                    let sent = sent.then(|| rows.row(next, &mut self.row));
+                    window.add(slot, sent.unwrap_or(mean), weight);
                 }
                 next += usize::from(sent);
             }

@@ -17,7 +17,7 @@
 
 use crate::select::{Weigh, by_distances, mean_of};
 use crate::spectrum::Spectrum;
-use crate::{Bound, Claims, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -31,6 +31,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Allouah et al. 2023"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        kappa: Kappa::Bound(
+            kappa,
+            "4f/(n−f)·(1 + f/(n−2f))², which holds for λ_max of the covariance in place of its trace (Allouah et al. 2023)",
+        ),
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Smea::default())),
@@ -41,6 +45,11 @@ const MOST: usize = 200_000;
 
 /// Relative differences of eigenvalues below this are ties.
 const TIE: f64 = 1e-12;
+
+fn kappa(n: usize, f: usize) -> f64 {
+    let (n, f) = (n as f64, f as f64);
+    4.0 * f / (n - f) * (1.0 + f / (n - 2.0 * f)).powi(2)
+}
 
 #[derive(Clone, Default)]
 struct Smea {

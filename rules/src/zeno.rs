@@ -64,7 +64,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         needs_oracle: true,
         has_memory: false,
         weights: true,
-        kappa: Kappa::Unknown,
+        kappa: Kappa::Open("none: it is not a function of the rows alone"),
         variance_norm: None,
     },
     build: |args| {
@@ -107,14 +107,16 @@ struct Zeno {
     b: Option<usize>,
     penalty: Penalty,
     candidates: Matrix,
+    row: Vec<f32>,
+    squared: Vec<f64>,
     scores: Vec<f64>,
     order: Vec<usize>,
 }
 
 impl Zeno {
     fn new(b: Option<usize>, penalty: Penalty) -> Self {
-        let (candidates, scores, order) = Default::default();
-        Zeno { b, penalty, candidates, scores, order }
+        let (candidates, row, squared, scores, order) = Default::default();
+        Zeno { b, penalty, candidates, row, squared, scores, order }
     }
 
     /// Sets the scores of the rows up to the constant f_r(x); −∞ where a score is no number.
@@ -128,15 +130,17 @@ impl Zeno {
             let to = (from + CHUNK).min(n);
             self.candidates.resize(to - from, rows.d());
             for i in from..to {
+                let row = rows.row(i, &mut self.row);
                 let candidate = self.candidates.row_mut(i - from);
                 for (k, c) in candidate.iter_mut().enumerate() {
-                    *c = round.params[k] - round.learning_rate * rows.row(i)[k];
+                    *c = round.params[k] - round.learning_rate * row[k];
                 }
             }
             oracle.losses(self.candidates.rows(), &mut self.scores[from..to]);
         }
-        for (i, score) in self.scores.iter_mut().enumerate() {
-            *score = -*score - rho * norms::norm2(rows.row(i));
+        norms::rows_norm2(rows, &mut self.squared);
+        for (score, squared) in self.scores.iter_mut().zip(&self.squared) {
+            *score = -*score - rho * squared;
             if score.is_nan() {
                 *score = f64::NEG_INFINITY;
             }

@@ -1,7 +1,9 @@
-//! The second round of every rule allocates nothing. Alone in its process: it counts allocations.
+//! The second round of every rule allocates nothing, and the first at most 64 MiB beside the rows,
+//! whatever stages stand around it. Alone in its process: it counts allocations.
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
+use std::sync::Mutex;
 use varangian_base::{Domain, Matrix, Seed};
 use varangian_rules::{ALL, Family, Oracle, Pipeline, Round, Verdict};
 
@@ -51,8 +53,48 @@ fn later_allocations(spec: &str) -> usize {
     change.allocations + change.reallocations
 }
 
+/// Bytes that a first round asks for, all in all: no less than it holds at any time.
+fn first_bytes(spec: &str, rows: &Matrix, f: usize) -> usize {
+    let mut rule = Pipeline::parse(spec).unwrap();
+    rule.check(rows.n(), f).unwrap();
+    let (mut out, mut verdict) = (vec![0.0; rows.d()], Verdict::default());
+    let region = Region::new(GLOBAL);
+    rule.aggregate(&mut Round::of(rows.rows(), f), &mut out, &mut verdict);
+    let change = region.change();
+    change.bytes_allocated + change.bytes_reallocated.unsigned_abs()
+}
+
+/// Both tests count what the process allocates: one at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn no_stage_writes_a_second_matrix() {
+    let _alone = ALONE.lock().unwrap();
+    let (n, f, d) = (17, 3, 1_000_003);
+    let mut matrix = Matrix::zeros(n, d);
+    for i in 0..n {
+        let row = matrix.row_mut(i).iter_mut().enumerate();
+        row.for_each(|(k, x)| *x = ((k * (i + 3)) % 101) as f32);
+    }
+    assert!(4 * n * d > 64 << 20, "a copy would be seen");
+    for spec in [
+        "nnm | trimmed-mean",
+        "arc | nnm | median | ctma",
+        "clipping c=2 | krum",
+        "bucketing s=2 | geometric-median",
+        "nnm | bulyan",
+        "arc | centred-clipping L=3",
+        "nnm | aksel",
+        "clipping | monna",
+    ] {
+        let bytes = first_bytes(spec, &matrix, f);
+        assert!(bytes <= 64 << 20, "{spec} asks for {bytes} bytes beside the rows");
+    }
+}
+
 #[test]
 fn the_second_round_allocates_nothing() {
+    let _alone = ALONE.lock().unwrap();
     let bare = ALL.iter().map(|entry| match entry.facts.family {
         Family::PreAggregation => format!("{} | average", entry.name),
         Family::Rule => entry.name.to_owned(),

@@ -141,7 +141,7 @@ impl Probe for Trial<'_> {
     fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
         let rule = self.rule.as_mut().expect("an attack that tries the rule says so in its entry");
         let mut round = Round {
-            rows,
+            rows: rows.into(),
             f: self.f,
             step: self.broadcast.step,
             params: self.broadcast.params,

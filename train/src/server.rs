@@ -247,7 +247,7 @@ impl Server {
         if closed.skipped.is_none() {
             let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
             let mut round = Round {
-                rows: received.rows,
+                rows: received.rows.into(),
                 f,
                 step: self.step,
                 params: if ahead.is_empty() { params } else { ahead },

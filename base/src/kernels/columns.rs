@@ -11,10 +11,11 @@ mod interpreted;
 mod job;
 mod straight;
 
-use crate::Rows;
 use crate::blocks::{self, BLOCK};
 use crate::kernels::isa;
+use crate::{Matrix, Mixed, Rows};
 use job::{Job, SCRATCH, Statistic};
+use std::cell::RefCell;
 
 /// Columns that one task handles: small enough to balance threads, large enough to pay for one.
 const TASK: usize = 4096;
@@ -22,7 +23,7 @@ const TASK: usize = 4096;
 /// The rows that a kernel looks at: all of a matrix, or those picked by index, ascending.
 #[derive(Clone, Copy)]
 pub struct Picked<'a> {
-    rows: Rows<'a>,
+    rows: Mixed<'a>,
     picked: Option<&'a [usize]>,
 }
 
@@ -31,7 +32,8 @@ impl<'a> Picked<'a> {
     ///
     /// # Panics
     /// If an index is out of range.
-    pub fn of(rows: Rows<'a>, picked: &'a [usize]) -> Self {
+    pub fn of(rows: impl Into<Mixed<'a>>, picked: &'a [usize]) -> Self {
+        let rows = rows.into();
         assert!(picked.iter().all(|&i| i < rows.n()), "a picked row is one of the rows");
         Picked { rows, picked: Some(picked) }
     }
@@ -45,17 +47,23 @@ impl<'a> Picked<'a> {
     pub fn d(&self) -> usize {
         self.rows.d()
     }
-
-    /// The i-th row looked at.
-    pub fn row(&self, i: usize) -> &'a [f32] {
-        self.rows.row(self.picked.map_or(i, |picked| picked[i]))
-    }
 }
 
 impl<'a> From<Rows<'a>> for Picked<'a> {
     fn from(rows: Rows<'a>) -> Self {
+        Picked { rows: rows.into(), picked: None }
+    }
+}
+
+impl<'a> From<Mixed<'a>> for Picked<'a> {
+    fn from(rows: Mixed<'a>) -> Self {
         Picked { rows, picked: None }
     }
+}
+
+thread_local! {
+    /// A window of mixed rows.
+    static WINDOW: RefCell<Matrix> = RefCell::default();
 }
 
 /// What the values closest to it are averaged around.
@@ -132,11 +140,18 @@ fn run(rows: Picked<'_>, statistic: Statistic<'_>, out: &mut [f32]) {
     let table = (!straight::covers(isa, n)).then(|| interpreted::table(n, from, to));
     blocks::fill(out, TASK, |range, out| {
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut job = Job::new(rows, range, statistic, scratch);
-            match &table {
-                None => straight::run(isa, &mut job, out),
-                Some(table) => interpreted::run(isa, &mut job, table, out),
-            }
+            WINDOW.with_borrow_mut(|window| {
+                for columns in rows.rows.windows(range.clone()) {
+                    let place = columns.start - range.start..columns.end - range.start;
+                    let statistic = statistic.at(columns.clone());
+                    let part = rows.rows.window(isa, columns, window);
+                    let mut job = Job::new(part, rows.picked, statistic, scratch);
+                    match &table {
+                        None => straight::run(isa, &mut job, &mut out[place]),
+                        Some(table) => interpreted::run(isa, &mut job, table, &mut out[place]),
+                    }
+                }
+            });
         });
     });
 }

@@ -1,16 +1,15 @@
-//! Weighted combinations of rows: Σ wᵢ·xᵢ; mixing matrices C·X are in `mix.rs`.
+//! Weighted combinations of rows: Σ wᵢ·xᵢ, of rows as they were sent or as they are mixed.
 //!
 //! Sums are f64 in row order, rounded once, so huge rows do not overflow on the way. Bits agree on
-//! every instruction set.
+//! every instruction set. A combination of mixed rows is one of the rows that were sent: the
+//! weights are multiplied through, and nothing is mixed.
 
-use crate::Rows;
 use crate::blocks;
 use crate::kernels::isa::{self, Isa};
 use crate::kernels::lanes::Lanes;
+use crate::{Mixed, Rows};
 use std::cell::RefCell;
 use std::ops::Range;
-
-pub use super::mix::mix;
 
 /// Columns that one task handles.
 const TASK: usize = 4096;
@@ -22,39 +21,83 @@ const TILE: usize = 512;
 const STEP: usize = 16;
 
 /// The plain mean of the rows, into `out`: their sum, divided once.
-pub fn mean(rows: Rows<'_>, out: &mut [f32]) {
-    run(rows, &Terms::Sum { scale: 1.0 / rows.n() as f64 }, out);
+pub fn mean<'a>(rows: impl Into<Mixed<'a>>, out: &mut [f32]) {
+    let rows = rows.into();
+    let share = 1.0 / rows.n() as f64;
+    if rows.recipe().is_none() {
+        return run(rows.sent(), &Terms::Sum { scale: share }, out);
+    }
+    WEIGHTS.with_borrow_mut(|weights| {
+        weights.clear();
+        weights.resize(rows.n(), share);
+        weighted(rows, weights, None, out);
+    });
 }
 
 /// Σ wᵢ·xᵢ in row order, into `out`. Rows of weight 0 are not read.
-pub fn combine(rows: Rows<'_>, weights: &[f64], out: &mut [f32]) {
+pub fn combine<'a>(rows: impl Into<Mixed<'a>>, weights: &[f64], out: &mut [f32]) {
+    weighted(rows.into(), weights, None, out);
+}
+
+/// share·centre + Σ wᵢ·xᵢ, the centre first and the rows in order, into `out`. Rows of weight 0 are
+/// not read; a centre of share 0 neither.
+pub fn combine_with<'a>(
+    rows: impl Into<Mixed<'a>>,
+    weights: &[f64],
+    centre: &[f32],
+    share: f64,
+    out: &mut [f32],
+) {
+    let rows = rows.into();
+    assert_eq!(centre.len(), rows.d(), "the vector has d coordinates");
+    weighted(rows, weights, Some((centre, share)), out);
+}
+
+/// A vector and its weight.
+type Weighted<'a> = (&'a [f32], f64);
+
+fn weighted(rows: Mixed<'_>, weights: &[f64], first: Option<Weighted<'_>>, out: &mut [f32]) {
     assert_eq!(weights.len(), rows.n(), "one weight a row");
-    run(rows, &Terms::Weighted(weights), out);
+    let first = first.filter(|&(_, share)| share != 0.0);
+    match rows.recipe() {
+        None => run(rows.sent(), &Terms::Weighted(weights, first), out),
+        Some(recipe) => PULLED.with_borrow_mut(|pulled| {
+            pulled.clear();
+            pulled.resize(rows.sent().n(), 0.0);
+            recipe.transposed(weights, pulled);
+            run(rows.sent(), &Terms::Weighted(pulled, first), out);
+        }),
+    }
 }
 
 /// What is summed.
 enum Terms<'a> {
     /// All rows; the sum is scaled.
     Sum { scale: f64 },
-    /// Rows times weights.
-    Weighted(&'a [f64]),
+    /// Rows times weights, after a vector of its own weight.
+    Weighted(&'a [f64], Option<Weighted<'a>>),
 }
 
 thread_local! {
     /// The rows that are read and their weights.
     static TERMS: RefCell<Vec<(*const f32, f64)>> = RefCell::default();
+    static WEIGHTS: RefCell<Vec<f64>> = RefCell::default();
+    static PULLED: RefCell<Vec<f64>> = RefCell::default();
 }
 
 fn run(rows: Rows<'_>, terms: &Terms<'_>, out: &mut [f32]) {
     assert_eq!(out.len(), rows.d(), "the output has d coordinates");
     let isa = isa::active();
     blocks::fill(out, TASK, |range, out| {
-        let all = (0..rows.n()).map(|i| (i, 1.0));
-        match terms {
-            Terms::Sum { scale } => listed(isa, rows, all, Some(*scale), range, out),
-            Terms::Weighted(weights) => {
+        let row = |i: usize| rows.row(i);
+        match *terms {
+            Terms::Sum { scale } => {
+                listed(isa, (0..rows.n()).map(|i| (row(i), 1.0)), Some(scale), range, out);
+            }
+            Terms::Weighted(weights, first) => {
                 let read = weights.iter().copied().enumerate().filter(|&(_, w)| w != 0.0);
-                listed(isa, rows, read, None, range, out);
+                let read = read.map(|(i, w)| (row(i), w));
+                listed(isa, first.into_iter().chain(read), None, range, out);
             }
         }
     });
@@ -69,20 +112,19 @@ pub(super) fn sum_terms(
     columns: Range<usize>,
     out: &mut [f32],
 ) {
-    listed(isa, rows, terms.iter().copied(), scale, columns, out);
+    listed(isa, terms.iter().map(|&(i, w)| (rows.row(i), w)), scale, columns, out);
 }
 
-fn listed(
+fn listed<'a>(
     isa: Isa,
-    rows: Rows<'_>,
-    terms: impl Iterator<Item = (usize, f64)>,
+    terms: impl Iterator<Item = Weighted<'a>>,
     scale: Option<f64>,
     columns: Range<usize>,
     out: &mut [f32],
 ) {
     TERMS.with_borrow_mut(|list| {
         list.clear();
-        list.extend(terms.map(|(i, w)| (rows.row(i)[columns.clone()].as_ptr(), w)));
+        list.extend(terms.map(|(row, w)| (row[columns.clone()].as_ptr(), w)));
         sum(isa, list, scale, out);
     });
 }
@@ -193,6 +235,8 @@ mod tests {
         assert_eq!(out, [4.0, 2.0]);
         combine(x.rows(), &[0.5, 0.0, 2.0], &mut out);
         assert_eq!(out, [16.5, 1.0]);
+        combine_with(x.rows(), &[0.5, 0.0, 0.0], &[8.0, 16.0], 0.25, &mut out);
+        assert_eq!(out, [2.5, 5.0]);
     }
 
     #[test]

@@ -9,13 +9,20 @@
 //! rows have finite distances, and a distance is 0 for equal rows alone. Bits agree between AVX2
 //! and AVX-512, and everywhere in f64; the portable f32 path, without fused multiply-add, may
 //! differ in the last bits of f32.
+//!
+//! Rows that are bitwise copies of one another, as colluders send, are found first and worked out
+//! once; that changes no bit.
 
+mod copies;
 mod tiles;
 
-use crate::Rows;
 use crate::blocks;
 use crate::kernels::isa::{self, Isa};
-use tiles::Task;
+use crate::{Matrix, Mixed};
+use copies::Copies;
+use std::cell::RefCell;
+use std::ops::Range;
+use tiles::{BLOCK, Task};
 
 /// Coordinates up to which sums are wholly of f64.
 pub const SMALL: usize = 8192;
@@ -31,38 +38,65 @@ const PARTIAL: usize = 2 * 1024 * 1024;
 pub struct Pairs {
     n: usize,
     values: Vec<f64>,
+    copies: Copies,
     partial: Vec<Vec<f64>>,
     again: Vec<bool>,
 }
 
+thread_local! {
+    /// A window of mixed rows.
+    static WINDOW: RefCell<Matrix> = RefCell::default();
+}
+
+/// Rows, and maybe one vector more.
+#[derive(Clone, Copy)]
+struct Points<'a> {
+    rows: Mixed<'a>,
+    last: Option<&'a [f32]>,
+}
+
 impl Pairs {
     /// ‖xᵢ − xⱼ‖² for all pairs of rows; reuses this value's memory. Cost O(n²·d).
-    pub fn squared_distances(&mut self, rows: Rows<'_>) {
-        let (n, d) = (rows.n(), rows.d());
-        self.resize(n);
+    pub fn squared_distances<'a>(&mut self, rows: impl Into<Mixed<'a>>) {
+        self.measure(Points { rows: rows.into(), last: None });
+    }
+
+    /// The same with the vector `last` (d floats) as row n.
+    ///
+    /// # Panics
+    /// If the vector has not d coordinates.
+    pub fn squared_distances_with<'a>(&mut self, rows: impl Into<Mixed<'a>>, last: &[f32]) {
+        let rows = rows.into();
+        assert_eq!(last.len(), rows.d(), "the vector has d coordinates");
+        self.measure(Points { rows, last: Some(last) });
+    }
+
+    fn measure(&mut self, points: Points<'_>) {
+        let d = points.rows.d();
+        self.resize(points.rows.n() + usize::from(points.last.is_some()));
+        self.copies.find(points.rows, points.last.is_some());
         self.again.clear();
         if d <= SMALL {
-            self.sum(rows, tiles::wide);
+            self.sum(points, tiles::wide);
             return;
         }
-        self.sum(rows, tiles::narrow);
+        self.sum(points, tiles::narrow);
         // Squares below the normal range of f32 lose up to 2⁻¹⁵⁰ each.
         let least = d as f64 * 2f64.powi(-124);
         let lost = |s: f64| !s.is_finite() || s < least;
-        self.again.extend(
-            (0..n)
-                .flat_map(|i| (0..i).map(move |j| (i, j)))
-                .map(|(i, j)| lost(self.values[i * n + j])),
-        );
+        let distinct = &self.copies.distinct;
+        let pairs = (0..distinct.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let lost = pairs.map(|(i, j)| lost(self.values[distinct[i] * self.n + distinct[j]]));
+        self.again.extend(lost);
         if self.again.contains(&true) {
-            self.sum(rows, tiles::wide);
+            self.sum(points, tiles::wide);
         }
     }
 
     /// Sets the pairs that are wanted (all where `again` is empty) to their sums.
-    fn sum(&mut self, rows: Rows<'_>, kernel: fn(Isa, Task<'_>)) {
-        let (n, d) = (rows.n(), rows.d());
-        let pairs = n * n.saturating_sub(1) / 2;
+    fn sum(&mut self, points: Points<'_>, kernel: fn(Isa, Task<'_>)) {
+        let (distinct, d) = (&self.copies.distinct, points.rows.d());
+        let pairs = distinct.len() * distinct.len().saturating_sub(1) / 2;
         let isa = isa::active();
         let most = (PARTIAL / pairs.max(1)).max(1);
         let chunk = CHUNK.max(d.div_ceil(most).next_multiple_of(CHUNK));
@@ -70,15 +104,27 @@ impl Pairs {
         blocks::map(d, chunk, &mut self.partial, |range, sums| {
             sums.clear();
             sums.resize(pairs, 0.0);
-            tiles::with_columns(rows, range, |columns, len| {
-                kernel(isa, Task { rows: columns, len, wanted: again, sums });
+            points.each(isa, distinct, range, |rows, len, ahead| {
+                kernel(isa, Task { rows, len, ahead, wanted: again, sums });
             });
         });
         for p in (0..pairs).filter(|&p| again.is_empty() || again[p]) {
             let (i, j) = pair(p);
+            let (i, j) = (distinct[i], distinct[j]);
             let total = self.partial.iter().map(|sums| sums[p]).sum();
-            self.values[i * n + j] = total;
-            self.values[j * n + i] = total;
+            self.values[i * self.n + j] = total;
+            self.values[j * self.n + i] = total;
+        }
+        self.repeat();
+    }
+
+    /// Gives copies the distances of what they are copies of.
+    fn repeat(&mut self) {
+        for (i, &of) in self.copies.of.iter().enumerate().filter(|&(i, &of)| of < i) {
+            self.values.copy_within(of * self.n..(of + 1) * self.n, i * self.n);
+            for j in 0..self.n {
+                self.values[j * self.n + i] = self.values[i * self.n + j];
+            }
         }
     }
 
@@ -108,6 +154,29 @@ impl Pairs {
     /// Row i.
     pub fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.n..(i + 1) * self.n]
+    }
+}
+
+impl Points<'_> {
+    /// Calls `work` with the columns of the rows at the indices `picked`, window by window; the
+    /// last argument says whether the next window follows in memory.
+    fn each(
+        self,
+        isa: Isa,
+        picked: &[usize],
+        columns: Range<usize>,
+        mut work: impl FnMut(&[*const f32], usize, bool),
+    ) {
+        const { assert!(crate::mixed::WINDOW == BLOCK, "a window is summed as one block") };
+        let (n, plain) = (self.rows.n(), self.rows.recipe().is_none());
+        WINDOW.with_borrow_mut(|window| {
+            for columns in self.rows.windows(columns) {
+                let part = self.rows.window(isa, columns.clone(), window);
+                let last = self.last.map_or(&[][..], |last| &last[columns]);
+                let rows = picked.iter().map(|&i| if i < n { part.row(i) } else { last });
+                tiles::with_columns(rows, |rows, len| work(rows, len, plain));
+            }
+        });
     }
 }
 

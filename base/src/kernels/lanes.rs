@@ -63,6 +63,9 @@ pub(crate) trait Lanes: Copy {
     /// Asks for the cache line at `at`, which need not be readable.
     fn prefetch(at: *const f32);
 
+    /// The same, into the L2 cache alone.
+    fn prefetch_far(at: *const f32);
+
     /// `self < other ? self : other`: `other` where either is NaN.
     fn min(self, other: Self) -> Self;
 
@@ -97,6 +100,9 @@ pub(crate) trait Lanes: Copy {
 
     /// a · b.
     fn mul_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide;
+
+    /// The sum of all lanes: the upper half onto the lower one, until one is left.
+    fn fold_wide(wide: Self::Wide) -> f64;
 }
 
 /// Four lanes in an array: what any target can do, and compilers turn into vector registers.
@@ -156,6 +162,9 @@ impl Lanes for Array {
 
     #[inline(always)]
     fn prefetch(_: *const f32) {}
+
+    #[inline(always)]
+    fn prefetch_far(_: *const f32) {}
 
     #[inline(always)]
     fn min(self, other: Self) -> Self {
@@ -218,5 +227,10 @@ impl Lanes for Array {
     #[inline(always)]
     fn mul_wide(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
         each(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn fold_wide(x: [f64; 4]) -> f64 {
+        (x[0] + x[2]) + (x[1] + x[3])
     }
 }

@@ -41,13 +41,12 @@ macro_rules! kernel {
     )*};
 }
 
-pub mod blend;
 pub mod columns;
 pub mod combine;
 pub mod distances;
 pub mod isa;
 mod lanes;
-mod mix;
+pub(crate) mod mix;
 pub mod moments;
 mod network;
 pub mod norms;

@@ -16,17 +16,17 @@ pub enum Known {
     Nothing,
 }
 
-/// What is known of the rule `text` at (n, f): of bare rules only.
+/// What is known of the rule `text` at (n, f), stages before it included.
 ///
 /// # Errors
 /// If there is no such rule, or it refuses n and f.
 pub fn known(text: &str, n: usize, f: usize) -> Result<Known, SpecError> {
     let pipeline = varangian_rules::build(text, n, f)?;
     let bare = pipeline.entries().iter().all(|entry| entry.facts.family == Family::Rule);
-    Ok(match pipeline.entry().facts.kappa {
-        Kappa::Exact(value, _) if bare => Known::Exact(value(n, f)),
-        Kappa::Bound(value, _) if bare => Known::AtMost(value(n, f)),
-        _ => Known::Nothing,
+    Ok(match (pipeline.kappa(n, f), pipeline.entry().facts.kappa) {
+        (Some(kappa), Kappa::Exact(..)) if bare => Known::Exact(kappa),
+        (Some(kappa), _) => Known::AtMost(kappa),
+        (None, _) => Known::Nothing,
     })
 }
 

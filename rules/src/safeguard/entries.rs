@@ -120,7 +120,7 @@ const FACTS: RuleFacts = RuleFacts {
     },
     needs_oracle: false,
     has_memory: true,
-    kappa: Kappa::Unknown,
+    kappa: Kappa::Open("none: it is not a function of the rows alone"),
     variance_norm: None,
 };
 

@@ -11,7 +11,7 @@ fn run(rule: &mut Pipeline, grads: &[f32], steps: u64) -> Vec<(f32, Vec<u32>)> {
     (0..steps).map(|t| step(rule, x.rows(), t)).collect()
 }
 
-fn step(rule: &mut Pipeline, rows: Rows<'_>, t: u64) -> (f32, Vec<u32>) {
+fn step(rule: &mut Pipeline, rows: varangian_base::Rows<'_>, t: u64) -> (f32, Vec<u32>) {
     let (mut out, mut verdict) = (vec![0.0; rows.d()], Verdict::default());
     let mut round = Round { step: t, ..Round::of(rows, 1) };
     rule.aggregate(&mut round, &mut out, &mut verdict);

@@ -1,6 +1,7 @@
 //! One block of columns: where its values come from, and what sorted columns are reduced to.
 
-use super::{Centre, Picked};
+use super::Centre;
+use crate::Rows;
 use crate::kernels::lanes::Lanes;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -42,6 +43,16 @@ pub(super) enum Statistic<'a> {
 }
 
 impl Statistic<'_> {
+    /// The same of some columns alone.
+    pub(super) fn at(self, columns: Range<usize>) -> Self {
+        match self {
+            Statistic::Around { centre: Centre::Given(c), k } => {
+                Statistic::Around { centre: Centre::Given(&c[columns]), k }
+            }
+            other => other,
+        }
+    }
+
     /// The ranks that it reads, of n.
     pub(super) fn ranks(&self, n: usize) -> (usize, usize) {
         match *self {
@@ -65,21 +76,24 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// The columns `range` of `rows`.
+    /// The columns of `rows`, of all of them or of those that are `picked`.
     pub(super) fn new(
-        rows: Picked<'_>,
-        range: Range<usize>,
+        rows: Rows<'_>,
+        picked: Option<&[usize]>,
         statistic: Statistic<'a>,
         scratch: &'a mut Scratch,
     ) -> Self {
-        let n = rows.n();
         let Scratch { sources, tile, column } = scratch;
         sources.clear();
-        sources.extend((0..n).map(|i| rows.row(i)[range.clone()].as_ptr()));
+        match picked {
+            None => sources.extend(rows.iter().map(<[f32]>::as_ptr)),
+            Some(picked) => sources.extend(picked.iter().map(|&i| rows.row(i).as_ptr())),
+        }
+        let n = sources.len();
         column.clear();
         column.reserve(n);
         let centre = match statistic {
-            Statistic::Around { centre: Centre::Given(c), .. } => c[range].as_ptr(),
+            Statistic::Around { centre: Centre::Given(c), .. } => c.as_ptr(),
             _ => std::ptr::dangling(),
         };
         Job { sources, n, statistic, centre, tile, column }

@@ -3,7 +3,6 @@
 //! A pair has 16 lanes whatever the registers: lane l sums the columns that are l modulo 16, and
 //! the lanes meet in f64 in one fixed tree. Narrower registers go over a block more than once.
 
-use crate::Rows;
 use crate::kernels::lanes::Lanes;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -12,7 +11,7 @@ use std::ops::Range;
 const LANES: usize = 16;
 
 /// Columns of a block: the rows of a tile stay in the L1 cache, and a lane sums 64 squares.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 
 /// The most rows of a tile.
 const MOST: usize = 4;
@@ -23,6 +22,9 @@ pub(super) struct Task<'a> {
     pub(super) rows: &'a [*const f32],
     /// The number of columns, a multiple of 16.
     pub(super) len: usize,
+    /// Whether the next block of columns lies behind this one in memory, so that it can be asked
+    /// for ahead.
+    pub(super) ahead: bool,
     /// Which pairs are wanted; empty: all.
     pub(super) wanted: &'a [bool],
     /// A sum for each pair (i, j), j < i, at i·(i−1)/2 + j.
@@ -39,27 +41,26 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Calls `work` with the columns `range` of the rows in whole multiples of 16, then with those that
-/// remain, padded with zeros.
-pub(super) fn with_columns(
-    rows: Rows<'_>,
-    range: Range<usize>,
+/// Calls `work` with the columns of the rows, all of one length, in whole multiples of 16, then
+/// with those that remain, padded with zeros.
+pub(super) fn with_columns<'a>(
+    rows: impl Iterator<Item = &'a [f32]> + Clone,
     mut work: impl FnMut(&[*const f32], usize),
 ) {
     SCRATCH.with_borrow_mut(|Scratch { rows: columns, tail }| {
-        let whole = range.len() / LANES * LANES;
         columns.clear();
-        columns.extend(rows.iter().map(|row| row[range.clone()].as_ptr()));
+        columns.extend(rows.clone().map(<[f32]>::as_ptr));
+        let len = rows.clone().next().map_or(0, <[f32]>::len);
+        let whole = len / LANES * LANES;
         work(columns, whole);
-        if whole == range.len() {
+        if whole == len {
             return;
         }
         tail.clear();
-        tail.resize(rows.n() * LANES, 0.0);
+        tail.resize(columns.len() * LANES, 0.0);
         columns.clear();
-        for (row, tail) in rows.iter().zip(tail.chunks_exact_mut(LANES)) {
-            let rest = &row[range.start + whole..range.end];
-            tail[..rest.len()].copy_from_slice(rest);
+        for (row, tail) in rows.zip(tail.chunks_exact_mut(LANES)) {
+            tail[..len - whole].copy_from_slice(&row[whole..]);
             columns.push(tail.as_ptr());
         }
         work(columns, LANES);
@@ -78,7 +79,7 @@ kernel! {
 #[inline(always)]
 unsafe fn narrow_blocks<V: Lanes>(task: Task<'_>) {
     // SAFETY: passed on from the caller.
-    unsafe { blocks::<V, Narrow>(task) }
+    unsafe { blocks::<V, Narrow<V>>(task) }
 }
 
 /// # Safety
@@ -86,50 +87,132 @@ unsafe fn narrow_blocks<V: Lanes>(task: Task<'_>) {
 #[inline(always)]
 unsafe fn wide_blocks<V: Lanes>(task: Task<'_>) {
     // SAFETY: passed on from the caller.
-    unsafe { blocks::<V, Wide>(task) }
+    unsafe { blocks::<V, Wide<V>>(task) }
 }
 
 /// The lanes of a tile's sums after a block.
 type Sums = [[[f64; LANES]; MOST]; MOST];
 
-/// How a tile is summed.
+/// In what a tile is summed.
 trait Precision {
-    /// Whether registers hold f32.
-    const NARROW: bool;
+    /// Rows of a tile: tile² sums and some operands fit in registers.
+    const TILE: usize;
 
-    /// Sums the squared differences of I rows with J others (or, on the diagonal, of I rows among
-    /// themselves) over the columns from `k` to `end`.
+    /// Sums in registers.
+    type Sum: Copy;
+
+    /// No sum yet.
     ///
     /// # Safety
-    /// The processor has `V`; each row has the columns, a multiple of 16.
-    unsafe fn tile<V: Lanes, const I: usize, const J: usize, const DIAGONAL: bool>(
-        a: &[*const f32],
-        b: &[*const f32],
-        columns: Range<usize>,
-        sums: &mut Sums,
-    );
+    /// The processor has the registers.
+    unsafe fn zero() -> Self::Sum;
+
+    /// The values at `from`.
+    ///
+    /// # Safety
+    /// The processor has the registers; `from` points to as many floats.
+    unsafe fn load(from: *const f32) -> Self::Sum;
+
+    /// sum + (x − y)².
+    fn add(x: Self::Sum, y: Self::Sum, sum: Self::Sum) -> Self::Sum;
+
+    /// Writes the sums to `to`.
+    ///
+    /// # Safety
+    /// `to` points to as many doubles.
+    unsafe fn store(sum: Self::Sum, to: *mut f64);
+}
+
+/// Squares of f32, summed in f32 over a block.
+struct Narrow<V>(V);
+
+impl<V: Lanes> Precision for Narrow<V> {
+    const TILE: usize = V::TILE;
+    type Sum = V;
+
+    #[inline(always)]
+    unsafe fn zero() -> V {
+        // SAFETY: passed on from the caller.
+        unsafe { V::splat(0.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> V {
+        // SAFETY: passed on from the caller.
+        unsafe { V::load(from) }
+    }
+
+    #[inline(always)]
+    fn add(x: V, y: V, sum: V) -> V {
+        x.sub(y).square_add(sum)
+    }
+
+    #[inline(always)]
+    unsafe fn store(sum: V, to: *mut f64) {
+        // SAFETY: passed on from the caller.
+        unsafe { V::store_wide(sum.widen(), to) }
+    }
+}
+
+/// Everything in f64.
+struct Wide<V>(V);
+
+impl<V: Lanes> Precision for Wide<V> {
+    const TILE: usize = V::WIDE_TILE;
+    type Sum = V::Wide;
+
+    #[inline(always)]
+    unsafe fn zero() -> V::Wide {
+        // SAFETY: passed on from the caller.
+        unsafe { V::splat_wide(0.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> V::Wide {
+        // SAFETY: passed on from the caller.
+        unsafe { V::load_widened(from) }
+    }
+
+    #[inline(always)]
+    fn add(x: V::Wide, y: V::Wide, sum: V::Wide) -> V::Wide {
+        let difference = V::sub_wide(x, y);
+        V::add_wide(sum, V::mul_wide(difference, difference))
+    }
+
+    #[inline(always)]
+    unsafe fn store(sum: V::Wide, to: *mut f64) {
+        // SAFETY: passed on from the caller.
+        unsafe { V::store_wide(sum, to) }
+    }
 }
 
 /// # Safety
 /// As for `narrow_blocks`.
 #[inline(always)]
 unsafe fn blocks<V: Lanes, P: Precision>(task: Task<'_>) {
-    let tile = if P::NARROW { V::TILE } else { V::WIDE_TILE };
-    let Task { rows, len, wanted, sums } = task;
+    let Task { rows, len, ahead, wanted, sums } = task;
     let n = rows.len();
     let mut lanes: Sums = [[[0.0; LANES]; MOST]; MOST];
+    // While a block is worked on, each tile asks for the next block of some of the rows.
+    let across = n.div_ceil(P::TILE);
+    let share = if ahead { n.div_ceil((across * (across + 1) / 2).max(1)) } else { 0 };
     for from in (0..len).step_by(BLOCK) {
         let columns = from..(from + BLOCK).min(len);
-        for i in (0..n).step_by(tile) {
-            let a = &rows[i..(i + tile).min(n)];
-            for j in (0..=i).step_by(tile) {
-                let b = &rows[j..(j + tile).min(n)];
+        let mut asked = 0;
+        for i in (0..n).step_by(P::TILE) {
+            let a = &rows[i..(i + P::TILE).min(n)];
+            for j in (0..=i).step_by(P::TILE) {
+                let b = &rows[j..(j + P::TILE).min(n)];
                 if skip(wanted, i..i + a.len(), j..j + b.len()) {
                     continue;
                 }
+                let next = &rows[asked.min(n)..(asked + share).min(n)];
+                asked += share;
                 // SAFETY: passed on from the caller.
-                unsafe { choose::<V, P>(a, b, i == j, columns.clone(), &mut lanes) };
-                add(sums, (i, a.len()), (j, b.len()), &lanes);
+                unsafe {
+                    choose::<V, P>(a, b, i == j, next, columns.clone(), &mut lanes);
+                    add::<V>(sums, (i, a.len()), (j, b.len()), &lanes);
+                }
             }
         }
     }
@@ -145,12 +228,13 @@ fn skip(wanted: &[bool], a: Range<usize>, b: Range<usize>) -> bool {
 /// lacking are stood in for by the last.
 ///
 /// # Safety
-/// As for `Precision::tile`.
+/// As for `tile`.
 #[inline(always)]
 unsafe fn choose<V: Lanes, P: Precision>(
     a: &[*const f32],
     b: &[*const f32],
     diagonal: bool,
+    next: &[*const f32],
     columns: Range<usize>,
     sums: &mut Sums,
 ) {
@@ -160,20 +244,19 @@ unsafe fn choose<V: Lanes, P: Precision>(
             match a.len() {
                 _ if diagonal => {
                     let all = &all[..$whole];
-                    P::tile::<V, $whole, $whole, true>(all, all, columns, sums)
+                    tile::<V, P, $whole, $whole, true>(all, all, next, columns, sums)
                 }
-                $($rows => P::tile::<V, $rows, $whole, false>(a, b, columns, sums),)*
+                $($rows => tile::<V, P, $rows, $whole, false>(a, b, next, columns, sums),)*
                 rows => unreachable!("a tile of {rows} rows"),
             }
         };
     }
-    let tile = if P::NARROW { V::TILE } else { V::WIDE_TILE };
     // SAFETY: passed on from the caller; the slices have the lengths that are matched.
     unsafe {
         // Only one branch is compiled for each `V` and `P`.
-        if tile == 4 {
+        if P::TILE == 4 {
             tiles! { 4: 1 2 3 4 }
-        } else if tile == 3 {
+        } else if P::TILE == 3 {
             tiles! { 3: 1 2 3 }
         } else {
             tiles! { 2: 1 2 }
@@ -182,103 +265,74 @@ unsafe fn choose<V: Lanes, P: Precision>(
 }
 
 /// Adds the tile of rows a.0 to a.0 + a.1 with rows b.0 to b.0 + b.1 to the sums of the pairs.
+///
+/// # Safety
+/// The processor has `V`.
 #[inline(always)]
-fn add(sums: &mut [f64], a: (usize, usize), b: (usize, usize), lanes: &Sums) {
+unsafe fn add<V: Lanes>(sums: &mut [f64], a: (usize, usize), b: (usize, usize), lanes: &Sums) {
     for (s, i) in (a.0..a.0 + a.1).enumerate() {
         for (t, j) in (b.0..b.0 + b.1).enumerate().filter(|&(_, j)| j < i) {
-            let mut tree = lanes[s][t];
-            let mut width = LANES;
-            while width > 1 {
-                width /= 2;
-                for lane in 0..width {
-                    tree[lane] += tree[lane + width];
+            // SAFETY: passed on from the caller; a sum has 16 lanes, of which WIDTH is a divisor.
+            let total = unsafe {
+                let part = |lane: usize| V::load_wide(lanes[s][t].as_ptr().add(lane));
+                let mut parts = [part(0); LANES / 4];
+                let mut count = LANES / V::WIDTH;
+                for p in 1..count {
+                    parts[p] = part(p * V::WIDTH);
                 }
-            }
-            sums[i * (i - 1) / 2 + j] += tree[0];
+                while count > 1 {
+                    count /= 2;
+                    for p in 0..count {
+                        parts[p] = V::add_wide(parts[p], parts[p + count]);
+                    }
+                }
+                V::fold_wide(parts[0])
+            };
+            sums[i * (i - 1) / 2 + j] += total;
         }
     }
 }
 
-/// Squares of f32, summed in f32 over a block.
-struct Narrow;
-
-impl Precision for Narrow {
-    const NARROW: bool = true;
-
-    #[inline(always)]
-    unsafe fn tile<V: Lanes, const I: usize, const J: usize, const DIAGONAL: bool>(
-        a: &[*const f32],
-        b: &[*const f32],
-        columns: Range<usize>,
-        sums: &mut Sums,
-    ) {
-        assert!(a.len() == I && b.len() == J);
-        // SAFETY: the caller gives rows with these columns; lane + WIDTH ≤ 16.
-        unsafe {
-            for lane in (0..LANES).step_by(V::WIDTH) {
-                let mut acc = [[V::splat(0.0); J]; I];
-                let mut k = columns.start + lane;
-                while k < columns.end {
-                    let mut y = [V::splat(0.0); J];
-                    for t in 0..J {
-                        y[t] = V::load(b[t].add(k));
+/// Sums the squared differences of I rows with J others (or, on the diagonal, of I rows among
+/// themselves) over some columns, and asks for the next block of the rows `next`.
+///
+/// # Safety
+/// The processor has `V`; each row has the columns, a multiple of 16.
+#[inline(always)]
+unsafe fn tile<V: Lanes, P: Precision, const I: usize, const J: usize, const DIAGONAL: bool>(
+    a: &[*const f32],
+    b: &[*const f32],
+    next: &[*const f32],
+    columns: Range<usize>,
+    sums: &mut Sums,
+) {
+    assert!(a.len() == I && b.len() == J);
+    // SAFETY: the caller gives rows with these columns; lane + WIDTH ≤ 16.
+    unsafe {
+        for lane in (0..LANES).step_by(V::WIDTH) {
+            let mut acc = [[P::zero(); J]; I];
+            let mut k = columns.start + lane;
+            while k < columns.end {
+                if lane == 0 {
+                    for row in next {
+                        V::prefetch_far(row.wrapping_add(k + BLOCK));
                     }
-                    for s in 0..I {
-                        let x = if DIAGONAL { y[s] } else { V::load(a[s].add(k)) };
-                        for t in 0..if DIAGONAL { s } else { J } {
-                            acc[s][t] = x.sub(y[t]).square_add(acc[s][t]);
-                        }
-                    }
-                    k += LANES;
+                }
+                let mut y = [P::zero(); J];
+                for t in 0..J {
+                    y[t] = P::load(b[t].add(k));
                 }
                 for s in 0..I {
+                    let x = if DIAGONAL { y[s] } else { P::load(a[s].add(k)) };
                     for t in 0..if DIAGONAL { s } else { J } {
-                        V::store_wide(acc[s][t].widen(), sums[s][t].as_mut_ptr().add(lane));
+                        acc[s][t] = P::add(x, y[t], acc[s][t]);
                     }
                 }
+                k += LANES;
             }
-        }
-    }
-}
-
-/// Everything in f64.
-struct Wide;
-
-impl Precision for Wide {
-    const NARROW: bool = false;
-
-    #[inline(always)]
-    unsafe fn tile<V: Lanes, const I: usize, const J: usize, const DIAGONAL: bool>(
-        a: &[*const f32],
-        b: &[*const f32],
-        columns: Range<usize>,
-        sums: &mut Sums,
-    ) {
-        assert!(a.len() == I && b.len() == J);
-        // SAFETY: the caller gives rows with these columns; lane + WIDTH ≤ 16.
-        unsafe {
-            for lane in (0..LANES).step_by(V::WIDTH) {
-                let mut acc = [[V::splat_wide(0.0); J]; I];
-                let mut k = columns.start + lane;
-                while k < columns.end {
-                    let mut y = [V::splat_wide(0.0); J];
-                    for t in 0..J {
-                        y[t] = V::load_widened(b[t].add(k));
-                    }
-                    for s in 0..I {
-                        let x = if DIAGONAL { y[s] } else { V::load_widened(a[s].add(k)) };
-                        for t in 0..if DIAGONAL { s } else { J } {
-                            let difference = V::sub_wide(x, y[t]);
-                            let square = V::mul_wide(difference, difference);
-                            acc[s][t] = V::add_wide(acc[s][t], square);
-                        }
-                    }
-                    k += LANES;
-                }
-                for s in 0..I {
-                    for t in 0..if DIAGONAL { s } else { J } {
-                        V::store_wide(acc[s][t], sums[s][t].as_mut_ptr().add(lane));
-                    }
+            for s in 0..I {
+                for t in 0..if DIAGONAL { s } else { J } {
+                    P::store(acc[s][t], sums[s][t].as_mut_ptr().add(lane));
                 }
             }
         }
