@@ -196,6 +196,40 @@ pub struct Matrix {
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
+/// Bytes from which memory is worth large pages.
+#[cfg(target_os = "linux")]
+const LARGE: usize = 4 << 20;
+
+/// Asks the system to back the memory of a large matrix with large pages: kernels read all rows at
+/// once, a page of each, and with small pages spend much of their time on addresses. Whether it
+/// does changes nothing else.
+#[cfg(target_os = "linux")]
+fn in_large_pages(lines: &mut Vec<Line>) {
+    unsafe extern "C" {
+        fn madvise(
+            from: *mut std::ffi::c_void,
+            len: usize,
+            advice: std::ffi::c_int,
+        ) -> std::ffi::c_int;
+    }
+    /// MADV_HUGEPAGE of linux/mman.h.
+    const HUGE_PAGES: std::ffi::c_int = 14;
+    const PAGE: usize = 4096;
+    let bytes = lines.capacity() * size_of::<Line>();
+    if bytes < LARGE {
+        return;
+    }
+    let start = lines.as_mut_ptr().cast::<u8>();
+    let skip = start.align_offset(PAGE);
+    let len = (bytes - skip) / PAGE * PAGE;
+    // SAFETY: whole pages within the vector's own allocation; the advice changes no content, and
+    // a refusal is no error.
+    unsafe { madvise(start.add(skip).cast(), len, HUGE_PAGES) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn in_large_pages(_: &mut Vec<Line>) {}
+
 impl Matrix {
     /// An n × d matrix of zeros.
     pub fn zeros(n: usize, d: usize) -> Self {
@@ -221,7 +255,12 @@ impl Matrix {
     /// unspecified (but initialised).
     pub fn resize(&mut self, n: usize, d: usize) {
         let stride = d.div_ceil(LINE) * LINE;
-        self.lines.resize(n * stride / LINE, Line([0.0; LINE]));
+        let lines = n * stride / LINE;
+        if lines > self.lines.capacity() {
+            self.lines.reserve_exact(lines - self.lines.len());
+            in_large_pages(&mut self.lines);
+        }
+        self.lines.resize(lines, Line([0.0; LINE]));
         (self.n, self.d, self.stride) = (n, d, stride);
     }
 

@@ -18,7 +18,7 @@ RULES = {
     "MeaMed": "meamed",
     "Krum": "krum",
     "geometric median": "geometric-median",
-    "centred clipping": "centred-clipping",
+    "centred clipping": "centred-clipping tau=100 L=5",
     "NNM": "nnm | average",
     "CAF": "caf",
 }
@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--work", type=Path, default=ROOT / "target" / "peers")
+    parser.add_argument("--bench", help="our bench where it is built already, instead of cargo bench")
     parser.add_argument("--only", choices=["varangian", *PEERS], help="run no more than this one")
     parser.add_argument("--child", choices=PEERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -44,7 +45,7 @@ def main():
     found = {}
     for name in ["varangian", *PEERS]:
         if options.only in (None, name):
-            found[name] = varangian(rows, f, options.threads) if name == "varangian" else peer(name, options)
+            found[name] = varangian(rows, f, options) if name == "varangian" else peer(name, options)
     report(found, n, f, d, options.threads)
 
 
@@ -75,10 +76,14 @@ def write_rows(path, n, f, d):
                 left -= len(part)
 
 
-def varangian(rows, f, threads):
+def varangian(rows, f, options):
     """Milliseconds of each rule by our own bench."""
     command = ["cargo", "bench", "-q", "-p", "varangian-rules", "--bench", "rules", "--"]
-    command += ["--csv", "--npy", str(rows), "--f", str(f), "--threads", str(threads)]
+    if options.bench:
+        command = [options.bench, "--bench"]
+    command += ["--csv", "--npy", str(rows), "--f", str(f), "--threads", str(options.threads)]
+    for spec in RULES.values():
+        command += ["--spec", spec]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     table = [line.split(",") for line in lines if line.count(",") == 9]
     times = {row[0]: float(row[6]) for row in table[1:]}
@@ -138,7 +143,7 @@ def byzfl_times(path, f, threads, repeats):
         "MeaMed": byzfl.Meamed(f=f),
         "Krum": byzfl.Krum(f=f),
         "geometric median": byzfl.GeometricMedian(),
-        "centred clipping": byzfl.CenteredClipping(L=5),
+        "centred clipping": byzfl.CenteredClipping(L=5, tau=100.0),
         "NNM": byzfl.NNM(f=f),
         "CAF": byzfl.CAF(f=f),
     }

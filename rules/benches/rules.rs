@@ -1,7 +1,7 @@
 //! What every rule costs, beside the plain mean of the same rows in the same run.
 //!
 //! `cargo bench --bench rules -- [--shape 25x5x1310922]… [--rule krum]… [--threads 1,2]
-//! [--isa avx512,avx2,portable] [--npy FILE --f F] [--csv] [--quick]`
+//! [--isa avx512,avx2,portable] [--npy FILE --f F] [--csv] [--quick] [--spec "nnm | krum"]…`
 //!
 //! Runs of the rule and of the mean alternate; "ratio" is the median of the quotients of
 //! neighbours, which a busy machine disturbs least. Rows are bell-shaped noise around a common
@@ -26,6 +26,8 @@ const DISTANCES: &str = "(all distances)";
 struct Options {
     shapes: Vec<(usize, usize, usize)>,
     rules: Vec<String>,
+    /// Pipelines to time instead of every entry.
+    specs: Vec<String>,
     threads: Vec<usize>,
     sets: Vec<Isa>,
     npy: Option<String>,
@@ -46,10 +48,11 @@ fn main() {
 
 fn options(words: impl Iterator<Item = String>) -> Result<Options, String> {
     let isa = isa::requested().map_err(|error| error.to_string())?;
-    let (shapes, rules, sets) = (Vec::new(), Vec::new(), vec![isa]);
+    let (shapes, rules, specs, sets) = Default::default();
     let mut o = Options {
         shapes,
         rules,
+        specs,
         threads: vec![1, 2],
         sets,
         npy: None,
@@ -67,6 +70,7 @@ fn options(words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--quick" => o.seconds = 0.1,
             "--csv" => o.csv = true,
             "--rule" => o.rules.push(value()?),
+            "--spec" => o.specs.push(value()?),
             "--npy" => o.npy = Some(value()?),
             "--f" => o.f = count(&value()?)?,
             "--threads" => o.threads = value()?.split(',').map(count).collect::<Result<_, _>>()?,
@@ -80,6 +84,9 @@ fn options(words: impl Iterator<Item = String>) -> Result<Options, String> {
             },
             _ => return Err(format!("unknown option \"{word}\"; see the head of the file")),
         }
+    }
+    if o.sets.is_empty() {
+        o.sets.push(isa);
     }
     if o.shapes.is_empty() && o.npy.is_none() {
         o.shapes = SHAPES.to_vec();
@@ -103,7 +110,10 @@ fn run(options: &Options) {
 }
 
 /// Every rule by name; a stage around a rule with `average`.
-fn specs() -> Vec<String> {
+fn specs(options: &Options) -> Vec<String> {
+    if !options.specs.is_empty() {
+        return options.specs.clone();
+    }
     let spec = |name: &str, family: Family| match family {
         Family::Rule => name.to_owned(),
         Family::PreAggregation => format!("{name} | average"),
@@ -124,7 +134,7 @@ fn table(options: &Options, rows: &Matrix, f: usize) {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.expect("threads").install(|| {
                 isa::with(isa, || {
-                    for spec in specs().iter().filter(|spec| wanted(options, spec)) {
+                    for spec in specs(options).iter().filter(|spec| wanted(options, spec)) {
                         line(options, rows, f, spec, threads, isa);
                     }
                 });

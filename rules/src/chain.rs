@@ -84,11 +84,8 @@ impl Pipeline {
             stage.entry.facts.bound.check(stage.entry.name, n, f)?;
             (n, f) = stage.stage.shape(n, f);
         }
-        let name = self.rule_entry.name;
-        self.rule_entry.facts.bound.check(name, n, f)?;
-        self.rule.check(n, f).map_err(|condition| {
-            SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
-        })?;
+        let entry = self.rule_entry;
+        entry.facts.bound.admit(entry.name, (n, f), |n, f| self.rule.check(n, f))?;
         for (_, entry) in &self.post {
             entry.facts.bound.check(entry.name, n, f)?;
         }

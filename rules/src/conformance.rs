@@ -5,6 +5,7 @@ mod claims;
 pub(crate) mod families;
 mod machinery;
 mod vectors;
+mod windows;
 
 use crate::{Oracle, Pipeline, Round, Verdict, build};
 use varangian_base::{Rows, Seed};

@@ -96,6 +96,22 @@ impl Bound {
             self.text, self.source
         )))
     }
+
+    /// The same, and then what the parameters demand beyond it, as the missing condition.
+    ///
+    /// # Errors
+    /// As for [`Bound::check`]; or names the rule, the condition, n and f.
+    pub(crate) fn admit(
+        &self,
+        name: &str,
+        (n, f): (usize, usize),
+        demand: impl FnOnce(usize, usize) -> Result<(), String>,
+    ) -> Result<(), SpecError> {
+        self.check(name, n, f)?;
+        demand(n, f).map_err(|condition| {
+            SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
+        })
+    }
 }
 
 /// What a rule claims of itself. Ties are broken by worker id, so claims of permutation hold where

@@ -116,10 +116,6 @@ pub fn build_filter(text: &str, n: usize, f: usize) -> Result<Box<dyn Filter>, S
     let spec = spec::parse(text)?;
     let entry = entry::find("filter", FILTERS, &spec.name)?;
     let filter = entry.make(&spec)?;
-    entry.facts.bound.check(entry.name, n, f)?;
-    filter.check(n, f).map_err(|condition| {
-        let name = entry.name;
-        SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
-    })?;
+    entry.facts.bound.admit(entry.name, (n, f), |n, f| filter.check(n, f))?;
     Ok(filter)
 }

@@ -75,10 +75,7 @@ pub fn build_vote(text: &str, n: usize, f: usize) -> Result<Box<dyn Vote>, SpecE
     let spec = spec::parse(text)?;
     let found = entry::find("vote", VOTES, &spec.name)?;
     let vote = found.make(&spec)?;
-    found.facts.bound.check(found.name, n, f)?;
-    vote.check(n, f).map_err(|condition| {
-        SpecError::new(format!("{} needs {condition}; got n = {n}, f = {f}", found.name))
-    })?;
+    found.facts.bound.admit(found.name, (n, f), |n, f| vote.check(n, f))?;
     Ok(vote)
 }
 
