@@ -171,7 +171,7 @@ impl Sparse {
 fn differing(row: &[f32], background: f32, columns: &mut [u32], values: &mut [f32]) -> usize {
     assert!(columns.len() >= row.len() + 16 && values.len() >= row.len() + 16, "room for a row");
     #[cfg(target_arch = "x86_64")]
-    if super::isa() == super::Isa::Avx512 {
+    if super::isa::active() == super::Isa::Avx512 {
         // SAFETY: `isa` answers this only where the processor has these features; the assert
         // above gives each store of up to 16 entries its room.
         return unsafe { differing_avx512(row, background, columns, values) };
@@ -349,7 +349,7 @@ fn turn(
     assert!(block.len() >= columns * GROUP && rows.len() <= GROUP && columns <= TURN);
     assert!(first + columns <= width && rows.end * width <= out.len());
     #[cfg(target_arch = "x86_64")]
-    if columns == TURN && super::isa() == super::Isa::Avx512 {
+    if columns == TURN && super::isa::active() == super::Isa::Avx512 {
         // SAFETY: `isa` answers this only where the processor has these features; the asserts
         // above bound the block and the rows.
         return unsafe { turn_avx512(block, rows, first, width, out) };
