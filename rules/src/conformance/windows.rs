@@ -29,7 +29,8 @@ fn stages_in_any_order_are_those_one_after_the_other() {
                 let narrow: Vec<Vec<f32>> =
                     mixed.iter().map(|row| row.iter().map(|&x| x as f32).collect()).collect();
                 let mixed = Matrix::from_rows(&narrow);
-                for rule in ["average", "median", "krum", "cge", "monna", "centred-clipping L=3"] {
+                for rule in ["average", "median", "krum", "phocas", "monna", "centred-clipping L=3"]
+                {
                     if Pipeline::parse(rule).unwrap().check(mixed.n(), f).is_err() {
                         continue;
                     }
