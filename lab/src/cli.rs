@@ -1,8 +1,8 @@
 //! The command line: one line of `Command` a subcommand.
 
 use crate::{
-    Failure, aggregate, catalogue, data, duel, forge, html, pictures, query, replay, reproduce,
-    run, show, tensorboard, theory, watch,
+    Failure, aggregate, catalogue, data, duel, forge, html, keys, pictures, query, replay,
+    reproduce, run, show, tensorboard, theory, watch,
 };
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -21,6 +21,8 @@ struct Cli {
 pub(crate) enum Command {
     /// Run an experiment file: rules × attacks × seeds, to tables and pictures
     Run(run::Args),
+    /// List the keys of an experiment file, or explain one
+    Keys(keys::Args),
     /// Show one step of a kept run again: who sent what, and what the rule gave each
     Replay(replay::Args),
     /// Filter, group and judge the runs of a folder of results
@@ -66,6 +68,7 @@ impl Command {
         isa::requested()?;
         match self {
             Command::Run(args) => run::run(&args),
+            Command::Keys(args) => keys::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Results(args) => query::run(&args),
             Command::Plot(args) => pictures::run(&args),

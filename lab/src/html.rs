@@ -1,6 +1,7 @@
 //! `varangian report DIR`: one HTML file with everything in it, which needs no network.
 
 use crate::results::{Cell, Interval, Outcome, Store, Table};
+use crate::run::heterogeneity::{self, Measured};
 use crate::{Failure, pictures, print};
 use std::path::PathBuf;
 
@@ -23,12 +24,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let outcomes = store.outcomes()?;
     let configuration = std::fs::read_to_string(store.path("experiment.toml")).unwrap_or_default();
     let name = pictures::name_of(&args.folder);
-    store.write("report.html", page(&name, &outcomes, &configuration).as_bytes())?;
+    let measured = heterogeneity::kept(&store);
+    let tuning = std::fs::read_to_string(store.path("tuning/tuning.txt")).unwrap_or_default();
+    let page = page(&name, &outcomes, &configuration, &measured, &tuning);
+    store.write("report.html", page.as_bytes())?;
     print::line(&store.path("report.html").display().to_string());
     Ok(())
 }
 
-fn page(name: &str, outcomes: &[Outcome], configuration: &str) -> String {
+fn page(
+    name: &str,
+    outcomes: &[Outcome],
+    configuration: &str,
+    measured: &[Measured],
+    tuning: &str,
+) -> String {
     let table = Table::of(outcomes);
     let title = escape(name);
     let mut out = format!(
@@ -36,6 +46,12 @@ fn page(name: &str, outcomes: &[Outcome], configuration: &str) -> String {
          <style>{STYLE}</style><h1>{title}</h1>"
     );
     out.push_str(&provenance(outcomes, configuration));
+    for one in measured {
+        out.push_str(&format!("<p>{}</p>", escape(&one.to_string())));
+    }
+    if !tuning.is_empty() {
+        out.push_str(&format!("<h2>Hyperparameters</h2><pre>{}</pre>", escape(tuning)));
+    }
     out.push_str("<h2>Worst case over attacks</h2>");
     out.push_str(&worst_cases(&table));
     out.push_str("<h2>Every rule under every attack</h2>");
@@ -158,7 +174,7 @@ mod tests {
             Outcome::sample("krum", "none", 1, &[0.5, 0.9]),
             Outcome::sample("krum", "<alie>", 1, &[0.7, 0.1]),
         ];
-        let html = page("a & b", &outcomes, "# varangian 0, configuration 12\nx = '<'");
+        let html = page("a & b", &outcomes, "# varangian 0, configuration 12\nx = '<'", &[], "");
         assert!(html.contains("&lt;alie&gt;") && !html.contains("<alie>"));
         assert!(html.contains("a &amp; b") && html.contains("<svg"));
         assert!(html.contains("configuration 12"));

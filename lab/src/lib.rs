@@ -15,6 +15,7 @@ mod failure;
 mod files;
 mod forge;
 mod html;
+mod keys;
 mod pictures;
 mod plot;
 mod print;

@@ -1,5 +1,7 @@
 //! Which pictures a matrix of runs makes: `varangian plot DIR`.
 
+mod heterogeneity;
+
 use crate::config::label_keys;
 use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Spread, boxes, curves, heatmap};
 use crate::results::{self, Interval, Judged, Outcome, Store, Table, judge, student};
@@ -7,8 +9,21 @@ use crate::{Failure, print};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+/// What `varangian plot` draws, below its help.
+const DRAWN: &str = "Pictures, each as SVG and PNG, where the results hold what they show:
+  accuracy (or test_loss)    against the step: a panel an attack, a line a rule, bands over seeds;
+                             one file for each setting that varies beside rule, attack and seed
+  heatmap                    rule × attack: accuracy, mean of the last 10 evaluations
+  heterogeneity-RULE         f × partition: the worst case over attacks, where both vary
+  boxes-best, boxes-last     best and last accuracies over attacks and seeds, a box a rule
+  acceptance                 weight that the rule gives to hostile rows, against the step
+  loss                       honest minibatch loss, against the step
+  ratio, ratio-sampled       variance-norm ratio of what honest workers send, and of their
+                             gradients before momentum (runs with study > 0)";
+
 /// Arguments of `varangian plot`.
 #[derive(clap::Args)]
+#[command(after_help = DRAWN)]
 pub(crate) struct Args {
     /// A folder of results
     folder: PathBuf,
@@ -39,23 +54,41 @@ pub(crate) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
     let mut out = learning(name, outcomes, &table);
     if table.higher_is_better {
         out.push(("heatmap".into(), worst_map(name, &table)));
+        out.extend(heterogeneity::maps(name, outcomes));
         out.push(("boxes-best".into(), spread(name, "best", outcomes, |judged| judged.best)));
         out.push(("boxes-last".into(), spread(name, "last", outcomes, |judged| judged.last)));
     }
     let more = [
         ("hostile_weight", "acceptance", "weight of hostile rows", true),
         ("train_loss", "loss", "honest minibatch loss", false),
-        ("study/Honest variance-norm ratio", "ratio", "variance-norm ratio", false),
+        ("study/Honest variance-norm ratio", "ratio", "ratio of what is sent", false),
+        (SAMPLED_RATIO, "ratio-sampled", "ratio before momentum", false),
     ];
     for (metric, file, label, percent) in more {
         for (suffix, group) in groups(outcomes) {
-            if group.iter().any(|outcome| !outcome.curve(metric).is_empty()) {
+            if group.iter().any(|outcome| !curve_of(outcome, metric).is_empty()) {
                 let shown = Shown { name, suffix: &suffix, metric, label, percent };
                 out.push((format!("{file}{}", file_suffix(&suffix)), against_step(&shown, &group)));
             }
         }
     }
     out
+}
+
+/// (deviation/norm)² of sampled gradients: derived from two columns of the study.
+const SAMPLED_RATIO: &str = "sampled variance-norm ratio";
+
+/// A metric of a run by step, kept or derived.
+fn curve_of(outcome: &Outcome, metric: &str) -> Vec<(u64, f64)> {
+    if metric != SAMPLED_RATIO {
+        return outcome.curve(metric);
+    }
+    let norm = outcome.curve("study/Sampled gradient norm");
+    let deviation = outcome.curve("study/Sampled gradient deviation").into_iter();
+    let ratio = |((step, deviation), (_, norm)): ((u64, f64), (u64, f64))| {
+        (step, (deviation / norm).powi(2))
+    };
+    deviation.zip(norm).map(ratio).collect()
 }
 
 /// Accuracy (or test loss) against the step, one picture for each of what varies beside rule,
@@ -145,7 +178,7 @@ fn against_step(shown: &Shown<'_>, group: &[&Outcome]) -> Picture {
         if panel == panels.len() {
             panels.push(Panel { title: attack.clone(), curves: Vec::new() });
         }
-        seeds.entry((panel, rule)).or_default().push(outcome.curve(shown.metric));
+        seeds.entry((panel, rule)).or_default().push(curve_of(outcome, shown.metric));
     }
     for ((panel, line), curves) in seeds {
         panels[panel].curves.push(Curve { line, points: band(&curves) });

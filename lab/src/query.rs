@@ -20,6 +20,9 @@ pub(crate) struct Args {
     /// The metric that is judged
     #[arg(long, default_value = "accuracy")]
     metric: String,
+    /// The accuracy, from 0 to 1, of "steps to": the median over seeds of the step that reaches it
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    reach: f64,
     /// For each rule, the largest f within 5 points of no attack, worst case over attacks
     #[arg(long)]
     breakdown: bool,
@@ -33,6 +36,8 @@ struct Line {
     names: Vec<String>,
     cell: Cell,
     seconds: f64,
+    /// The step at which each run first reached the wanted accuracy; infinite where it never did.
+    reached: Vec<f64>,
 }
 
 /// Answers a query.
@@ -43,13 +48,27 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.breakdown {
         return breakdown(&outcomes, args);
     }
-    let lines = grouped(&outcomes, &args.by, &args.metric);
-    let header = ["runs", "last", "±", "last10", "±", "median", "best", "±", "collapsed", "s/run"];
+    let lines = grouped(&outcomes, &args.by, &args.metric, args.reach);
+    if lines.iter().all(|line| line.cell.seeds.is_empty()) {
+        return Err(unmeasured(&outcomes, &args.metric));
+    }
+    let reach = format!("steps to {:.0} %", 100.0 * args.reach);
     let mut head: Vec<&str> = args.by.iter().map(String::as_str).collect();
-    head.extend(header);
+    head.extend(["runs", "last", "±", "last10", "±", "median", "best", "±", "collapsed"]);
+    head.extend([reach.as_str(), "s/run"]);
     let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
     show(&head, &rows, args.by.len(), args.csv);
     Ok(())
+}
+
+/// No run has the metric: those that there are, without the many of single workers.
+fn unmeasured(outcomes: &[Outcome], metric: &str) -> Failure {
+    let points = outcomes.iter().flat_map(|outcome| &outcome.points);
+    let named = points.map(|point| point.metric.as_str());
+    let mut known: Vec<&str> = named.filter(|name| !name.contains("/worker-")).collect();
+    known.sort_unstable();
+    known.dedup();
+    SpecError::unknown("metric", metric, &known).into()
 }
 
 fn show(head: &[&str], rows: &[Vec<String>], names: usize, csv: bool) {
@@ -67,7 +86,7 @@ fn show(head: &[&str], rows: &[Vec<String>], names: usize, csv: bool) {
 }
 
 fn row(line: &Line) -> Vec<String> {
-    let Line { names, cell, seconds } = line;
+    let Line { names, cell, seconds, reached } = line;
     let runs = cell.seeds.len();
     let mut row = names.clone();
     row.push((runs + cell.failed).to_string());
@@ -81,20 +100,26 @@ fn row(line: &Line) -> Vec<String> {
     pair(cell.over(|judged| judged.tail), Some(median(&tails)));
     pair(cell.over(|judged| judged.best), None);
     row.push(cell.collapsed().to_string());
+    row.push(match median(reached) {
+        step if step.is_finite() => format!("{step:.0}"),
+        _ => "-".into(),
+    });
     row.push(format!("{:.2}", seconds / (runs + cell.failed).max(1) as f64));
     row
 }
 
-fn grouped(outcomes: &[Outcome], by: &[String], metric: &str) -> Vec<Line> {
+fn grouped(outcomes: &[Outcome], by: &[String], metric: &str, reach: f64) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for outcome in outcomes {
         let names: Vec<String> = by.iter().map(|key| outcome.settings.text(key)).collect();
         let place = lines.iter().position(|line| line.names == names).unwrap_or_else(|| {
-            lines.push(Line { names, cell: Cell::default(), seconds: 0.0 });
+            let (cell, reached) = Default::default();
+            lines.push(Line { names, cell, seconds: 0.0, reached });
             lines.len() - 1
         });
         let line = &mut lines[place];
         line.seconds += outcome.seconds;
+        line.reached.push(steps_to(outcome, reach));
         let curve: Vec<f64> = outcome.curve(metric).iter().map(|point| point.1).collect();
         match judge(&curve, !metric.contains("loss")) {
             Some(judged) if outcome.is_finished() => line.cell.seeds.push(judged),
@@ -104,11 +129,17 @@ fn grouped(outcomes: &[Outcome], by: &[String], metric: &str) -> Vec<Line> {
     lines
 }
 
+/// The first evaluated step at which the accuracy is at least `share`; infinite if there is none.
+pub(crate) fn steps_to(outcome: &Outcome, share: f64) -> f64 {
+    let curve = outcome.curve("accuracy");
+    curve.iter().find(|(_, value)| *value >= share).map_or(f64::INFINITY, |(step, _)| *step as f64)
+}
+
 /// f* by rule: the largest f such that at it and below the worst tail mean over attacks is within
 /// 5 points of that rule's own without attack (at the least f where that was run).
 fn breakdown(outcomes: &[Outcome], args: &Args) -> Result<(), Failure> {
     let by = ["rule", "f", "attack"].map(String::from);
-    let lines = grouped(outcomes, &by, "accuracy");
+    let lines = grouped(outcomes, &by, "accuracy", args.reach);
     let tail = |line: &Line| line.cell.over(|judged| judged.tail).mean;
     let mut rows = Vec::new();
     let mut rules: Vec<&str> = lines.iter().map(|line| line.names[0].as_str()).collect();
@@ -177,9 +208,12 @@ mod tests {
             Outcome::sample("krum", "alie", 2, &[0.4]),
         ];
         let kept = filtered(outcomes, &["attack=alie".into()]).unwrap();
-        let lines = grouped(&kept, &["rule".into()], "accuracy");
+        let lines = grouped(&kept, &["rule".into()], "accuracy", 0.4);
         assert_eq!((lines.len(), lines[0].cell.seeds.len()), (1, 2));
         assert!((lines[0].cell.over(|judged| judged.last).mean - 0.3).abs() < 1e-12);
+        assert_eq!(lines[0].reached, [f64::INFINITY, 0.0]);
+        let error = unmeasured(&kept, "acuracy").to_string();
+        assert_eq!(error, "unknown metric \"acuracy\"; did you mean \"accuracy\"?");
         let error = filtered(kept, &["atack=none".into()]).unwrap_err().to_string();
         assert_eq!(error, "unknown key \"atack\"; did you mean \"attack\"?");
     }

@@ -1,14 +1,19 @@
 //! `varangian watch DIR --http ADDRESS`: a page that follows a folder of results while it grows.
 //!
 //! One page and one stream of server-sent events, over plain HTTP, answered to this machine only
-//! unless another address is asked for. Runs show up when they finish, and at their checkpoints.
+//! unless another address is asked for. Finished runs are read once from the folder; those
+//! that go on are in `live.json`, which `varangian run` writes every second.
 
-use crate::results::{Store, checkpoint};
-use crate::{Failure, print};
+use crate::config::label_keys;
+use crate::results::{Outcome, Store, judge};
+use crate::run::live::Live;
+use crate::{Failure, pictures, print};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Arguments of `varangian watch`.
@@ -25,29 +30,50 @@ const PAGE: &str = include_str!("watch.html");
 /// Between two looks at the folder.
 const PAUSE: Duration = Duration::from_millis(1000);
 
+/// A run that has written nothing for this long goes on no more.
+const SILENT: Duration = Duration::from_secs(10);
+
+/// A folder and the finished runs that were read from it.
+#[derive(Clone)]
+struct Folder {
+    store: Store,
+    name: String,
+    finished: Arc<Mutex<BTreeMap<String, Outcome>>>,
+}
+
+impl Folder {
+    fn of(store: Store, name: String) -> Self {
+        Folder { store, name, finished: Arc::default() }
+    }
+}
+
 /// Serves until the process ends.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let store = Store::open(&args.folder)?;
+    let folder = Folder::of(Store::open(&args.folder)?, pictures::name_of(&args.folder));
     let listener = TcpListener::bind(args.http)
         .map_err(|error| Failure::refused(format!("cannot listen on {}: {error}", args.http)))?;
     let address = listener.local_addr().unwrap_or(args.http);
     print::line(&format!("http://{address}/"));
-    for stream in listener.incoming().flatten() {
-        let store = store.clone();
-        // A reader that goes away ends its own thread only.
-        std::thread::spawn(move || answer(stream, &store));
-    }
+    serve(&listener, &folder);
     Ok(())
 }
 
-fn answer(mut stream: TcpStream, store: &Store) -> std::io::Result<()> {
+fn serve(listener: &TcpListener, folder: &Folder) {
+    for stream in listener.incoming().flatten() {
+        let folder = folder.clone();
+        // A reader that goes away ends its own thread only.
+        std::thread::spawn(move || answer(stream, &folder));
+    }
+}
+
+fn answer(mut stream: TcpStream, folder: &Folder) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut request = String::new();
     BufReader::new(&stream).read_line(&mut request)?;
     let mut words = request.split(' ');
     match (words.next(), words.next()) {
         (Some("GET"), Some("/")) => page(&mut stream, "200 OK", "text/html; charset=utf-8", PAGE),
-        (Some("GET"), Some("/events")) => events(&mut stream, store),
+        (Some("GET"), Some("/events")) => events(&mut stream, folder),
         _ => page(&mut stream, "404 Not Found", "text/plain", "there is / and /events\n"),
     }
 }
@@ -62,14 +88,14 @@ fn page(stream: &mut TcpStream, status: &str, kind: &str, body: &str) -> std::io
 }
 
 /// One event whenever the folder has changed.
-fn events(stream: &mut TcpStream, store: &Store) -> std::io::Result<()> {
+fn events(stream: &mut TcpStream, folder: &Folder) -> std::io::Result<()> {
     stream.write_all(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\
           Connection: close\r\n\r\n",
     )?;
     let mut last = String::new();
     loop {
-        let now = state(store).to_string();
+        let now = state(folder).to_string();
         // A comment keeps the connection alive and finds out whether anyone listens.
         let text = if now == last { ": same\n\n".into() } else { format!("data: {now}\n\n") };
         stream.write_all(text.as_bytes())?;
@@ -79,39 +105,77 @@ fn events(stream: &mut TcpStream, store: &Store) -> std::io::Result<()> {
     }
 }
 
-/// Every run of the folder: what it is, how far, its curve.
-fn state(store: &Store) -> Value {
-    let mut keys: Vec<String> = std::fs::read_dir(store.path("runs"))
-        .map(|entries| entries.flatten().map(|e| e.file_name().to_string_lossy().into()).collect())
-        .unwrap_or_default();
-    keys.sort_unstable();
-    let runs: Vec<Value> = keys.iter().filter_map(|name| one(store, name)).collect();
-    json!({ "runs": runs })
+/// The folder now: how far it is, what goes on, mean curves of what is over, its latest runs.
+fn state(folder: &Folder) -> Value {
+    let mut finished = folder.finished.lock().expect("no thread panicked");
+    for key in folder.store.keys().unwrap_or_default() {
+        if !finished.contains_key(&key) {
+            finished.extend(folder.store.load(&key).map(|outcome| (key, outcome)));
+        }
+    }
+    let toml = std::fs::read_to_string(folder.store.path("experiment.toml")).unwrap_or_default();
+    let planned = toml.lines().filter(|line| line.starts_with("[[run]]")).count();
+    let failed = finished.values().filter(|outcome| !outcome.is_finished()).count();
+    let (running, silent) = running(folder);
+    json!({
+        "name": folder.name, "planned": planned.max(finished.len()), "over": finished.len(),
+        "failed": failed, "running": running, "silent": silent, "metric": metric(&finished), "lines": lines(&finished),
+        "runs": finished.values().map(row).collect::<Vec<_>>(),
+    })
 }
 
-fn one(store: &Store, name: &str) -> Option<Value> {
-    if let Some(key) = name.strip_suffix(".checkpoint.json") {
-        let running = checkpoint::load(store, key)?;
-        let points = running.points.iter().filter(|point| point.metric == "accuracy");
-        let curve: Vec<(u64, f64)> = points.map(|point| (point.step, point.value)).collect();
-        return Some(
-            json!({ "key": key, "state": "running", "step": running.step, "curve": curve }),
-        );
+/// The runs that go on, and whether they have been silent for long.
+fn running(folder: &Folder) -> (Vec<Live>, bool) {
+    let path = folder.store.path("live.json");
+    let Ok(text) = std::fs::read_to_string(&path) else { return (Vec::new(), false) };
+    let written = std::fs::metadata(&path).and_then(|about| about.modified());
+    let age = written.ok().and_then(|time| time.elapsed().ok());
+    let runs = serde_json::from_str(&text).unwrap_or_default();
+    (runs, age.is_some_and(|age| age > SILENT))
+}
+
+/// What is judged: accuracy, or the test loss where there is none.
+fn metric(finished: &BTreeMap<String, Outcome>) -> &'static str {
+    match finished.values().any(|outcome| !outcome.curve("accuracy").is_empty()) {
+        true => "accuracy",
+        false => "test_loss",
     }
-    let outcome = store.load(name.strip_suffix(".json")?)?;
+}
+
+/// A mean curve over seeds for each line of the tables and attack.
+fn lines(finished: &BTreeMap<String, Outcome>) -> Vec<Value> {
+    let settings: Vec<_> = finished.values().map(|outcome| &outcome.settings).collect();
+    let keys = label_keys(&settings);
+    let metric = metric(finished);
+    let mut all: BTreeMap<(&str, String), Vec<Vec<(u64, f64)>>> = BTreeMap::new();
+    for outcome in finished.values() {
+        let (attack, label) = (outcome.settings.attack.as_str(), outcome.settings.label(&keys));
+        all.entry((attack, label)).or_default().push(outcome.curve(metric));
+    }
+    let line = |((attack, label), curves): ((&str, String), Vec<Vec<(u64, f64)>>)| {
+        let spread = pictures::band(&curves);
+        let mean: Vec<(f64, f64)> = spread.iter().map(|point| (point.step, point.mean)).collect();
+        json!({ "attack": attack, "line": label, "seeds": curves.len(), "curve": mean })
+    };
+    all.into_iter().map(line).collect()
+}
+
+fn row(outcome: &Outcome) -> Value {
+    let own = &outcome.settings;
+    let curve: Vec<f64> = outcome.curve("accuracy").iter().map(|point| point.1).collect();
+    let judged = judge(&curve, true);
     let refused = outcome.points.iter().filter(|point| point.metric.starts_with("refused/"));
-    Some(json!({
-        "key": outcome.key, "state": outcome.end.name(), "step": outcome.settings.steps,
-        "rule": outcome.settings.rule, "attack": outcome.settings.attack,
-        "seed": outcome.settings.seed, "refused": refused.map(|point| point.value).sum::<f64>(),
-        "curve": outcome.curve("accuracy"),
-    }))
+    json!({
+        "rule": own.rule, "attack": own.attack, "seed": own.seed, "state": outcome.end.name(),
+        "error": outcome.end.error(), "last": judged.map(|judged| judged.last),
+        "best": judged.map(|judged| judged.best), "seconds": outcome.seconds,
+        "refused": refused.map(|point| point.value).sum::<f64>(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Outcome;
     use std::io::Read;
 
     #[test]
@@ -121,12 +185,11 @@ mod tests {
         store.save(&Outcome::sample("krum", "alie", 1, &[0.25, 0.5])).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let store = store.clone();
-                std::thread::spawn(move || answer(stream, &store));
-            }
-        });
+        let mut live = Live::default();
+        live.weights.push(1.0);
+        let text = serde_json::to_vec(&[&live]).unwrap();
+        std::fs::write(folder.path().join("live.json"), text).unwrap();
+        std::thread::spawn(move || serve(&listener, &Folder::of(store, "a".into())));
         let ask = |path: &str| {
             let mut stream = TcpStream::connect(address).unwrap();
             write!(stream, "GET {path} HTTP/1.1\r\n\r\n").unwrap();
@@ -145,6 +208,8 @@ mod tests {
             .unwrap();
         let value: Value = serde_json::from_str(&event[6..]).unwrap();
         assert_eq!(value["runs"][0]["rule"], "krum");
-        assert_eq!(value["runs"][0]["curve"][1], json!([10, 0.5]));
+        assert_eq!(value["lines"][0]["curve"][1], json!([10.0, 0.5]));
+        assert_eq!((&value["over"], &value["planned"]), (&json!(1), &json!(1)));
+        assert_eq!(value["running"][0]["weights"], json!([1.0]));
     }
 }

@@ -198,3 +198,89 @@ fn flat(mut output: Output) -> Output {
     output.stderr = text.into_bytes();
     output
 }
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_keeps_what_is_done_and_the_same_command_goes_on() {
+    let case = Case::new(SMALL);
+    let longer = ["--set", "steps=2500", "--threads", "2"];
+    assert!(case.command("whole", &longer).output().unwrap().status.success());
+    let child = case.command("stopped", &longer).spawn().unwrap();
+    let runs = case.path("stopped/runs");
+    let over = |runs: &Path| runs.is_dir() && count(runs, ".json") > count(runs, "checkpoint.json");
+    while !over(&runs) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("varangian: interrupted; "), "{last}");
+    assert!(last.ends_with(" of 12 runs are done and kept, the same command goes on"), "{last}");
+    let done: usize = last.split(' ').nth(2).unwrap().parse().unwrap();
+    assert!((1..12).contains(&done), "{last}");
+    let output = case.command("stopped", &longer).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains(&format!("12 runs ({} to do)", 12 - done)), "{text}");
+    for file in ["results.csv", "results.parquet", "runs.csv", "summary.txt"] {
+        let [a, b] = ["whole", "stopped"].map(|out| fs::read(case.path(&format!("{out}/{file}"))));
+        assert!(a.unwrap() == b.unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn any_number_of_jobs_leaves_the_same_bytes_and_a_watch_needs_a_terminal() {
+    let case = Case::new(SMALL);
+    for (out, jobs) in [("one", "1"), ("three", "3")] {
+        let output = case.command(out, &["--jobs", jobs, "--watch"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("--watch needs a terminal"), "{text}");
+        assert!(text.contains("[12/12] "), "{text}");
+        assert!(!text.contains('\u{1b}'), "no escapes outside a terminal: {text}");
+    }
+    assert_eq!(case.read("one/results.csv"), case.read("three/results.csv"));
+    assert!(!case.path("three/live.json").exists(), "nothing goes on any more");
+}
+
+#[test]
+fn tuning_gives_every_rule_the_same_budget_and_one_choice() {
+    let tuned =
+        format!("{SMALL}[tune]\nlearning_rate = [1e-6, 0.05]\nvalidation = 200\nseed = 9\n");
+    let case = Case::new(&tuned);
+    let output = case.command("out", &[]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("Chosen among 2 candidates for each rule, 12 runs on 200"), "{text}");
+    let table = case.read("out/tuning/tuning.csv");
+    assert_eq!(table.lines().count(), 1 + 3 * 2, "{table}");
+    assert_eq!(table.matches(",true\n").count(), 3, "{table}");
+    // A rate that learns nothing is never chosen by a rule that withstands the attacks.
+    let index = case.read("out/runs.csv");
+    let lines: Vec<&str> = index.lines().filter(|line| line.contains(",median,")).collect();
+    assert_eq!(lines.len(), 4, "{index}");
+    assert!(lines.iter().all(|line| line.contains(",0.05,")), "{index}");
+    let again = case.command("out", &[]).output().unwrap();
+    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(text.matches("(0 to do)").count(), 2, "{text}");
+    let case = Case::new(&format!("{SMALL}[tune]\nrule = ['krum']\n"));
+    let line = case.refused(&[]);
+    assert!(line.contains("[tune]: unknown key \"rule\""), "{line}");
+}
+
+#[test]
+fn what_a_partition_moved_and_how_far_it_is_from_even_is_said_and_kept() {
+    let case = Case::new(SMALL);
+    let skewed = ["--set", "partition=dirichlet alpha=0.01", "--seed", "1"];
+    let output = case.command("out", &skewed).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("over 9 workers: ") && text.contains("measured G = "), "{text}");
+    assert!(text.contains(" samples were moved to them"), "{text}");
+    let kept = case.read("out/heterogeneity.csv");
+    assert!(kept.starts_with("dataset,model,partition,n,seed,g,b,"), "{kept}");
+    assert!(kept.contains("dirichlet alpha=0.01"), "{kept}");
+}

@@ -93,7 +93,8 @@ pub struct Lockstep {
 /// A study with the rows that only it needs.
 struct Studied {
     study: Study,
-    sampled: Matrix,
+    /// Gradients before momentum; nothing where they are what is sent.
+    sampled: Option<Matrix>,
     points: u64,
     row: StudyRow,
 }
@@ -132,7 +133,7 @@ impl Lockstep {
         let (hostile, honest): (Vec<u32>, Vec<u32>) = (0..n as u32).partition(is_hostile);
         let study = plan.study.map(|past| Studied {
             study: Study::new(server.params(), plan.optimiser.momentum.coefficient, past),
-            sampled: Matrix::zeros(honest.len(), d),
+            sampled: plan.optimiser.changes_gradients().then(|| Matrix::zeros(honest.len(), d)),
             points: 0,
             row: [f64::NAN; COLUMNS.len()],
         });
@@ -237,7 +238,7 @@ impl Lockstep {
             adversary: &mut self.adversary,
             own: &mut self.own,
             prepared: &mut self.prepared,
-            sampled: self.study.as_mut().map(|studied| &mut studied.sampled),
+            sampled: self.study.as_mut().and_then(|studied| studied.sampled.as_mut()),
             absent,
         };
         work(&crew, team, &mut self.server, &mut self.staged)
@@ -252,7 +253,7 @@ impl Lockstep {
             step: self.server.step(),
             points: studied.points,
             loss,
-            sampled: studied.sampled.rows(),
+            sampled: studied.sampled.as_ref().map(Matrix::rows),
             honest: rows.head(honest),
             attack: rows.tail(honest),
             params: self.server.params(),

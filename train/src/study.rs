@@ -7,8 +7,8 @@
 //! row) are NaN.
 
 use std::collections::VecDeque;
-use varangian_base::Rows;
-use varangian_base::kernels::{combine, norms};
+use varangian_base::kernels::norms;
+use varangian_base::{Rows, blocks};
 
 /// The columns of a [`StudyRow`], in order: the published code's by its names, then three of ours.
 ///
@@ -57,8 +57,8 @@ pub struct Shown<'a> {
     pub points: u64,
     /// Mean honest minibatch loss.
     pub loss: f64,
-    /// Clipped gradients of the honest workers.
-    pub sampled: Rows<'a>,
+    /// Clipped gradients of the honest workers; nothing where they are what is sent.
+    pub sampled: Option<Rows<'a>>,
     /// Messages of the honest workers.
     pub honest: Rows<'a>,
     /// Messages of the hostile workers; no rows without attackers.
@@ -81,7 +81,9 @@ pub struct Study {
     sampled: Vec<f32>,
     honest: Vec<f32>,
     attack: Vec<f32>,
-    squared: Vec<f64>,
+    squares: Vec<f32>,
+    /// Norms of the sampled, honest and hostile mean; NaN without rows.
+    norms: [f64; 3],
     row: StudyRow,
 }
 
@@ -99,33 +101,43 @@ impl Study {
             sampled: zeros.clone(),
             honest: zeros.clone(),
             attack: zeros,
-            squared: Vec::new(),
+            squares: vec![0.0; origin.len()],
+            norms: [f64::NAN; 3],
             row: [f64::NAN; COLUMNS.len()],
         }
     }
 
-    /// Looks at what was sent, before the server aggregates. Cost: two passes over each matrix.
+    /// Looks at what was sent, before the server aggregates. Cost: one pass over each matrix.
     pub fn before(&mut self, shown: &Shown<'_>) {
         self.row = [f64::NAN; COLUMNS.len()];
         self.row[0] = shown.step as f64;
         self.row[1] = shown.points as f64;
         self.row[2] = shown.loss;
         self.row[3] = norms::distance2(shown.params, &self.origin).sqrt();
-        let Study { sampled, honest, attack, squared, .. } = self;
-        self.row[4] = deviation(shown.sampled, sampled, squared);
-        self.row[5] = deviation(shown.honest, honest, squared);
-        self.row[6] = deviation(shown.attack, attack, squared);
+        let Study { sampled, honest, attack, squares, .. } = self;
+        self.row[5] = deviation(shown.honest, honest, squares);
+        self.row[4] = match shown.sampled {
+            Some(rows) => deviation(rows, sampled, squares),
+            None => {
+                sampled.copy_from_slice(honest);
+                self.row[5]
+            }
+        };
+        self.row[6] = deviation(shown.attack, attack, squares);
         let hostile = shown.attack.n() > 0;
+        self.norms = [f64::NAN; 3];
         for (k, mean) in [&self.sampled, &self.honest, &self.attack].into_iter().enumerate() {
             if k < 2 || hostile {
-                self.row[7 + k] = norms::norm2(mean).sqrt();
+                self.norms[k] = norms::norm2(mean).sqrt();
+                self.row[7 + k] = self.norms[k];
                 self.row[11 + k] = largest(mean);
             }
         }
-        self.row[15] = cosine(&self.sampled, &self.honest);
+        let [of_sampled, of_honest, of_attack] = self.norms;
+        self.row[15] = norms::dot(&self.sampled, &self.honest) / (of_sampled * of_honest);
         if hostile {
-            self.row[16] = cosine(&self.sampled, &self.attack);
-            self.row[18] = cosine(&self.honest, &self.attack);
+            self.row[16] = norms::dot(&self.sampled, &self.attack) / (of_sampled * of_attack);
+            self.row[18] = norms::dot(&self.honest, &self.attack) / (of_honest * of_attack);
         }
         self.row[24] = (self.row[5] / self.row[8]).powi(2);
         self.row[25] = shown.variance_norm.map_or(f64::NAN, |limit| limit * limit);
@@ -136,12 +148,14 @@ impl Study {
 
     /// Looks at the aggregate and the share of weight that hostile rows got; the row is complete.
     pub fn after(&mut self, aggregate: &[f32], hostile_weight: Option<f64>) -> &StudyRow {
-        self.row[10] = norms::norm2(aggregate).sqrt();
+        let norm = norms::norm2(aggregate).sqrt();
+        self.row[10] = norm;
         self.row[14] = largest(aggregate);
-        self.row[17] = cosine(&self.sampled, aggregate);
-        self.row[19] = cosine(&self.honest, aggregate);
-        if !self.row[9].is_nan() {
-            self.row[20] = cosine(&self.attack, aggregate);
+        let means = [(17, &self.sampled), (19, &self.honest), (20, &self.attack)];
+        for ((column, mean), of) in means.into_iter().zip(self.norms) {
+            if !of.is_nan() {
+                self.row[column] = norms::dot(mean, aggregate) / (of * norm);
+            }
         }
         self.row[23] = hostile_weight.unwrap_or(f64::NAN);
         &self.row
@@ -151,7 +165,8 @@ impl Study {
     /// weighted sum of past means is kept up to date, so the cost does not grow with their number.
     fn remember(&mut self) {
         if let Some(last) = self.means.back() {
-            self.row[21] = cosine(&self.sampled, last);
+            let norm = norms::norm2(last).sqrt();
+            self.row[21] = norms::dot(&self.sampled, last) / (self.norms[0] * norm);
         }
         let mu = self.momentum;
         self.row[22] = mu * norms::dot(&self.sampled, &self.composite);
@@ -172,26 +187,40 @@ impl Study {
     }
 }
 
+/// Coordinates that are summed and squared at a time: a block of all rows stays in a cache between
+/// the two.
+const BLOCK: usize = 2048;
+
 /// √(Σ‖xᵢ − x̄‖²/(k − 1)) of k rows, NaN below two; leaves x̄ in `mean` where there is a row.
-fn deviation(rows: Rows<'_>, mean: &mut [f32], squared: &mut Vec<f64>) -> f64 {
-    if rows.n() == 0 {
+fn deviation(rows: Rows<'_>, mean: &mut [f32], squares: &mut [f32]) -> f64 {
+    let k = rows.n();
+    if k == 0 {
         return f64::NAN;
     }
-    combine::mean(rows, mean);
-    norms::rows_distance2(rows, mean, squared);
-    if rows.n() < 2 {
-        f64::NAN
-    } else {
-        (squared.iter().sum::<f64>() / (rows.n() - 1) as f64).sqrt()
+    let part = 1.0 / k as f32;
+    blocks::fill_both(mean, squares, BLOCK, |range, mean, squares| {
+        mean.fill(0.0);
+        for i in 0..k {
+            let row = &rows.row(i)[range.clone()];
+            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
+        }
+        mean.iter_mut().for_each(|mean| *mean *= part);
+        squares.fill(0.0);
+        for i in 0..k {
+            let row = &rows.row(i)[range.clone()];
+            for ((square, x), mean) in squares.iter_mut().zip(row).zip(mean.iter()) {
+                *square += (x - mean) * (x - mean);
+            }
+        }
+    });
+    match k {
+        1 => f64::NAN,
+        _ => (squares.iter().map(|x| f64::from(*x)).sum::<f64>() / (k - 1) as f64).sqrt(),
     }
 }
 
 fn largest(x: &[f32]) -> f64 {
     f64::from(x.iter().fold(0.0f32, |most, x| most.max(x.abs())))
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    norms::dot(a, b) / (norms::norm2(a) * norms::norm2(b)).sqrt()
 }
 
 #[cfg(test)]
@@ -201,7 +230,7 @@ mod tests {
 
     fn shown<'a>(step: u64, rows: Rows<'a>, attack: Rows<'a>, params: &'a [f32]) -> Shown<'a> {
         let (variance_norm, kappa) = (Some(0.5), Some(0.25));
-        let (sampled, honest) = (rows, rows);
+        let (sampled, honest) = (Some(rows), rows);
         Shown { step, points: 0, loss: 1.0, sampled, honest, attack, params, variance_norm, kappa }
     }
 

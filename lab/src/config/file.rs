@@ -2,7 +2,7 @@
 
 use super::keys::FILE_KEYS;
 use super::settings::one_line;
-use super::{KEYS, Settings, grid};
+use super::{KEYS, Settings, Tune, grid, profile};
 use crate::Failure;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -28,6 +28,8 @@ pub struct Experiment {
     pub runs: Vec<Settings>,
     /// Whether runs whose rule cannot take their (n, f) are left out rather than refused.
     pub skip_below_bound: bool,
+    /// How hyperparameters are chosen before the runs, where they are.
+    pub tune: Option<Tune>,
 }
 
 impl Experiment {
@@ -59,11 +61,16 @@ impl Experiment {
             Some(Value::Boolean(skip)) => skip,
             Some(other) => return Err(wrong("skip_below_bound", "true or false", &other)),
         };
+        let tune = match table.remove("tune") {
+            None => None,
+            Some(Value::Table(tune)) => Some(Tune::read(tune).map_err(|e| e.at("[tune]"))?),
+            Some(other) => return Err(wrong("tune", "a table written [tune]", &other)),
+        };
         let mut runs: Vec<Settings> = Vec::new();
         for mut part in parts(table)? {
             part.extend(overrides.clone());
             for one in grid::product(&part) {
-                let settings = Settings::read(one)?;
+                let settings = profile::apply(Settings::read(one)?)?;
                 settings.check_numbers()?;
                 if !runs.contains(&settings) {
                     runs.push(settings);
@@ -72,7 +79,7 @@ impl Experiment {
         }
         match runs.is_empty() {
             true => Err(Failure::refused("no run is left; a list of values is empty")),
-            false => Ok(Experiment { name, runs, skip_below_bound }),
+            false => Ok(Experiment { name, runs, skip_below_bound, tune }),
         }
     }
 }

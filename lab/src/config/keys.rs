@@ -15,6 +15,10 @@ const fn key(name: &'static str, help: &'static str) -> Key {
 
 /// Every key that describes a run.
 pub const KEYS: &[Key] = &[
+    key(
+        "profile",
+        "correct, or reference: all quirks of published code at once; `varangian keys profile`",
+    ),
     key("dataset", "what is learnt: a name from `varangian datasets`"),
     key(
         "data_seed",
@@ -31,6 +35,10 @@ pub const KEYS: &[Key] = &[
     key("steps", "steps of the run"),
     key("evaluate_every", "steps between evaluations on the test set"),
     key("test_samples", "samples of the test set used in an evaluation, from its start"),
+    key(
+        "judge_on",
+        "training samples that are held out and evaluated on instead of the test set; 0: the test set",
+    ),
     key("learning_rate", "step size at step 0"),
     key("schedule", "how the step size changes: constant, inverse, steps, decay"),
     key("momentum", "momentum coefficient, in [0, 1)"),
@@ -69,5 +77,17 @@ pub const KEYS: &[Key] = &[
     key("seed", "the run's one seed"),
 ];
 
+/// What the keys that describe the file mean.
+pub(crate) const FILE_HELP: &[Key] = &[
+    key("name", "the experiment's name: of the results folder and of reports"),
+    key("skip_below_bound", "whether runs whose rule cannot take their n and f are left out"),
+    key(
+        "[tune]",
+        "lists of hyperparameters from which each rule gets the one best in its worst case over \
+         attacks, on validation = 1000 held-out training samples and with its own seed = […]",
+    ),
+    key("[[run]]", "one of several matrices; the other keys are their defaults"),
+];
+
 /// Keys that describe the file rather than a run.
-pub(crate) const FILE_KEYS: &[&str] = &["name", "skip_below_bound", "run"];
+pub(crate) const FILE_KEYS: &[&str] = &["name", "skip_below_bound", "tune", "run"];

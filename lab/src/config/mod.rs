@@ -7,11 +7,16 @@
 mod file;
 mod grid;
 mod keys;
+mod profile;
 mod settings;
+mod tune;
 
 pub use file::{Experiment, Source};
 pub use keys::{KEYS, Key};
+pub use profile::{QUIRKS, Quirk};
 pub use settings::Settings;
+pub use tune::Tune;
 
 pub(crate) use file::read_settings;
 pub(crate) use grid::label_keys;
+pub(crate) use keys::FILE_HELP;

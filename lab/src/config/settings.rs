@@ -15,6 +15,7 @@ use varangian_train::Passes;
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct Settings {
+    pub profile: String,
     pub dataset: String,
     pub data_seed: u64,
     pub model: String,
@@ -28,6 +29,7 @@ pub struct Settings {
     pub steps: u64,
     pub evaluate_every: u64,
     pub test_samples: usize,
+    pub judge_on: usize,
     pub learning_rate: f64,
     pub schedule: String,
     pub momentum: f64,
@@ -54,6 +56,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            profile: "correct".into(),
             dataset: "glyphs".into(),
             data_seed: 1,
             model: "mlp".into(),
@@ -67,6 +70,7 @@ impl Default for Settings {
             steps: 200,
             evaluate_every: 10,
             test_samples: 10_000,
+            judge_on: 0,
             learning_rate: 0.1,
             schedule: "constant".into(),
             momentum: 0.9,

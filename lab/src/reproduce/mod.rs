@@ -1,6 +1,7 @@
 //! `varangian reproduce`: published experiments as one command each, with our numbers beside
 //! theirs.
 
+mod bucketing;
 mod fall_of_empires;
 mod momentum;
 mod safeguard;
@@ -24,6 +25,8 @@ pub(crate) struct Args {
 enum What {
     /// El-Mhamdi, Guerraoui & Rouault 2021: momentum at the workers against momentum at the server
     Momentum(momentum::Args),
+    /// Karimireddy, He & Jaggi 2022: buckets and momentum on heterogeneous data, the logs' cells
+    Bucketing(shapes::One),
     /// Akoun & Meyer 2022: SignSGD, Signum and distributed SGD against blind and Byzantine workers
     Signsgd(signsgd::Args),
     /// Xie et al. 2019: Zeno against a majority of hostile workers, with data on the server
@@ -41,6 +44,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Momentum(args) => momentum::run(args),
+        What::Bucketing(one) => shapes::run(one, &bucketing::PUBLICATION),
         What::Signsgd(args) => signsgd::run(args),
         What::Zeno(one) => shapes::run(one, &zeno::PUBLICATION),
         What::ZenoPp(one) => shapes::run(one, &zeno_pp::PUBLICATION),

@@ -1,10 +1,11 @@
 //! Results: what a run left, where it is kept, and what it says.
 //!
 //! A folder holds `runs/KEY.csv` and `runs/KEY.json` a run, and what is assembled from them:
-//! `results.csv`, `runs.csv`, `experiment.toml`, `summary.txt`, the pictures.
+//! `results.csv` and `results.parquet`, `runs.csv`, `heterogeneity.csv`, `experiment.toml`, `summary.txt`, the pictures.
 
 pub(crate) mod checkpoint;
 mod judge;
+mod parquet;
 mod stats;
 mod store;
 mod summary;
@@ -12,6 +13,7 @@ mod tidy;
 
 pub(crate) use judge::place;
 pub use judge::{Cell, Judged, Table, judge};
+pub(crate) use parquet::parquet;
 pub use stats::{Interval, mean, median, quantile, student};
 pub use store::{End, Outcome, Point, Store, key};
 pub(crate) use summary::summary;

@@ -44,7 +44,11 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
     let place = q * (sorted.len() - 1) as f64;
     let (low, part) = (place.floor() as usize, place.fract());
     let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + part * (sorted[high] - sorted[low])
+    // Equal neighbours need no arithmetic, which infinite ones would not survive.
+    match part > 0.0 && sorted[low] < sorted[high] {
+        true => sorted[low] + part * (sorted[high] - sorted[low]),
+        false => sorted[low],
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! `varangian run FILE.toml`: a matrix of runs, from one file to results and pictures.
 
+pub(crate) mod heterogeneity;
+pub(crate) mod live;
 mod matrix;
 mod one;
 mod progress;
 mod report;
 mod setup;
 mod swarm;
+mod tuning;
 
 pub(crate) use crate::pictures::band;
 pub(crate) use report::assemble;
@@ -21,10 +24,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What stands below the help of `varangian run`.
+const EXAMPLES: &str = "Examples:
+  varangian run experiments/first.toml
+  varangian run my.toml --set learning_rate=0.2 --set 'rule=[\"median\", \"nnm | krum\"]'
+  varangian run my.toml --shard 2/8 --jobs 4     # one of eight machines that share the folder
+`varangian keys` lists what a file can say. Runs that are over are never done again; after Ctrl-C
+or a crash the same command goes on. `varangian results`, `plot` and `report` take the folder.";
+
 /// Arguments of `varangian run`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The experiment
+    /// The experiment file
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
     /// Change a key of the experiment; the value is TOML, or a bare text
@@ -58,6 +70,9 @@ pub(crate) struct How {
     /// Seconds between checkpoints of a run
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     pub(crate) checkpoint_every: f64,
+    /// Show on the terminal what runs are doing: curves, weights of workers, refusals
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// Print nothing but errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -78,15 +93,32 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     execute(&Experiment::load(&source)?, &args.how).map(|_| ())
 }
 
-/// Runs what is left of an experiment and assembles the results of all of it.
+/// Runs what is left of an experiment and assembles the results of all of it, after the choice of
+/// hyperparameters where the experiment asks for one.
 ///
 /// # Errors
 /// If anything is wrong with any run (nothing is run then), the folder cannot be written, or runs
 /// failed or were interrupted (what is done is kept).
 pub(crate) fn execute(experiment: &Experiment, how: &How) -> Result<Vec<Outcome>, Failure> {
+    let Some(tune) = &experiment.tune else {
+        return Ok(execute_runs(experiment, how)?.0);
+    };
+    // What is wrong with the experiment is said before hours of tuning.
+    check(experiment, &Shelf::new(how.data.clone()))?;
+    let chosen = tuning::choose(experiment, tune, how, &folder_of(experiment, how))?;
+    Ok(execute_runs(&chosen, how)?.0)
+}
+
+fn folder_of(experiment: &Experiment, how: &How) -> PathBuf {
+    how.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name))
+}
+
+/// As [`execute`] for the runs as they stand: the outcomes that there are, and how many runs there
+/// are in all.
+fn execute_runs(experiment: &Experiment, how: &How) -> Result<(Vec<Outcome>, usize), Failure> {
     let shelf = Shelf::new(how.data.clone());
     let jobs = check(experiment, &shelf)?;
-    let folder = how.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+    let folder = folder_of(experiment, how);
     let store = Store::make(&folder)?;
     let hash = matrix_hash(&jobs);
     let left: Vec<Job> = share(&jobs, how.shard).filter(|job| !is_done(&store, job)).collect();
@@ -95,34 +127,53 @@ pub(crate) fn execute(experiment: &Experiment, how: &How) -> Result<Vec<Outcome>
     }
     report::write_experiment(&store, experiment, &jobs, &hash)?;
     let threads = how.threads.map_or_else(cores, usize::from);
+    let settings = jobs.iter().map(|job| &job.settings);
+    let measured = within(threads, || heterogeneity::measure_all(settings, &shelf, &store))??;
+    if !how.quiet {
+        measured.iter().for_each(|one| eprintln!("{one}"));
+    }
     let shape = Shape::of(threads, left.len(), how.jobs.map(usize::from));
-    let progress =
-        Progress::new(left.len(), left.iter().map(|job| job.settings.steps).sum(), how.quiet);
+    let steps = left.iter().map(|job| job.settings.steps).sum();
+    let progress = Progress::new(&store, left.len(), steps, how.quiet, how.watch);
     let stop = stop_on_interrupt();
     let pause = how.checkpoint_every;
-    matrix::run_all(&left, &shelf, &store, shape, pause, &progress, &stop)?;
+    let ran = matrix::run_all(&left, &shelf, &store, shape, pause, &progress, &stop);
     progress.clear();
+    ran?;
     let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
-    let interrupted = stop.load(Ordering::Relaxed);
     if !outcomes.is_empty() {
         let text = assemble(&store, &experiment.name, &outcomes)?;
         if !how.quiet {
             print::line(&format!("{text}\nResults: {}", folder.display()));
         }
     }
+    ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))
+}
+
+/// What has become of `runs` runs.
+fn ended(
+    outcomes: Vec<Outcome>,
+    runs: usize,
+    interrupted: bool,
+) -> Result<(Vec<Outcome>, usize), Failure> {
     let failed = outcomes.iter().filter(|outcome| !outcome.is_finished()).count();
     match (interrupted, failed) {
         (true, _) => Err(Failure::interrupted(format!(
-            "interrupted; {} of {} runs are done and kept, the same command goes on",
-            outcomes.len(),
-            jobs.len()
+            "interrupted; {} of {runs} runs are done and kept, the same command goes on",
+            outcomes.len()
         ))),
-        (false, 0) => Ok(outcomes),
-        (false, _) => Err(Failure::failed(format!(
-            "{failed} of {} runs failed; runs.csv says why",
-            jobs.len()
-        ))),
+        (false, 0) => Ok((outcomes, runs)),
+        (false, _) => {
+            Err(Failure::failed(format!("{failed} of {runs} runs failed; runs.csv says why")))
+        }
     }
+}
+
+/// Work on a pool of its own.
+fn within<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    Ok(pool.install(work))
 }
 
 /// Every run's key, after everything about it was found to be in order.

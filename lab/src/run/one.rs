@@ -49,8 +49,9 @@ pub(crate) fn run(
     context: &Context<'_>,
 ) -> Result<Option<Outcome>, Failure> {
     let begun = clock::now();
+    context.progress.begin(job);
     let notes = |test: &dyn Dataset, traffic| {
-        let notes = Notes::new(test.classes() > 0, context.progress);
+        let notes = Notes::new(test.classes() > 0, &job.key, context.progress);
         Notes { traffic, ..notes }
     };
     let ended = match course {
@@ -157,7 +158,8 @@ pub(super) struct Notes<'a> {
     /// The step of the last evaluation: one that a pause repeats is not noted twice.
     evaluated: Option<u64>,
     classifies: bool,
-    pub(super) progress: &'a Progress,
+    key: &'a str,
+    progress: &'a Progress,
     traffic: Traffic,
     train_loss: Mean,
     hostile_weight: Mean,
@@ -194,7 +196,7 @@ impl Mean {
 }
 
 impl<'a> Notes<'a> {
-    fn new(classifies: bool, progress: &'a Progress) -> Self {
+    fn new(classifies: bool, key: &'a str, progress: &'a Progress) -> Self {
         let (points, refused) = (Vec::new(), BTreeMap::new());
         let traffic = Traffic { up: 0, down: 0 };
         let (train_loss, hostile_weight) = Default::default();
@@ -205,6 +207,7 @@ impl<'a> Notes<'a> {
             expelled: Vec::new(),
             evaluated: None,
             classifies,
+            key,
             progress,
             traffic,
             train_loss,
@@ -215,6 +218,11 @@ impl<'a> Notes<'a> {
     /// Counts an honest minibatch loss.
     pub(super) fn loss(&mut self, loss: f64) {
         self.train_loss.add(loss);
+    }
+
+    /// A step that leaves no record is over.
+    pub(super) fn tick(&self) {
+        self.progress.step(self.key, |live| live.step += 1);
     }
 
     pub(super) fn put(&mut self, step: u64, metric: &str, value: f64) {
@@ -237,7 +245,13 @@ impl<'a> Notes<'a> {
         }
         self.train_loss.load(&checkpoint.memory, "notes/train_loss");
         self.hostile_weight.load(&checkpoint.memory, "notes/hostile_weight");
-        (0..checkpoint.step).for_each(|_| self.progress.step());
+        (0..checkpoint.step).for_each(|step| {
+            self.progress.step(key, |live| live.step = step + 1);
+        });
+        let metric = if self.classifies { "accuracy" } else { "test_loss" };
+        for point in self.points.iter().filter(|point| point.metric == metric) {
+            self.progress.evaluated(key, point.step, point.value, self.classifies);
+        }
     }
 
     /// The run before `step`.
@@ -291,7 +305,7 @@ impl Observer for Notes<'_> {
             self.put(closed.step, "expelled", self.expelled.len() as f64);
         }
         self.skipped += u64::from(closed.skipped.is_some());
-        self.progress.step();
+        self.progress.step(self.key, |live| live.look(record));
     }
 
     fn evaluation(&mut self, evaluation: &Evaluation) {
@@ -304,9 +318,12 @@ impl Observer for Notes<'_> {
         if let Some(weight) = self.hostile_weight.take() {
             self.put(evaluation.step, "hostile_weight", weight);
         }
+        let (step, tally) = (evaluation.step, &evaluation.tally);
         if self.classifies {
-            self.put(evaluation.step, "accuracy", evaluation.tally.accuracy());
+            self.put(step, "accuracy", tally.accuracy());
         }
-        self.put(evaluation.step, "test_loss", evaluation.tally.mean_loss());
+        self.put(step, "test_loss", tally.mean_loss());
+        let value = if self.classifies { tally.accuracy() } else { tally.mean_loss() };
+        self.progress.evaluated(self.key, step, value, self.classifies);
     }
 }

@@ -12,6 +12,7 @@ use crate::results::{self, Outcome, Store, Table};
 /// If the folder cannot be written.
 pub(crate) fn assemble(store: &Store, name: &str, outcomes: &[Outcome]) -> Result<String, Failure> {
     store.write("results.csv", &results::tidy(outcomes))?;
+    store.write("results.parquet", &results::parquet(outcomes))?;
     store.write("runs.csv", &results::run_index(outcomes))?;
     let table = Table::of(outcomes);
     let text = results::summary(&table);

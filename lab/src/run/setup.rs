@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Seed, SpecError, spec};
 use varangian_learn::data::Split;
-use varangian_learn::partition::{self, Minibatches, Sampling};
+use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
 use varangian_learn::{Batch, Dataset, Model, Targets, data, model};
 use varangian_rules::{FILTERS, FilterEntry, Oracle, Pipeline, build_filter};
 use varangian_sim::network::Network;
@@ -142,9 +142,32 @@ impl Shelf {
         })
     }
 
+    /// What is learnt from and what is judged on: the test set, or held-out training samples.
+    fn split(&self, settings: &Settings) -> Result<(Arc<dyn Dataset>, Arc<dyn Dataset>), Failure> {
+        let Split { train, test } = self.data(settings)?.split;
+        match settings.judge_on {
+            0 => Ok((train, test)),
+            held => Ok(hold_out(&train, held, Seed(settings.seed)).map_err(|e| e.at("judge_on"))?),
+        }
+    }
+
+    /// The model, the training set and who learns from which of its samples.
+    ///
+    /// # Errors
+    /// What is wrong with these settings.
+    pub(super) fn shares(
+        &self,
+        settings: &Settings,
+    ) -> Result<(Box<dyn Model>, Arc<dyn Dataset>, Shares), Failure> {
+        let (train, _) = self.split(settings)?;
+        let model = model::build(&settings.model, train.shape(), train.classes())?;
+        let shares = shared_out(train.as_ref(), settings)?;
+        Ok((model, train, shares))
+    }
+
     /// What every run needs, whoever judges.
     fn parts(&self, settings: &Settings) -> Result<Parts, Failure> {
-        let Split { train, test } = self.data(settings)?.split;
+        let (train, test) = self.split(settings)?;
         let seed = Seed(settings.seed);
         let (train, held) = match (settings.validation, settings.validation_from.as_str()) {
             (0, _) => (train, None),
@@ -157,8 +180,7 @@ impl Shelf {
                 return Err(SpecError::unknown("validation_from", other, &known).into());
             }
         };
-        let partition = partition::make(&spec::parse(&settings.partition)?)?;
-        let shares = partition.split(&partition::Samples::of(train.as_ref()), settings.n, seed)?;
+        let shares = shared_out(train.as_ref(), settings)?;
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
         let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
         let model = model::build(&settings.model, train.shape(), train.classes())?;
@@ -170,6 +192,11 @@ impl Shelf {
         let oracle = oracle.transpose()?;
         Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle })
     }
+}
+
+fn shared_out(train: &dyn Dataset, settings: &Settings) -> Result<Shares, SpecError> {
+    let partition = partition::make(&spec::parse(&settings.partition)?)?;
+    partition.split(&partition::Samples::of(train), settings.n, Seed(settings.seed))
 }
 
 /// What every run needs.

@@ -33,7 +33,7 @@ pub(super) fn run<'a>(
         }
         staleness += record.outcome.staleness as f64;
         seconds = record.time;
-        notes.progress.step();
+        notes.tick();
     }
     if stop() {
         return Ok(None);

@@ -47,6 +47,13 @@ impl Optimiser {
         }
     }
 
+    /// Whether what a worker sends differs from its clipped gradient.
+    pub fn changes_gradients(&self) -> bool {
+        let momentum = &self.momentum;
+        let moves = momentum.coefficient > 0.0 || momentum.dampening > 0.0;
+        moves && momentum.placement != Placement::Update || self.message != Message::Vector
+    }
+
     /// The learning rate at `step`, when an epoch has `steps_per_epoch` steps.
     pub fn rate(&self, step: u64, steps_per_epoch: f64) -> f64 {
         self.schedule.rate(self.learning_rate, step, steps_per_epoch)

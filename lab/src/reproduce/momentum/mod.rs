@@ -1,6 +1,9 @@
 //! The grid of Distributed Momentum (El-Mhamdi, Guerraoui & Rouault, ICLR 2021, §4) on MNIST-size
 //! data: does momentum at the workers beat momentum at the server?
 
+mod published;
+mod statistics;
+
 use crate::config::{Experiment, Source};
 use crate::plot::{BoxGroup, boxes};
 use crate::results::{Outcome, Store, judge, median};
@@ -11,14 +14,19 @@ use std::path::PathBuf;
 /// Arguments of `varangian reproduce momentum`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920
+    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920 (`--seed 1` alone: 184)
     #[arg(long)]
     quick: bool,
-    /// What the published code did rather than what the paper says: clipping to norm 1, the squared
-    /// coefficient of the penalty, unsquared Krum scores, the lower median, Bulyan without
-    /// rescoring
+    /// What the published code did rather than what the paper says: `varangian keys profile`
     #[arg(long)]
     reference: bool,
+    /// Gather the study metrics of every step: steps in which the rule is proven resilient, and
+    /// pictures of the variance-norm ratios
+    #[arg(long)]
+    study: bool,
+    /// Replace the experiment's seeds by one
+    #[arg(long)]
+    seed: Option<u64>,
     /// The data set: mnist or fashion-mnist
     #[arg(long, default_value = "mnist")]
     dataset: String,
@@ -34,17 +42,25 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if args.reference { "-reference" } else { "" },
         if args.quick { "-quick" } else { "" }
     );
-    let experiment = Experiment::parse(&grid(args), &name, &Source::default())?;
+    let source = Source { seed: args.seed, ..Source::default() };
+    let experiment = Experiment::parse(&grid(args), &name, &source)?;
     let outcomes = execute(&experiment, &args.how)?;
     let folder = args.how.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&name));
     let store = Store::open(&folder)?;
     let mut text = String::new();
     for (what, best) in [("best", true), ("last", false)] {
         let pairs = pairs(&outcomes, best);
-        text.push_str(&statistics(what, &pairs));
+        text.push_str(&statistics::statistics(what, &pairs));
         overview(&name, what, &pairs).write(&store.path(&format!("overview-{what}")))?;
     }
-    text.push_str(&cells(&outcomes));
+    let mut sections = vec![published::claims(&pairs(&outcomes, true)), cells(&outcomes)];
+    if args.dataset.starts_with("mnist") {
+        sections.push(published::beside(&outcomes));
+    }
+    sections.push(statistics::resilient_steps(&outcomes));
+    for section in sections.iter().filter(|section| !section.is_empty()) {
+        text.push_str(&format!("{section}\n"));
+    }
     store.write("statistics.txt", text.as_bytes())?;
     if !args.how.quiet {
         print::line(&text);
@@ -58,25 +74,17 @@ fn grid(args: &Args) -> String {
         true => ("[1]", "[0.5]", "[false]"),
         false => ("[1, 2, 3, 4, 5]", "[0.5, 0.02]", "[false, true]"),
     };
-    let (krum, median, bulyan, clip_mode, regulariser) = match args.reference {
-        true => (
-            "multi-krum variant=distributed-momentum",
-            "median middle=lower",
-            "bulyan variant=reference",
-            "unit",
-            "reference-norm",
-        ),
-        false => ("multi-krum", "median", "bulyan", "rescale", "norm"),
-    };
-    let rules = format!("\"{krum}\", \"{median}\", \"trimmed-mean\", \"phocas\", \"meamed\"");
+    let profile = if args.reference { "reference" } else { "correct" };
+    let study = if args.study { 150 } else { 0 };
+    let rules = "\"multi-krum\", \"median\", \"trimmed-mean\", \"phocas\", \"meamed\"";
     let dataset = &args.dataset;
     let mut text = format!(
         "dataset = \"{dataset}\"\nmodel = \"mlp\"\nsampling = \"shared-stream\"\nbatch = 83\n\
-         steps = 300\nevaluate_every = 5\nmomentum = 0.9\nclip = 2\nclip_mode = \"{clip_mode}\"\n\
-         regulariser = \"{regulariser}\"\nregularise = 1e-4\nlearning_rate = {rates}\n\
+         steps = 300\nevaluate_every = 5\nmomentum = 0.9\nclip = 2\nprofile = \"{profile}\"\n\
+         study = {study}\nregulariser = \"norm\"\nregularise = 1e-4\nlearning_rate = {rates}\n\
          nesterov = {nesterov}\nseed = {seeds}\n"
     );
-    for (f, more) in [(24, String::new()), (12, format!(", \"{bulyan}\""))] {
+    for (f, more) in [(24, ""), (12, ", \"bulyan\"")] {
         text.push_str(&format!(
             "[[run]]\nn = {}\nrule = \"average\"\nmomentum_at = \"update\"\n\
              [[run]]\nn = 51\nf = {f}\nrule = [{rules}{more}]\n\
@@ -134,44 +142,6 @@ fn pairs(outcomes: &[Outcome], best: bool) -> Vec<Pair> {
         }
     }
     out
-}
-
-/// What the reference's script prints, for all pairs and by number of hostile workers.
-fn statistics(what: &str, pairs: &[Pair]) -> String {
-    let header = [
-        what,
-        "pairs",
-        "loss>.1",
-        ">.2",
-        ">.4",
-        "then gain>.1",
-        ">.2",
-        ">.4",
-        "gain<0",
-        "<-.02",
-        "<-.05",
-        "mean gain",
-    ];
-    let mut rows = Vec::new();
-    for subset in ["", "f = 24", "f = 12"] {
-        let of: Vec<&Pair> = pairs.iter().filter(|pair| pair.group.starts_with(subset)).collect();
-        let count = |holds: &dyn Fn(&Pair) -> bool| {
-            of.iter().filter(|pair| holds(pair)).count().to_string()
-        };
-        let loss = |pair: &Pair| pair.reference - pair.update;
-        let gain = |pair: &Pair| pair.worker - pair.update;
-        let mut row = vec![if subset.is_empty() { "all".into() } else { subset.to_owned() }];
-        row.push(of.len().to_string());
-        [0.1, 0.2, 0.4].iter().for_each(|&x| row.push(count(&|pair| loss(pair) > x)));
-        let both = |pair: &Pair, x: f64| loss(pair) > x && gain(pair) > x;
-        [0.1, 0.2, 0.4].iter().for_each(|&x| row.push(count(&|pair| both(pair, x))));
-        [0.0, -0.02, -0.05].iter().for_each(|&x| row.push(count(&|pair| gain(pair) < x)));
-        let gains: Vec<f64> = of.iter().map(|pair| gain(pair)).collect();
-        row.push(format!("{:+.3}", crate::results::mean(&gains)));
-        rows.push(row);
-    }
-    let right: Vec<bool> = (0..header.len()).map(|k| k > 0).collect();
-    format!("{}\n", print::table(&header, &rows, &right))
 }
 
 /// Two boxes a setting: momentum at the server, at the workers.
@@ -252,9 +222,11 @@ mod tests {
             jobs: None,
             shard: None,
             checkpoint_every: 60.0,
+            watch: false,
             quiet: true,
         };
-        Args { quick, reference: false, dataset: "mnist".into(), how }
+        let (reference, study, seed) = (false, false, None);
+        Args { quick, reference, study, seed, dataset: "mnist".into(), how }
     }
 
     #[test]
@@ -264,18 +236,5 @@ mod tests {
         };
         // 46 × 4 configurations of one data set, five seeds.
         assert_eq!((runs(true), runs(false)), (46, 46 * 4 * 5));
-    }
-
-    #[test]
-    fn statistics_count_losses_and_gains() {
-        let pair = |update, worker| Pair {
-            group: "f = 24, alie z=1.5".into(),
-            reference: 0.95,
-            update,
-            worker,
-        };
-        let text = statistics("best", &[pair(0.5, 0.9), pair(0.94, 0.90), pair(0.8, 0.91)]);
-        let all: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
-        assert_eq!(all[..11], ["all", "3", "2", "1", "1", "2", "1", "0", "1", "1", "0"]);
     }
 }

@@ -1,0 +1,242 @@
+//! How different the workers' data are, measured: (G, B) of a partition, and what it had to move.
+//!
+//! (G, B)-dissimilarity: (1/n)·Σ‖∇Lᵢ(θ) − ∇L(θ)‖² ≤ G² + B²·‖∇L(θ)‖². Both sides are measured at
+//! points of a short attack-free descent. Each worker's gradient is taken twice, on two disjoint
+//! halves of a sample of its data, and squares are products of the two: the noise of sampling does
+//! not count as heterogeneity (the expectation of each product is that of the full local losses).
+
+use super::setup::Shelf;
+use crate::Failure;
+use crate::config::Settings;
+use crate::results::Store;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use varangian_base::kernels::{combine, norms};
+use varangian_base::{Domain, Matrix, Seed};
+use varangian_learn::model::{Model, Place, Prepared};
+use varangian_learn::partition::Shares;
+use varangian_learn::{Batch, Dataset};
+
+/// Samples in each half of a worker's sample.
+const HALF: usize = 32;
+/// Steps of the descent, and those before which (G, B) is measured.
+const STEPS: usize = 9;
+const POINTS: [usize; 3] = [0, 3, STEPS];
+
+/// What was measured of one partition: a line of `heterogeneity.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    dataset: String,
+    model: String,
+    partition: String,
+    n: usize,
+    seed: u64,
+    /// G of (G, B)-dissimilarity.
+    pub(crate) g: f64,
+    /// B of (G, B)-dissimilarity.
+    pub(crate) b: f64,
+    fewest_samples: usize,
+    most_samples: usize,
+    /// What the partition had to move or leave out.
+    notes: String,
+}
+
+impl Measured {
+    fn is_of(&self, settings: &Settings) -> bool {
+        let own = (&self.dataset, &self.model, &self.partition, self.n);
+        own == (&settings.dataset, &settings.model, &settings.partition, settings.n)
+    }
+}
+
+impl std::fmt::Display for Measured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Measured { partition, n, g, b, fewest_samples, most_samples, .. } = self;
+        write!(
+            f,
+            "partition {partition} over {n} workers: {fewest_samples} to {most_samples} samples a \
+             worker, measured G = {g:.3}, B = {b:.3}"
+        )?;
+        if self.notes.is_empty() { Ok(()) } else { write!(f, "; {}", self.notes) }
+    }
+}
+
+/// Measures every partition of `runs` (on the first seed that uses it), and keeps the answers in
+/// `heterogeneity.csv` of the folder, where later calls find them.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub(super) fn measure_all<'a>(
+    runs: impl Iterator<Item = &'a Settings>,
+    shelf: &Shelf,
+    store: &Store,
+) -> Result<Vec<Measured>, Failure> {
+    let mut all = kept(store);
+    let (mut wanted, known) = (Vec::<Measured>::new(), all.len());
+    for settings in runs.filter(|settings| !settings.sampling.starts_with("shared-stream")) {
+        if !all.iter().any(|one| one.is_of(settings)) {
+            all.push(measure(settings, shelf)?);
+        }
+        let one = all.iter().find(|one| one.is_of(settings)).filter(|one| !wanted.contains(*one));
+        wanted.extend(one.cloned());
+    }
+    if all.len() > known {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        all.iter().for_each(|one| writer.serialize(one).expect("memory is never full"));
+        let bytes = writer.into_inner().expect("memory is never full");
+        store.write("heterogeneity.csv", &bytes)?;
+    }
+    Ok(wanted)
+}
+
+/// What the folder holds.
+pub(crate) fn kept(store: &Store) -> Vec<Measured> {
+    let Ok(bytes) = std::fs::read(store.path("heterogeneity.csv")) else { return Vec::new() };
+    let all: Result<Vec<Measured>, _> =
+        csv::Reader::from_reader(bytes.as_slice()).deserialize().collect();
+    all.unwrap_or_default()
+}
+
+fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {
+    let (model, train, shares) = shelf.shares(settings)?;
+    let sizes: Vec<usize> = shares.samples.iter().map(Vec::len).collect();
+    let points = descend(model.as_ref(), train.as_ref(), &shares, settings);
+    let (g, b) = line(&points);
+    Ok(Measured {
+        dataset: settings.dataset.clone(),
+        model: settings.model.clone(),
+        partition: settings.partition.clone(),
+        n: settings.n,
+        seed: settings.seed,
+        g,
+        b,
+        fewest_samples: sizes.iter().copied().min().unwrap_or(0),
+        most_samples: sizes.iter().copied().max().unwrap_or(0),
+        notes: shares.notes.join("; "),
+    })
+}
+
+/// (‖∇L‖², mean ‖∇Lᵢ − ∇L‖²) at each of the points.
+fn descend(
+    model: &dyn Model,
+    train: &dyn Dataset,
+    shares: &Shares,
+    settings: &Settings,
+) -> Vec<(f64, f64)> {
+    let seed = Seed(settings.seed);
+    let mut params = model.init(seed);
+    let mut prepared: Prepared = Box::new(());
+    let rows = || Matrix::zeros(settings.n, params.len());
+    let (mut rows, mut means) =
+        ([rows(), rows()], [vec![0.0; params.len()], vec![0.0; params.len()]]);
+    let mut points = Vec::new();
+    for step in 0..=STEPS {
+        model.prepare(&params, &mut prepared);
+        for half in 0..2 {
+            let work: Vec<_> = shares
+                .samples
+                .iter()
+                .zip(rows[half].rows_mut().into_iter_mut())
+                .enumerate()
+                .collect();
+            work.into_par_iter().for_each(|(worker, (share, row))| {
+                let place = Place { seed, worker: worker as u32, step: step as u64 };
+                let batch = batch(train, &sample(share, half), place);
+                let mut workspace = model.workspace();
+                model.gradient(&params, &prepared, &batch, place, &mut workspace, row);
+            });
+            combine::mean(rows[half].rows(), &mut means[half]);
+        }
+        if POINTS.contains(&step) {
+            points.push(products(&rows, &means));
+        }
+        let rate = settings.learning_rate as f32 / 2.0;
+        for (k, x) in params.iter_mut().enumerate() {
+            *x -= rate * (means[0][k] + means[1][k]);
+        }
+    }
+    points
+}
+
+/// One half of at most 2·HALF samples spread evenly over a share, whatever its order.
+fn sample(share: &[u32], half: usize) -> Vec<u32> {
+    let count = share.len().min(2 * HALF);
+    let chosen = (0..count).map(|j| share[j * share.len() / count]);
+    match count {
+        0 | 1 => chosen.collect(),
+        _ => chosen.skip(half).step_by(2).collect(),
+    }
+}
+
+fn batch(train: &dyn Dataset, indices: &[u32], place: Place) -> Batch {
+    let mut batch = Batch::default();
+    train.fill(indices, &mut place.seed.stream(Domain::Augment, place.worker, 0), &mut batch);
+    batch
+}
+
+/// (⟨ḡ, ḡ'⟩, (1/n)·Σ⟨gᵢ − ḡ, g'ᵢ − ḡ'⟩) of two halves.
+fn products(rows: &[Matrix; 2], means: &[Vec<f32>; 2]) -> (f64, f64) {
+    let n = rows[0].n();
+    let all: f64 = (0..n).map(|i| norms::dot(rows[0].row(i), rows[1].row(i))).sum();
+    let square = norms::dot(&means[0], &means[1]);
+    (square, all / n as f64 - square)
+}
+
+/// G and B of the lowest line G² + B²·x that lies on or above all points (x, y): least sum of
+/// distances, G² and B² at least 0. What sampling makes negative counts as 0.
+fn line(points: &[(f64, f64)]) -> (f64, f64) {
+    let clean: Vec<(f64, f64)> = points
+        .iter()
+        .filter(|(x, y)| x.is_finite() && y.is_finite())
+        .map(|(x, y)| (x.max(0.0), y.max(0.0)))
+        .collect();
+    let flat = clean.iter().map(|point| point.1).fold(0.0, f64::max);
+    let steep = clean.iter().map(|(x, y)| if *y > 0.0 { y / x } else { 0.0 }).fold(0.0, f64::max);
+    let mut lines = vec![(flat, 0.0), (0.0, steep)];
+    for (k, a) in clean.iter().enumerate() {
+        for b in &clean[k + 1..] {
+            let slope = (b.1 - a.1) / (b.0 - a.0);
+            lines.push((a.1 - slope * a.0, slope));
+        }
+    }
+    let holds = |(g, b): &(f64, f64)| {
+        let above = |(x, y): &(f64, f64)| g + b * x >= y * (1.0 - 1e-9);
+        *g >= 0.0 && *b >= 0.0 && b.is_finite() && clean.iter().all(above)
+    };
+    let cost = |(g, b): &(f64, f64)| clean.iter().map(|(x, _)| g + b * x).sum::<f64>();
+    let best = lines.iter().filter(|l| holds(l)).min_by(|a, b| cost(a).total_cmp(&cost(b)));
+    best.map_or((f64::NAN, f64::NAN), |(g, b)| (g.sqrt(), b.sqrt()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Experiment, Source};
+
+    fn measured(partition: &str) -> Measured {
+        let text =
+            format!("dataset = 'glyphs'\nmodel = 'linear'\nn = 10\npartition = '{partition}'");
+        let experiment = Experiment::parse(&text, "t", &Source::default()).unwrap();
+        measure(&experiment.runs[0], &Shelf::new(None)).unwrap()
+    }
+
+    #[test]
+    fn one_digit_a_worker_is_far_and_an_even_split_is_near() {
+        let (sorted, even) = (measured("sorted"), measured("iid"));
+        let spread = |one: &Measured| one.g.hypot(one.b);
+        assert!(spread(&sorted) > 5.0 * spread(&even), "{sorted} {even}");
+        assert!(even.most_samples - even.fewest_samples <= 1, "{even}");
+        let poor = measured("dirichlet alpha=0.01");
+        assert!(poor.notes.contains("samples were moved"), "{poor}");
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        assert!(kept(&store).is_empty());
+    }
+
+    #[test]
+    fn the_line_is_the_lowest_above_all_points() {
+        assert_eq!(line(&[(1.0, 5.0), (4.0, 8.0)]), (2.0, 1.0));
+        assert_eq!(line(&[(1.0, 9.0), (4.0, 8.0)]), (3.0, 0.0));
+        assert_eq!(line(&[(1.0, 4.0), (2.0, 8.0)]), (0.0, 2.0));
+        assert_eq!(line(&[(1.0, -1.0)]), (0.0, 0.0));
+    }
+}

@@ -1,0 +1,223 @@
+//! What runs are doing right now: for the terminal and for the page of `varangian watch`.
+
+use super::one::Job;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use varangian_sim::lockstep::StepRecord;
+
+/// One run that goes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Live {
+    /// Its key.
+    pub(crate) key: String,
+    /// Its rule.
+    pub(crate) rule: String,
+    /// Its attack.
+    pub(crate) attack: String,
+    /// Its seed.
+    pub(crate) seed: u64,
+    /// Steps done, and to do in all.
+    pub(crate) step: u64,
+    pub(crate) steps: u64,
+    /// (step, accuracy) so far; the test loss where there is no accuracy.
+    pub(crate) curve: Vec<(u64, f64)>,
+    /// Whether the curve is an accuracy.
+    pub(crate) classifies: bool,
+    /// By worker: the mean of its weight over steps; empty where the rule gives none.
+    pub(crate) weights: Vec<f64>,
+    /// By worker: rows refused so far.
+    pub(crate) refused: Vec<u64>,
+    /// Reasons of refusals, with counts.
+    pub(crate) reasons: BTreeMap<String, u64>,
+    /// The workers that attack.
+    pub(crate) hostile: Vec<u32>,
+    /// Workers that the rule has expelled.
+    pub(crate) expelled: Vec<u32>,
+    /// Steps that were skipped.
+    pub(crate) skipped: u64,
+    #[serde(skip)]
+    weighed: u64,
+}
+
+impl Live {
+    /// A run before its first step.
+    pub(crate) fn of(job: &Job) -> Self {
+        let own = &job.settings;
+        Live {
+            key: job.key.clone(),
+            rule: own.rule.clone(),
+            attack: own.attack.clone(),
+            seed: own.seed,
+            steps: own.steps,
+            refused: vec![0; own.n],
+            ..Live::default()
+        }
+    }
+
+    /// Takes in a step.
+    pub(crate) fn look(&mut self, record: &StepRecord<'_>) {
+        let closed = record.closed;
+        self.step = closed.step + 1;
+        self.hostile = record.hostile.to_vec();
+        self.skipped += u64::from(closed.skipped.is_some());
+        for refusal in &closed.refused {
+            *self.reasons.entry(refusal.reason.name().into()).or_default() += 1;
+            if let Some(count) = self.refused.get_mut(refusal.worker as usize) {
+                *count += 1;
+            }
+        }
+        self.expelled.clone_from(&closed.verdict.expelled);
+        self.weigh(&closed.ids, &closed.verdict.weights);
+    }
+
+    fn weigh(&mut self, ids: &[u32], weights: &[f64]) {
+        if weights.is_empty() {
+            return;
+        }
+        self.weights.resize(self.refused.len(), 0.0);
+        let before = self.weighed as f64;
+        self.weights.iter_mut().for_each(|mean| *mean *= before / (before + 1.0));
+        for (&id, &weight) in ids.iter().zip(weights) {
+            if let Some(mean) = self.weights.get_mut(id as usize) {
+                *mean += weight / (before + 1.0);
+            }
+        }
+        self.weighed += 1;
+    }
+
+    /// The run as lines of text for a terminal `width` columns wide.
+    pub(crate) fn lines(&self, width: usize) -> Vec<String> {
+        let Live { rule, attack, seed, step, steps, .. } = self;
+        let now = self.curve.last().map_or(String::new(), |(_, value)| match self.classifies {
+            true => format!("  accuracy {:.1} %", 100.0 * value),
+            false => format!("  test loss {value:.4}"),
+        });
+        let mut out = vec![format!("{rule} × {attack}, seed {seed}  step {step}/{steps}{now}")];
+        out.extend(self.chart(width.saturating_sub(10).clamp(10, 72)));
+        out.extend(self.bars("weight", width));
+        if !self.reasons.is_empty() {
+            let reasons: Vec<String> =
+                self.reasons.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            let who: Vec<String> = (0..self.refused.len())
+                .filter(|&worker| self.refused[worker] > 0)
+                .map(|worker| worker.to_string())
+                .collect();
+            out.push(format!("  refused  {} (worker {})", reasons.join(", "), who.join(" ")));
+        }
+        if !self.expelled.is_empty() {
+            let who: Vec<String> = self.expelled.iter().map(u32::to_string).collect();
+            out.push(format!("  expelled worker {}", who.join(" ")));
+        }
+        if self.skipped > 0 {
+            out.push(format!("  skipped  {} steps", self.skipped));
+        }
+        out.into_iter().map(|line| cut(&line, width)).collect()
+    }
+
+    /// Mean weights, one sign a worker; hostile workers stand behind a bar where they are last.
+    fn bars(&self, name: &str, width: usize) -> Option<String> {
+        let most = self.weights.iter().copied().fold(0.0, f64::max);
+        if most <= 0.0 {
+            return None;
+        }
+        let bar = |worker: usize| match self.weights[worker] / most {
+            share if share <= 0.001 => '·',
+            share => EIGHTHS[((share * 8.0).ceil() as usize).clamp(1, 8) - 1],
+        };
+        let first = self.hostile.first().copied();
+        let mut text = String::new();
+        for worker in 0..self.weights.len() {
+            if first == Some(worker as u32) && worker > 0 {
+                text.push('|');
+            }
+            text.push(bar(worker));
+        }
+        let shown = cut(&text, width.saturating_sub(44));
+        let of_hostile: f64 = self.hostile.iter().map(|&w| self.weights[w as usize].abs()).sum();
+        let all: f64 = self.weights.iter().map(|weight| weight.abs()).sum();
+        Some(format!("  {name:<8} {shown}  hostile {:.0} % of it", 100.0 * of_hostile / all))
+    }
+
+    /// The curve in braille dots, four rows high.
+    fn chart(&self, columns: usize) -> Vec<String> {
+        let values: Vec<(u64, f64)> =
+            self.curve.iter().copied().filter(|(_, value)| value.is_finite()).collect();
+        if values.is_empty() {
+            return Vec::new();
+        }
+        let most = values.iter().map(|point| point.1).fold(1e-12, f64::max);
+        let top = if self.classifies { 1.0 } else { most };
+        let (wide, high) = (2 * columns, 4 * ROWS);
+        let mut cells = vec![vec![0u8; columns]; ROWS];
+        let x = |step: u64| (step * (wide as u64 - 1) / self.steps.max(1)) as usize;
+        for pair in values.windows(2).map(|pair| (pair[0], pair[1])).chain([(values[0], values[0])])
+        {
+            let ((from, a), (to, b)) = pair;
+            for column in x(from)..=x(to) {
+                let part = (column - x(from)) as f64 / (x(to) - x(from)).max(1) as f64;
+                let share = ((a + part * (b - a)) / top).clamp(0.0, 1.0);
+                let row = high - 1 - (share * (high - 1) as f64).round() as usize;
+                cells[row / 4][(column / 2).min(columns - 1)] |= dot(column % 2, row % 4);
+            }
+        }
+        let label = |row: usize| match (row, self.classifies) {
+            (0, true) => "   100 %".to_owned(),
+            (0, false) => format!("{top:>8.3}"),
+            (row, _) if row + 1 == ROWS => "       0".into(),
+            _ => "        ".into(),
+        };
+        let line = |row: usize| {
+            let signs = cells[row].iter().map(|&dots| char::from_u32(0x2800 + u32::from(dots)));
+            format!("{} {}", label(row), signs.flatten().collect::<String>())
+        };
+        (0..ROWS).map(line).collect()
+    }
+}
+
+/// Rows of a chart, four dots each.
+const ROWS: usize = 4;
+const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The bit of a braille sign's dot.
+fn dot(column: usize, row: usize) -> u8 {
+    [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]][row][column]
+}
+
+fn cut(line: &str, width: usize) -> String {
+    match line.chars().count() > width {
+        true => line.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        false => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_shows_its_curve_its_weights_and_its_refusals() {
+        let mut live = Live { steps: 10, step: 5, classifies: true, ..Live::default() };
+        (live.rule, live.refused, live.hostile) = ("krum".into(), vec![0; 4], vec![3]);
+        live.curve = vec![(0, 0.0), (5, 1.0)];
+        live.weigh(&[0, 1, 2], &[1.0, 0.0, 1.0]);
+        live.weigh(&[0, 1, 2], &[1.0, 0.0, 0.0]);
+        live.refused[3] = 2;
+        live.reasons.insert("not-finite".into(), 2);
+        assert_eq!(live.weights, [1.0, 0.0, 0.5, 0.0]);
+        let text = live.lines(60).join("\n");
+        assert!(text.contains("step 5/10  accuracy 100.0 %"), "{text}");
+        assert!(text.contains("█·▄|·  hostile 0 % of it"), "{text}");
+        assert!(text.contains("refused  not-finite 2 (worker 3)"), "{text}");
+        // The curve rises from the lower left to the top in the middle.
+        let rows: Vec<&str> = text.lines().skip(1).take(ROWS).collect();
+        assert!(rows[0].starts_with("   100 % ") && rows[ROWS - 1].starts_with("       0 "));
+        assert!(rows[ROWS - 1].chars().nth(9) != Some('\u{2800}'), "{text}");
+        assert!(live.lines(60).iter().all(|line| line.chars().count() <= 60));
+    }
+
+    #[test]
+    fn nothing_measured_shows_nothing_false() {
+        let live = Live { steps: 10, ..Live::default() };
+        assert_eq!(live.lines(40).len(), 1);
+    }
+}

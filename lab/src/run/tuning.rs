@@ -1,0 +1,227 @@
+//! Hyperparameters chosen before the runs: each rule gets the candidate that is best in its worst
+//! case over attacks, on samples held out of the training set, with the same budget for all rules.
+
+use super::{How, execute_runs};
+use crate::config::{Experiment, Settings, Tune};
+use crate::results::{Outcome, judge, mean};
+use crate::{Failure, files, print};
+use std::path::Path;
+
+/// What one rule's candidates came to.
+struct Choice {
+    /// The settings without adversary, seed and tuned keys.
+    base: Settings,
+    /// By candidate: the worst attack, and the mean over seeds of the last ten under it.
+    worst: Vec<(String, f64)>,
+    best: usize,
+}
+
+/// The experiment with each rule's best candidate; `tuning.csv` and the runs behind it are kept in
+/// the folder `tuning` of the results.
+///
+/// # Errors
+/// If a run cannot be done, failed or is missing because other shards do it.
+pub(super) fn choose(
+    experiment: &Experiment,
+    tune: &Tune,
+    how: &How,
+    folder: &Path,
+) -> Result<Experiment, Failure> {
+    let runs = trials(experiment, tune)?;
+    let (name, skip_below_bound) = (format!("{}-tuning", experiment.name), true);
+    let trial = Experiment { name, runs, tune: None, skip_below_bound };
+    let own = folder.join("tuning");
+    let how = How { out: Some(own.clone()), ..how.clone() };
+    let (outcomes, expected) = execute_runs(&trial, &how)?;
+    if outcomes.len() < expected {
+        return Err(Failure::failed(format!(
+            "{} of {expected} tuning runs are there; the others are for other shards: when these \
+             are over, give the same command again",
+            outcomes.len()
+        )));
+    }
+    let choices = judged(experiment, tune, &outcomes)?;
+    files::write(&own.join("tuning.csv"), &table(tune, &choices))?;
+    let text = summary(tune, &choices, outcomes.len());
+    files::write(&own.join("tuning.txt"), text.as_bytes())?;
+    if !how.quiet {
+        print::line(&text);
+    }
+    let mut runs: Vec<Settings> = Vec::new();
+    for settings in &experiment.runs {
+        let base = without_adversary(&tune.with(settings, 0)?);
+        let Some(choice) = choices.iter().find(|choice| choice.base == base) else {
+            runs.push(settings.clone());
+            continue;
+        };
+        let chosen = tune.with(settings, choice.best)?;
+        if !runs.contains(&chosen) {
+            runs.push(chosen);
+        }
+    }
+    Ok(Experiment { runs, tune: None, ..experiment.clone() })
+}
+
+/// Every run's settings with every candidate, judged on held-out training samples.
+fn trials(experiment: &Experiment, tune: &Tune) -> Result<Vec<Settings>, Failure> {
+    let mut runs: Vec<Settings> = Vec::new();
+    for settings in &experiment.runs {
+        for k in 0..tune.candidates.len() {
+            let one = tune.with(settings, k)?;
+            let seeds = if tune.seeds.is_empty() { &[settings.seed][..] } else { &tune.seeds };
+            for &seed in seeds {
+                let one = Settings { seed, judge_on: tune.validation, ..one.clone() };
+                one.check_numbers()?;
+                if !runs.contains(&one) {
+                    runs.push(one);
+                }
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// What the choice may depend on: the adversary, what is really hostile and the seed are not known
+/// to who chooses.
+fn without_adversary(settings: &Settings) -> Settings {
+    let (attack, hostile) = ("none".into(), "last".into());
+    Settings { attack, hostile, f_real: Some(0), seed: 0, judge_on: 0, ..settings.clone() }
+}
+
+fn judged(
+    experiment: &Experiment,
+    tune: &Tune,
+    outcomes: &[Outcome],
+) -> Result<Vec<Choice>, Failure> {
+    let mut choices: Vec<Choice> = Vec::new();
+    for settings in &experiment.runs {
+        let settings = super::one_spelling(settings)?;
+        let base = without_adversary(&tune.with(&settings, 0)?);
+        if choices.iter().any(|choice| choice.base == base) {
+            continue;
+        }
+        let mut worst = Vec::new();
+        for k in 0..tune.candidates.len() {
+            let one = without_adversary(&tune.with(&settings, k)?);
+            let own: Vec<&Outcome> =
+                outcomes.iter().filter(|o| without_adversary(&o.settings) == one).collect();
+            worst.extend(worst_case(&own));
+        }
+        if worst.len() < tune.candidates.len() {
+            // The rule's bound is above n: the experiment leaves it out or refuses it.
+            continue;
+        }
+        let mut best = 0;
+        for (k, (_, value)) in worst.iter().enumerate() {
+            // Equal candidates: the first.
+            if value.total_cmp(&worst[best].1).is_gt() {
+                best = k;
+            }
+        }
+        choices.push(Choice { base, worst, best });
+    }
+    Ok(choices)
+}
+
+/// The attack (with how many really attack) under which the mean over seeds of the last ten is
+/// worst; higher is better: a loss counts negatively, a failed or diverged run is worse than any.
+fn worst_case(outcomes: &[&Outcome]) -> Option<(String, f64)> {
+    let adversary = |outcome: &Outcome| {
+        let own = &outcome.settings;
+        (own.attack.clone(), own.f_real(), own.hostile.clone())
+    };
+    let mut all: Vec<_> = outcomes.iter().map(|outcome| adversary(outcome)).collect();
+    all.sort();
+    all.dedup();
+    let value = |outcome: &Outcome| {
+        let (metric, sign) = match outcome.curve("accuracy").is_empty() {
+            true => ("test_loss", -1.0),
+            false => ("accuracy", 1.0),
+        };
+        let curve: Vec<f64> = outcome.curve(metric).iter().map(|point| point.1).collect();
+        let tail = judge(&curve, true).map_or(f64::NAN, |judged| sign * judged.tail);
+        if tail.is_finite() && outcome.is_finished() { tail } else { f64::NEG_INFINITY }
+    };
+    let of = |one: &(String, usize, String)| {
+        let own = outcomes.iter().filter(|outcome| adversary(outcome) == *one);
+        mean(&own.map(|outcome| value(outcome)).collect::<Vec<_>>())
+    };
+    let valued = all.into_iter().map(|one| (of(&one), one));
+    let (value, (attack, ..)) = valued.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some((attack, value))
+}
+
+fn label(base: &Settings) -> String {
+    format!("{}, n={}, f={}", base.rule, base.n, base.f)
+}
+
+fn table(tune: &Tune, choices: &[Choice]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let full = "memory is never full";
+    let header = ["rule", "partition", "candidate", "worst_attack", "worst_case", "chosen"];
+    writer.write_record(header).expect(full);
+    for choice in choices {
+        for (k, (attack, value)) in choice.worst.iter().enumerate() {
+            let (own, chosen) = (label(&choice.base), (k == choice.best).to_string());
+            let (partition, value) = (choice.base.partition.clone(), value.to_string());
+            let row = [own, partition, tune.label(k), attack.clone(), value, chosen];
+            writer.write_record(row).expect(full);
+        }
+    }
+    writer.into_inner().expect(full)
+}
+
+fn summary(tune: &Tune, choices: &[Choice], runs: usize) -> String {
+    let row = |choice: &Choice| {
+        let (attack, value) = &choice.worst[choice.best];
+        vec![label(&choice.base), tune.label(choice.best), attack.clone(), format!("{value:.4}")]
+    };
+    let rows: Vec<Vec<String>> = choices.iter().map(row).collect();
+    let head = ["rule", "chosen", "worst attack", "worst case on validation"];
+    format!(
+        "Chosen among {} candidates for each rule, {runs} runs on {} held-out training samples\n\n{}",
+        tune.candidates.len(),
+        tune.validation,
+        print::table(&head, &rows, &[false, false, false, true])
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choice_is_the_best_worst_case_and_never_sees_who_attacks() {
+        let text = "rule = ['median', 'krum']\nn = 9\nf = 2\nattack = ['none', 'alie']\n\
+                    [tune]\nlearning_rate = [0.1, 0.5, 0.9]\nseed = 7";
+        let experiment = Experiment::parse(text, "t", &Default::default()).unwrap();
+        let tune = experiment.tune.clone().unwrap();
+        let trials = trials(&experiment, &tune).unwrap();
+        assert_eq!(trials.len(), 2 * 2 * 3);
+        assert!(trials.iter().all(|one| one.seed == 7 && one.judge_on == 1000));
+        let outcome = |settings: &Settings| {
+            // Under attack the middle rate is best; without one the largest would be.
+            let value = match (settings.attack.as_str(), settings.learning_rate) {
+                ("none", rate) => rate,
+                (_, rate) => 0.4 - (rate - 0.5).abs(),
+            };
+            Outcome { settings: settings.clone(), ..Outcome::sample("", "", 1, &[value]) }
+        };
+        let outcomes: Vec<Outcome> = trials.iter().map(outcome).collect();
+        let choices = judged(&experiment, &tune, &outcomes).unwrap();
+        assert_eq!(choices.len(), 2);
+        for choice in &choices {
+            assert_eq!((choice.best, choice.worst[1].0.as_str()), (1, "alie"));
+        }
+        let text = summary(&tune, &choices, outcomes.len());
+        assert!(text.contains("learning_rate=0.5"), "{text}");
+    }
+
+    #[test]
+    fn a_diverged_run_is_worse_than_any() {
+        let good = Outcome::sample("krum", "none", 1, &[0.3]);
+        let gone = Outcome::sample("krum", "alie", 1, &[f64::NAN]);
+        assert_eq!(worst_case(&[&good, &gone]).unwrap(), ("alie".into(), f64::NEG_INFINITY));
+        assert_eq!(worst_case(&[]), None);
+    }
+}
