@@ -61,7 +61,7 @@ fn page(
     for (file, picture) in pictures::all(name, outcomes) {
         let svg = picture.svg();
         // The XML prologue has no place inside HTML.
-        let svg = svg.find("<svg").map_or("", |start| &svg[start..]);
+        let svg = scaling(svg.find("<svg").map_or("", |start| &svg[start..]));
         out.push_str(&format!(
             "<figure>{svg}<figcaption><small>{}</small></figcaption></figure>",
             escape(&file)
@@ -73,6 +73,18 @@ fn page(
     ));
     out.push_str("</html>\n");
     out
+}
+
+/// The picture with a box to scale by: without one a narrow page would cut off its right end.
+fn scaling(svg: &str) -> String {
+    let head = svg.split('>').next().unwrap_or("");
+    let of = |name: &str| head.split(&format!(" {name}=\"")).nth(1)?.split('"').next();
+    match (of("viewBox"), of("width"), of("height")) {
+        (None, Some(width), Some(height)) => {
+            svg.replacen("<svg", &format!("<svg viewBox=\"0 0 {width} {height}\""), 1)
+        }
+        _ => svg.to_owned(),
+    }
 }
 
 fn provenance(outcomes: &[Outcome], configuration: &str) -> String {
@@ -178,6 +190,7 @@ mod tests {
         assert!(html.contains("&lt;alie&gt;") && !html.contains("<alie>"));
         assert!(html.contains("a &amp; b") && html.contains("<svg"));
         assert!(html.contains("configuration 12"));
+        assert_eq!(html.matches("<svg").count(), html.matches("<svg viewBox=\"0 0 ").count());
         let outside = ["src=\"http", "href=\"http", "url(http", "<script src", "@import"];
         assert!(outside.iter().all(|link| !html.contains(link)));
     }

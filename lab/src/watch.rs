@@ -73,6 +73,11 @@ fn answer(mut stream: TcpStream, folder: &Folder) -> std::io::Result<()> {
     let mut words = request.split(' ');
     match (words.next(), words.next()) {
         (Some("GET"), Some("/")) => page(&mut stream, "200 OK", "text/html; charset=utf-8", PAGE),
+        // The first state comes with the page: nobody looks at an empty one for a second.
+        (Some("GET"), Some("/first.js")) => {
+            let script = format!("show({});\n", state(folder));
+            page(&mut stream, "200 OK", "text/javascript; charset=utf-8", &script)
+        }
         (Some("GET"), Some("/events")) => events(&mut stream, folder),
         _ => page(&mut stream, "404 Not Found", "text/plain", "there is / and /events\n"),
     }
@@ -198,6 +203,9 @@ mod tests {
         let mut page = String::new();
         ask("/").read_to_string(&mut page).unwrap();
         assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("EventSource"), "{page}");
+        let mut first = String::new();
+        ask("/first.js").read_to_string(&mut first).unwrap();
+        assert!(first.contains("show({") && first.contains("\"krum\""), "{first}");
         let mut missing = String::new();
         ask("/../secret").read_to_string(&mut missing).unwrap();
         assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");

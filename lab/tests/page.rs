@@ -74,7 +74,7 @@ fn a_browser_shows_curves_weights_and_refusals() {
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
         .args(["--disable-component-update", "--disable-sync", "--no-first-run"])
         .arg(format!("--user-data-dir={}", profile.display()))
-        .args(["--timeout=3000", "--dump-dom", &address])
+        .args(["--dump-dom", &address])
         .output()
         .unwrap();
     let page = String::from_utf8_lossy(&output.stdout);

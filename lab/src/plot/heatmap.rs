@@ -38,7 +38,10 @@ pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> 
         .with_y_label(y_label)
         .with_x_categories(grid.columns.clone())
         .with_y_categories(names)
-        .with_width(220.0 + 7.0 * widest as f64 + 80.0 * columns as f64)
+        .with_width(
+            (220.0 + 7.0 * widest as f64 + 80.0 * columns as f64)
+                .max(120.0 + 10.0 * title.chars().count() as f64),
+        )
         .with_height(150.0 + 34.0 * rows as f64);
     if grid.columns.iter().any(|name| name.chars().count() > 10) {
         layout = layout.with_x_tick_rotate(-30.0);
