@@ -13,7 +13,7 @@ pub enum Passes {
     All,
 }
 
-/// How far a step moves the running statistics towards the mean of its passes: PyTorch's momentum.
+/// How far one pass moves the running statistics towards what it measured: PyTorch's momentum.
 const SHARE: f64 = 0.1;
 
 /// The running statistics of a model, in the layout of its buffers; none for models without.
@@ -34,9 +34,11 @@ impl Running {
         &self.values
     }
 
-    /// values ← 0.9·values + 0.1·(mean of the passes), summed in the order given, in `f64`. Passes
-    /// of another length or with a number that is not finite are left out; none at all moves
-    /// nothing.
+    /// values ← 0.9ᵏ·values + (1 − 0.9ᵏ)·(mean of the k passes), summed in the order given, in
+    /// `f64`: as far as the passes would move them one after the other, without a last one that
+    /// counts most. (A tenth a step lags ten steps behind; the CIFAR network of Zeno then had an
+    /// accuracy of .24 at step 40 where fresh statistics gave .43.) Passes of another length or
+    /// with a number that is not finite are left out; none at all moves nothing.
     pub fn follow<'a>(&mut self, passes: impl Iterator<Item = &'a [f32]>) {
         if self.values.is_empty() {
             return;
@@ -51,8 +53,9 @@ impl Running {
             }
         }
         if count > 0.0 {
+            let keep = (1.0 - SHARE).powi(count as i32);
             for (value, sum) in self.values.iter_mut().zip(&self.sums) {
-                *value = ((1.0 - SHARE) * f64::from(*value) + SHARE * (sum / count)) as f32;
+                *value = (keep * f64::from(*value) + (1.0 - keep) * (sum / count)) as f32;
             }
         }
     }
@@ -89,15 +92,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tenth_of_the_way_to_the_mean_of_the_sound_passes() {
+    fn each_sound_pass_moves_a_tenth_of_the_way_towards_their_mean() {
         let mut running = Running::new(vec![0.0, 1.0]);
         let bad: [&[f32]; 2] = [&[f32::NAN, 1.0], &[1.0]];
         let good: [&[f32]; 2] = [&[1.0, 2.0], &[3.0, 4.0]];
         running.follow(good.into_iter().chain(bad));
-        assert_eq!(running.values(), [0.2, 1.2]);
+        assert_eq!(running.values(), [0.38, 1.38]);
         running.follow(bad.into_iter());
         running.follow(std::iter::empty());
-        assert_eq!(running.values(), [0.2, 1.2]);
+        assert_eq!(running.values(), [0.38, 1.38]);
     }
 
     #[test]

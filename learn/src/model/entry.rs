@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::data::Shape;
-use varangian_base::{Entry, SpecError, entry, spec};
+use varangian_base::{Entry, Spec, SpecError, entry, spec};
 
 /// How a model is built once the data set is known.
 pub trait Recipe: Send + Sync {
@@ -64,8 +64,33 @@ pub static ALL: &[&ModelEntry] = &[
 /// # Errors
 /// If the specification is malformed, or the model does not go with the data.
 pub fn build(text: &str, shape: Shape, classes: usize) -> Result<Box<dyn Model>, SpecError> {
-    let spec = spec::parse(text)?;
+    let spec = published(spec::parse(text)?);
     let entry = entry::find("model", ALL, &spec.name)?;
     let recipe = entry.make(&spec)?;
     recipe.build(shape, classes).map_err(|error| error.at(entry.name))
+}
+
+/// Papers write "wide-resnet-28-10" for "wide-resnet depth=28 widen=10".
+fn published(mut spec: Spec) -> Spec {
+    let sizes = spec.name.strip_prefix("wide-resnet-").and_then(|sizes| sizes.split_once('-'));
+    if let Some((depth, widen)) = sizes.map(|(depth, widen)| (depth.to_owned(), widen.to_owned())) {
+        spec.name = "wide-resnet".to_owned();
+        spec.pairs.extend([("depth".to_owned(), depth), ("widen".to_owned(), widen)]);
+    }
+    spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wide_network_goes_by_its_published_name_too() {
+        let shape = Shape { channels: 3, height: 8, width: 8 };
+        let tensors = |text: &str| build(text, shape, 10).map(|model| model.tensors().to_vec());
+        let plain = tensors("wide-resnet depth=10 widen=2").unwrap();
+        assert_eq!(tensors("wide-resnet-10-2").unwrap(), plain);
+        let error = tensors("wide-resnet-11-2").unwrap_err().to_string();
+        assert!(error.contains("depth takes 6k + 4; found 11"), "{error}");
+    }
 }

@@ -140,7 +140,7 @@ pub trait Model: Any + Send + Sync {
 
     /// The batch statistics that the last `gradient` in this workspace measured, in the layout of
     /// the buffers, into `out`. The owner of the buffers moves them towards the mean over workers:
-    /// buffers ← 0.9·buffers + 0.1·statistics.
+    /// buffers ← 0.9ᵏ·buffers + (1 − 0.9ᵏ)·(mean of the statistics of k passes).
     fn statistics(&self, workspace: &Workspace, out: &mut [f32]) {
         let _ = (workspace, out);
     }

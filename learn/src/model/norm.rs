@@ -13,7 +13,7 @@ pub(crate) enum Statistics {
 }
 
 /// How running statistics move, for the entries of networks that have them.
-pub(crate) const DIFFERS: &str = "With norm=batch the running statistics move once a step, by a tenth towards the mean over the honest workers' batches (statistics=\"all\": over everybody's); published simulators share one module between workers, which moves once a worker.";
+pub(crate) const DIFFERS: &str = "With norm=batch the running statistics move once a step, towards the mean over the honest workers' batches (statistics=\"all\": over everybody's), as far as these would move them one after the other; published simulators share one module between workers, where the last worker of a step counts most.";
 
 /// γ·(x − mean)/√(variance + ε) + β a channel.
 pub(crate) struct Norm {
