@@ -73,4 +73,9 @@ fn keys(out: &mut String) {
     for key in crate::config::KEYS {
         out.push_str(&format!("| `{}` | {} |\n", key.name, key.help.replace('|', "\\|")));
     }
+    out.push_str(
+        "\n`optimiser` is short for several: distsgd (message, rule = \"sum\"), signsgd, signum, \
+         sto-sign, dp-sign (message, rule = \"majority\"), each with its worker momentum and \
+         dampening = momentum; keys written beside it win.\n",
+    );
 }

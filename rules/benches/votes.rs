@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use varangian_base::kernels::combine;
 use varangian_base::kernels::isa::{self, Isa};
@@ -14,6 +15,8 @@ use varangian_base::{Ballots, Coins, Contest, Domain, Matrix, Rows, Seed, Signs,
 
 /// Distinct float rows; the sum reads them in turn, each far larger than the caches.
 const DISTINCT: usize = 4;
+/// How far apart two uses of a row start: 8 MiB.
+const SHIFT: usize = 2 << 20;
 
 fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|word| word.parse::<usize>().ok());
@@ -53,6 +56,10 @@ fn table(threads: usize, n: usize, d: usize, ballots: &[Signs], floats: &Matrix)
         println!("{name:<26} {threads:>7} {:>9.2} {rate:>10.2}", seconds * 1e3);
     };
     let packed = n * Signs::wire_len(d, false);
+    let seconds = best(|| {
+        black_box(read(ballots));
+    });
+    line("plain read of the ballots", packed, seconds);
     let mut winner = Signs::default();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         let seconds = best(|| {
@@ -81,16 +88,29 @@ fn table(threads: usize, n: usize, d: usize, ballots: &[Signs], floats: &Matrix)
     line("sum of 4 rows, f64 kernel", 4 * DISTINCT * d, seconds);
 }
 
-/// The sum of n rows of floats, block by block: what the vote replaces.
+/// The sum of n rows of floats, block by block: what the vote replaces. Each use of a row starts
+/// elsewhere in it, so that every read comes from memory, as those of n distinct rows do.
 fn sum(rows: Rows<'_>, n: usize, out: &mut [f32]) {
     varangian_base::blocks::fill(out, varangian_base::blocks::BLOCK, |range, out| {
         out.fill(0.0);
         for i in 0..n {
-            for (out, &x) in out.iter_mut().zip(&rows.row(i % rows.n())[range.clone()]) {
+            let start = (range.start + i / rows.n() * SHIFT) % (rows.d() - range.len() + 1);
+            for (out, &x) in out.iter_mut().zip(&rows.row(i % rows.n())[start..]) {
                 *out += x;
             }
         }
     });
+}
+
+/// Reads every word once and does next to nothing with it: what the memory gives.
+fn read(ballots: &[Signs]) -> u64 {
+    let total = AtomicU64::new(0);
+    let words = ballots.first().map_or(0, |ballot| ballot.minus().len());
+    varangian_base::blocks::each(words, 4096, |range| {
+        let block = |ballot: &Signs| ballot.minus()[range.clone()].iter().fold(0, |a, w| a ^ w);
+        total.fetch_xor(ballots.iter().fold(0, |a, ballot| a ^ block(ballot)), Ordering::Relaxed);
+    });
+    total.into_inner()
 }
 
 /// The best of as many runs as fit into a second, at least five.

@@ -183,6 +183,7 @@ pub enum Kappa {
 /// Every rule and stage, in the order in which catalogue and help print them.
 pub static ALL: &[&RuleEntry] = &[
     &crate::average::ENTRY,
+    &crate::sum::ENTRY,
     &crate::majority::RULE,
     &crate::median::ENTRY,
     &crate::trimmed_mean::ENTRY,

@@ -36,6 +36,7 @@ mod safeguard;
 mod select;
 mod smea;
 mod spectrum;
+mod sum;
 mod trimmed_mean;
 pub mod vote;
 mod zeno;

@@ -2,7 +2,7 @@
 
 use super::keys::FILE_KEYS;
 use super::settings::one_line;
-use super::{KEYS, Settings, Tune, grid, profile};
+use super::{KEYS, Settings, Tune, grid, optimisers, profile};
 use crate::Failure;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -67,8 +67,12 @@ impl Experiment {
             Some(other) => return Err(wrong("tune", "a table written [tune]", &other)),
         };
         let mut runs: Vec<Settings> = Vec::new();
+        let mut tables = Vec::new();
         for mut part in parts(table)? {
             part.extend(overrides.clone());
+            tables.extend(optimisers::expand(part)?);
+        }
+        for part in tables {
             for one in grid::product(&part) {
                 let settings = profile::apply(Settings::read(one)?)?;
                 settings.check_numbers()?;
@@ -102,7 +106,7 @@ fn parts(mut table: Table) -> Result<Vec<Table>, Failure> {
 }
 
 fn all_keys() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|key| key.name)
+    KEYS.iter().map(|key| key.name).chain([optimisers::KEY])
 }
 
 fn read_table(text: &str) -> Result<Table, Failure> {

@@ -51,7 +51,7 @@ pub const KEYS: &[Key] = &[
     key("regularise", "coefficient of the regulariser, at least 0"),
     key(
         "message",
-        "what a worker sends: vector, \"sign zero=zero\" or \"stochastic-sign bound=1\"",
+        "what a worker sends: vector, \"sign zero=zero\", \"stochastic-sign bound=1\" or \"dp-sign epsilon=1 delta=1e-5 sensitivity=1\"",
     ),
     key("weight_decay", "decoupled weight decay, at least 0"),
     key(

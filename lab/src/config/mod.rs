@@ -2,11 +2,12 @@
 //!
 //! Any key may hold a list; the runs are the product of the lists, in the order of [`KEYS`]. Tables
 //! `[[run]]` are products of their own that take the other keys as defaults; where there are any,
-//! only they are run.
+//! only they are run. `optimiser = "signum"` is short for the keys that make it.
 
 mod file;
 mod grid;
 mod keys;
+mod optimisers;
 mod profile;
 mod settings;
 mod tune;

@@ -53,6 +53,18 @@ pub(crate) fn curves(
     panels: Vec<Panel>,
     percent: bool,
 ) -> Picture {
+    curves_over("step", title, y_label, legend, panels, percent)
+}
+
+/// As [`curves`] against something else than the step.
+pub(crate) fn curves_over(
+    x_label: &str,
+    title: &str,
+    y_label: &str,
+    legend: &[String],
+    panels: Vec<Panel>,
+    percent: bool,
+) -> Picture {
     let columns = match panels.len() {
         0..=3 => panels.len().max(1),
         4 => 2,
@@ -74,7 +86,7 @@ pub(crate) fn curves(
             .with_x_axis_max(end)
             .with_y_axis_min(low)
             .with_y_axis_max(high)
-            .with_x_label("step")
+            .with_x_label(x_label)
             .with_ticks(5);
         if k % columns == 0 {
             layout = layout.with_y_label(y_label);

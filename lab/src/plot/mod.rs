@@ -6,7 +6,7 @@ mod heatmap;
 mod style;
 
 pub(crate) use boxes::{BoxGroup, boxes};
-pub(crate) use curves::{Curve, Panel, Spread, curves};
+pub(crate) use curves::{Curve, Panel, Spread, curves, curves_over};
 pub(crate) use heatmap::{Grid, heatmap};
 
 use crate::{Failure, files};

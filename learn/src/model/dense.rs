@@ -8,7 +8,7 @@ use super::loss::Loss;
 use super::network::Network;
 use super::plan::{Plan, Style};
 use crate::data::Shape;
-use varangian_base::{Entry, Kind, Param, SpecError};
+use varangian_base::{Args, Entry, Kind, Param, SpecError};
 
 /// Fully connected layers with rectified linear units between them.
 struct Dense {
@@ -19,6 +19,23 @@ struct Dense {
     name: Option<&'static str>,
     loss: Option<Loss>,
     scheme: Scheme,
+    /// PyTorch's seed of the initial parameters, if not the run's.
+    start: Option<u32>,
+}
+
+impl Dense {
+    /// The initial parameters that the arguments ask for.
+    fn starting(self, args: &Args) -> Result<Self, SpecError> {
+        let scheme = Scheme::named(args.text("init"));
+        let start = args.count("init-seed").map(|seed| seed as u32);
+        match (scheme, start) {
+            (Scheme::Xavier | Scheme::Kaiming, Some(_)) => Err(SpecError::new(format!(
+                "init-seed is PyTorch's seed of init=torch; found init={}",
+                args.text("init")
+            ))),
+            _ => Ok(Dense { scheme, start, ..self }),
+        }
+    }
 }
 
 impl Recipe for Dense {
@@ -38,7 +55,7 @@ impl Recipe for Dense {
             let name = self.name.map_or_else(|| format!("fc{}", i + 1), str::to_owned);
             plan.linear(&name, width);
         }
-        Ok(Box::new(Network::new(plan, loss)))
+        Ok(Box::new(Network::new(plan, loss).starting(self.start)))
     }
 }
 
@@ -60,17 +77,19 @@ pub(crate) static LINEAR: ModelEntry = Entry {
     summary: "One linear layer: softmax regression on classes, linear regression on real values.",
     paper: "Textbook; \"simples-linear\" of El-Mhamdi, Guerraoui, Rouault, Distributed Momentum, ICLR 2021",
     differs: &[],
-    params: &[init::PARAM],
+    params: &[init::PARAM, init::SEED],
     cost: "O(b·d)",
     facts: Home::image(1, 28, 28, 10, 7_850),
     build: |args| {
-        Ok(Box::new(Dense {
+        let dense = Dense {
             hidden: Vec::new(),
             outputs: None,
             name: Some("linear"),
             loss: None,
-            scheme: Scheme::named(args.text("init")),
-        }))
+            scheme: Scheme::Torch,
+            start: None,
+        };
+        Ok(Box::new(dense.starting(args)?))
     },
 };
 
@@ -80,17 +99,19 @@ pub(crate) static LOGISTIC: ModelEntry = Entry {
     summary: "One linear layer with one output and the logistic loss, for two classes.",
     paper: "Textbook; \"simples-logit\" of El-Mhamdi, Guerraoui, Rouault, Distributed Momentum, ICLR 2021",
     differs: &["The sigmoid is part of the loss, which is −log of the likelihood."],
-    params: &[init::PARAM],
+    params: &[init::PARAM, init::SEED],
     cost: "O(b·d)",
     facts: Home::image(68, 1, 1, 2, 69),
     build: |args| {
-        Ok(Box::new(Dense {
+        let dense = Dense {
             hidden: Vec::new(),
             outputs: Some(1),
             name: Some("linear"),
             loss: Some(Loss::Logistic),
-            scheme: Scheme::named(args.text("init")),
-        }))
+            scheme: Scheme::Torch,
+            start: None,
+        };
+        Ok(Box::new(dense.starting(args)?))
     },
 };
 
@@ -108,17 +129,20 @@ pub(crate) static MLP: ModelEntry = Entry {
             help: "widths of the hidden layers, as 100 or 200-100",
         },
         init::PARAM,
+        init::SEED,
     ],
     cost: "O(b·d)",
     facts: Home::image(1, 28, 28, 10, 79_510),
     build: |args| {
-        Ok(Box::new(Dense {
+        let dense = Dense {
             hidden: widths(args.text("hidden"))?,
             outputs: None,
             name: None,
             loss: None,
-            scheme: Scheme::named(args.text("init")),
-        }))
+            scheme: Scheme::Torch,
+            start: None,
+        };
+        Ok(Box::new(dense.starting(args)?))
     },
 };
 
@@ -132,14 +156,16 @@ fn widths(text: &str) -> Result<Vec<usize>, SpecError> {
 }
 
 /// The two regression nets differ in what they end with.
-fn regression_net(outputs: usize, loss: Loss, scheme: &str) -> Box<dyn Recipe> {
-    Box::new(Dense {
+fn regression_net(outputs: usize, loss: Loss, args: &Args) -> Result<Box<dyn Recipe>, SpecError> {
+    let dense = Dense {
         hidden: vec![40],
         outputs: Some(outputs),
         name: None,
         loss: Some(loss),
-        scheme: Scheme::named(scheme),
-    })
+        scheme: Scheme::Torch,
+        start: None,
+    };
+    Ok(Box::new(dense.starting(args)?))
 }
 
 /// The linear-regression net.
@@ -148,10 +174,10 @@ pub(crate) static LINREG_NET: ModelEntry = Entry {
     summary: "L(20, 40), ReLU, L(40, 1) with the mean squared error, for real values.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM],
+    params: &[init::PARAM, init::SEED],
     cost: "O(b·d)",
     facts: Home::image(20, 1, 1, 0, 881),
-    build: |args| Ok(regression_net(1, Loss::Squares, args.text("init"))),
+    build: |args| regression_net(1, Loss::Squares, args),
 };
 
 /// The logistic-regression net.
@@ -160,8 +186,8 @@ pub(crate) static LOGREG_NET: ModelEntry = Entry {
     summary: "L(20, 40), ReLU, L(40, 2) with cross-entropy, for two classes.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM],
+    params: &[init::PARAM, init::SEED],
     cost: "O(b·d)",
     facts: Home::image(20, 1, 1, 2, 922),
-    build: |args| Ok(regression_net(2, Loss::CrossEntropy, args.text("init"))),
+    build: |args| regression_net(2, Loss::CrossEntropy, args),
 };

@@ -24,6 +24,15 @@ pub(crate) const PARAM: Param = Param {
            2/(fan in), biases 0",
 };
 
+/// The parameter by which a dense network starts where a publication's did.
+pub(crate) const SEED: Param = Param {
+    name: "init-seed",
+    kind: Kind::Count { min: 0, max: u32::MAX as usize },
+    default: "auto",
+    help: "auto: initial parameters are drawn from the run's seed; a number: they are those, bit \
+           for bit, that PyTorch draws on a CPU after torch.manual_seed(number)",
+};
+
 impl Scheme {
     /// From the checked text of [`PARAM`].
     pub(crate) fn named(name: &str) -> Self {

@@ -11,6 +11,7 @@ mod init;
 mod layer;
 mod linear;
 mod loss;
+mod mersenne;
 mod network;
 mod norm;
 mod plan;

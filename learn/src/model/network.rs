@@ -1,7 +1,9 @@
 //! The engine: a planned network as a [`Model`].
 
+use super::init::Draw;
 use super::layer::{Keep, Op, Pass, Sink, Spare, Values};
 use super::loss::Loss;
+use super::mersenne::Mersenne;
 use super::plan::{NOWHERE, Node, Plan};
 use super::{Model, Place, Prepared, Tally, Tensor, Workspace};
 use crate::Batch;
@@ -17,6 +19,8 @@ const FLOATS: usize = 4 << 20;
 pub(crate) struct Network {
     plan: Plan,
     loss: Loss,
+    /// PyTorch's seed of the initial parameters, or `None`: the run's.
+    start: Option<u32>,
 }
 
 /// What all workers share in a step.
@@ -60,7 +64,13 @@ fn read<'a>(values: &'a [Vec<f32>], inputs: &'a [f32], k: usize) -> &'a [f32] {
 impl Network {
     pub(crate) fn new(mut plan: Plan, loss: Loss) -> Self {
         plan.close();
-        Network { plan, loss }
+        Network { plan, loss, start: None }
+    }
+
+    /// The same network that starts where PyTorch does under this seed, whatever the run's. Its
+    /// layers must stand in the order in which PyTorch would make them.
+    pub(crate) fn starting(self, start: Option<u32>) -> Self {
+        Network { start, ..self }
     }
 
     /// What the network is made of, for the reference.
@@ -221,9 +231,14 @@ impl Model for Network {
 
     fn init(&self, seed: Seed) -> Vec<f32> {
         let mut params = vec![0.0; self.plan.dim];
+        let mut twister = self.start.map(Mersenne::new);
         for (index, (tensor, draw)) in self.plan.tensors.iter().zip(&self.plan.draws).enumerate() {
             let len: usize = tensor.shape.iter().product();
-            draw.fill(seed, index, &mut params[tensor.offset..tensor.offset + len]);
+            let out = &mut params[tensor.offset..tensor.offset + len];
+            match (&mut twister, *draw) {
+                (Some(twister), Draw::Uniform(bound)) => twister.fill(bound, out),
+                _ => draw.fill(seed, index, out),
+            }
         }
         params
     }

@@ -1,4 +1,5 @@
-//! What a worker sends of its gradient or momentum: the vector, its signs, or stochastic signs.
+//! What a worker sends of its gradient or momentum: the vector, its signs, stochastic signs, or
+//! signs that keep the worker's data private.
 //!
 //! ```
 //! use varangian_base::{Coins, Signs};
@@ -24,6 +25,13 @@ pub enum Message {
         /// b > 0.
         bound: f32,
     },
+    /// +1 with probability Φ(x/s), else −1 (dp-sign of Jin et al. 2020): (ε, δ)-differentially
+    /// private where no two gradients that may be swapped lie further apart than Δ₂ and
+    /// s = (Δ₂/ε)·√(2·ln(1.25/δ)). NaN is a fair coin.
+    Private {
+        /// s > 0.
+        noise: f32,
+    },
 }
 
 const SIGN: &[Param] = &[Param {
@@ -39,11 +47,33 @@ const STOCHASTIC: &[Param] = &[Param {
     help: "b: at least the largest coordinate for an unbiased message",
 }];
 
-impl Message {
-    /// The names, in the order of the variants.
-    pub const NAMES: &'static [&'static str] = &["vector", "sign", "stochastic-sign"];
+const PRIVATE: &[Param] = &[
+    Param {
+        name: "epsilon",
+        kind: Kind::Real { min: 1e-6, max: 1.0 },
+        default: "1",
+        help: "ε of each message, at most 1, where the Gaussian mechanism's s is proven",
+    },
+    Param {
+        name: "delta",
+        kind: Kind::Real { min: 1e-30, max: 0.5 },
+        default: "1e-5",
+        help: "δ of each message",
+    },
+    Param {
+        name: "sensitivity",
+        kind: Kind::Real { min: 1e-30, max: 1e30 },
+        default: "1",
+        help: "Δ₂: how far apart, in norm, two gradients may lie that must not be told apart; \
+               with clip=C it is at most 2·C",
+    },
+];
 
-    /// Reads `vector`, `sign zero=plus-one` or `stochastic-sign bound=2`.
+impl Message {
+    /// The names, in the order of the variants; `sto-sign` is another name of `stochastic-sign`.
+    pub const NAMES: &'static [&'static str] = &["vector", "sign", "stochastic-sign", "dp-sign"];
+
+    /// Reads `vector`, `sign zero=plus-one`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -52,9 +82,16 @@ impl Message {
         match spec.name.as_str() {
             "vector" => spec.args(&[]).map(|_| Message::Vector),
             "sign" => Ok(Message::Sign(ZeroPolicy::named(spec.args(SIGN)?.text("zero"))?)),
-            "stochastic-sign" => {
+            "stochastic-sign" | "sto-sign" => {
                 let bound = spec.args(STOCHASTIC)?.real("bound").expect("has a default") as f32;
                 Ok(Message::Stochastic { bound })
+            }
+            "dp-sign" => {
+                let args = spec.args(PRIVATE)?;
+                let real = |name| args.real(name).expect("has a default");
+                let spread = (2.0 * (1.25 / real("delta")).ln()).sqrt();
+                let noise = (real("sensitivity") / real("epsilon") * spread) as f32;
+                Ok(Message::Private { noise })
             }
             other => Err(SpecError::unknown("message", other, Self::NAMES)),
         }
@@ -76,6 +113,9 @@ impl Message {
             Message::Stochastic { bound } => packed.draw(row, coins, |x| {
                 if x.is_nan() { 0.5 } else { 0.5 - 0.5 * (x / bound).clamp(-1.0, 1.0) }
             }),
+            Message::Private { noise } => packed.draw(row, coins, |x| {
+                if x.is_nan() { 0.5 } else { tail(f64::from(x / noise)) as f32 }
+            }),
         }
         packed.decode(row);
     }
@@ -89,6 +129,22 @@ impl Message {
     pub fn wire_len(&self, d: usize) -> usize {
         if self.is_sign() { Signs::wire_len(d, self.is_ternary()) } else { 4 * d }
     }
+}
+
+/// Φ(−z), the normal tail, to 3·10⁻⁷ (Abramowitz & Stegun, 7.1.28).
+fn tail(z: f64) -> f64 {
+    const A: [f64; 6] = [
+        0.070_523_078_4,
+        0.042_282_012_3,
+        0.009_270_527_2,
+        0.000_152_014_3,
+        0.000_276_567_2,
+        0.000_043_063_8,
+    ];
+    let x = z.abs() / std::f64::consts::SQRT_2;
+    let series = 1.0 + A.iter().rev().fold(0.0, |sum, a| (sum + a) * x);
+    let half = 0.5 / series.powi(16);
+    if z < 0.0 { 1.0 - half } else { half }
 }
 
 /// Sets the non-finite entries of a gradient to 0 and counts them: a NaN that enters a momentum
@@ -126,6 +182,26 @@ mod tests {
         assert_eq!(extreme, [1.0, -1.0, 1.0, -1.0]);
         let half: f32 = sent("stochastic-sign bound=2", &[1.0; 20_000]).iter().sum();
         assert!((half / 20_000.0 - 0.5).abs() < 0.03, "{half}");
+    }
+
+    #[test]
+    fn private_signs_follow_the_normal_tail_of_the_papers_noise() {
+        // s = √(2·ln(1.25/δ)) at Δ₂ = ε = 1: 4.844805…
+        let s = (2.0 * (1.25f64 / 1e-5).ln()).sqrt();
+        assert_eq!(Message::parse("dp-sign"), Ok(Message::Private { noise: s as f32 }));
+        // Φ(−z) at 0, 0.5, 1, 2, 3.
+        for (z, phi) in [(0.0, 0.5), (0.5, 0.308_537_54), (1.0, 0.158_655_25), (3.0, 0.001_349_898)]
+        {
+            assert!((tail(z) - phi).abs() < 3e-7, "{z}: {}", tail(z));
+            assert!((tail(-z) + tail(z) - 1.0).abs() < 1e-12);
+        }
+        let plus = |x: f32| {
+            let row = sent("dp-sign epsilon=0.5 sensitivity=0.5", &vec![x; 40_000]);
+            row.iter().filter(|&&vote| vote == 1.0).count() as f64 / 40_000.0
+        };
+        assert!((plus(s as f32) - 0.841_344_75).abs() < 0.01);
+        assert!((plus(0.0) - 0.5).abs() < 0.01 && (plus(f32::NAN) - 0.5).abs() < 0.01);
+        assert!(Message::parse("dp-sign epsilon=2").is_err());
     }
 
     #[test]

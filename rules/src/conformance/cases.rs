@@ -11,6 +11,7 @@ type Reference = fn(&[Vec<f64>], usize) -> Vec<f64>;
 /// Specifications and their references.
 pub(super) const CASES: &[(&str, Reference)] = &[
     ("average", |x, _| average::reference(x)),
+    ("sum", |x, _| sum::reference(x)),
     ("majority", |x, _| majority::reference(x, 0.0)),
     ("majority ties=plus-one", |x, _| majority::reference(x, 1.0)),
     ("majority ties=plus-one", |x, _| majority::reference(x, 1.0)),

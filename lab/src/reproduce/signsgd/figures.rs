@@ -1,10 +1,10 @@
 //! The report's figures: a column a learner, a line a share of adversaries; and our extra panels.
 
 use super::table::{attack, learner};
-use crate::plot::{Curve, Panel, Picture, curves};
+use crate::plot::{Curve, Panel, Picture, curves_over};
 use crate::results::{Outcome, place};
 use crate::run::band;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The figures of an experiment, with their files' names.
 pub(super) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
@@ -79,6 +79,20 @@ fn figure(
     for ((panel, line), seeds) in lines {
         panels[panel].curves.push(Curve { line, points: band(&seeds) });
     }
-    let legend: Vec<String> = counts.iter().map(|f| format!("{f} hostile")).collect();
-    curves(title, label, &legend, panels, metric == "accuracy")
+    let n: BTreeSet<usize> = ordered.iter().map(|run| run.settings.n).collect();
+    let share = |f: &usize| match n.first() {
+        Some(n_of_all) if n.len() == 1 => format!("{:.0} %", 100.0 * *f as f64 / *n_of_all as f64),
+        _ => format!("{f} hostile"),
+    };
+    let legend: Vec<String> = counts.iter().map(share).collect();
+    let percent = metric == "accuracy";
+    curves_over("epoch", title, label, &legend, in_epochs(panels, &ordered), percent)
+}
+
+/// These experiments are evaluated once an epoch.
+fn in_epochs(mut panels: Vec<Panel>, runs: &[&Outcome]) -> Vec<Panel> {
+    let epoch = runs.first().map_or(1, |run| run.settings.evaluate_every) as f64;
+    let curves = panels.iter_mut().flat_map(|panel| &mut panel.curves);
+    curves.flat_map(|curve| &mut curve.points).for_each(|point| point.step /= epoch);
+    panels
 }

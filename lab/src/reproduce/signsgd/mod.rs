@@ -3,11 +3,12 @@
 mod figures;
 mod published;
 mod table;
+mod wire;
 
 use crate::config::{Experiment, Source};
 use crate::results::{Outcome, Store};
 use crate::run::{How, execute};
-use crate::{Failure, print};
+use crate::{Failure, files, print};
 use std::path::{Path, PathBuf};
 
 /// The experiment files, as they stand in `experiments/signsgd`.
@@ -43,6 +44,12 @@ fn names() -> clap::builder::PossibleValuesParser {
 /// Runs the experiments and sets their ends beside the published ones.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let root = args.how.out.clone().unwrap_or_else(|| PathBuf::from("runs/signsgd"));
+    let bytes = wire::table()?;
+    files::make_folder(&root)?;
+    files::write(&root.join("wire.txt"), bytes.as_bytes())?;
+    if !args.how.quiet {
+        print::line(&bytes);
+    }
     for asked in &args.experiments {
         let found = FILES.iter().find(|(name, _)| name == asked);
         let (name, text) = found.expect("the command line takes no other");

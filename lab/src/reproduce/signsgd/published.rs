@@ -151,7 +151,7 @@ fn row(row: &Row) -> Vec<Published> {
         loss,
         accuracy,
     };
-    let collusion = if row.learner == Learner::DistSgd { "sign-flip" } else { "kill" };
+    let collusion = if row.learner == Learner::DistSgd { "cancel" } else { "kill" };
     let count = |attack, list: &[(f64, f64)]| -> Vec<Published> {
         list.iter().enumerate().map(|(k, &end)| cell(attack, k + 1, end)).collect()
     };

@@ -47,44 +47,75 @@ pub(super) fn comparison(published: &[Published], outcomes: &[Outcome]) -> Strin
             None => groups.push((key, vec![outcome])),
         }
     }
-    let (mut rows, mut close, mut compared) = (Vec::new(), 0, 0);
+    let (mut rows, mut counts) = (Vec::new(), [0; 3]);
     for (key, runs) in &groups {
         let theirs = published.iter().find(|cell| is(cell, key));
-        let (row, agrees) = line(key, runs, theirs);
-        compared += usize::from(theirs.is_some());
-        close += usize::from(agrees && theirs.is_some());
+        let (row, verdict) = line(key, runs, theirs);
+        if theirs.is_some() {
+            counts[verdict as usize] += 1;
+        }
         rows.push(row);
     }
     let header = [
-        "learner", "n", "attack", "f", "rule", "seeds", "loss", "theirs", "diff", "acc %",
+        "learner", "n", "attack", "f", "rule", "seeds", "loss", "range", "theirs", "diff", "acc %",
         "theirs", "diff",
     ];
-    let right = [false, true, false, true, false, true, true, true, true, true, true, true];
+    let right = [false, true, false, true, false, true, true, true, true, true, true, true, true];
     let text = print::table(&header, &rows, &right);
+    let ([close, among, far], compared) = (counts, counts.iter().sum::<usize>());
     format!(
-        "Means over seeds at the last step, ± half a Student 95 % interval. \
-         Theirs: digitised figures.\n\
+        "Means over seeds at the last step, ± half a Student 95 % interval, and the range over \
+         seeds. Theirs: digitised figures of one seed.\n\
          {text}{close} of {compared} published cells agree within {} in loss and \
-         {} points; * marks the others.\n",
+         {} points; {among} lie further off, yet among our seeds (~); {far} beyond them (*).\n",
         CLOSE.0, CLOSE.1
     )
 }
 
-/// Whether a published cell is that of a line: the plain vote on ternary signs, or the mean.
+/// How a published cell compares with our seeds.
+#[derive(Clone, Copy, PartialEq)]
+enum Verdict {
+    /// Within [`CLOSE`] of their mean.
+    Close,
+    /// Further off, but within their range.
+    Among,
+    /// Beyond all of them.
+    Far,
+}
+
+impl Verdict {
+    fn of(ours: &[f64], theirs: f64, tolerance: f64) -> Self {
+        let mean = student(ours).mean;
+        let below = ours.iter().any(|&x| x <= theirs);
+        let above = ours.iter().any(|&x| x >= theirs);
+        match (theirs.is_nan() || (mean - theirs).abs() <= tolerance, below && above) {
+            (true, _) => Verdict::Close,
+            (_, true) => Verdict::Among,
+            _ => Verdict::Far,
+        }
+    }
+
+    fn mark(self) -> &'static str {
+        ["", "~", "*"][self as usize]
+    }
+}
+
+/// Whether a published cell is that of a line: the plain vote on ternary signs, or the sum.
 fn is(cell: &Published, key: &Group<'_>) -> bool {
     let (learner, n, attack, hostile, rule, message) = *key;
-    let plain = matches!((rule, message), ("average", "vector") | ("majority", "sign"));
+    let plain = matches!((rule, message), ("sum", "vector") | ("majority", "sign"));
     plain && (cell.learner, cell.n, cell.attack, cell.hostile) == (learner, n, attack, hostile)
 }
 
-fn line(key: &Group<'_>, runs: &[&Outcome], theirs: Option<&Published>) -> (Vec<String>, bool) {
+fn line(key: &Group<'_>, runs: &[&Outcome], theirs: Option<&Published>) -> (Vec<String>, Verdict) {
     let (learner, n, attack, hostile, rule, _) = *key;
-    let loss = student(&ends(runs, "test_loss"));
-    let accuracy = student(&ends(runs, "accuracy").iter().map(|x| 100.0 * x).collect::<Vec<_>>());
-    let by_loss = theirs.map_or(f64::NAN, |cell| loss.mean - cell.loss);
-    let by_accuracy = theirs.map_or(f64::NAN, |cell| accuracy.mean - cell.accuracy);
-    let (far_loss, far_accuracy) = (by_loss.abs() > CLOSE.0, by_accuracy.abs() > CLOSE.1);
-    let mark = |far: bool, text: String| if far { format!("{text}*") } else { text };
+    let losses = ends(runs, "test_loss");
+    let accuracies: Vec<f64> = ends(runs, "accuracy").iter().map(|x| 100.0 * x).collect();
+    let published = theirs.map_or((f64::NAN, f64::NAN), |cell| (cell.loss, cell.accuracy));
+    let (loss, accuracy) = (student(&losses), student(&accuracies));
+    let by_loss = Verdict::of(&losses, published.0, CLOSE.0);
+    let by_accuracy = Verdict::of(&accuracies, published.1, CLOSE.1);
+    let worse = if by_loss as usize > by_accuracy as usize { by_loss } else { by_accuracy };
     let row = vec![
         learner.name().to_owned(),
         n.to_string(),
@@ -93,13 +124,20 @@ fn line(key: &Group<'_>, runs: &[&Outcome], theirs: Option<&Published>) -> (Vec<
         rule.to_owned(),
         runs.len().to_string(),
         with_half(loss, 3),
-        theirs.map_or(String::new(), |cell| number(cell.loss, 3)),
-        mark(far_loss, signed(by_loss, 3)),
+        range(&losses),
+        number(published.0, 3),
+        signed(loss.mean - published.0, 3) + by_loss.mark(),
         with_half(accuracy, 1),
-        theirs.map_or(String::new(), |cell| number(cell.accuracy, 1)),
-        mark(far_accuracy, signed(by_accuracy, 1)),
+        number(published.1, 1),
+        signed(accuracy.mean - published.1, 1) + by_accuracy.mark(),
     ];
-    (row, !far_loss && !far_accuracy)
+    (row, worse)
+}
+
+fn range(ours: &[f64]) -> String {
+    let low = ours.iter().copied().min_by(f64::total_cmp);
+    let high = ours.iter().copied().max_by(f64::total_cmp);
+    low.zip(high).map_or(String::new(), |(low, high)| format!("{low:.3}–{high:.3}"))
 }
 
 fn number(x: f64, digits: usize) -> String {
@@ -141,12 +179,16 @@ mod tests {
             run("none", 0, 2, 0.144, 0.95),
             run("kill", 4, 1, 0.600, 0.70),
             run("kill", 4, 2, 0.600, 0.70),
+            run("kill", 3, 1, 0.200, 0.92),
+            run("kill", 3, 2, 0.400, 0.92),
             run("random-signs", 4, 1, 0.2, 0.9),
         ];
         let text = comparison(&cells("logreg"), &outcomes);
-        assert!(text.contains("1 of 2 published cells agree"), "{text}");
+        assert!(text.contains("1 of 3 published cells agree"), "{text}");
+        assert!(text.contains("1 lie further off, yet among our seeds (~); 1 beyond"), "{text}");
         assert!(text.contains("+0.002"), "{text}");
         assert!(text.contains("+0.152*") && text.contains("-17.7*"), "{text}");
+        assert!(text.contains("+0.037~") && text.contains("0.200–0.400"), "{text}");
         let lonely = text.lines().find(|line| line.contains("random-signs")).unwrap();
         assert!(lonely.ends_with("90.0"), "{lonely}");
     }

@@ -4,6 +4,7 @@
 mod convergence;
 mod error;
 mod failure;
+mod measured;
 
 pub use convergence::{Opposition, Problem, largest_share, warm_up};
 pub use error::{Noise, TwoPoint, cantelli, crude, gaussian, lemma_1, lemma_1bis, stochastic_sign};
@@ -11,6 +12,7 @@ pub use failure::{Ballot, safely_decided};
 
 use crate::print;
 use crate::{Failure, theory::VacuousBound};
+use std::path::{Path, PathBuf};
 
 /// Arguments of `varangian theory signsgd`.
 #[derive(clap::Args)]
@@ -42,6 +44,10 @@ pub(crate) struct Args {
     /// β of Signum, for the warm-up of its theorem
     #[arg(long, default_value_t = 0.9)]
     beta: f64,
+    /// Also run the vote on linear regression against each number of hostile workers, blind and
+    /// opposing, and draw the gradient's norm beside its bounds to FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    measure: Option<PathBuf>,
 }
 
 /// Prints three tables: sign errors, vote failures, convergence.
@@ -70,7 +76,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     print::line(&format!("batches of 1, mixed norm, N = K (2019, Theorem 1): {small:.6}"));
     let warm = warm_up(args.beta).map_err(|vacuous| Failure::refused(vacuous.to_string()))?;
     print::line(&format!("warm-up of Signum at β = {}: {warm} steps (2018, Theorem 3)", args.beta));
-    Ok(())
+    args.measure.as_deref().map_or(Ok(()), |path| measured(args, path))
+}
+
+/// Runs beside their bounds: one panel a kind and number of hostile workers.
+fn measured(args: &Args, path: &Path) -> Result<(), Failure> {
+    let plan = measured::Plan { workers: args.workers as usize, steps: args.steps, p: args.p };
+    let mut found = Vec::new();
+    for kind in [Opposition::Blind, Opposition::ByzantineCorrected] {
+        for &hostile in args.hostile.iter().filter(|&&f| f < args.workers) {
+            found.push(measured::measure(&plan, hostile, kind)?);
+        }
+    }
+    print::line("\nMeasured on linear regression: mean of ‖g‖₁ over the run, and its bounds");
+    found.iter().for_each(|found| print::line(&found.text));
+    measured::picture(found).write(path)
 }
 
 fn check(args: &Args) -> Result<(), Failure> {
@@ -109,27 +129,29 @@ fn errors(snr: &[f64]) -> String {
 }
 
 fn failures(args: &Args) -> String {
-    let row = |&hostile: &u64| {
+    let mut reasons = Vec::new();
+    let mut row = |&hostile: &u64| {
         let ballot = Ballot { workers: args.workers, hostile, p: args.p };
         vec![
             hostile.to_string(),
             format!("{:.6}", ballot.opposed()),
-            cell(ballot.cantelli()),
-            cell(ballot.half()),
+            cell(ballot.cantelli(), &mut reasons),
+            cell(ballot.half(), &mut reasons),
             format!("{:.6}", ballot.blind()),
-            cell(ballot.blind_cantelli()),
+            cell(ballot.blind_cantelli(), &mut reasons),
         ]
     };
-    let rows: Vec<Vec<String>> = args.hostile.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = args.hostile.iter().map(&mut row).collect();
     let header = ["f", "colluding, exact", "Cantelli", "half bound", "blind, exact", "Cantelli"];
-    print::table(&header, &rows, &[true; 6])
+    print::table(&header, &rows, &[true; 6]) + &reasons.concat()
 }
 
 fn bounds(args: &Args, problem: &Problem) -> String {
     let (calls, m) = ((args.steps * args.steps) as f64, args.workers as f64);
-    let row = |&hostile: &u64| {
+    let mut reasons = Vec::new();
+    let mut row = |&hostile: &u64| {
         let alpha = hostile as f64 / m;
-        let of = |opposition| cell(problem.vote(calls, m, alpha, args.p, opposition));
+        let mut of = |kind| cell(problem.vote(calls, m, alpha, args.p, kind), &mut reasons);
         vec![
             format!("{alpha:.3}"),
             of(Opposition::Blind),
@@ -137,11 +159,21 @@ fn bounds(args: &Args, problem: &Problem) -> String {
             of(Opposition::ByzantineCorrected),
         ]
     };
-    let rows: Vec<Vec<String>> = args.hostile.iter().map(row).collect();
+    let rows: Vec<Vec<String>> = args.hostile.iter().map(&mut row).collect();
     let header = ["α", "blind (Thm 2)", "Byzantine (Thm 2bis)", "2bis corrected"];
-    print::table(&header, &rows, &[true; 4])
+    print::table(&header, &rows, &[true; 4]) + &reasons.concat()
 }
 
-fn cell(bound: Result<f64, VacuousBound>) -> String {
-    bound.map_or_else(|_| "vacuous".to_owned(), |x| format!("{x:.6}"))
+/// The bound as it prints; why there is none goes below the table, once.
+fn cell(bound: Result<f64, VacuousBound>, reasons: &mut Vec<String>) -> String {
+    match bound {
+        Ok(x) => format!("{x:.6}"),
+        Err(why) => {
+            let why = format!("vacuous: {why}\n");
+            if !reasons.contains(&why) {
+                reasons.push(why);
+            }
+            "vacuous".to_owned()
+        }
+    }
 }

@@ -176,6 +176,31 @@ fn initial_parameters_follow_their_scheme() {
 }
 
 #[test]
+fn a_seed_of_pytorch_gives_its_initial_parameters_whatever_the_run() {
+    // torch.manual_seed(8005); torch.nn.Linear(20, 40); torch.nn.Linear(40, 1)
+    let shape = Shape { channels: 20, height: 1, width: 1 };
+    with_network("linreg-net init-seed=8005", shape, 0, |net| {
+        let params = net.init(Seed(3));
+        assert_eq!(params, net.init(Seed(4)));
+        let found = [0, 1, 2, 799, 800, 839, 840, 879, 880].map(|k: usize| params[k]);
+        let published = [
+            0.006_430_975,
+            -0.003_885_513,
+            0.063_466_005,
+            0.118_852_66,
+            -0.057_267_632,
+            0.026_080_023,
+            -0.071_537_144,
+            -0.088_440_25,
+            0.059_995_458,
+        ];
+        assert_eq!(found, published);
+    });
+    let error = crate::model::build("linreg-net init=xavier init-seed=1", shape, 0).err().unwrap();
+    assert!(error.to_string().contains("init-seed is PyTorch's seed"), "{error}");
+}
+
+#[test]
 fn inference_with_little_preparation_agrees_with_the_full_one() {
     let mut stream = Seed(1).stream(Domain::Test, 0, 3);
     let shape = Shape { channels: 3, height: 9, width: 8 };
