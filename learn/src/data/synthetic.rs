@@ -7,8 +7,9 @@
 
 use super::{DataError, Facts, Place, Source, Split, Table};
 use crate::Targets;
+use crate::model::mersenne::Mersenne;
 use std::sync::Arc;
-use varangian_base::{Domain, Entry, Seed, Stream};
+use varangian_base::{Args, Domain, Entry, Kind, Param, Seed, Stream};
 
 const FEATURES: usize = 20;
 const SAMPLES: usize = 10_000;
@@ -22,10 +23,10 @@ pub(crate) static LINREG: Entry<dyn Source, Facts> = Entry {
     summary: "Generated linear regression: 20 correlated features, Gaussian noise, all standardised.",
     paper: "Akoun, Meyer: SIGNSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, 2202.02085",
     differs: &["The draws come from this program's generator, not from numpy's."],
-    params: &[],
+    params: &[WEIGHTS],
     cost: "0.8 MB",
     facts: Facts { size: "8,000 + 2,000, 20 features, one real target", files: &[] },
-    build: |_| Ok(Box::new(Synthetic { labels: false })),
+    build: |args| Ok(Box::new(Synthetic::new(args, false))),
 };
 
 /// Logistic regression.
@@ -37,19 +38,37 @@ pub(crate) static LOGREG: Entry<dyn Source, Facts> = Entry {
         "Labels stay 0 and 1; the published code standardises them together with the features and so destroys them.",
         "The draws come from this program's generator, not from numpy's.",
     ],
-    params: &[],
+    params: &[WEIGHTS],
     cost: "0.8 MB",
     facts: Facts { size: "8,000 + 2,000, 20 features, 2 classes", files: &[] },
-    build: |_| Ok(Box::new(Synthetic { labels: true })),
+    build: |args| Ok(Box::new(Synthetic::new(args, true))),
+};
+
+/// The parameter by which the problem is a publication's.
+const WEIGHTS: Param = Param {
+    name: "numpy-seed",
+    kind: Kind::Count { min: 0, max: u32::MAX as usize },
+    default: "auto",
+    help: "auto: w₀ is drawn like everything else; a number: w₀ is what numpy draws first after \
+           numpy.random.seed(number), so that the problem is a publication's and only its sample \
+           is drawn anew",
 };
 
 struct Synthetic {
     labels: bool,
+    /// numpy's seed of w₀, if not the data's.
+    weights: Option<u32>,
+}
+
+impl Synthetic {
+    fn new(args: &Args, labels: bool) -> Self {
+        Synthetic { labels, weights: args.count("numpy-seed").map(|seed| seed as u32) }
+    }
 }
 
 impl Source for Synthetic {
     fn load(&self, place: &Place) -> Result<Split, DataError> {
-        let (mut x, mut y) = draw(place.seed, self.labels);
+        let (mut x, mut y) = draw(place.seed, self.labels, self.weights);
         standardise(&mut x, FEATURES);
         if !self.labels {
             standardise(&mut y, 1);
@@ -68,10 +87,15 @@ impl Source for Synthetic {
 }
 
 /// Features and targets before standardising. Both sets share w₀ and the features.
-fn draw(seed: Seed, labels: bool) -> (Vec<f64>, Vec<f64>) {
+fn draw(seed: Seed, labels: bool, weights: Option<u32>) -> (Vec<f64>, Vec<f64>) {
     let lane = |lane: u64| seed.lane(Domain::Data, 0, 0, lane);
     let mut stream = lane(0);
-    let w: Vec<f64> = (0..FEATURES).map(|_| 2.0 + stream.normal()).collect();
+    let mut w: Vec<f64> = (0..FEATURES).map(|_| 2.0 + stream.normal()).collect();
+    if let Some(mut twister) = weights.map(Mersenne::new) {
+        w.chunks_exact_mut(2).for_each(|pair| {
+            pair.copy_from_slice(&twister.normals().map(|x| 2.0 + x));
+        });
+    }
     let mut stream = lane(1);
     let mut x = vec![0.0; SAMPLES * FEATURES];
     x.chunks_exact_mut(FEATURES).for_each(|row| correlated(row, &mut stream));
@@ -117,7 +141,7 @@ mod tests {
 
     #[test]
     fn features_have_the_stated_covariance() {
-        let (x, _) = draw(Seed(3), false);
+        let (x, _) = draw(Seed(3), false, None);
         for (i, j) in [(0, 0), (5, 5), (3, 4), (3, 5), (0, 19)] {
             let mean = x.chunks_exact(FEATURES).map(|r| r[i] * r[j]).sum::<f64>() / 1e4;
             let wanted = RHO.powi((j as i32 - i as i32).abs());
@@ -128,7 +152,7 @@ mod tests {
     #[test]
     fn the_training_block_is_standardised_and_labels_are_not() {
         let place = Place { data_dir: None, seed: Seed(1) };
-        let linear = Synthetic { labels: false }.load(&place).unwrap();
+        let linear = Synthetic { labels: false, weights: None }.load(&place).unwrap();
         let mut batch = crate::Batch::default();
         let all: Vec<u32> = (0..TRAIN as u32).collect();
         let mut unused = Seed(0).stream(Domain::Augment, 0, 0);
@@ -137,7 +161,7 @@ mod tests {
         let mean = y.iter().map(|&v| f64::from(v)).sum::<f64>() / TRAIN as f64;
         let square = y.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / TRAIN as f64;
         assert!(mean.abs() < 1e-4 && (square - 1.0).abs() < 1e-4, "{mean} {square}");
-        let logistic = Synthetic { labels: true }.load(&place).unwrap();
+        let logistic = Synthetic { labels: true, weights: None }.load(&place).unwrap();
         assert_eq!(logistic.train.classes(), 2);
         let ones = (0..TRAIN).filter(|&i| logistic.train.label(i) == 1).count();
         assert!((3_500..4_500).contains(&ones), "{ones} ones");
@@ -147,7 +171,7 @@ mod tests {
     fn the_noise_floor_of_linear_regression_is_that_of_the_report() {
         // Least squares on the standardised training block; the report's spec states about .0017.
         let place = Place { data_dir: None, seed: Seed(8005) };
-        let split = Synthetic { labels: false }.load(&place).unwrap();
+        let split = Synthetic { labels: false, weights: None }.load(&place).unwrap();
         let take = |set: &dyn super::super::Dataset| {
             let mut batch = crate::Batch::default();
             let all: Vec<u32> = (0..set.len() as u32).collect();

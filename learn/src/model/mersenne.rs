@@ -1,11 +1,11 @@
-//! PyTorch's own initial numbers: the 32-bit Mersenne Twister (Matsumoto & Nishimura 1998) as
-//! `torch.manual_seed` seeds it and `uniform_` reads it, bit for bit. A publication that states
-//! its seed has then stated its initial parameters.
+//! Other programs' first numbers: the 32-bit Mersenne Twister (Matsumoto & Nishimura 1998) as
+//! PyTorch's `manual_seed` and numpy's `random.seed` seed it, and as `uniform_` and `normal` read
+//! it. A publication that states its seed has then stated its initial parameters.
 
 const STATE: usize = 624;
 const MIDDLE: usize = 397;
 
-/// The generator of `torch.manual_seed(seed)` on a CPU.
+/// The generator of `torch.manual_seed(seed)` on a CPU, and of `numpy.random.seed(seed)`.
 pub(crate) struct Mersenne {
     state: [u32; STATE],
     next: usize,
@@ -51,6 +51,22 @@ impl Mersenne {
             *x = (unit * width - f64::from(bound)) as f32;
         }
     }
+
+    /// The next two numbers of `numpy.random.normal(0, 1)`, by Marsaglia's polar method.
+    pub(crate) fn normals(&mut self) -> [f64; 2] {
+        let mut double = || {
+            let (high, low) = (f64::from(self.word() >> 5), f64::from(self.word() >> 6));
+            2.0 * ((high * 67_108_864.0 + low) / 9_007_199_254_740_992.0) - 1.0
+        };
+        loop {
+            let (a, b) = (double(), double());
+            let square = a * a + b * b;
+            if square < 1.0 && square != 0.0 {
+                let factor = (-2.0 * square.ln() / square).sqrt();
+                return [factor * b, factor * a];
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,5 +92,17 @@ mod tests {
             [0.297_487_35, -0.254_829_82, -0.111_925_98, 0.270_990_28, -0.543_538_8, 0.346_246_93];
         assert_eq!(weight, published);
         assert_eq!(bias, [-0.118_775_56, 0.293_723_4]);
+    }
+
+    #[test]
+    fn normals_are_numpys() {
+        // numpy.random.seed(8005); numpy.random.normal(2, 1, 20)
+        let mut twister = Mersenne::new(8005);
+        let first = [twister.normals(), twister.normals()];
+        let published =
+            [1.3780622388064014, 3.387892496794408, 0.9268915725361953, 1.884490647124919];
+        for (x, y) in first.as_flattened().iter().zip(published) {
+            assert!((2.0 + x - y).abs() < 1e-12, "{x} {y}");
+        }
     }
 }

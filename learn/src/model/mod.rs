@@ -11,7 +11,7 @@ mod init;
 mod layer;
 mod linear;
 mod loss;
-mod mersenne;
+pub(crate) mod mersenne;
 mod network;
 mod norm;
 mod plan;
