@@ -18,7 +18,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "sum",
     summary: "sum of all rows: the distributed SGD that sign votes are compared with",
     paper: "Akoun & Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §3",
-    differs: &[],
+    differs: &["A sum beyond the largest float stops there."],
     params: &[],
     cost: "O(n·d)",
     facts: RuleFacts {
@@ -43,6 +43,8 @@ impl Rule for Sum {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         verdict.uniform(round.rows.n(), 1.0);
         combine::combine(round.rows, &verdict.weights, out);
+        // Finite rows may sum to more than a float holds; a rule answers finite numbers.
+        out.iter_mut().for_each(|x| *x = x.clamp(f32::MIN, f32::MAX));
     }
 
     fn fork(&self) -> Box<dyn Rule> {
@@ -52,5 +54,7 @@ impl Rule for Sum {
 
 #[cfg(test)]
 pub(crate) fn reference(rows: &[Vec<f64>]) -> Vec<f64> {
-    (0..rows[0].len()).map(|k| rows.iter().map(|row| row[k]).sum()).collect()
+    let (least, most) = (f64::from(f32::MIN), f64::from(f32::MAX));
+    let sum = |k: usize| rows.iter().map(|row| row[k]).sum::<f64>().clamp(least, most);
+    (0..rows[0].len()).map(sum).collect()
 }

@@ -10,7 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
     let runs: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.is_finished()).collect();
     if name == "hidden" {
-        return metrics(&runs, "collapse", "parity and opposition", panel_of_hidden);
+        let (plain, others): (Vec<&Outcome>, Vec<&Outcome>) = runs.into_iter().partition(is_plain);
+        let title = "SignSGD collapses where Signum learns on: parity of n, and opposition";
+        let mut figures = metrics(&plain, "collapse", title, panel_of_hidden);
+        let title = "one-bit messages, mixed adversaries, other rules";
+        figures.extend(metrics(&others, "others", title, |run| {
+            format!("{}, {}", panel_of_hidden(run), run.settings.rule)
+        }));
+        return figures;
     }
     let mut figures = Vec::new();
     for (kind, title) in [("blind", "blind inversion"), ("byzantine", "Byzantine collusion")] {
@@ -19,6 +26,13 @@ pub(super) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
         figures.extend(metrics(&chosen, kind, &title, |run| learner(&run.settings).name().into()));
     }
     figures
+}
+
+/// Whether a hidden run is a ternary vote against plain collusion or opposition.
+fn is_plain(run: &&Outcome) -> bool {
+    let settings = &run.settings;
+    let vote = settings.rule == "majority" && settings.message == "sign" && settings.f == 0;
+    vote && ["kill", "oppose"].contains(&attack(settings))
 }
 
 /// Whether a run belongs into a figure: runs without hostile workers stand in both.
@@ -61,7 +75,10 @@ fn figure(
     panel: &impl Fn(&Outcome) -> String,
 ) -> Picture {
     let mut ordered = runs.to_vec();
-    ordered.sort_by_key(|run| (learner(&run.settings), run.settings.f_real()));
+    ordered.sort_by_key(|run| {
+        let settings = &run.settings;
+        (learner(settings), attack(settings) != "none", panel(run), settings.f_real())
+    });
     let (mut titles, mut counts) = (Vec::new(), Vec::new());
     for run in &ordered {
         counts.push(run.settings.f_real());

@@ -1,4 +1,4 @@
-//! A run beside its bound: sign descent on linear regression, where the bound's constants are known.
+//! A run beside its bound: sign descent on linear regression, where the constants are known.
 //!
 //! The loss f(w) = (1/N)·Σ (x·w − y)² of a linear model is a quadratic with Hessian H, so
 //! Lᵢ = Σⱼ |Hᵢⱼ| is smooth enough for A2, f* is that of least squares, and σᵢ is the largest
@@ -32,8 +32,8 @@ pub(super) struct Found {
 
 /// The picture of all panels.
 pub(super) fn picture(found: Vec<Found>) -> Picture {
-    let legend = ["‖g‖₁ at the step", "its mean so far", "bound on that mean", "bound, unrounded"];
-    let legend = legend.map(String::from);
+    let lines = ["‖g‖₁ at the step", "its mean so far", "bound on it", "bound, unrounded"];
+    let legend = lines.map(String::from);
     let panels = found.into_iter().map(|found| found.panel).collect();
     let title = "Sign descent with majority vote on linear regression, beside its bounds";
     curves(title, "‖g‖₁ of the whole training set", &legend, panels, false)
