@@ -126,6 +126,13 @@ fn table(server: &Server, hostile: &[u32]) -> String {
     for refusal in &closed.refused {
         out.push_str(&format!("refused: {refusal}\n"));
     }
+    let was_refused = |id: &u32| closed.refused.iter().any(|refusal| refusal.worker == *id);
+    let silent: Vec<u32> = (0..server.intake().slots().n() as u32)
+        .filter(|id| !closed.ids.contains(id) && !was_refused(id))
+        .collect();
+    if !silent.is_empty() {
+        out.push_str(&format!("nothing came in time from {silent:?}\n"));
+    }
     if let Some(why) = &closed.skipped {
         out.push_str(&format!("no step: {why}\n"));
     }
@@ -148,24 +155,42 @@ fn arrival(plan: AsyncPlan, step: u64) -> Result<String, Failure> {
     for _ in 0..step {
         swarm.step().ok_or_else(ended)?;
     }
+    let before = swarm.queue().params().to_vec();
     let record = swarm.step().ok_or_else(ended)?;
     let fate = match record.outcome.fate {
         Fate::Step => "stepped along".to_owned(),
-        Fate::Hold => "held".to_owned(),
+        Fate::Hold => "held for later".to_owned(),
         Fate::Reject(why) => format!("rejected: {why}"),
         Fate::NotFinite => "rejected: the step was not finite".to_owned(),
     };
-    let who = if record.hostile { "hostile" } else { "honest" };
     let sent = swarm.sent(record.outcome.worker);
-    Ok(format!(
-        "worker {} ({who}) at {:.3} s: {} steps old, norm {:.6}, minibatch loss {:.4}; {fate}; version {}",
-        record.outcome.worker,
-        record.time,
-        record.outcome.staleness,
-        norms::norm2(sent).sqrt(),
-        record.loss,
-        swarm.queue().version()
-    ))
+    let length = norms::norm2(sent).sqrt();
+    let after = swarm.queue().params();
+    // From the model to the one before: along what was applied, momentum and decay included.
+    let moved: Vec<f32> = before.iter().zip(after).map(|(old, new)| old - new).collect();
+    let size = norms::norm2(&moved).sqrt();
+    let cosine = norms::dot(&moved, sent) / (size * length);
+    let rows = [
+        ("time", format!("{:.3} s", record.time)),
+        ("worker", record.outcome.worker.to_string()),
+        ("who", if record.hostile { "hostile" } else { "honest" }.to_owned()),
+        ("model", format!("{} steps old", record.outcome.staleness)),
+        ("minibatch loss", format!("{:.4}", record.loss)),
+        ("norm of what was sent", format!("{length:.6}")),
+        ("what the filter said", fate),
+        ("the model moved by", format!("{size:.6}")),
+        (
+            "cosine of move and message",
+            match size > 0.0 {
+                true => format!("{cosine:.4}"),
+                false => "–".to_owned(),
+            },
+        ),
+        ("version now", swarm.queue().version().to_string()),
+    ];
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    Ok(print::table(&["of this arrival", "value"], &rows, &[false, false]))
 }
 
 #[cfg(test)]

@@ -147,27 +147,54 @@ fn threads_and_repetition_leave_the_same_bytes() {
 
 #[test]
 fn twenty_kills_change_nothing() {
-    let case = Case::new(SMALL);
     let longer = ["--quiet", "--set", "steps=2500", "--checkpoint-every", "0.02"];
-    assert!(case.command("whole", &longer).output().unwrap().status.success());
+    survives(&Case::new(SMALL), &longer, 20);
+}
+
+/// Asynchronous runs with memory, and rounds, over a network of every fault.
+const LATE: &str = r#"
+name = "late"
+dataset = "logreg"
+model = "logreg-net"
+n = 9
+f = 2
+batch = 16
+evaluate_every = 500
+learning_rate = 0.02
+validation = 200
+attack = "alie"
+network = "network compute=(log-normal sigma=0.5) up=(exponential mean=0.3) loss=0.05 duplication=0.1 reordering=0.1 crash=0.02 slow=1 silent=1 deadline=5"
+rule = ["zeno++ k=7", "kardam", "basgd", "safeguard t0=9"]
+"#;
+
+#[test]
+fn kills_change_nothing_where_messages_are_under_way() {
+    let longer = ["--quiet", "--set", "steps=4000", "--checkpoint-every", "0.02"];
+    survives(&Case::new(LATE), &longer, 6);
+}
+
+/// Kills a matrix `wanted` times on its way; what it ends on must be what an undisturbed one does.
+fn survives(case: &Case, longer: &[&str], wanted: u32) {
+    let output = case.command("whole", longer).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut kills = 0;
     for k in 0..200 {
-        let mut child = case.command("killed", &longer).spawn().unwrap();
+        let mut child = case.command("killed", longer).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(60 + 17 * (k % 11)));
         // SIGKILL: no handler runs.
         let over = child.try_wait().unwrap().is_some();
         child.kill().unwrap();
         child.wait().unwrap();
         kills += u32::from(!over);
-        if over || kills == 20 {
+        if over || kills == wanted {
             break;
         }
     }
     let checkpoints = count(&case.path("killed/runs"), "checkpoint.json");
     let finished = count(&case.path("killed/runs"), ".json") - checkpoints;
     eprintln!("{kills} kills left {finished} finished runs, {checkpoints} checkpoints");
-    assert!(kills >= 20, "the matrix was over after {kills} kills; make it longer");
-    assert!(case.command("killed", &longer).output().unwrap().status.success());
+    assert!(kills >= wanted, "the matrix was over after {kills} kills; make it longer");
+    assert!(case.command("killed", longer).output().unwrap().status.success());
     for file in ["results.csv", "runs.csv", "summary.txt"] {
         assert_eq!(case.read(&format!("whole/{file}")), case.read(&format!("killed/{file}")));
     }

@@ -27,6 +27,19 @@ impl<E> Agenda<E> {
         self.entered += 1;
     }
 
+    /// Every event to come with its time and the number of its entry, in order; and how many were
+    /// entered in all: what [`Agenda::restore`] wants back.
+    pub fn entries(&self) -> (impl Iterator<Item = (f64, u64, &E)>, u64) {
+        let one = |(&(at, number), event)| (f64::from_bits(at), number, event);
+        (self.events.iter().map(one), self.entered)
+    }
+
+    /// The agenda whose `entries` were these.
+    pub fn restore(entries: impl Iterator<Item = (f64, u64, E)>, entered: u64) -> Self {
+        let one = |(at, number, event): (f64, u64, E)| ((at.to_bits(), number), event);
+        Agenda { events: entries.map(one).collect(), entered }
+    }
+
     /// The next event and its time.
     pub fn pop(&mut self) -> Option<(f64, E)> {
         self.events.pop_first().map(|((at, _), event)| (f64::from_bits(at), event))
@@ -62,6 +75,11 @@ impl Trace {
         floats.iter().for_each(|x| self.add(u64::from(x.to_bits())));
     }
 
+    /// The fingerprint that goes on from this hash.
+    pub fn resume(hash: u64) -> Self {
+        Trace(hash)
+    }
+
     /// The fingerprint so far.
     pub fn hash(self) -> u64 {
         self.0
@@ -79,9 +97,15 @@ mod tests {
             agenda.enter(at, name);
         }
         assert_eq!(agenda.next_until(0.5), None);
-        let order: String = std::iter::from_fn(|| agenda.next_until(2.0)).map(|e| e.1).collect();
-        assert_eq!(order, "abcd");
-        assert!(agenda.pop().is_none());
+        let (entries, entered) = agenda.entries();
+        let mut again = Agenda::restore(entries.map(|(at, k, &name)| (at, k, name)), entered);
+        for agenda in [&mut agenda, &mut again] {
+            agenda.enter(1.0, 'e');
+            let order: String =
+                std::iter::from_fn(|| agenda.next_until(2.0)).map(|e| e.1).collect();
+            assert_eq!(order, "abecd");
+            assert!(agenda.pop().is_none());
+        }
     }
 
     #[test]

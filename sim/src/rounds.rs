@@ -9,7 +9,7 @@ use crate::Plan;
 use crate::events::{Agenda, Trace};
 use crate::lockstep::{Evaluation, Lockstep, StepRecord};
 use crate::network::{Journey, Network, Temperament};
-use varangian_base::{Seed, SpecError};
+use varangian_base::{Memory, Seed, SpecError, Value};
 
 /// A message under way.
 struct Message {
@@ -119,6 +119,48 @@ impl Rounds {
             taken += usize::from(received.is_ok());
             answered[message.place] |= message.step == step;
         }
+    }
+
+    /// Saves everything that the next round depends on. Only between rounds.
+    pub fn save(&self) -> Memory {
+        let mut memory = self.run.save();
+        let (entries, entered) = self.agenda.entries();
+        let (mut times, mut under_way) = (vec![self.now], vec![entered, self.trace.hash()]);
+        for (at, number, message) in entries {
+            times.push(at);
+            under_way.extend([number, message.place as u64, message.step]);
+        }
+        memory.put("network/times", Value::Doubles(times));
+        memory.put("network/under-way", Value::Integers(under_way));
+        memory.put("network/free-at", Value::Doubles(self.free_at.clone()));
+        memory
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is of another plan.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let free_at = memory.doubles("network/free-at")?;
+        let (times, under_way) =
+            (memory.doubles("network/times")?, memory.integers("network/under-way")?);
+        let ([now, times @ ..], [entered, trace, under_way @ ..]) = (times, under_way) else {
+            return Err(SpecError::new("checkpoint: the network's state is cut short"));
+        };
+        let n = self.free_at.len();
+        if free_at.len() != n || under_way.iter().skip(1).step_by(3).any(|&p| p as usize >= n) {
+            let found = free_at.len();
+            return Err(SpecError::new(format!("checkpoint: workers are {n}; found {found}")));
+        }
+        self.run.load(memory)?;
+        let message = |(at, entry): (&f64, &[u64])| {
+            (*at, entry[0], Message { place: entry[1] as usize, step: entry[2] })
+        };
+        let entries = times.iter().zip(under_way.chunks_exact(3)).map(message);
+        self.agenda = Agenda::restore(entries, *entered);
+        self.free_at.copy_from_slice(free_at);
+        (self.now, self.trace) = (*now, Trace::resume(*trace));
+        Ok(())
     }
 
     /// Evaluates the current parameters on the test samples.

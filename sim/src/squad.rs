@@ -1,6 +1,8 @@
 //! The workers of an asynchronous run: who is under way with which model, what they compute, and
 //! what the hostile ones send instead.
 
+mod resume;
+
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
 use varangian_attacks::Attack;

@@ -4,6 +4,8 @@
 //! Gradients of workers under way depend on what they fetched alone, so all that are not computed
 //! yet are computed together, one worker a thread, when the first of them is needed.
 
+mod resume;
+
 use crate::events::{Agenda, Trace};
 use crate::lockstep::Evaluation;
 use crate::network::{Network, Temperament};
@@ -260,6 +262,12 @@ impl Swarm {
 
     /// Hands a message to the server and lets it judge; `None` where the message was refused.
     fn deliver(&mut self, worker: u32, number: u64) -> Option<ArrivalRecord> {
+        if !self.squad.is_current(worker, number) {
+            // A second copy, after the worker has set out again: what it computes now is not due.
+            self.trace.add(self.now.to_bits());
+            self.trace.add(u64::from(worker));
+            return None;
+        }
         let attacks = self.queue.judged() >= self.clean;
         let Flight { version, loss, .. } = self.squad.finish(worker, attacks);
         let hostile = self.squad.is_hostile(worker);

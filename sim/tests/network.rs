@@ -163,6 +163,82 @@ fn asynchronous_runs_repeat_at_any_number_of_threads() {
     }
 }
 
+fn with_momentum() -> Optimiser {
+    let momentum = Momentum {
+        coefficient: 0.9,
+        dampening: 0.0,
+        nesterov: false,
+        placement: Placement::Worker,
+    };
+    Optimiser { momentum, ..Optimiser::sgd(0.02) }
+}
+
+#[test]
+fn a_saved_asynchronous_run_goes_on_to_the_same_bits() {
+    for staleness in [Staleness::Network(faulty()), Staleness::Uniform { max_delay: 5 }] {
+        for (filter, attack) in [
+            ("zeno++ k=7", "sign-flip"),
+            ("basgd", "alie"),
+            ("kardam", "delayed-gradient delay=3"),
+            ("kardam-reduced", "label-flip"),
+            ("weighted", "ipm"),
+        ] {
+            let make = || {
+                let plan = swarm(filter, attack, 13, 4, staleness.clone());
+                Swarm::new(AsyncPlan { optimiser: with_momentum(), clean: 20, ..plan }).unwrap()
+            };
+            let mut whole = make();
+            (0..101).for_each(|_| assert!(whole.step().is_some()));
+            let (saved, mut resumed) = (whole.save(), make());
+            resumed.load(&saved).unwrap();
+            assert_eq!(resumed.save(), saved, "{filter}");
+            for _ in 0..100 {
+                let (a, b) = (whole.step().unwrap(), resumed.step().unwrap());
+                assert_eq!((a.time, a.loss, a.outcome), (b.time, b.loss, b.outcome), "{filter}");
+            }
+            assert_eq!((resumed.trace(), resumed.fates()), (whole.trace(), whole.fates()));
+        }
+    }
+    let make = |n| swarm("zeno++", "none", n, 0, Staleness::Network(Network::perfect()));
+    let saved = Swarm::new(make(5)).unwrap().save();
+    let error = Swarm::new(make(4)).unwrap().load(&saved).unwrap_err().to_string();
+    assert_eq!(error, "checkpoint: an event is of no worker below 4");
+}
+
+#[test]
+fn saved_rounds_under_faults_go_on_to_the_same_bits() {
+    let make = || {
+        let plan = plan("safeguard t0=9", "mimic", 11, 2, with_momentum());
+        Rounds::new(plan, faulty()).unwrap()
+    };
+    let mut whole = make();
+    (0..25).for_each(|_| {
+        whole.step();
+    });
+    let mut resumed = make();
+    resumed.load(&whole.save()).unwrap();
+    for _ in 0..25 {
+        assert_eq!(resumed.step().loss.to_bits(), whole.step().loss.to_bits());
+    }
+    assert_eq!((resumed.trace(), resumed.now()), (whole.trace(), whole.now()));
+    let other = Rounds::new(plan("median", "none", 9, 2, sgd()), Network::perfect());
+    assert!(other.unwrap().load(&whole.save()).is_err());
+}
+
+#[test]
+fn second_copies_of_messages_change_nothing() {
+    let run = |duplication| {
+        let compute = Delay::LogNormal { median: 1.0, sigma: 0.5 };
+        let (down, up) = (Delay::Constant(0.2), Delay::Constant(0.3));
+        let network = Network { duplication, compute, down, up, ..Network::perfect() };
+        let plan = swarm("async-sgd", "alie", 9, 3, Staleness::Network(network));
+        let mut swarm = Swarm::new(plan).unwrap();
+        (0..150).for_each(|_| assert!(swarm.step().is_some()));
+        (swarm.queue().params().to_vec(), swarm.fates())
+    };
+    assert_eq!(run(0.9), run(0.0));
+}
+
 #[test]
 fn with_eight_of_ten_flipping_signs_zeno_pp_learns_and_plain_steps_diverge() {
     let loss_after = |filter: &str| {

@@ -284,11 +284,17 @@ impl Queue {
         self.models.push_back((self.version, Arc::clone(&self.params)));
     }
 
-    /// Saves everything but the waiting candidates and old models. Only when nothing waits.
+    /// Saves everything, the kept models included. Only when nothing waits.
     pub fn save(&self) -> Memory {
         assert!(self.waiting.is_empty(), "judge what waits before saving");
         let mut memory = Memory::default();
-        memory.put("params", Value::Floats(self.params.to_vec()));
+        let versions = self.models.iter().map(|(version, _)| *version).collect();
+        memory.put("versions", Value::Integers(versions));
+        for (version, params) in &self.models {
+            memory.put(&format!("model-{version}"), Value::Floats(params.to_vec()));
+        }
+        let last = self.last.iter().flat_map(|(&worker, &number)| [u64::from(worker), number]);
+        memory.put("last", Value::Integers(last.collect()));
         memory.put("velocity", Value::Floats(self.velocity.clone()));
         memory.put("counts", Value::Integers(vec![self.version, self.judged]));
         let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
@@ -296,6 +302,51 @@ impl Queue {
         self.running.save(&mut memory);
         memory.absorb("filter", self.settings.filter.save());
         memory
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If the memory is of another model, filter or optimiser.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let floats = |name: &str, wanted: usize| match memory.floats(name)? {
+            saved if saved.len() == wanted => Ok(saved.to_vec()),
+            saved => Err(SpecError::new(format!(
+                "checkpoint: {name} should hold {wanted} floats; found {}",
+                saved.len()
+            ))),
+        };
+        let mut models = VecDeque::new();
+        for &version in memory.integers("versions")? {
+            let params = floats(&format!("model-{version}"), self.out.len())?;
+            models.push_back((version, Arc::new(params)));
+        }
+        let (Some((newest, params)), [version, judged]) =
+            (models.back(), memory.integers("counts")?)
+        else {
+            return Err(SpecError::new("checkpoint: there should be a model and two counts"));
+        };
+        if newest != version {
+            return Err(SpecError::new(format!(
+                "checkpoint: the newest model should be of version {version}; found {newest}"
+            )));
+        }
+        self.velocity = floats("velocity", self.velocity.len())?;
+        self.settings.filter.load(&memory.part("filter"))?;
+        if let (Some(oracle), [drawn]) = (&mut self.oracle, memory.integers("oracle")?) {
+            oracle.resume(*drawn);
+        }
+        self.running.load(memory)?;
+        if let Some(oracle) = &mut self.oracle {
+            oracle.inform(self.running.values());
+        }
+        let last = memory.integers("last")?.chunks_exact(2);
+        self.last = last.map(|pair| (pair[0] as u32, pair[1])).collect();
+        (self.version, self.judged) = (*version, *judged);
+        self.params = Arc::clone(params);
+        self.models = models;
+        self.waiting.clear();
+        Ok(())
     }
 }
 
@@ -348,6 +399,36 @@ mod tests {
         assert_eq!(reason(1, 0, 1, &[1.0, 1.0]), Some(Reason::WrongStep));
         assert_eq!(reason(1, 0, 0, &[1.0]), Some(Reason::WrongLength));
         assert_eq!(reason(1, 0, 0, &[1.0, f32::INFINITY]), Some(Reason::NotFinite));
+    }
+
+    #[test]
+    fn a_loaded_queue_goes_on_where_the_saved_one_stopped() {
+        let arrive = |queue: &mut Queue, t: u64| {
+            let (worker, version) = ((t % 4) as u32, queue.version() - queue.version().min(t % 3));
+            queue.receive(worker, t, version, &[(t as f32).sin(), 0.25]).unwrap();
+            queue.judge().unwrap()
+        };
+        for filter in ["async-sgd", "kardam", "kardam-reduced", "basgd", "weighted"] {
+            let mut whole = queue(filter, 3);
+            (0..30).for_each(|t| {
+                arrive(&mut whole, t);
+            });
+            let mut resumed = queue(filter, 3);
+            resumed.load(&whole.save()).unwrap();
+            for t in 30..60 {
+                assert_eq!(arrive(&mut resumed, t), arrive(&mut whole, t), "{filter}");
+            }
+            assert_eq!(resumed.params(), whole.params(), "{filter}");
+            assert_eq!(resumed.fetch_old(2), whole.fetch_old(2), "{filter}");
+            let reason = resumed.receive(1, 57, 0, &[0.0; 2]).unwrap_err().reason;
+            assert_eq!(reason, Reason::Duplicate, "it knows who sent what");
+        }
+        let mut other = queue("async-sgd", 3);
+        let memory = other.save();
+        assert!(other.load(&Memory::default()).is_err());
+        let mut longer = Queue::new(queue("async-sgd", 3).settings, vec![0.0; 3], None).unwrap();
+        let error = longer.load(&memory).unwrap_err().to_string();
+        assert_eq!(error, "checkpoint: model-0 should hold 3 floats; found 2");
     }
 
     #[test]

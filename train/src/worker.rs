@@ -151,10 +151,13 @@ impl Worker {
         }
     }
 
-    /// Saves the momentum.
+    /// Saves the momentum, and what its last forward pass measured: a message under way brings it.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("momentum", Value::Floats(self.momentum.clone()));
+        if !self.statistics.is_empty() {
+            memory.put("statistics", Value::Floats(self.statistics.clone()));
+        }
         memory
     }
 
@@ -164,6 +167,9 @@ impl Worker {
     /// If the memory is not a worker's.
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         self.momentum = memory.floats("momentum")?.to_vec();
+        if memory.values.contains_key("statistics") {
+            self.statistics = memory.floats("statistics")?.to_vec();
+        }
         Ok(())
     }
 }

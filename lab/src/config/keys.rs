@@ -58,11 +58,12 @@ pub const KEYS: &[Key] = &[
         "statistics",
         "whose forward passes move batch norm's running statistics: honest, or all workers'",
     ),
-    key("validation", "training samples that the server holds back for rules that validate"),
+    key("validation", "samples that the server holds for rules that validate; 0: none"),
     key("validation_batch", "samples of a validation batch of the server"),
     key(
         "validation_from",
-        "held-out: validation samples are taken from the workers; train: all are shared",
+        "held-out: validation samples are taken from the workers; train: all are shared; or a \
+         data set, such as \"npz file=PATH\", with them among its training samples",
     ),
     key(
         "network",

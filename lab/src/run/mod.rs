@@ -1,5 +1,6 @@
 //! `varangian run FILE.toml`: a matrix of runs, from one file to results and pictures.
 
+mod drive;
 pub(crate) mod heterogeneity;
 pub(crate) mod live;
 mod matrix;
@@ -7,7 +8,6 @@ mod one;
 mod progress;
 mod report;
 mod setup;
-mod swarm;
 mod tuning;
 
 pub(crate) use crate::pictures::band;
@@ -185,9 +185,9 @@ fn check(experiment: &Experiment, shelf: &Shelf) -> Result<Vec<Job>, Failure> {
         if experiment.skip_below_bound && is_below_bound(&settings)? {
             continue;
         }
-        let data = shelf.data(&settings)?;
+        let digest = shelf.digest(&settings).map_err(|failure| failure.at(place()))?;
         shelf.course(&settings).map_err(|failure| failure.at(place()))?;
-        jobs.push(Job { key: key(&settings, &data.digest), settings });
+        jobs.push(Job { key: key(&settings, &digest), settings });
     }
     match jobs.is_empty() {
         true => Err(Failure::refused("no run is left; every rule's bound is above n")),
@@ -220,6 +220,7 @@ fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
         network,
         attack: one(&settings.attack)?,
         dataset: one(&settings.dataset)?,
+        validation_from: one(&settings.validation_from)?,
         model: one(&settings.model)?,
         partition: one(&settings.partition)?,
         sampling: one(&settings.sampling)?,

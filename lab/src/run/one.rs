@@ -1,20 +1,15 @@
 //! One run: from its plan to its outcome, with what is measured on the way.
 
+use super::drive::{self, Run};
 use super::progress::Progress;
 use super::setup::Course;
-use super::swarm;
 use crate::config::Settings;
 use crate::results::checkpoint::{self, Checkpoint};
 use crate::results::{End, Outcome, Point, Store};
 use crate::{Failure, clock};
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use varangian_base::{Memory, SpecError, Value};
-use varangian_learn::Dataset;
-use varangian_sim::Plan;
-use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
-use varangian_sim::network::Network;
-use varangian_sim::rounds::Rounds;
+use varangian_base::{Memory, Value};
+use varangian_sim::lockstep::{Evaluation, Observer, StepRecord};
 use varangian_train::{COLUMNS, Traffic};
 
 /// A run of a matrix.
@@ -38,8 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) stop: &'a dyn Fn() -> bool,
 }
 
-/// Runs the course of `job` on the current thread pool; in lockstep from its checkpoint, where
-/// there is one. `None` if it was stopped; in lockstep a checkpoint then holds what was done.
+/// Runs the course of `job` on the current thread pool, from its checkpoint where there is one.
+/// `None` if it was stopped; a checkpoint then holds what was done.
 ///
 /// # Errors
 /// If a checkpoint cannot be written.
@@ -50,19 +45,18 @@ pub(crate) fn run(
 ) -> Result<Option<Outcome>, Failure> {
     let begun = clock::now();
     context.progress.begin(job);
-    let notes = |test: &dyn Dataset, traffic| {
-        let notes = Notes::new(test.classes() > 0, &job.key, context.progress);
-        Notes { traffic, ..notes }
-    };
-    let ended = match course {
-        Course::Lockstep(plan) => lockstep(*plan, &job.key, notes, context)?,
-        Course::Rounds(plan, network) => rounds(*plan, network, notes, context.stop),
-        Course::Swarm(plan) => swarm::run(*plan, &job.settings, notes, context.stop),
-    };
-    let (points, end, parameters) = match ended {
-        Ok(Some((points, parameters))) => (points, End::Finished, parameters),
-        Ok(None) => return Ok(None),
+    let (classifies, traffic) = outline(&course);
+    let mut notes = Notes { traffic, ..Notes::new(classifies, &job.key, context.progress) };
+    let Settings { steps, evaluate_every, .. } = job.settings;
+    let (points, end, parameters) = match drive::begin(course) {
         Err(error) => (Vec::new(), End::Failed(error.to_string()), String::new()),
+        Ok(mut run) => {
+            let pace = (steps, evaluate_every);
+            if !drive::drive(run.as_mut(), pace, &job.key, &mut notes, context)? {
+                return Ok(None);
+            }
+            (notes.finish(steps), End::Finished, hash(run.params()))
+        }
     };
     Ok(Some(Outcome {
         key: job.key.clone(),
@@ -74,74 +68,22 @@ pub(crate) fn run(
     }))
 }
 
-/// What a run left: its points and the hash of its parameters; `None` if it was stopped.
-pub(super) type Ended = Result<Option<(Vec<Point>, String)>, SpecError>;
-
-fn lockstep<'a>(
-    plan: Plan,
-    key: &str,
-    notes: impl FnOnce(&dyn Dataset, Traffic) -> Notes<'a>,
-    context: &Context<'_>,
-) -> Result<Ended, Failure> {
-    let (steps, every) = (plan.steps, plan.evaluate_every);
-    // What a study remembers is in no checkpoint: such runs start over.
-    let resumes = plan.study.is_none();
-    let traffic = Traffic::of(plan.model.dim(), &plan.optimiser.message, &plan.rule);
-    let mut notes = notes(plan.test.as_ref(), traffic);
-    let mut run = match Lockstep::new(plan) {
-        Ok(run) => run,
-        Err(error) => return Ok(Err(error)),
-    };
-    if resumes {
-        notes.resume(&mut run, context.store, key);
-    }
-    loop {
-        let since = clock::now();
-        // At least one step between two pauses: a run goes on however short they are.
-        let fresh = Cell::new(true);
-        let due = || resumes && since.elapsed().as_secs_f64() >= context.checkpoint_every;
-        let pause = || !fresh.replace(false) && ((context.stop)() || due());
-        if drive(&mut run, steps, every, &mut notes, &pause) {
-            return Ok(Ok(Some((notes.finish(steps), hash(run.params())))));
+/// Whether there are classes to tell apart, and the bytes that a worker sends and gets a step.
+fn outline(course: &Course) -> (bool, Traffic) {
+    match course {
+        Course::Lockstep(plan) | Course::Rounds(plan, _) => {
+            let traffic = Traffic::of(plan.model.dim(), &plan.optimiser.message, &plan.rule);
+            (plan.test.classes() > 0, traffic)
         }
-        if resumes {
-            let now = notes.checkpoint(run.server().step(), run.save());
-            checkpoint::save(context.store, key, &now)?;
-        }
-        if (context.stop)() {
-            return Ok(Ok(None));
+        Course::Swarm(plan) => {
+            let bytes = 4 * plan.model.dim();
+            (plan.test.classes() > 0, Traffic { up: bytes, down: bytes })
         }
     }
-}
-
-fn rounds<'a>(
-    plan: Plan,
-    network: Network,
-    notes: impl FnOnce(&dyn Dataset, Traffic) -> Notes<'a>,
-    stop: &dyn Fn() -> bool,
-) -> Ended {
-    let (steps, every) = (plan.steps, plan.evaluate_every);
-    let traffic = Traffic::of(plan.model.dim(), &plan.optimiser.message, &plan.rule);
-    let mut notes = notes(plan.test.as_ref(), traffic);
-    let mut run = Rounds::new(plan, network)?;
-    for step in 0..=steps {
-        if step % every == 0 || step == steps {
-            notes.evaluation(&run.evaluate());
-            notes.put(step, "seconds", run.now());
-        }
-        if step == steps {
-            break;
-        }
-        if stop() {
-            return Ok(None);
-        }
-        notes.step(&run.step());
-    }
-    Ok(Some((notes.finish(steps), hash(run.params()))))
 }
 
 /// BLAKE3 of the parameters' little-endian bytes.
-pub(super) fn hash(params: &[f32]) -> String {
+fn hash(params: &[f32]) -> String {
     let mut hasher = blake3::Hasher::new();
     params.iter().for_each(|x| {
         hasher.update(&x.to_le_bytes());
@@ -225,14 +167,19 @@ impl<'a> Notes<'a> {
         self.progress.step(self.key, |live| live.step += 1);
     }
 
+    /// Whether the evaluation before this step was not noted yet: a pause repeats the last one.
+    pub(super) fn evaluation_is_new(&self, step: u64) -> bool {
+        self.evaluated != Some(step)
+    }
+
     pub(super) fn put(&mut self, step: u64, metric: &str, value: f64) {
         self.points.push(Point { step, metric: metric.to_owned(), value });
     }
 
     /// Goes on from the checkpoint of `key`, if there is one that fits.
-    fn resume(&mut self, lockstep: &mut Lockstep, store: &Store, key: &str) {
+    pub(super) fn resume(&mut self, run: &mut dyn Run, store: &Store, key: &str) {
         let Some(checkpoint) = checkpoint::load(store, key) else { return };
-        if lockstep.load(&checkpoint.memory).is_err() {
+        if run.load(&checkpoint.memory).is_err() {
             return;
         }
         let evaluations = checkpoint.points.iter().filter(|point| point.metric == "test_loss");
@@ -255,7 +202,7 @@ impl<'a> Notes<'a> {
     }
 
     /// The run before `step`.
-    fn checkpoint(&self, step: u64, mut memory: Memory) -> Checkpoint {
+    pub(super) fn checkpoint(&self, step: u64, mut memory: Memory) -> Checkpoint {
         let expelled = self.expelled.iter().map(|&worker| u64::from(worker)).collect();
         memory.put("notes/expelled", Value::Integers(expelled));
         self.train_loss.save(&mut memory, "notes/train_loss");
@@ -265,7 +212,7 @@ impl<'a> Notes<'a> {
     }
 
     /// Everything measured; the counts of the whole run and the bytes a worker and step come last.
-    pub(super) fn finish(mut self, steps: u64) -> Vec<Point> {
+    fn finish(mut self, steps: u64) -> Vec<Point> {
         self.put(steps, "bytes/up", self.traffic.up as f64);
         self.put(steps, "bytes/down", self.traffic.down as f64);
         let refused = std::mem::take(&mut self.refused);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Seed, SpecError, spec};
-use varangian_learn::data::Split;
+use varangian_learn::data::{Shape, Split};
 use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
 use varangian_learn::{Batch, Dataset, Model, Targets, data, model};
 use varangian_rules::{FILTERS, FilterEntry, Oracle, Pipeline, build_filter};
@@ -53,6 +53,24 @@ impl Shelf {
         let data = Loaded { split, digest };
         loaded.insert(key, data.clone());
         Ok(data)
+    }
+
+    /// A hash of all data that these settings read.
+    ///
+    /// # Errors
+    /// As [`Shelf::data`].
+    pub fn digest(&self, settings: &Settings) -> Result<[u8; 32], Failure> {
+        let data = self.data(settings)?.digest;
+        match settings.validation_from.as_str() {
+            _ if settings.validation == 0 => Ok(data),
+            "held-out" | "train" => Ok(data),
+            other => {
+                let given = Settings { dataset: other.to_owned(), ..settings.clone() };
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(&data).update(&self.data(&given)?.digest);
+                Ok(*hasher.finalize().as_bytes())
+            }
+        }
     }
 
     /// The plan of a synchronous run, checked: nothing is left that could be wrong with it.
@@ -165,6 +183,32 @@ impl Shelf {
         Ok((model, train, shares))
     }
 
+    /// At most `held` training samples of a data set of the same kind as `train`.
+    fn given(
+        &self,
+        name: &str,
+        held: usize,
+        train: &dyn Dataset,
+        settings: &Settings,
+    ) -> Result<Arc<dyn Dataset>, Failure> {
+        let at = |failure: Failure| failure.at("validation_from");
+        let other = Settings { dataset: name.to_owned(), ..settings.clone() };
+        let given = self.data(&other).map_err(at)?.split.train;
+        if (given.shape(), given.classes()) != (train.shape(), train.classes()) {
+            let text = |data: &dyn Dataset| {
+                let Shape { channels, height, width } = data.shape();
+                format!("{channels} × {height} × {width} in {} classes", data.classes())
+            };
+            let (wanted, found) = (text(train), text(given.as_ref()));
+            let text = format!("samples should be {wanted}, as the workers'; found {found}");
+            return Err(at(Failure::refused(text)));
+        }
+        if held >= given.len() {
+            return Ok(given);
+        }
+        Ok(hold_out(&given, held, Seed(settings.seed))?.1)
+    }
+
     /// What every run needs, whoever judges.
     fn parts(&self, settings: &Settings) -> Result<Parts, Failure> {
         let (train, test) = self.split(settings)?;
@@ -175,9 +219,9 @@ impl Shelf {
                 hold_out(&train, held, seed).map(|(train, held)| (train, Some(held)))?
             }
             (_, "train") => (train.clone(), Some(train)),
-            (_, other) => {
-                let known = ["held-out", "train"];
-                return Err(SpecError::unknown("validation_from", other, &known).into());
+            (held, other) => {
+                let held = self.given(other, held, train.as_ref(), settings)?;
+                (train, Some(held))
             }
         };
         let shares = shared_out(train.as_ref(), settings)?;

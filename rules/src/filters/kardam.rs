@@ -10,13 +10,15 @@
 //! dampened by Λ(τ), τ the staleness.
 //!
 //! Filter (ii) alone rejects at least the share 2f/n of all arrivals of equally fast workers,
-//! honest and hostile alike (Yang & Li 2021 measured that).
+//! honest and hostile alike. Yang & Li 2021 measured equal shares of both, 51, 56 and 89 % at f = 3,
+//! 8 and 14 of 30 workers, in runs whose model was lost: there gradients vanish, coefficients say
+//! nothing, and (ii) decides. While a model learns, (i) does tell −10 times a gradient apart.
 
 use super::scaled;
 use crate::{Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts};
 use std::collections::{BTreeMap, VecDeque};
 use varangian_base::kernels::norms;
-use varangian_base::{Kind, Param};
+use varangian_base::{Kind, Memory, Param, SpecError, Value};
 
 const PAPER: &str = "Damaskinos, El Mhamdi, Guerraoui, Patra & Taziki, Asynchronous Byzantine Machine Learning (the case of SGD), ICML 2018, arXiv 1802.07928, §3";
 
@@ -153,6 +155,22 @@ impl Track {
         self.coefficient = coefficient.or(self.coefficient);
         coefficient
     }
+
+    fn save(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.put("gradient", Value::Floats(self.gradient.clone()));
+        memory.put("params", Value::Floats(self.params.clone()));
+        memory.put("coefficient", Value::Doubles(self.coefficient.into_iter().collect()));
+        memory
+    }
+
+    fn load(memory: &Memory) -> Result<Self, SpecError> {
+        Ok(Track {
+            gradient: memory.floats("gradient")?.to_vec(),
+            params: memory.floats("params")?.to_vec(),
+            coefficient: memory.doubles("coefficient")?.first().copied(),
+        })
+    }
 }
 
 #[derive(Clone)]
@@ -223,6 +241,34 @@ impl Filter for Kardam {
     fn fork(&self) -> Box<dyn Filter> {
         Box::new(self.clone())
     }
+
+    fn save(&self) -> Memory {
+        let mut memory = Memory::default();
+        let integers = |workers: &mut dyn Iterator<Item = u32>| {
+            Value::Integers(workers.map(u64::from).collect())
+        };
+        memory.put("workers", integers(&mut self.workers.keys().copied()));
+        memory.put("accepted", integers(&mut self.accepted.iter().copied()));
+        memory.put("rejected", Value::Integers(vec![self.rejected_in_a_row as u64]));
+        for (worker, track) in &self.workers {
+            memory.absorb(&format!("worker-{worker}"), track.save());
+        }
+        memory
+    }
+
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let [rejected] = memory.integers("rejected")? else {
+            return Err(SpecError::new("memory \"rejected\" should hold one number"));
+        };
+        self.rejected_in_a_row = *rejected as usize;
+        self.accepted = memory.integers("accepted")?.iter().map(|&w| w as u32).collect();
+        self.workers.clear();
+        for &worker in memory.integers("workers")? {
+            let track = Track::load(&memory.part(&format!("worker-{worker}")))?;
+            self.workers.insert(worker as u32, track);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone)]
@@ -278,6 +324,21 @@ impl Filter for Reduced {
 
     fn fork(&self) -> Box<dyn Filter> {
         Box::new(self.clone())
+    }
+
+    fn save(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.put("last", Value::Floats(self.last.clone()));
+        memory.put("before", Value::Floats(self.before.clone()));
+        memory.put("accepted", Value::Doubles(self.accepted.iter().copied().collect()));
+        memory
+    }
+
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.last = memory.floats("last")?.to_vec();
+        self.before = memory.floats("before")?.to_vec();
+        self.accepted = memory.doubles("accepted")?.iter().copied().collect();
+        Ok(())
     }
 }
 
@@ -360,16 +421,25 @@ mod tests {
         (share(counts[0]), share(counts[1]))
     }
 
-    /// Published: 56.5 % and 56.4 % at f = 8, 89.1 % and 89.1 % at f = 14, after the model was
-    /// lost.
+    /// Published: 51.1 % and 51.1 % at f = 3, 56.5 % and 56.4 % at f = 8, 89.1 % and 89.1 % at
+    /// f = 14, after the model was lost. Here equal too, at 2f/n; 51.1 % at f = 3 is not explained.
     #[test]
-    fn honest_and_hostile_arrivals_are_rejected_alike_where_frequency_decides() {
+    fn once_the_model_is_lost_honest_and_hostile_arrivals_are_rejected_alike() {
+        for f in [3, 8, 14] {
+            let (honest, hostile) = rejected(f, 0.0, 6_000);
+            assert!((honest - hostile).abs() < 0.04, "f = {f}: {honest} {hostile}");
+            let share = 2.0 * f as f64 / 30.0;
+            assert!((honest - share).abs() < 0.03, "2f/n = {share}: {honest}");
+        }
+    }
+
+    /// Not what was published: the Lipschitz filter works until so few pass that (ii) decides.
+    #[test]
+    fn while_a_model_learns_the_hostile_are_rejected_more_often_unless_frequency_decides() {
         let (honest, hostile) = rejected(14, 1.0, 6_000);
         assert!((honest - hostile).abs() < 0.02 && honest > 0.85, "{honest} {hostile}");
-        // On the plateau that a lost model ends on, where gradients vanish.
-        let (honest, hostile) = rejected(8, 0.0, 6_000);
-        assert!((honest - hostile).abs() < 0.04, "{honest} {hostile}");
-        assert!((honest - 16.0 / 30.0).abs() < 0.03, "2f/n, published 0.565: {honest}");
+        let (honest, hostile) = rejected(8, 1.0, 6_000);
+        assert!(hostile > honest + 0.1 && honest > 0.5, "{honest} {hostile}");
     }
 
     #[test]

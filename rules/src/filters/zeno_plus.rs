@@ -30,7 +30,7 @@ pub(crate) static ENTRY: FilterEntry = FilterEntry {
             help: "slack of the test, in units of ⟨V, g⟩",
         },
     ],
-    cost: "one validation gradient and one validation loss an arrival",
+    cost: "one validation gradient and two validation losses an arrival",
     facts: FilterFacts {
         bound: Bound { text: "n ≥ 1", least: |_| 1, source: "Xie et al. 2020, §4: any f" },
         needs_oracle: true,
@@ -63,7 +63,9 @@ impl Filter for ZenoPlus {
         };
         self.validation.resize(out.len(), 0.0);
         oracle.refresh();
-        let before = oracle.gradient(arrival.params, &mut self.validation);
+        oracle.gradient(arrival.params, &mut self.validation);
+        // Not the gradient's own loss: that is of a forward pass in training mode.
+        let before = oracle.loss(arrival.params);
         let scale = ratio(norms::norm2(&self.validation), arrival.gradient, false);
         if !scale.is_finite() || scale == 0.0 {
             return Decision::Reject("the gradient or the validation gradient is zero");

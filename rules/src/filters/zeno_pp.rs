@@ -194,6 +194,44 @@ mod tests {
         };
         let score = |raw| zeno(raw).score(&[6.0, 8.0], 0.1).1;
         assert!((score(false) - 1.25).abs() < 1e-12 && (score(true) + 2.5).abs() < 1e-12);
+        for raw in [false, true] {
+            let across = ZenoPp { rho: 0.015625, ..zeno(raw) };
+            assert_eq!(across.score(&[4.0, -3.0], 0.125).1, -0.390625);
+        }
+    }
+
+    #[test]
+    fn without_penalty_and_slack_just_the_gradients_within_a_right_angle_of_v_pass() {
+        let mut stream = Seed(2).stream(Domain::Test, 0, 0);
+        let (mut passed, mut within) = (0, 0);
+        for _ in 0..4_000 {
+            let gradient = [stream.normal() as f32, stream.normal() as f32];
+            passed += u32::from(judge("zeno++ rho=0", 0.1, gradient).is_some());
+            within += u32::from(norms::dot(&gradient, &X) >= 0.0);
+        }
+        assert_eq!(passed, within);
+        assert!((1_850..2_150).contains(&passed), "half of the plane: {passed} of 4,000");
+    }
+
+    #[test]
+    fn with_k_1_every_arrival_is_judged_by_the_v_of_its_own_moment() {
+        let mut filter = build_filter("zeno++ k=1 rho=0.01", 10, 8).unwrap();
+        let (mut stream, mut x) = (Seed(3).stream(Domain::Test, 0, 0), [3.0f32, 4.0]);
+        let mut stepped = 0;
+        for _ in 0..300 {
+            let gradient = [stream.normal() as f32, stream.normal() as f32];
+            let (decision, out) = offer(&mut *filter, &mut Bowl::default(), &x, 0.1, &gradient);
+            // On the bowl V is x itself.
+            let cos =
+                norms::dot(&gradient, &x) / (norms::norm2(&gradient) * norms::norm2(&x)).sqrt();
+            assert_eq!(decision == Decision::Step, cos >= 0.1, "{cos}");
+            if decision == Decision::Step {
+                stepped += 1;
+                assert!((norms::norm2(&out) / norms::norm2(&x) - 1.0).abs() < 1e-5);
+                x = [x[0] - 0.1 * out[0], x[1] - 0.1 * out[1]];
+            }
+        }
+        assert!(stepped > 50, "{stepped}");
     }
 
     #[test]

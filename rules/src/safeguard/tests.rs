@@ -101,6 +101,50 @@ fn workers_are_known_by_id_not_by_row_and_silence_neither_expels_nor_hides() {
 }
 
 #[test]
+fn other_ids_for_the_same_workers_change_nothing() {
+    let mut stream = Seed(6).stream(Domain::Test, 0, 0);
+    let order = stream.permutation(7);
+    let mut a = build("safeguard t0=6 patience=2", 7, 2).unwrap();
+    let mut b = build("safeguard t0=6 patience=2", 7, 2).unwrap();
+    let mut left = 0;
+    for t in 0..60 {
+        let value = |i: usize| if i >= 5 { 1.5 } else { 0.0 } + 0.5 * stream.normal() as f32;
+        let rows: Vec<[f32; 1]> = (0..7).map(value).map(|x| [x]).collect();
+        let shuffled: Vec<[f32; 1]> = order.iter().map(|&i| rows[i as usize]).collect();
+        let (x, mut out) = step(&mut a, Matrix::from_rows(&rows).rows(), t);
+        let (y, others) = step(&mut b, Matrix::from_rows(&shuffled).rows(), t);
+        out.sort_unstable();
+        let mut same: Vec<u32> = others.iter().map(|&i| order[i as usize]).collect();
+        same.sort_unstable();
+        assert_eq!(out, same, "step {t}");
+        assert!((x - y).abs() < 1e-6, "step {t}: {x} {y}");
+        left = out.len();
+    }
+    assert!(left >= 2, "somebody was expelled on the way");
+}
+
+/// If no two honest sums are further apart than the threshold, nobody honest is ever expelled,
+/// whatever the others send; and who is expelled stays so.
+#[test]
+fn honest_sums_within_the_threshold_are_never_expelled_and_nobody_comes_back() {
+    for seed in 0..40 {
+        let mut stream = Seed(seed).stream(Domain::Test, 0, 0);
+        // Ten steps of gaps of at most ½ over at least four good workers: 5/4.
+        let mut rule = build("single-safeguard t=10 mode=fixed th=1.25", 7, 3).unwrap();
+        let mut out = Vec::new();
+        for t in 0..50 {
+            let mut rows: Vec<[f32; 1]> =
+                (0..4).map(|_| [0.5 * stream.uniform_f64() as f32 - 0.25]).collect();
+            rows.extend((4..7).map(|_| [[0.3f32, -3.0, 50.0][stream.below(3)]]));
+            let expelled = step(&mut rule, Matrix::from_rows(&rows).rows(), t).1;
+            assert!(expelled.iter().all(|&worker| worker >= 4), "seed {seed}: {expelled:?}");
+            assert!(out.iter().all(|worker| expelled.contains(worker)), "nobody comes back");
+            out = expelled;
+        }
+    }
+}
+
+#[test]
 fn an_expelled_workers_messages_have_no_effect_and_a_reset_lets_it_in() {
     let mut a = build("single-safeguard mode=fixed th=1 reset-every=20", 5, 1).unwrap();
     let mut b = build("single-safeguard mode=fixed th=1 reset-every=20", 5, 1).unwrap();
