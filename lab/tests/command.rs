@@ -169,7 +169,7 @@ rule = ["zeno++ k=7", "kardam", "basgd", "safeguard t0=9"]
 
 #[test]
 fn kills_change_nothing_where_messages_are_under_way() {
-    let longer = ["--quiet", "--set", "steps=4000", "--checkpoint-every", "0.02"];
+    let longer = ["--quiet", "--set", "steps=6000", "--checkpoint-every", "0.02"];
     survives(&Case::new(LATE), &longer, 6);
 }
 
