@@ -83,9 +83,9 @@ fn quirks() -> String {
     let row = |quirk: &Quirk| vec![switch(quirk), quirk.help.to_owned()];
     let rows: Vec<Vec<String>> = QUIRKS.iter().map(row).collect();
     format!(
-        "\nprofile = \"reference\" does what the published code of Distributed Momentum did where that \
-         differs\nfrom its paper. It turns every switch below that stands at its correct value; each \
-         can also be\nwritten alone, without the profile.\n\n{}",
+        "\nprofile = \"reference\" does what the published code of Distributed Momentum did \
+         where that\ndiffers from its paper. It turns every switch below that stands at its \
+         correct value; each\ncan also be written alone, without the profile.\n\n{}",
         print::table(&["switch", "what the published code does"], &rows, &[false; 2])
     )
 }

@@ -150,7 +150,9 @@ fn every_placement_rule_and_attack_follows_the_slow_replay() {
                     let clip = Some(Clip { bound: CLIP, mode: ClipMode::Rescale });
                     let optimiser = Optimiser { momentum, clip, ..Optimiser::sgd(RATE) };
                     let mut run = Lockstep::new(plan(rule, attack, N, F, optimiser)).unwrap();
-                    (0..STEPS).for_each(|_| drop(run.step()));
+                    for _ in 0..STEPS {
+                        run.step();
+                    }
                     let slow = replay(rule, attack, placement, nesterov);
                     let apart = run.params().iter().zip(&slow);
                     let apart: f64 = apart.map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();

@@ -1,7 +1,8 @@
 //! Results: what a run left, where it is kept, and what it says.
 //!
 //! A folder holds `runs/KEY.csv` and `runs/KEY.json` a run, and what is assembled from them:
-//! `results.csv` and `results.parquet`, `runs.csv`, `heterogeneity.csv`, `experiment.toml`, `summary.txt`, the pictures.
+//! `results.csv` and `results.parquet`, `runs.csv`, `heterogeneity.csv`, `experiment.toml`,
+//! `summary.txt`, the pictures.
 
 pub(crate) mod checkpoint;
 mod judge;

@@ -10,9 +10,9 @@
 //! dampened by Λ(τ), τ the staleness.
 //!
 //! Filter (ii) alone rejects at least the share 2f/n of all arrivals of equally fast workers,
-//! honest and hostile alike. Yang & Li 2021 measured equal shares of both, 51, 56 and 89 % at f = 3,
-//! 8 and 14 of 30 workers, in runs whose model was lost: there gradients vanish, coefficients say
-//! nothing, and (ii) decides. While a model learns, (i) does tell −10 times a gradient apart.
+//! honest and hostile alike. Yang & Li 2021 measured equal shares of both, 51, 56 and 89 % at f =
+//! 3, 8 and 14 of 30 workers, in runs whose model was lost: there gradients vanish, coefficients
+//! say nothing, and (ii) decides. While a model learns, (i) does tell −10 times a gradient apart.
 
 use super::scaled;
 use crate::{Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts};

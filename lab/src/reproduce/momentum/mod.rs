@@ -14,7 +14,8 @@ use std::path::PathBuf;
 /// Arguments of `varangian reproduce momentum`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920 (`--seed 1` alone: 184)
+    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920 (`--seed 1` alone:
+    /// 184)
     #[arg(long)]
     quick: bool,
     /// What the published code did rather than what the paper says: `varangian keys profile`
