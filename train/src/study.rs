@@ -81,7 +81,7 @@ pub struct Study {
     sampled: Vec<f32>,
     honest: Vec<f32>,
     attack: Vec<f32>,
-    squares: Vec<f32>,
+    squares: Vec<f64>,
     /// Norms of the sampled, honest and hostile mean; NaN without rows.
     norms: [f64; 3],
     row: StudyRow,
@@ -191,31 +191,33 @@ impl Study {
 /// the two.
 const BLOCK: usize = 2048;
 
-/// √(Σ‖xᵢ − x̄‖²/(k − 1)) of k rows, NaN below two; leaves x̄ in `mean` where there is a row.
-fn deviation(rows: Rows<'_>, mean: &mut [f32], squares: &mut [f32]) -> f64 {
+/// √(Σ‖xᵢ − x̄‖²/(k − 1)) of k rows, NaN below two; leaves x̄ in `mean` where there is a row. Sums
+/// are f64: rows as large as floats can be have a deviation too.
+fn deviation(rows: Rows<'_>, mean: &mut [f32], squares: &mut [f64]) -> f64 {
     let k = rows.n();
     if k == 0 {
         return f64::NAN;
     }
-    let part = 1.0 / k as f32;
-    blocks::fill_both(mean, squares, BLOCK, |range, mean, squares| {
-        mean.fill(0.0);
+    let part = 1.0 / k as f64;
+    blocks::fill_both(mean, squares, BLOCK, |range, mean, sums| {
+        sums.fill(0.0);
         for i in 0..k {
             let row = &rows.row(i)[range.clone()];
-            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += x);
+            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
         }
-        mean.iter_mut().for_each(|mean| *mean *= part);
-        squares.fill(0.0);
+        mean.iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = (sum * part) as f32);
+        sums.fill(0.0);
         for i in 0..k {
             let row = &rows.row(i)[range.clone()];
-            for ((square, x), mean) in squares.iter_mut().zip(row).zip(mean.iter()) {
-                *square += (x - mean) * (x - mean);
+            for ((square, &x), &mean) in sums.iter_mut().zip(row).zip(mean.iter()) {
+                let gap = f64::from(x) - f64::from(mean);
+                *square += gap * gap;
             }
         }
     });
     match k {
         1 => f64::NAN,
-        _ => (squares.iter().map(|x| f64::from(*x)).sum::<f64>() / (k - 1) as f64).sqrt(),
+        _ => (squares.iter().sum::<f64>() / (k - 1) as f64).sqrt(),
     }
 }
 
@@ -227,6 +229,13 @@ fn largest(x: &[f32]) -> f64 {
 mod tests {
     use super::*;
     use varangian_base::Matrix;
+
+    #[test]
+    fn rows_as_large_as_floats_can_be_have_a_deviation() {
+        let rows = Matrix::from_rows(&[[3e38f32], [2e38]]);
+        let found = deviation(rows.rows(), &mut [0.0], &mut [0.0]);
+        assert!((found / (0.5f64.sqrt() * 1e38) - 1.0).abs() < 1e-6, "{found}");
+    }
 
     fn shown<'a>(step: u64, rows: Rows<'a>, attack: Rows<'a>, params: &'a [f32]) -> Shown<'a> {
         let (variance_norm, kappa) = (Some(0.5), Some(0.25));
