@@ -143,12 +143,7 @@ impl Run for Networked {
     }
 
     fn evaluate(&mut self, notes: &mut Notes<'_>) {
-        let evaluation = self.run.evaluate();
-        let step = evaluation.step;
-        if notes.evaluation_is_new(step) {
-            notes.evaluation(&evaluation);
-            notes.put(step, "seconds", self.run.now());
-        }
+        notes.evaluation_at(&self.run.evaluate(), self.run.now());
     }
 
     fn advance(&mut self, notes: &mut Notes<'_>) -> bool {
@@ -183,12 +178,7 @@ impl Run for Asynchronous {
     }
 
     fn evaluate(&mut self, notes: &mut Notes<'_>) {
-        let evaluation = self.run.evaluate();
-        let step = evaluation.step;
-        if notes.evaluation_is_new(step) {
-            notes.evaluation(&evaluation);
-            notes.put(step, "seconds", self.seconds);
-        }
+        notes.evaluation_at(&self.run.evaluate(), self.seconds);
     }
 
     fn advance(&mut self, notes: &mut Notes<'_>) -> bool {

@@ -167,9 +167,12 @@ impl<'a> Notes<'a> {
         self.progress.step(self.key, |live| live.step += 1);
     }
 
-    /// Whether the evaluation before this step was not noted yet: a pause repeats the last one.
-    pub(super) fn evaluation_is_new(&self, step: u64) -> bool {
-        self.evaluated != Some(step)
+    /// Notes an evaluation and its virtual time, once: a pause repeats the last one.
+    pub(super) fn evaluation_at(&mut self, evaluation: &Evaluation, seconds: f64) {
+        if self.evaluated != Some(evaluation.step) {
+            self.evaluation(evaluation);
+            self.put(evaluation.step, "seconds", seconds);
+        }
     }
 
     pub(super) fn put(&mut self, step: u64, metric: &str, value: f64) {
