@@ -1,12 +1,12 @@
 //! The cost of each attack beside a plain mean of the honest rows.
 //!
-//! `cargo bench -p varangian-attacks --bench cost [-- NAME…]`: seconds on one thread (the least of
-//! several), and the ratio. The fixed family (those that ask no rule and compare no pairs) should
+//! `cargo bench -p varangian-attacks --bench cost [-- NAME…]`: milliseconds on one thread beside those
+//! of the mean, run in turns, and the ratio. The fixed family (those that ask no rule and compare no pairs) should
 //! stay within 3 means; drawing noise costs what its normals cost.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // a benchmark looks at the clock
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use varangian_attacks::{Probe, View, build};
 use varangian_base::kernels::{columns, combine};
 use varangian_base::{Domain, Matrix, Rows, Seed};
@@ -63,15 +63,17 @@ fn shape(n: usize, f: usize, d: usize, wanted: &[String]) {
     }
     let honest = rows.rows().head(n - f);
     let mut mean = vec![0.0; d];
-    let base = least(20, || combine::mean(honest, &mut mean));
-    println!("  {:<24} {:>9.3} ms", "mean of the honest rows", base.as_secs_f64() * 1e3);
+    combine::mean(honest, &mut mean);
+    println!("  {:<24} {:>9} {:>12} {:>7}", "", "ms", "mean, ms", "ratio");
     let mut out = Matrix::zeros(f, d);
     for name in ATTACKS.iter().filter(|name| wanted.is_empty() || wanted.iter().any(|w| w == *name))
     {
         let mut attack = build(name).expect("a known attack");
         let mut step = 0;
-        let repeats = if name.starts_with("worst") { 2 } else { 12 };
-        let took = least(repeats, || {
+        let repeats = if name.starts_with("worst") { 1 } else { 25 };
+        let mut room = vec![0.0; d];
+        let mut plain = || combine::mean(honest, &mut room);
+        let (ms, base, ratio) = beside(repeats, &mut plain, || {
             let mut view = View {
                 honest,
                 own: rows.rows().tail(n - f),
@@ -89,18 +91,25 @@ fn shape(n: usize, f: usize, d: usize, wanted: &[String]) {
             attack.forge(&mut view, out.rows_mut());
             step += 1;
         });
-        let (ms, ratio) = (took.as_secs_f64() * 1e3, took.as_secs_f64() / base.as_secs_f64());
-        println!("  {name:<24} {ms:>9.3} ms {ratio:>8.2} means");
+        println!("  {name:<24} {ms:>9.3} {base:>12.3} {ratio:>7.2}");
     }
 }
 
-/// The least of some runs after one to warm up.
-fn least(runs: usize, mut work: impl FnMut()) -> Duration {
-    work();
-    let time = |_| {
+/// Milliseconds of the attack and of the mean, and their ratio: medians over neighbouring runs, which
+/// a busy machine disturbs least, after one run of each to warm up.
+fn beside(runs: usize, mean: &mut dyn FnMut(), mut attack: impl FnMut()) -> (f64, f64, f64) {
+    let ms = |work: &mut dyn FnMut()| {
         let start = Instant::now();
         work();
-        start.elapsed()
+        start.elapsed().as_secs_f64() * 1e3
     };
-    (0..runs).map(time).min().expect("at least one run")
+    mean();
+    attack();
+    let samples: Vec<(f64, f64)> = (0..runs).map(|_| (ms(&mut attack), ms(mean))).collect();
+    let median = |of: &dyn Fn(&(f64, f64)) -> f64| {
+        let mut values: Vec<f64> = samples.iter().map(of).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values[runs / 2]
+    };
+    (median(&|s| s.0), median(&|s| s.1), median(&|s| s.0 / s.1))
 }

@@ -139,7 +139,7 @@ impl Attack for Alie {
                 factor
             }
         };
-        colluders(out, |row| self.write(rows, self.sign * factor, row));
+        colluders(out, |range, part| self.write(rows.columns(range), self.sign * factor, part));
     }
 
     fn sees(&self) -> Sees {

@@ -2,7 +2,7 @@
 //! norm, minus the sum of the honest rows that will be kept, at a norm just below the first that
 //! will not.
 
-use crate::write::colluders;
+use crate::write::copies;
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Param, RowsMut};
@@ -49,7 +49,7 @@ impl Attack for AntiCge {
         combine::combine(honest, &weights, &mut sum);
         let length2 = norms::norm2(&sum);
         let mut scale = if length2 > 0.0 { (limit2 / length2).sqrt() } else { 0.0 };
-        colluders(out, |row| {
+        copies(out, |row| {
             // Rounding may carry the norm over the limit: shrink until it is below.
             for _ in 0..64 {
                 for (x, &s) in row.iter_mut().zip(&sum) {

@@ -3,7 +3,7 @@
 //! coordinates of one gradient that all hostile workers send:
 //! `bit-flip bits=22,29,30,31 first=500 of=first`.
 
-use crate::write::{colluders, purpose};
+use crate::write::{copies, purpose};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::spec::Args;
 use varangian_base::{Domain, Kind, Param, RowsMut, SpecError, Stream};
@@ -122,7 +122,7 @@ impl Attack for BitFlip {
         let lane = u64::from(purpose::BITS) << 32;
         let stream = |worker| view.seed.lane(Domain::Attack, worker, view.step, lane);
         if self.shared {
-            return colluders(out, |row| {
+            return copies(out, |row| {
                 row.copy_from_slice(view.own.row(0));
                 self.hit(&mut stream(view.own.id(0)), row);
             });

@@ -9,7 +9,6 @@
 
 use crate::write::{by_moments, draw, purpose, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
-use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::norms;
 use varangian_base::spec::Args;
@@ -215,13 +214,11 @@ impl Attack for Fang {
         }
         let lambda = self.lambda(view, out.n());
         let (mean, from_mean) = (&self.mean, self.from_mean);
-        crate::write::colluders(out, |row| {
-            blocks::fill(row, BLOCK, |range, part| {
-                for (x, &m) in part.iter_mut().zip(&mean[range]) {
-                    let centre = if from_mean { f64::from(m) } else { 0.0 };
-                    *x = (centre - lambda * sign(m)) as f32;
-                }
-            });
+        crate::write::colluders(out, |range, part| {
+            for (x, &m) in part.iter_mut().zip(&mean[range]) {
+                let centre = if from_mean { f64::from(m) } else { 0.0 };
+                *x = (centre - lambda * sign(m)) as f32;
+            }
         });
     }
 

@@ -97,7 +97,7 @@ impl Attack for Ipm {
             Search::Off => self.factor,
             search => search.run(view, &mut self.trial, write),
         };
-        colluders(out, |row| write(factor, row));
+        colluders(out, |range, part| scaled_mean(honest.columns(range), shift - factor, part));
     }
 
     fn sees(&self) -> Sees {

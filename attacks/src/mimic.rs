@@ -68,8 +68,9 @@ impl Mimic {
         combine::mean(view.honest, &mut average);
         blend(&mut self.mean, old, &average, 1.0 - old);
         let offset = norms::dot(&self.mean, &self.direction);
-        let along = |row| norms::dot(row, &self.direction) - offset;
-        let weights: Vec<f64> = view.honest.iter().map(along).collect();
+        let mut weights = Vec::new();
+        norms::rows_dot(view.honest, &self.direction, &mut weights);
+        weights.iter_mut().for_each(|dot| *dot -= offset);
         let mut step = vec![0.0; d];
         combine::combine(view.honest, &weights, &mut step);
         blend(&mut step, 1.0, &self.mean, -weights.iter().sum::<f64>());
@@ -99,9 +100,10 @@ impl Attack for Mimic {
             Some(id) => (0..honest.n()).find(|&i| honest.id(i) >= id).unwrap_or(honest.n() - 1),
             None => {
                 self.learn(view);
-                let along = |i: &usize| norms::dot(honest.row(*i), &self.direction);
+                let mut dots = Vec::new();
+                norms::rows_dot(honest, &self.direction, &mut dots);
                 // Of equals the lowest id, as everywhere.
-                let best = (0..honest.n()).rev().max_by(|a, b| along(a).total_cmp(&along(b)));
+                let best = (0..honest.n()).rev().max_by(|&a, &b| dots[a].total_cmp(&dots[b]));
                 let best = best.expect("at least one honest worker");
                 if self.seen == self.warmup {
                     self.target = Some(honest.id(best));
@@ -109,7 +111,7 @@ impl Attack for Mimic {
                 best
             }
         };
-        colluders(out, |row| row.copy_from_slice(honest.row(i)));
+        colluders(out, |range, part| part.copy_from_slice(&honest.row(i)[range]));
     }
 
     fn sees(&self) -> Sees {

@@ -5,10 +5,11 @@
 //! the larger roots is the answer. Min-sum: Σᵢ‖b − xᵢ‖² ≤ maxᵢ Σⱼ‖xᵢ − xⱼ‖². Both sides hold the
 //! same Σ‖xᵢ − mean‖², so that γ = maxᵢ‖xᵢ − mean‖/‖p‖.
 
-use crate::write::{by_moments, colluders, scaled_mean};
+use crate::write::{colluders, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::distances::Pairs;
+use varangian_base::kernels::moments::means_and_deviations;
 use varangian_base::kernels::norms;
 use varangian_base::spec::Args;
 use varangian_base::{Kind, Param, Rows, RowsMut, SpecError};
@@ -50,8 +51,8 @@ fn build(args: &Args, bound: Bound) -> Result<Box<dyn Attack>, SpecError> {
         "unit" => Direction::Unit,
         _ => Direction::Sign,
     };
-    let (mean, along, pairs, to_mean) = Default::default();
-    Ok(Box::new(Bounded { bound, direction, mean, along, pairs, to_mean }))
+    let (mean, along, pairs, to_mean, dots) = Default::default();
+    Ok(Box::new(Bounded { bound, direction, mean, along, pairs, to_mean, dots }))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -76,29 +77,28 @@ struct Bounded {
     along: Vec<f32>,
     pairs: Pairs,
     to_mean: Vec<f64>,
+    dots: Vec<f64>,
 }
 
 impl Bounded {
     fn aim(&mut self, honest: Rows<'_>) {
         self.mean.resize(honest.d(), 0.0);
         self.along.resize(honest.d(), 0.0);
+        let value: &(dyn Fn(f32, f64) -> f32 + Sync) = match self.direction {
+            Direction::Std => {
+                means_and_deviations(honest, 1, &mut self.mean, &mut self.along);
+                self.along.iter_mut().for_each(|p| *p = -*p);
+                return;
+            }
+            Direction::Unit => &|mean, scale| (scale * f64::from(mean)) as f32,
+            Direction::Sign => &|mean, _| if mean == 0.0 { 0.0 } else { -mean.signum() },
+        };
         scaled_mean(honest, 1.0, &mut self.mean);
         let mean = &self.mean;
         let scale = -1.0 / norms::norm2(mean).sqrt().max(f64::MIN_POSITIVE);
-        let elementwise = |along: &mut [f32], value: &(dyn Fn(f32) -> f32 + Sync)| {
-            blocks::fill(along, BLOCK, |range, part| {
-                part.iter_mut().zip(&mean[range]).for_each(|(p, &m)| *p = value(m));
-            });
-        };
-        match self.direction {
-            Direction::Std => by_moments(honest, 1, &mut self.along, |_, _, sd| -sd),
-            Direction::Unit => {
-                elementwise(&mut self.along, &|m| (scale * f64::from(m)) as f32);
-            }
-            Direction::Sign => elementwise(&mut self.along, &|m| {
-                if m == 0.0 { 0.0 } else { -m.signum() }
-            }),
-        }
+        blocks::fill(&mut self.along, BLOCK, |range, part| {
+            part.iter_mut().zip(&mean[range]).for_each(|(p, &m)| *p = value(m, scale));
+        });
     }
 
     fn gamma(&mut self, honest: Rows<'_>) -> f64 {
@@ -114,9 +114,10 @@ impl Bounded {
         let h = honest.n();
         let widest = (0..h).flat_map(|i| self.pairs.row(i)).copied().fold(0.0, f64::max);
         let offset = norms::dot(&self.along, &self.mean);
+        norms::rows_dot(honest, &self.along, &mut self.dots);
         let root = |i: usize| {
             // ‖p‖²γ² + 2bγ + c ≤ 0 with b = ⟨p, mean − xᵢ⟩, c = ‖mean − xᵢ‖² − widest ≤ 0.
-            let b = offset - norms::dot(&self.along, honest.row(i));
+            let b = offset - self.dots[i];
             let c = (self.to_mean[i] - widest).min(0.0);
             ((b * b - length2 * c).sqrt() - b) / length2
         };
@@ -129,12 +130,11 @@ impl Attack for Bounded {
         self.aim(view.honest);
         let gamma = self.gamma(view.honest);
         let (mean, along) = (&self.mean, &self.along);
-        colluders(out, |row| {
-            blocks::fill(row, BLOCK, |range, part| {
-                for (k, x) in range.zip(part) {
-                    *x = (f64::from(mean[k]) + gamma * f64::from(along[k])) as f32;
-                }
-            });
+        colluders(out, |range, part| {
+            let places = mean[range.clone()].iter().zip(&along[range]);
+            for (x, (&mean, &along)) in part.iter_mut().zip(places) {
+                *x = (f64::from(mean) + gamma * f64::from(along)) as f32;
+            }
         });
     }
 

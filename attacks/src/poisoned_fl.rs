@@ -103,12 +103,12 @@ impl Attack for PoisonedFl {
         let norm = norms::norm2(&scale).sqrt();
         let factor = if norm > 0.0 { self.factor * size / norm } else { 0.0 };
         let signs = &self.signs;
-        colluders(out.reborrow(), |row| {
-            blocks::fill(row, BLOCK, |range, part| {
-                for (k, x) in range.zip(part) {
-                    *x = (factor * f64::from(scale[k])) as f32 * signs[k];
-                }
-            });
+        colluders(out.reborrow(), |range, part| {
+            for (x, (&scale, &sign)) in
+                part.iter_mut().zip(scale[range.clone()].iter().zip(&signs[range]))
+            {
+                *x = (factor * f64::from(scale)) as f32 * sign;
+            }
         });
         scale.copy_from_slice(out.row(0));
         self.last = scale;

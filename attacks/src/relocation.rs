@@ -8,9 +8,11 @@
 
 use crate::write::{colluders, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
-use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::norms;
 use varangian_base::{Kind, Param, RowsMut};
+
+/// Sums that are kept side by side.
+const LANES: usize = 8;
 
 pub(crate) static ENTRY: AttackEntry = AttackEntry {
     name: "relocation",
@@ -71,11 +73,16 @@ impl Attack for Relocation {
         let lambda = if norms::norm2(previous) == 0.0 { 0.0 } else { self.lambda };
         let reference =
             |k: usize| lambda * f64::from(previous[k]) + (1.0 - lambda) * f64::from(mean[k]);
-        let (mut sum, mut norm2) = (0.0, 0.0);
-        for k in 0..d {
-            sum += reference(k);
-            norm2 += reference(k) * reference(k);
+        // Sums in lanes, which meet in order: one addition need not wait for the last.
+        let (mut sums, mut norms2) = ([0.0; LANES], [0.0; LANES]);
+        for from in (0..d).step_by(LANES) {
+            for (lane, k) in (from..d.min(from + LANES)).enumerate() {
+                let r = reference(k);
+                sums[lane] += r;
+                norms2[lane] += r * r;
+            }
         }
+        let (sum, norm2): (f64, f64) = (sums.iter().sum(), norms2.iter().sum());
         // 1 − ⟨1, r⟩r/‖r‖² and its length, which is 0 where r is constant.
         let slope = if norm2 > 0.0 { sum / norm2 } else { 0.0 };
         let rest = (d as f64 - slope * sum).max(0.0).sqrt();
@@ -84,14 +91,14 @@ impl Attack for Relocation {
             if rest > 1e-9 * (d as f64).sqrt() { z * self.angle.sin() / rest } else { 0.0 };
         let along = if norm2 > 0.0 { z * self.angle.cos() / norm2.sqrt() } else { 0.0 };
         let pi = self.pi;
-        colluders(out, |row| {
-            blocks::fill(row, BLOCK, |range, part| {
-                for (k, x) in range.zip(part) {
-                    let r = reference(k);
-                    let place = pi * f64::from(previous[k]) + (1.0 - pi) * f64::from(mean[k]);
-                    *x = (place + across * (1.0 - slope * r) + along * r) as f32;
-                }
-            });
+        colluders(out, |range, part| {
+            let places = previous[range.clone()].iter().zip(&mean[range]);
+            for (x, (&previous, &mean)) in part.iter_mut().zip(places) {
+                let (previous, mean) = (f64::from(previous), f64::from(mean));
+                let r = lambda * previous + (1.0 - lambda) * mean;
+                let place = pi * previous + (1.0 - pi) * mean;
+                *x = (place + across * (1.0 - slope * r) + along * r) as f32;
+            }
         });
     }
 

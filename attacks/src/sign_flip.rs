@@ -98,11 +98,16 @@ impl Attack for SignFlip {
                     self.flip(own, row);
                 }
             }
-            Of::First => colluders(out, |row| self.flip(view.own.row(0), row)),
-            Of::Sum => colluders(out, |row| self.flip_sum([view.honest, view.own], row)),
-            Of::Mean => {
-                colluders(out, |row| crate::write::scaled_mean(view.honest, -self.scale, row));
+            Of::First => {
+                colluders(out, |range, part| self.flip(&view.own.row(0)[range], part));
             }
+            Of::Sum => colluders(out, |range, part| {
+                let parts = [view.honest, view.own].map(|rows| rows.columns(range.clone()));
+                self.flip_sum(parts, part);
+            }),
+            Of::Mean => colluders(out, |range, part| {
+                crate::write::scaled_mean(view.honest.columns(range), -self.scale, part);
+            }),
         }
     }
 

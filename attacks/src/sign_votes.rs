@@ -9,9 +9,10 @@
 //! A vote is the sign of what is sent, 0 (and NaN) abstains; rows of real numbers are read by their
 //! signs.
 
-use crate::write::{draw, purpose};
+use crate::write::{PIECE, draw, purpose};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
-use varangian_base::blocks::{self, BLOCK};
+use varangian_base::blocks;
+use varangian_base::kernels::votes::count_signs;
 use varangian_base::{Kind, Param, Rows, RowsMut};
 
 const PAPER: &str = "Akoun & Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §2";
@@ -129,38 +130,43 @@ struct Collusion {
     by_one: bool,
 }
 
-/// S of each coordinate, into `out`: of all who are not in the collusion, blind adversaries too.
-fn votes(parts: [Rows<'_>; 2], range: std::ops::Range<usize>, out: &mut [f32]) {
-    out.fill(0.0);
-    for row in parts.iter().flat_map(Rows::iter) {
-        for (sum, &x) in out.iter_mut().zip(&row[range.clone()]) {
-            *sum += sign(x);
+impl Collusion {
+    /// Sets `part` to the vote of the i-th of the colluders, where their votes sum to `total`.
+    fn vote(&self, i: usize, f: i32, total: &[i32], part: &mut [f32]) {
+        if self.by_one {
+            match i {
+                0 => part.iter_mut().zip(total).for_each(|(x, &b)| *x = b as f32),
+                _ => part.fill(0.0),
+            }
+            return;
+        }
+        // (f + B)/2 votes of +1, the rest −1.
+        let least = 2 * i as i32 - f;
+        for (x, &b) in part.iter_mut().zip(total) {
+            *x = if least < b { 1.0 } else { -1.0 };
         }
     }
 }
 
 impl Attack for Collusion {
-    fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
-        let (honest, f) = (view.honest, out.n() as i32);
-        let others = [honest, view.beside];
-        let mut total = vec![0.0f32; honest.d()];
-        blocks::fill(&mut total, BLOCK, |range, part| {
-            votes(others, range, part);
-            part.iter_mut().for_each(|x| *x = self.total.of(*x as i32, f) as f32);
+    fn forge(&mut self, view: &mut View<'_>, out: RowsMut<'_>) {
+        let f = out.n() as i32;
+        // Of all who are not in the collusion, blind adversaries too.
+        let others = [view.honest, view.beside];
+        let most = others.iter().map(Rows::n).sum::<usize>() as i32;
+        // The answer to each sum S, from −most on.
+        let answers: Vec<i32> = (-most..=most).map(|s| self.total.of(s, f)).collect();
+        blocks::fill_rows(out, PIECE, |range, parts| {
+            let mut total = [0; PIECE];
+            let total = &mut total[..range.len()];
+            for row in others.iter().flat_map(Rows::iter) {
+                count_signs(&row[range.clone()], total);
+            }
+            total.iter_mut().for_each(|s| *s = answers[(*s + most) as usize]);
+            for (i, part) in parts.iter_mut().enumerate() {
+                self.vote(i, f, total, part);
+            }
         });
-        for (i, row) in out.iter_mut().enumerate() {
-            blocks::fill(row, BLOCK, |range, part| {
-                for (x, &b) in part.iter_mut().zip(&total[range]) {
-                    *x = match self.by_one {
-                        true if i == 0 => b,
-                        true => 0.0,
-                        // (f + B)/2 votes of +1, the rest −1.
-                        false if (2 * i as i32) < f + b as i32 => 1.0,
-                        false => -1.0,
-                    };
-                }
-            });
-        }
     }
 
     fn sees(&self) -> Sees {

@@ -3,7 +3,7 @@
 
 use crate::factor::{EVALUATIONS, SEARCH, Search};
 use crate::trial::Trial;
-use crate::write::{by_moments, colluders};
+use crate::write::{by_moments, copies};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::spec::Args;
 use varangian_base::{Kind, Param, Rows, RowsMut, SpecError};
@@ -83,7 +83,7 @@ impl Attack for SingleCoordinate {
             Search::Off => self.factor,
             search => search.run(view, &mut self.trial, |x, row| write(place, honest, x, row)),
         };
-        colluders(out, |row| write(place, honest, factor, row));
+        copies(out, |row| write(place, honest, factor, row));
     }
 
     fn sees(&self) -> Sees {

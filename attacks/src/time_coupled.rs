@@ -61,8 +61,9 @@ impl Attack for TimeCoupled {
         }
         let z = self.z.unwrap_or_else(|| crate::alie_z(view.n, view.n - honest.n()));
         let sides = &self.sides;
-        colluders(out, |row| {
-            by_moments(honest, 1, row, |k, mean, sd| mean + z * f64::from(sides[k]) * sd);
+        colluders(out, |range, part| {
+            let (honest, sides) = (honest.columns(range.clone()), &sides[range]);
+            by_moments(honest, 1, part, |k, mean, sd| mean + z * f64::from(sides[k]) * sd);
         });
     }
 

@@ -3,11 +3,24 @@
 use varangian_base::blocks::{self, BLOCK};
 pub(crate) use varangian_base::kernels::moments::moments as by_moments;
 
+use std::ops::Range;
 use varangian_base::kernels::combine;
 use varangian_base::{Domain, Rows, RowsMut, Seed, Stream};
 
-/// Lets `write` fill the first row and copies it into the others.
-pub(crate) fn colluders(mut out: RowsMut<'_>, write: impl FnOnce(&mut [f32])) {
+/// Columns that are written and copied at a time: they are in the L1 cache when they are copied.
+pub(crate) const PIECE: usize = 4096;
+
+/// Lets `write` fill the first row, some columns at a time, and copies them into the others.
+pub(crate) fn colluders(out: RowsMut<'_>, write: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+    blocks::fill_rows(out, PIECE, |range, parts| {
+        let (first, rest) = parts.split_first_mut().expect("a row at least");
+        write(range, first);
+        rest.iter_mut().for_each(|part| part.copy_from_slice(first));
+    });
+}
+
+/// Lets `write` fill the first row as a whole and copies it into the others.
+pub(crate) fn copies(mut out: RowsMut<'_>, write: impl FnOnce(&mut [f32])) {
     let mut rows = out.iter_mut();
     let Some(first) = rows.next() else { return };
     write(first);

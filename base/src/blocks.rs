@@ -4,6 +4,7 @@
 //! of a result do not depend on how many threads computed it. The pool is rayon's current one;
 //! whoever wants a certain number of threads installs a pool around the call.
 
+use crate::RowsMut;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -43,6 +44,30 @@ pub fn fill_both<A: Send, B: Send>(
     } else {
         let both = a.par_chunks_mut(block).zip(b.par_chunks_mut(block));
         both.enumerate().for_each(|(i, (a, b))| work(range(i), a, b));
+    }
+}
+
+/// Calls `work` on each block of columns with its range and each row's part of it.
+pub fn fill_rows(
+    rows: RowsMut<'_>,
+    block: usize,
+    work: impl Fn(Range<usize>, &mut [&mut [f32]]) + Sync,
+) {
+    assert!(block > 0, "a block holds something");
+    let (n, len) = (rows.n(), rows.d());
+    if n == 0 {
+        return;
+    }
+    let mut rows: Vec<_> = rows.into_iter_mut().map(|row| row.chunks_mut(block)).collect();
+    let mut parts: Vec<&mut [f32]> = Vec::with_capacity(n * len.div_ceil(block));
+    for _ in 0..len.div_ceil(block) {
+        parts.extend(rows.iter_mut().filter_map(Iterator::next));
+    }
+    let range = |b: usize| b * block..((b + 1) * block).min(len);
+    if len <= block || rayon::current_num_threads() == 1 {
+        parts.chunks_mut(n).enumerate().for_each(|(b, parts)| work(range(b), parts));
+    } else {
+        parts.par_chunks_mut(n).enumerate().for_each(|(b, parts)| work(range(b), parts));
     }
 }
 

@@ -17,6 +17,11 @@ pub struct Recipe {
     scratch: Vec<f64>,
     pub(crate) terms: Vec<(usize, f64)>,
     pub(crate) lines: Vec<Line>,
+    /// The lines that are like no other, in the order in which they are worked out.
+    pub(crate) order: Vec<usize>,
+    /// Terms that are added for a coordinate of every row.
+    pub(crate) work: usize,
+    rest: Vec<(usize, f64)>,
     keeps_workers: bool,
 }
 
@@ -29,6 +34,9 @@ pub(crate) struct Line {
     pub(crate) scale: Option<f64>,
     /// An earlier row that is made the same way.
     pub(crate) same: Option<usize>,
+    /// How many of the terms are all those of the line that is worked out just before: its sum is
+    /// gone on from.
+    pub(crate) shared: usize,
 }
 
 impl Recipe {
@@ -62,7 +70,41 @@ impl Recipe {
             let scale = terms.iter().all(|term| term.1 == first).then_some(first);
             let twin = |line: &Line| self.terms[line.from..line.to] == *terms;
             let same = self.lines.iter().position(|line| line.same.is_none() && twin(line));
-            self.lines.push(Line { from, to: self.terms.len(), scale, same });
+            self.lines.push(Line { from, to: self.terms.len(), scale, same, shared: 0 });
+        }
+        self.share();
+    }
+
+    /// Orders the lines, weighted ones apart, from few terms to many, and puts first in a line the terms of the one before
+    /// it, if it has them all and neither has weights: Bulyan's selections are nested.
+    fn share(&mut self) {
+        self.order.clear();
+        self.order.extend((0..self.lines.len()).filter(|&i| self.lines[i].same.is_none()));
+        let lines = &self.lines;
+        let key = |i: usize| (lines[i].scale.is_some(), lines[i].to - lines[i].from, i);
+        self.order.sort_unstable_by_key(|&i| key(i));
+        self.work = self.order.iter().map(|&i| self.lines[i].to - self.lines[i].from).sum();
+        for at in 1..self.order.len() {
+            let (inner, outer) = (self.lines[self.order[at - 1]], self.lines[self.order[at]]);
+            let (inner_terms, outer_terms) = (inner.from..inner.to, outer.from..outer.to);
+            if inner.scale.is_none() || outer.scale.is_none() || inner_terms.is_empty() {
+                continue;
+            }
+            let of_inner = |row: usize| self.terms[inner_terms.clone()].iter().any(|t| t.0 == row);
+            let found = self.terms[outer_terms.clone()].iter().filter(|t| of_inner(t.0)).count();
+            if found < inner_terms.len() {
+                continue;
+            }
+            self.rest.clear();
+            let rest = self.terms[outer_terms.clone()].iter().filter(|t| !of_inner(t.0));
+            self.rest.extend(rest);
+            let weight = self.terms[outer.from].1;
+            for k in 0..found {
+                self.terms[outer.from + k] = (self.terms[inner.from + k].0, weight);
+            }
+            self.terms[outer.from + found..outer.to].copy_from_slice(&self.rest);
+            self.lines[self.order[at]].shared = found;
+            self.work -= found;
         }
     }
 
@@ -93,7 +135,8 @@ impl Recipe {
 }
 
 /// Rows as they were sent, or as a [`Recipe`] combines them. Mixed rows are f32, rounded once from
-/// sums of f64 in row order, wherever they are met.
+/// sums of f64 in row order (a row made of all that another is made of, and more, goes on from that
+/// one's sum), wherever they are met.
 #[derive(Clone, Copy)]
 pub struct Mixed<'a> {
     rows: Rows<'a>,
@@ -211,6 +254,42 @@ mod tests {
         let mut weights = vec![2.0];
         sum.pull_back(&mut weights);
         assert_eq!(weights, [1.0, 1.0, -4.0]);
+    }
+
+    #[test]
+    fn nested_sums_are_gone_on_from() {
+        let d = 5000;
+        let mut x = Matrix::zeros(7, d);
+        for i in 0..7 {
+            let value = |k: usize| ((i * d + k) as f32 * 0.37).sin() * 10f32.powi(i as i32 - 3);
+            x.row_mut(i).iter_mut().enumerate().for_each(|(k, x)| *x = value(k));
+        }
+        // Lines 2 ⊂ 1 ⊂ 0, one that is line 1 again, one with weights, one apart.
+        let rows: [&[usize]; 6] = [&[0, 1, 3, 4, 6], &[1, 4, 6], &[6, 4], &[1, 4, 6], &[0], &[2]];
+        let mut coefficients = vec![0.0; 6 * 7];
+        for (line, rows) in rows.iter().enumerate() {
+            rows.iter().for_each(|&j| coefficients[line * 7 + j] = 1.0 / rows.len() as f64);
+        }
+        coefficients[4 * 7 + 2] = 0.25;
+        let mut recipe = Recipe::default();
+        recipe.set(&coefficients, 6, x.rows().into(), false);
+        assert_eq!([0, 1, 2].map(|i| recipe.lines[i].shared), [3, 2, 0]);
+        assert_eq!(recipe.work, 2 + 1 + 2 + 2 + 1, "terms that are added");
+        let mixed = Mixed::new(x.rows(), &recipe);
+        let (mut room, mut window) = (Vec::new(), Matrix::default());
+        for columns in mixed.windows(0..d) {
+            let part = mixed.window(isa::active(), columns.clone(), &mut window);
+            for i in 0..6 {
+                assert_eq!(part.row(i), &mixed.row(i, &mut room)[columns.clone()], "row {i}");
+                for (at, k) in columns.clone().enumerate() {
+                    let exact: f64 =
+                        (0..7).map(|j| coefficients[i * 7 + j] * f64::from(x.row(j)[k])).sum();
+                    assert!(
+                        (f64::from(part.row(i)[at]) - exact).abs() <= 1e-6 * exact.abs().max(1.0)
+                    );
+                }
+            }
+        }
     }
 
     #[test]

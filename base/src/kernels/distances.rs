@@ -33,6 +33,9 @@ const CHUNK: usize = 16 * 1024;
 /// Partial sums that are kept at most, as f64: 16 MiB.
 const PARTIAL: usize = 2 * 1024 * 1024;
 
+/// Pairs whose lanes are held at once, about: 2 MiB.
+const HELD: usize = 16 * 1024;
+
 /// A symmetric n × n matrix of f64, rows packed, zero diagonal.
 #[derive(Clone, Debug, Default)]
 pub struct Pairs {
@@ -46,6 +49,9 @@ pub struct Pairs {
 thread_local! {
     /// A window of mixed rows.
     static WINDOW: RefCell<Matrix> = RefCell::default();
+
+    /// Sums of pairs, lane by lane.
+    static LANES: RefCell<Vec<f64>> = RefCell::default();
 }
 
 /// Rows, and maybe one vector more.
@@ -96,16 +102,34 @@ impl Pairs {
     /// Sets the pairs that are wanted (all where `again` is empty) to their sums.
     fn sum(&mut self, points: Points<'_>, kernel: fn(Isa, Task<'_>)) {
         let (distinct, d) = (&self.copies.distinct, points.rows.d());
-        let pairs = distinct.len() * distinct.len().saturating_sub(1) / 2;
+        let pairs = pairs_below(distinct.len());
         let isa = isa::active();
         let most = (PARTIAL / pairs.max(1)).max(1);
         let chunk = CHUNK.max(d.div_ceil(most).next_multiple_of(CHUNK));
         let again = &self.again;
+        let count = distinct.len();
+        // Rows whose pairs' lanes are held at a time: all, unless there are many.
+        let band = (HELD / count.max(1)).max(1).next_multiple_of(tiles::WHOLE).min(count);
         blocks::map(d, chunk, &mut self.partial, |range, sums| {
             sums.clear();
             sums.resize(pairs, 0.0);
-            points.each(isa, distinct, range, |rows, len, ahead| {
-                kernel(isa, Task { rows, len, ahead, wanted: again, sums });
+            LANES.with_borrow_mut(|lanes| {
+                lanes.clear();
+                lanes.resize(tiles::LANES * if band < count { band * count } else { pairs }, 0.0);
+                points.each(isa, distinct, range, |rows, len, ahead| {
+                    for band in (0..count).step_by(band.max(1)).map(|i| i..(i + band).min(count)) {
+                        kernel(
+                            isa,
+                            Task { rows, band: band.clone(), len, ahead, wanted: again, lanes },
+                        );
+                        if band.len() < count {
+                            fold(lanes, &mut sums[pairs_below(band.start)..pairs_below(band.end)]);
+                        }
+                    }
+                });
+                if band == count {
+                    fold(lanes, sums);
+                }
             });
         });
         for p in (0..pairs).filter(|&p| again.is_empty() || again[p]) {
@@ -180,16 +204,29 @@ impl Points<'_> {
     }
 }
 
+/// Adds each pair's lanes to its sum, and sets them to zero.
+fn fold(lanes: &mut [f64], sums: &mut [f64]) {
+    for (sum, lanes) in sums.iter_mut().zip(lanes.chunks_exact_mut(tiles::LANES)) {
+        *sum += tiles::fold(lanes);
+        lanes.fill(0.0);
+    }
+}
+
+/// The number of pairs of the first i rows.
+fn pairs_below(i: usize) -> usize {
+    i * i.saturating_sub(1) / 2
+}
+
 /// The p-th pair (i, j) with j < i, in the order (1,0), (2,0), (2,1), (3,0), …
 fn pair(p: usize) -> (usize, usize) {
     let mut i = (((8 * p + 1) as f64).sqrt() as usize).div_ceil(2);
-    while i * (i - 1) / 2 > p {
+    while pairs_below(i) > p {
         i -= 1;
     }
-    while (i + 1) * i / 2 <= p {
+    while pairs_below(i + 1) <= p {
         i += 1;
     }
-    (i, p - i * (i - 1) / 2)
+    (i, p - pairs_below(i))
 }
 
 #[cfg(test)]

@@ -101,8 +101,8 @@ pub(crate) trait Lanes: Copy {
     /// a · b.
     fn mul_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide;
 
-    /// The sum of all lanes: the upper half onto the lower one, until one is left.
-    fn fold_wide(wide: Self::Wide) -> f64;
+    /// √x.
+    fn sqrt_wide(x: Self::Wide) -> Self::Wide;
 }
 
 /// Four lanes in an array: what any target can do, and compilers turn into vector registers.
@@ -230,7 +230,7 @@ impl Lanes for Array {
     }
 
     #[inline(always)]
-    fn fold_wide(x: [f64; 4]) -> f64 {
-        (x[0] + x[2]) + (x[1] + x[3])
+    fn sqrt_wide(x: [f64; 4]) -> [f64; 4] {
+        x.map(f64::sqrt)
     }
 }

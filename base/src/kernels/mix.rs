@@ -1,6 +1,6 @@
 //! Mixing: windows of C·X for an m × n matrix of coefficients.
 //!
-//! Sums are f64 in row order, rounded once. Bits agree on every instruction set.
+//! Sums are f64 in the order of a recipe's terms, rounded once. Bits agree on every instruction set.
 
 use crate::kernels::combine;
 use crate::kernels::isa::Isa;
@@ -29,9 +29,9 @@ thread_local! {
 }
 
 /// Writes the columns of the rows that `recipe` makes into the first columns of `out`, which has
-/// room for whole steps of 64. Coefficients of 0 cost nothing, equal rows are worked out once, and
-/// where all of a row's coefficients are equal the rows are added and the sum is scaled. Cost O(d ·
-/// nonzero coefficients).
+/// room for whole steps of 64. Coefficients of 0 cost nothing, equal rows are worked out once, where
+/// all of a row's coefficients are equal the rows are added and the sum is scaled, and a sum that
+/// begins another is gone on from. Cost O(d · nonzero coefficients).
 pub(crate) fn window(
     isa: Isa,
     rows: Rows<'_>,
@@ -71,7 +71,7 @@ fn line(
     columns: Range<usize>,
     out: &mut [f32],
 ) {
-    let line = recipe.lines[i];
+    let line = recipe.lines[recipe.lines[i].same.unwrap_or(i)];
     combine::sum_terms(isa, rows, &recipe.terms[line.from..line.to], line.scale, columns, out);
 }
 
@@ -96,30 +96,50 @@ unsafe fn mix_tiles<V: Lanes>(
     wide: &mut [f64],
     out: &mut Matrix,
 ) {
-    let distinct = recipe.lines.iter().filter(|line| line.same.is_none()).count();
+    // Where a row is read about once it need not be widened beforehand.
+    let direct = recipe.work <= 2 * rows.n();
     for from in columns.clone().step_by(TILE) {
         let (len, place) = (TILE.min(columns.end - from), from - columns.start);
-        // SAFETY: `columns` lies in the rows; `wide` holds a tile of each row.
-        unsafe { widen::<V>(rows, from, len, wide) };
+        let direct = direct && len % (PARTS * LINE) == 0;
+        if !direct {
+            // SAFETY: `columns` lies in the rows; `wide` holds a tile of each row.
+            unsafe { widen::<V>(rows, from, len, wide) };
+        }
         // While a tile is worked on, each step asks for some lines of the next one.
         let lines = rows.n() * TILE / LINE;
-        let steps = distinct * len.div_ceil(PARTS * V::WIDTH);
+        let steps = recipe.order.len() * len.div_ceil(PARTS * V::WIDTH);
         let (mut step, mut asked) = (0, 0);
         for k in (0..len).step_by(PARTS * V::WIDTH) {
-            for (i, line) in recipe.lines.iter().enumerate().filter(|(_, l)| l.same.is_none()) {
-                let terms = &recipe.terms[line.from..line.to];
+            // SAFETY: the processor has `V`.
+            let mut sums = unsafe { [V::splat_wide(0.0); PARTS] };
+            for &i in &recipe.order {
+                let line = recipe.lines[i];
+                let terms = &recipe.terms[line.from + line.shared..line.to];
                 step += 1;
                 while asked < lines * step / steps {
                     let (row, at) = (asked * LINE / TILE, from + TILE + asked * LINE % TILE);
                     V::prefetch_far(rows.row(row).as_ptr().wrapping_add(at));
                     asked += 1;
                 }
-                let to = &mut out.row_mut(i)[place + k..place + k + PARTS * V::WIDTH];
                 // SAFETY: as above, and `to` holds PARTS vectors.
                 unsafe {
-                    match line.scale {
-                        Some(scale) => add::<V, false>(terms, scale, wide, k, to),
-                        None => add::<V, true>(terms, 1.0, wide, k, to),
+                    if line.shared == 0 {
+                        sums = [V::splat_wide(0.0); PARTS];
+                    }
+                    if direct {
+                        let at = |row: usize| rows.row(row)[from..from + len].as_ptr().add(k);
+                        let load = |row, part| V::load_widened(at(row).add(part * V::WIDTH));
+                        add::<V>(terms, line.scale.is_none(), load, &mut sums);
+                    } else {
+                        let at = |row: usize| wide[row * STRIDE..][..TILE].as_ptr().add(k);
+                        let load = |row, part| V::load_wide(at(row).add(part * V::WIDTH));
+                        add::<V>(terms, line.scale.is_none(), load, &mut sums);
+                    }
+                    let to = &mut out.row_mut(i)[place + k..place + k + PARTS * V::WIDTH];
+                    let scale = V::splat_wide(line.scale.unwrap_or(1.0));
+                    for (part, &sum) in sums.iter().enumerate() {
+                        let sum = V::narrow(V::mul_wide(sum, scale));
+                        sum.store(to.as_mut_ptr().add(part * V::WIDTH));
                     }
                 }
             }
@@ -153,34 +173,30 @@ unsafe fn widen<V: Lanes>(rows: Rows<'_>, from: usize, len: usize, wide: &mut [f
     }
 }
 
-/// Sets `out` to PARTS vectors of columns, from `k` on, of the scaled sum of the terms.
+/// Adds the terms to PARTS vectors of sums; `load` gives a vector of a row.
 ///
 /// # Safety
-/// The processor has `V`; `wide` has STRIDE doubles for each row that is a term, PARTS vectors
-/// of them from k on.
+/// The processor has `V`, and `load` may be called on each row that is a term and each part.
 #[inline(always)]
-unsafe fn add<V: Lanes, const WEIGHTED: bool>(
+unsafe fn add<V: Lanes>(
     terms: &[(usize, f64)],
-    scale: f64,
-    wide: &[f64],
-    k: usize,
-    out: &mut [f32],
+    weighted: bool,
+    load: impl Fn(usize, usize) -> V::Wide,
+    sums: &mut [V::Wide; PARTS],
 ) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let mut sums = [V::splat_wide(0.0); PARTS];
+    if weighted {
         for &(row, weight) in terms {
-            debug_assert!((row + 1) * STRIDE <= wide.len());
-            let x = wide.as_ptr().add(row * STRIDE + k);
+            // SAFETY: passed on from the caller.
+            let weight = unsafe { V::splat_wide(weight) };
             for (part, sum) in sums.iter_mut().enumerate() {
-                let x = V::load_wide(x.add(part * V::WIDTH));
-                let x = if WEIGHTED { V::mul_wide(V::splat_wide(weight), x) } else { x };
-                *sum = V::add_wide(*sum, x);
+                *sum = V::add_wide(*sum, V::mul_wide(weight, load(row, part)));
             }
         }
-        for (part, &sum) in sums.iter().enumerate() {
-            let sum = V::mul_wide(sum, V::splat_wide(scale));
-            V::narrow(sum).store(out.as_mut_ptr().add(part * V::WIDTH));
+    } else {
+        for &(row, _) in terms {
+            for (part, sum) in sums.iter_mut().enumerate() {
+                *sum = V::add_wide(*sum, load(row, part));
+            }
         }
     }
 }

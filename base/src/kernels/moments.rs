@@ -1,12 +1,14 @@
 //! Means and standard deviations of columns, in one pass over memory.
 //!
-//! Two passes over a tile that stays in cache: sums in row order, then squared deviations in row
-//! order, all in f64. Bits agree on every instruction set and at any number of threads.
+//! Sums and sums of squares in row order, in f64, where squares of f32 are exact. Where the mean is
+//! so much larger than the deviation that their difference would lose digits, the column is done
+//! again from its deviations. Bits agree on every instruction set and at any number of threads.
 
 use crate::Rows;
 use crate::blocks;
-use crate::kernels::isa;
+use crate::kernels::isa::{self, Isa};
 use crate::kernels::lanes::Lanes;
+use std::ops::Range;
 
 /// Columns that one task handles.
 const TASK: usize = 4096;
@@ -17,11 +19,17 @@ const TILE: usize = 256;
 /// Floats that every pass is a multiple of.
 const STEP: usize = 16;
 
-/// Sums and means of a tile, then sums of squared deviations, on cache lines.
+/// Σ(x − mean)² below this share of Σx² is worked out from deviations: 1e-16 of the sums is then at
+/// most 1e-9 of the variance.
+const CANCELLED: f64 = 1e-7;
+
+/// The columns of a tile, on cache lines.
 #[repr(align(64))]
 struct Moments {
     mean: [f64; TILE],
+    /// Σx².
     squares: [f64; TILE],
+    sd: [f64; TILE],
 }
 
 /// Sets `out[k]` to `value` of k, the mean of column k and its standard deviation (divisor n −
@@ -36,68 +44,125 @@ pub fn moments(
     value: impl Fn(usize, f64, f64) -> f64 + Sync,
 ) {
     assert_eq!(out.len(), rows.d(), "the output has d coordinates");
-    assert!(rows.n() > 0, "a column has values");
-    let isa = isa::active();
-    let divisor = rows.n() as f64 - ddof as f64;
+    let columns = Columns::new(rows, ddof);
     blocks::fill(out, TASK, |range, out| {
-        let mut moments = Moments { mean: [0.0; TILE], squares: [0.0; TILE] };
-        for (t, out) in out.chunks_mut(TILE).enumerate() {
-            let from = range.start + t * TILE;
-            tile(isa, rows.columns(from..from + out.len()), &mut moments);
-            for (k, out) in out.iter_mut().enumerate() {
-                let sd = (moments.squares[k] / divisor).sqrt();
-                *out = value(from + k, moments.mean[k], sd) as f32;
+        columns.each(range.clone(), |from, mean, sd| {
+            for (k, (out, (&mean, &sd))) in
+                out[from..].iter_mut().zip(mean.iter().zip(sd)).enumerate()
+            {
+                *out = value(range.start + from + k, mean, sd) as f32;
             }
-        }
+        });
     });
 }
 
+/// Sets `means` and `deviations` to the mean and the standard deviation of each column (divisor n −
+/// ddof). Cost O(n·d).
+///
+/// # Panics
+/// If an output has not d coordinates or there are no rows.
+pub fn means_and_deviations(
+    rows: Rows<'_>,
+    ddof: usize,
+    means: &mut [f32],
+    deviations: &mut [f32],
+) {
+    assert_eq!(means.len(), rows.d(), "the means have d coordinates");
+    let columns = Columns::new(rows, ddof);
+    blocks::fill_both(means, deviations, TASK, |range, means, deviations| {
+        columns.each(range, |from, mean, sd| {
+            means[from..].iter_mut().zip(mean).for_each(|(to, &x)| *to = x as f32);
+            deviations[from..].iter_mut().zip(sd).for_each(|(to, &x)| *to = x as f32);
+        });
+    });
+}
+
+/// The rows whose columns' moments are wanted.
+struct Columns<'a> {
+    rows: Rows<'a>,
+    /// n − ddof.
+    divisor: f64,
+    isa: Isa,
+}
+
+impl<'a> Columns<'a> {
+    fn new(rows: Rows<'a>, ddof: usize) -> Self {
+        assert!(rows.n() > 0, "a column has values");
+        Columns { rows, divisor: rows.n() as f64 - ddof as f64, isa: isa::active() }
+    }
+
+    /// Hands the means and deviations of the columns to `work`, tile by tile, with the place of the
+    /// tile's first column in the range.
+    fn each(&self, range: Range<usize>, mut work: impl FnMut(usize, &[f64], &[f64])) {
+        let (mean, squares, sd) = ([0.0; TILE], [0.0; TILE], [0.0; TILE]);
+        let mut moments = Moments { mean, squares, sd };
+        for from in range.clone().step_by(TILE) {
+            let len = TILE.min(range.end - from);
+            let part = self.rows.columns(from..from + len);
+            tile(self.isa, part, 1.0 / self.divisor, &mut moments);
+            let Moments { mean, squares, sd } = &mut moments;
+            for k in 0..len {
+                if sd[k] * sd[k] * self.divisor < CANCELLED * squares[k] || sd[k].is_nan() {
+                    let deviations = part.iter().map(|row| (f64::from(row[k]) - mean[k]).powi(2));
+                    sd[k] = (deviations.sum::<f64>() / self.divisor).sqrt();
+                }
+            }
+            work(from - range.start, &mean[..len], &sd[..len]);
+        }
+    }
+}
+
 kernel! {
-    /// Sets the first d entries of `moments` for rows of d ≤ TILE columns.
-    fn tile(rows: Rows<'_>, moments: &mut Moments) = tile_lanes;
+    /// Sets the first d entries of `moments` for rows of d ≤ TILE columns; a variance is `per` times
+    /// the sum of squared deviations.
+    fn tile(rows: Rows<'_>, per: f64, moments: &mut Moments) = tile_lanes;
 }
 
 /// # Safety
 /// The processor has `V`.
 #[inline(always)]
-unsafe fn tile_lanes<V: Lanes>(rows: Rows<'_>, moments: &mut Moments) {
+unsafe fn tile_lanes<V: Lanes>(rows: Rows<'_>, per: f64, moments: &mut Moments) {
     let (n, d) = (rows.n(), rows.d());
     assert!(d <= TILE, "a tile holds {TILE} columns");
     let whole = d / STEP * STEP;
-    let Moments { mean, squares } = moments;
+    let Moments { mean, squares, sd } = moments;
     mean[..d].fill(0.0);
     squares[..d].fill(0.0);
     let scale = 1.0 / n as f64;
-    // SAFETY: every row and both arrays hold d columns; `k` stays below `whole`, a multiple of
-    // WIDTH that is at most d.
+    // SAFETY: every row and the arrays hold d columns; `k` stays below `whole`, a multiple of WIDTH
+    // that is at most d.
     unsafe {
-        add::<V>(rows, whole, mean, |_, x| x);
+        add::<V>(rows, whole, mean, squares);
+        let (scale, per) = (V::splat_wide(scale), V::splat_wide(per));
         for k in (0..whole).step_by(V::WIDTH) {
             let sum = V::load_wide(mean.as_ptr().add(k));
-            V::store_wide(V::mul_wide(sum, V::splat_wide(scale)), mean.as_mut_ptr().add(k));
+            let square = V::load_wide(squares.as_ptr().add(k));
+            let middle = V::mul_wide(sum, scale);
+            let rest = V::sub_wide(square, V::mul_wide(sum, middle));
+            V::store_wide(middle, mean.as_mut_ptr().add(k));
+            V::store_wide(V::sqrt_wide(V::mul_wide(rest, per)), sd.as_mut_ptr().add(k));
         }
-        add::<V>(rows, whole, squares, |k, x| {
-            let deviation = V::sub_wide(x, V::load_wide(mean.as_ptr().add(k)));
-            V::mul_wide(deviation, deviation)
-        });
     }
     for k in whole..d {
         let column = || rows.iter().map(|row| f64::from(row[k]));
-        mean[k] = column().sum::<f64>() * scale;
-        squares[k] = column().map(|x| (x - mean[k]) * (x - mean[k])).sum();
+        let sum = column().sum::<f64>();
+        mean[k] = sum * scale;
+        squares[k] = column().map(|x| x * x).sum();
+        sd[k] = ((squares[k] - sum * mean[k]) * per).sqrt();
     }
 }
 
-/// Adds `term` of every value in the first `len` columns to `sums`, rows in order, four at a time.
+/// Adds every value in the first `len` columns to `sums` and its square to `squares`, rows in order,
+/// four at a time.
 ///
 /// # Safety
-/// The processor has `V`; every row and `sums` hold `len` columns, a multiple of WIDTH.
+/// The processor has `V`; every row, `sums` and `squares` hold `len` columns, a multiple of WIDTH.
 #[inline(always)]
 unsafe fn add<V: Lanes>(
     rows: Rows<'_>,
     len: usize,
     sums: &mut [f64; TILE],
-    term: impl Fn(usize, V::Wide) -> V::Wide,
+    squares: &mut [f64; TILE],
 ) {
     let mut i = 0;
     while i < rows.n() {
@@ -106,11 +171,16 @@ unsafe fn add<V: Lanes>(
             // SAFETY: passed on from the caller.
             unsafe {
                 let mut sum = V::load_wide(sums.as_ptr().add(k));
+                let mut square = V::load_wide(squares.as_ptr().add(k));
                 for row in i..to {
-                    let x = V::load_widened(rows.row(row).as_ptr().add(k));
-                    sum = V::add_wide(sum, term(k, x));
+                    let row = rows.row(row).as_ptr();
+                    V::prefetch(row.wrapping_add(k + TILE));
+                    let x = V::load_widened(row.add(k));
+                    sum = V::add_wide(sum, x);
+                    square = V::add_wide(square, V::mul_wide(x, x));
                 }
                 V::store_wide(sum, sums.as_mut_ptr().add(k));
+                V::store_wide(square, squares.as_mut_ptr().add(k));
             }
         }
         i = to;
@@ -122,6 +192,19 @@ mod tests {
     use super::*;
     use crate::kernels::isa::Isa;
     use crate::{Domain, Matrix, Seed};
+
+    #[test]
+    fn a_mean_far_above_the_deviation_loses_no_digits() {
+        let x = Matrix::from_rows(&[
+            [1e6 + 0.25, 3.0, 1e30],
+            [1e6, 3.0, -1e30],
+            [1e6 - 0.25, 3.0, 0.0],
+        ]);
+        let (mut means, mut deviations) = ([0.0; 3], [0.0; 3]);
+        means_and_deviations(x.rows(), 1, &mut means, &mut deviations);
+        assert_eq!(means, [1e6, 3.0, 0.0]);
+        assert_eq!(deviations, [0.25, 0.0, 1e30]);
+    }
 
     #[test]
     fn moments_agree_with_their_formulas_on_every_instruction_set() {

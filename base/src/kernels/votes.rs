@@ -5,7 +5,7 @@
 //! eight words, after Harley and Seal; Warren, Hacker's Delight, §5-1). The same source is compiled
 //! for AVX-512, AVX2 and the portable instruction set; all three give the same bits.
 
-use crate::kernels::isa::Isa;
+use crate::kernels::isa::{self, Isa};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -332,6 +332,24 @@ fn decide_body(
     }
 }
 
+/// Adds the sign of each of the floats (1, −1, and 0 for zeros and NaN) to its sum.
+///
+/// # Panics
+/// If there are not as many sums as floats.
+pub fn count_signs(x: &[f32], sums: &mut [i32]) {
+    assert_eq!(x.len(), sums.len(), "a sum for each float");
+    add_signs(isa::active(), x, sums);
+}
+
+dispatch!(add_signs, add_signs_body, (x: &[f32], sums: &mut [i32]));
+
+#[inline(always)]
+fn add_signs_body(x: &[f32], sums: &mut [i32]) {
+    for (&x, sum) in x.iter().zip(sums) {
+        *sum += i32::from(x > 0.0) - i32::from(x < 0.0);
+    }
+}
+
 /// One bit of a comparison with a constant: `won` where greater so far, `equal` where equal.
 #[inline(always)]
 fn greater(bit: bool, plane: &[u64], won: &mut [u64], equal: &mut [u64]) {
@@ -372,6 +390,21 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn signs_of_odd_floats_are_counted_on_every_instruction_set() {
+        let x: Vec<f32> = [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-45]
+            .into_iter()
+            .cycle()
+            .take(100)
+            .collect();
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let mut sums = vec![5; 100];
+            isa::with(isa, || count_signs(&x, &mut sums));
+            let wanted = [5, 5, 5, 6, 4, 6, 4].into_iter().cycle().take(100);
+            assert!(sums.iter().copied().eq(wanted), "{isa} {sums:?}");
         }
     }
 

@@ -33,19 +33,6 @@ macro_rules! raw {
     )*};
 }
 
-/// The sum of four lanes: the upper half onto the lower one, until one is left.
-///
-/// # Safety
-/// The processor has AVX2.
-#[inline(always)]
-unsafe fn fold_four(x: __m256d) -> f64 {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        let two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd::<1>(x));
-        _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
-    }
-}
-
 impl Lanes for Avx2 {
     const WIDTH: usize = 8;
     const TILE: usize = 3;
@@ -145,7 +132,7 @@ impl Lanes for Avx2 {
             (_mm256_sub_pd(a.0, b.0), _mm256_sub_pd(a.1, b.1));
         mul_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide =
             (_mm256_mul_pd(a.0, b.0), _mm256_mul_pd(a.1, b.1));
-        fold_wide(wide: Self::Wide) -> f64 = fold_four(_mm256_add_pd(wide.0, wide.1));
+        sqrt_wide(x: Self::Wide) -> Self::Wide = (_mm256_sqrt_pd(x.0), _mm256_sqrt_pd(x.1));
     }
 }
 
@@ -252,10 +239,6 @@ impl Lanes for Avx512 {
             (_mm512_sub_pd(a.0, b.0), _mm512_sub_pd(a.1, b.1));
         mul_wide(a: Self::Wide, b: Self::Wide) -> Self::Wide =
             (_mm512_mul_pd(a.0, b.0), _mm512_mul_pd(a.1, b.1));
-        fold_wide(wide: Self::Wide) -> f64 = {
-            let eight = _mm512_add_pd(wide.0, wide.1);
-            let upper = _mm512_extractf64x4_pd::<1>(eight);
-            fold_four(_mm256_add_pd(_mm512_castpd512_pd256(eight), upper))
-        };
+        sqrt_wide(x: Self::Wide) -> Self::Wide = (_mm512_sqrt_pd(x.0), _mm512_sqrt_pd(x.1));
     }
 }

@@ -3,12 +3,16 @@
 //! A pair has 16 lanes whatever the registers: lane l sums the columns that are l modulo 16, and
 //! the lanes meet in f64 in one fixed tree. Narrower registers go over a block more than once.
 
+use super::pairs_below;
 use crate::kernels::lanes::Lanes;
 use std::cell::RefCell;
 use std::ops::Range;
 
 /// Lanes of a sum.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
+
+/// Rows of whole tiles, whatever the registers.
+pub(super) const WHOLE: usize = 12;
 
 /// Columns of a block: the rows of a tile stay in the L1 cache, and a lane sums 64 squares.
 pub(super) const BLOCK: usize = 1024;
@@ -20,6 +24,8 @@ const MOST: usize = 4;
 pub(super) struct Task<'a> {
     /// The first of the columns in each row.
     pub(super) rows: &'a [*const f32],
+    /// The rows i of the pairs (i, j) to work out, from a multiple of `WHOLE`.
+    pub(super) band: Range<usize>,
     /// The number of columns, a multiple of 16.
     pub(super) len: usize,
     /// Whether the next block of columns lies behind this one in memory, so that it can be asked
@@ -27,8 +33,9 @@ pub(super) struct Task<'a> {
     pub(super) ahead: bool,
     /// Which pairs are wanted; empty: all.
     pub(super) wanted: &'a [bool],
-    /// A sum for each pair (i, j), j < i, at i·(i−1)/2 + j.
-    pub(super) sums: &'a mut [f64],
+    /// The sums of each pair (i, j), j < i, of the band, in the order (1, 0), (2, 0), (2, 1), …, 16
+    /// a pair: one a lane.
+    pub(super) lanes: &'a mut [f64],
 }
 
 #[derive(Default)]
@@ -90,9 +97,6 @@ unsafe fn wide_blocks<V: Lanes>(task: Task<'_>) {
     unsafe { blocks::<V, Wide<V>>(task) }
 }
 
-/// The lanes of a tile's sums after a block.
-type Sums = [[[f64; LANES]; MOST]; MOST];
-
 /// In what a tile is summed.
 trait Precision {
     /// Rows of a tile: tile² sums and some operands fit in registers.
@@ -116,11 +120,11 @@ trait Precision {
     /// sum + (x − y)².
     fn add(x: Self::Sum, y: Self::Sum, sum: Self::Sum) -> Self::Sum;
 
-    /// Writes the sums to `to`.
+    /// Adds the sums to those at `to`.
     ///
     /// # Safety
     /// `to` points to as many doubles.
-    unsafe fn store(sum: Self::Sum, to: *mut f64);
+    unsafe fn add_to(sum: Self::Sum, to: *mut f64);
 }
 
 /// Squares of f32, summed in f32 over a block.
@@ -148,9 +152,9 @@ impl<V: Lanes> Precision for Narrow<V> {
     }
 
     #[inline(always)]
-    unsafe fn store(sum: V, to: *mut f64) {
+    unsafe fn add_to(sum: V, to: *mut f64) {
         // SAFETY: passed on from the caller.
-        unsafe { V::store_wide(sum.widen(), to) }
+        unsafe { V::store_wide(V::add_wide(V::load_wide(to), sum.widen()), to) }
     }
 }
 
@@ -180,9 +184,9 @@ impl<V: Lanes> Precision for Wide<V> {
     }
 
     #[inline(always)]
-    unsafe fn store(sum: V::Wide, to: *mut f64) {
+    unsafe fn add_to(sum: V::Wide, to: *mut f64) {
         // SAFETY: passed on from the caller.
-        unsafe { V::store_wide(sum, to) }
+        unsafe { V::store_wide(V::add_wide(V::load_wide(to), sum), to) }
     }
 }
 
@@ -190,16 +194,16 @@ impl<V: Lanes> Precision for Wide<V> {
 /// As for `narrow_blocks`.
 #[inline(always)]
 unsafe fn blocks<V: Lanes, P: Precision>(task: Task<'_>) {
-    let Task { rows, len, ahead, wanted, sums } = task;
+    let Task { rows, band, len, ahead, wanted, lanes } = task;
     let n = rows.len();
-    let mut lanes: Sums = [[[0.0; LANES]; MOST]; MOST];
+    let before = pairs_below(band.start);
     // While a block is worked on, each tile asks for the next block of some of the rows.
     let across = n.div_ceil(P::TILE);
     let share = if ahead { n.div_ceil((across * (across + 1) / 2).max(1)) } else { 0 };
     for from in (0..len).step_by(BLOCK) {
         let columns = from..(from + BLOCK).min(len);
         let mut asked = 0;
-        for i in (0..n).step_by(P::TILE) {
+        for i in band.clone().step_by(P::TILE) {
             let a = &rows[i..(i + P::TILE).min(n)];
             for j in (0..=i).step_by(P::TILE) {
                 let b = &rows[j..(j + P::TILE).min(n)];
@@ -209,10 +213,7 @@ unsafe fn blocks<V: Lanes, P: Precision>(task: Task<'_>) {
                 let next = &rows[asked.min(n)..(asked + share).min(n)];
                 asked += share;
                 // SAFETY: passed on from the caller.
-                unsafe {
-                    choose::<V, P>(a, b, i == j, next, columns.clone(), &mut lanes);
-                    add::<V>(sums, (i, a.len()), (j, b.len()), &lanes);
-                }
+                unsafe { choose::<V, P>((i, a), (j, b), next, columns.clone(), (before, lanes)) };
             }
         }
     }
@@ -224,29 +225,30 @@ fn skip(wanted: &[bool], a: Range<usize>, b: Range<usize>) -> bool {
     !wanted.is_empty() && !a.into_iter().any(|i| b.clone().any(|j| asked(i, j)))
 }
 
-/// The tile of these sizes. Off the diagonal `b`, which comes first, is whole; on it, rows that are
-/// lacking are stood in for by the last.
+/// The tile of rows `a` and `b`, each given with the index of its first. Off the diagonal `b`, which
+/// comes first, is whole; on it, rows that are lacking are stood in for by the last.
 ///
 /// # Safety
 /// As for `tile`.
 #[inline(always)]
 unsafe fn choose<V: Lanes, P: Precision>(
-    a: &[*const f32],
-    b: &[*const f32],
-    diagonal: bool,
+    (i, a): (usize, &[*const f32]),
+    (j, b): (usize, &[*const f32]),
     next: &[*const f32],
     columns: Range<usize>,
-    sums: &mut Sums,
+    sums: (usize, &mut [f64]),
 ) {
     let all: [*const f32; MOST] = std::array::from_fn(|s| a[s.min(a.len() - 1)]);
     macro_rules! tiles {
         ($whole:literal: $($rows:literal)*) => {
             match a.len() {
-                _ if diagonal => {
-                    let all = &all[..$whole];
-                    tile::<V, P, $whole, $whole, true>(all, all, next, columns, sums)
+                _ if i == j => {
+                    let all = (i, &all[..$whole]);
+                    tile::<V, P, $whole, $whole, true>(all, all, a.len(), next, columns, sums)
                 }
-                $($rows => tile::<V, P, $rows, $whole, false>(a, b, next, columns, sums),)*
+                $($rows => {
+                    tile::<V, P, $rows, $whole, false>((i, a), (j, b), $rows, next, columns, sums)
+                },)*
                 rows => unreachable!("a tile of {rows} rows"),
             }
         };
@@ -264,60 +266,50 @@ unsafe fn choose<V: Lanes, P: Precision>(
     }
 }
 
-/// Adds the tile of rows a.0 to a.0 + a.1 with rows b.0 to b.0 + b.1 to the sums of the pairs.
-///
-/// # Safety
-/// The processor has `V`.
-#[inline(always)]
-unsafe fn add<V: Lanes>(sums: &mut [f64], a: (usize, usize), b: (usize, usize), lanes: &Sums) {
-    for (s, i) in (a.0..a.0 + a.1).enumerate() {
-        for (t, j) in (b.0..b.0 + b.1).enumerate().filter(|&(_, j)| j < i) {
-            // SAFETY: passed on from the caller; a sum has 16 lanes, of which WIDTH is a divisor.
-            let total = unsafe {
-                let part = |lane: usize| V::load_wide(lanes[s][t].as_ptr().add(lane));
-                let mut parts = [part(0); LANES / 4];
-                let mut count = LANES / V::WIDTH;
-                for p in 1..count {
-                    parts[p] = part(p * V::WIDTH);
-                }
-                while count > 1 {
-                    count /= 2;
-                    for p in 0..count {
-                        parts[p] = V::add_wide(parts[p], parts[p + count]);
-                    }
-                }
-                V::fold_wide(parts[0])
-            };
-            sums[i * (i - 1) / 2 + j] += total;
+/// The sum of a pair's 16 lanes, in one fixed tree.
+pub(super) fn fold(lanes: &[f64]) -> f64 {
+    let mut parts: [f64; LANES] = lanes.try_into().expect("16 lanes");
+    let mut count = LANES;
+    while count > 1 {
+        count /= 2;
+        for p in 0..count {
+            parts[p] += parts[p + count];
         }
     }
+    parts[0]
 }
 
-/// Sums the squared differences of I rows with J others (or, on the diagonal, of I rows among
-/// themselves) over some columns, and asks for the next block of the rows `next`.
+/// Adds the squared differences of I rows with J others (or, on the diagonal, of the first `real`
+/// of I rows among themselves) over some columns, and asks for the next block of the rows `next`.
 ///
 /// # Safety
 /// The processor has `V`; each row has the columns, a multiple of 16.
 #[inline(always)]
 unsafe fn tile<V: Lanes, P: Precision, const I: usize, const J: usize, const DIAGONAL: bool>(
-    a: &[*const f32],
-    b: &[*const f32],
+    (i, a): (usize, &[*const f32]),
+    (j, b): (usize, &[*const f32]),
+    real: usize,
     next: &[*const f32],
     columns: Range<usize>,
-    sums: &mut Sums,
+    (before, lanes): (usize, &mut [f64]),
 ) {
-    assert!(a.len() == I && b.len() == J);
+    assert!(a.len() == I && b.len() == J && real <= I);
     // SAFETY: the caller gives rows with these columns; lane + WIDTH ≤ 16.
     unsafe {
+        // One row is asked for in the loop, without a branch there (where none is left, columns at
+        // hand are); more than one, as few rows have, at once.
+        let (first, more) = next.split_first().unzip();
+        let first = first.map_or(b[0], |row: &*const f32| row.wrapping_add(BLOCK));
+        for row in more.unwrap_or_default() {
+            for k in columns.clone().step_by(LANES) {
+                V::prefetch_far(row.wrapping_add(k + BLOCK));
+            }
+        }
         for lane in (0..LANES).step_by(V::WIDTH) {
             let mut acc = [[P::zero(); J]; I];
             let mut k = columns.start + lane;
             while k < columns.end {
-                if lane == 0 {
-                    for row in next {
-                        V::prefetch_far(row.wrapping_add(k + BLOCK));
-                    }
-                }
+                V::prefetch_far(first.wrapping_add(k));
                 let mut y = [P::zero(); J];
                 for t in 0..J {
                     y[t] = P::load(b[t].add(k));
@@ -330,9 +322,11 @@ unsafe fn tile<V: Lanes, P: Precision, const I: usize, const J: usize, const DIA
                 }
                 k += LANES;
             }
-            for s in 0..I {
+            for s in (0..I).filter(|&s| s < real) {
+                let row = pairs_below(i + s) + j - before;
                 for t in 0..if DIAGONAL { s } else { J } {
-                    P::store(acc[s][t], sums[s][t].as_mut_ptr().add(lane));
+                    let at = LANES * (row + t) + lane;
+                    P::add_to(acc[s][t], lanes[at..at + V::WIDTH].as_mut_ptr());
                 }
             }
         }
