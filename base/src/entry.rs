@@ -90,17 +90,32 @@ pub enum Kind {
     Text,
 }
 
+/// A bound without long rows of zeros.
+fn short(x: f64) -> String {
+    match x.abs() {
+        0.0 | 1e-4..1e9 => x.to_string(),
+        _ => format!("{x:e}"),
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Kind::Count { min, max: usize::MAX } => write!(f, "a whole number from {min}"),
             Kind::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
-            Kind::Real { min, max } => match (min.is_finite(), max.is_finite()) {
-                (true, true) => write!(f, "a number from {min} to {max}"),
-                (true, false) => write!(f, "a number from {min}"),
-                (false, true) => write!(f, "a number up to {max}"),
-                (false, false) => write!(f, "a number"),
-            },
+            Kind::Real { min, max } => {
+                // The ends of the format stand for no end.
+                let (low, high) = (min > f64::MIN, max < f64::MAX);
+                match (low, high) {
+                    _ if (0.0..1e-300).contains(&min) && min > 0.0 && !high => {
+                        write!(f, "a number above 0")
+                    }
+                    (true, true) => write!(f, "a number from {} to {}", short(min), short(max)),
+                    (true, false) => write!(f, "a number from {}", short(min)),
+                    (false, true) => write!(f, "a number up to {}", short(max)),
+                    (false, false) => write!(f, "a number"),
+                }
+            }
             Kind::Choice(choices) => write!(f, "one of {}", choices.join(", ")),
             Kind::Flag => write!(f, "true or false"),
             Kind::Text => write!(f, "text"),

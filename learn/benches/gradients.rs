@@ -141,6 +141,7 @@ fn per_gradient(load: &Load, model: &dyn Model, shape: Shape) -> (f64, f64) {
                 (0..load.batch).map(|_| stream.below(load.classes) as u32).collect(),
             ),
             len: load.batch,
+            ..Batch::default()
         })
         .collect();
     let params = model.init(Seed(1));

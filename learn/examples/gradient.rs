@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut stream = Seed(1).stream(Domain::Test, 0, 0);
     let inputs: Vec<f32> = (0..len * shape.len()).map(|_| stream.normal() as f32).collect();
     let labels: Vec<u32> = (0..len).map(|_| stream.below(CLASSES) as u32).collect();
-    let batch = Batch { inputs, targets: Targets::Labels(labels.clone()), len };
+    let targets = Targets::Labels(labels.clone());
+    let batch = Batch { inputs, targets, len, ..Batch::default() };
     let params = model.init(Seed(1));
     let (mut prepared, mut workspace) = (Box::new(()) as Prepared, model.workspace());
     let mut gradient = vec![0.0; model.dim()];

@@ -250,6 +250,27 @@ mod tests {
         assert!(build("zeno rho-ratio=20 batch=50 rho=1", 4, 1).is_err());
     }
 
+    #[test]
+    fn the_order_of_the_rows_decides_nothing_but_ties() {
+        let mut stream = Seed(7).stream(Domain::Test, 0, 0);
+        for _ in 0..200 {
+            let mut rows = Matrix::zeros(7, 2);
+            (0..7).for_each(|i| rows.row_mut(i).fill_with(|| stream.normal() as f32));
+            let order = stream.permutation(7);
+            let mut moved = Matrix::zeros(7, 2);
+            for (to, &from) in order.iter().enumerate() {
+                moved.row_mut(to).copy_from_slice(rows.row(from as usize));
+            }
+            let (out, verdict) = answer("zeno b=4", rows.rows(), 4, &mut Bowl::default());
+            let (other, weights) = answer("zeno b=4", moved.rows(), 4, &mut Bowl::default());
+            // A mean in another order of rows is the same up to rounding.
+            assert!(out.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-6));
+            for (to, &from) in order.iter().enumerate() {
+                assert_eq!(weights.weights[to], verdict.weights[from as usize]);
+            }
+        }
+    }
+
     /// The loss of the candidate numbered `bad` is not a number.
     struct Broken {
         bad: usize,

@@ -114,7 +114,8 @@ impl Crew<'_> {
                 seed: self.job.seed,
             };
             adversary.forge(broadcast, sight, theirs.reborrow());
-            inspected.extend((0..theirs.n()).map(|i| inspect(theirs.row(i))));
+            let theirs = theirs.as_rows();
+            inspected.par_extend((0..theirs.n()).into_par_iter().map(|i| inspect(theirs.row(i))));
         }
         (loss, inspected)
     }

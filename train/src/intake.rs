@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use varangian_base::kernels::elementwise::first_not_finite;
 use varangian_base::{Matrix, Rows, RowsMut};
 
 /// Why a message was refused.
@@ -63,16 +64,7 @@ impl fmt::Display for Refusal {
 
 /// Whether every coordinate of a row is finite; else the first that is not. Cost O(d).
 pub fn inspect(row: &[f32]) -> Result<(), usize> {
-    const TILE: usize = 1024;
-    // Adding one exponent step to a magnitude reaches the sign bit just where the exponent is full.
-    let overflow = |x: &f32| (x.to_bits() & 0x7fff_ffff).wrapping_add(0x0080_0000);
-    for (t, tile) in row.chunks(TILE).enumerate() {
-        if tile.iter().fold(0, |bits, x| bits | overflow(x)) >> 31 == 1 {
-            let k = tile.iter().position(|x| !x.is_finite()).expect("one is not finite");
-            return Err(t * TILE + k);
-        }
-    }
-    Ok(())
+    first_not_finite(row).map_or(Ok(()), Err)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use tiles::{BLOCK, Task};
 pub const SMALL: usize = 8192;
 
 /// Columns whose sums meet in order.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 8 * 1024;
 
 /// Partial sums that are kept at most, as f64: 16 MiB.
 const PARTIAL: usize = 2 * 1024 * 1024;

@@ -41,9 +41,38 @@ macro_rules! kernel {
     )*};
 }
 
+/// Compiles the plain loops of `$body` for each instruction set and calls those for `isa`.
+macro_rules! dispatch {
+    ($(#[$doc:meta])* $name:ident, $body:ident, ($($arg:ident: $type:ty),*)) => {
+        $(#[$doc])*
+        pub(crate) fn $name(isa: $crate::kernels::isa::Isa, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq")]
+            fn wide($($arg: $type),*) {
+                $body($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn middle($($arg: $type),*) {
+                $body($($arg),*)
+            }
+            match isa {
+                // SAFETY: an `Isa` comes from `isa::active`, which found it on this processor.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::isa::Isa::Avx512 => unsafe { wide($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::isa::Isa::Avx2 => unsafe { middle($($arg),*) },
+                _ => $body($($arg),*),
+            }
+        }
+    };
+}
+
 pub mod columns;
 pub mod combine;
 pub mod distances;
+pub mod elementwise;
 pub mod isa;
 mod lanes;
 pub(crate) mod mix;

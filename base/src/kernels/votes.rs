@@ -104,34 +104,6 @@ fn pack_avx2(x: &[f32], test: Test, out: &mut [u64]) {
     pack_words(rest, test, &mut out[words.len()..]);
 }
 
-/// Compiles `$body` for each instruction set and calls the one for `isa`.
-macro_rules! dispatch {
-    ($(#[$doc:meta])* $name:ident, $body:ident, ($($arg:ident: $type:ty),*)) => {
-        $(#[$doc])*
-        pub(crate) fn $name(isa: Isa, $($arg: $type),*) {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512dq")]
-            fn wide($($arg: $type),*) {
-                $body($($arg),*)
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            fn middle($($arg: $type),*) {
-                $body($($arg),*)
-            }
-            match isa {
-                // SAFETY: an `Isa` comes from `isa::active`, which found it on this processor.
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => unsafe { wide($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => unsafe { middle($($arg),*) },
-                _ => $body($($arg),*),
-            }
-        }
-    };
-}
-
 dispatch!(
     /// Writes −1 where the bit of `minus` is set, +1 elsewhere, and 0 where the bit of `abstain` is
     /// set (`abstain` may be empty).

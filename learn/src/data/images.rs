@@ -1,6 +1,7 @@
 //! Images in memory as bytes, turned into normalised floats when a batch is filled.
 
 use super::{Dataset, Normalise, Shape, Transform};
+use crate::kernels::bytes;
 use crate::{Batch, Targets};
 use std::sync::Arc;
 use varangian_base::Stream;
@@ -83,8 +84,11 @@ impl Dataset for Images {
 
     fn fill(&self, indices: &[u32], augment: &mut Stream, batch: &mut Batch) {
         let plane = self.shape.height * self.shape.width;
-        batch.len = indices.len();
-        batch.inputs.resize(indices.len() * self.shape.len(), 0.0);
+        batch.begin(indices.len(), self.shape.len());
+        if self.transform.is_none() && self.lookup.len() == 1 {
+            self.list(indices, batch);
+            return fill_labels(batch, indices.iter().map(|&i| self.label(i as usize)));
+        }
         let rows = batch.inputs.chunks_exact_mut(self.shape.len());
         for (&i, row) in indices.iter().zip(rows) {
             let drawn = (!self.transform.is_none()).then(|| self.transform.draw(augment));
@@ -97,6 +101,26 @@ impl Dataset for Images {
             }
         }
         fill_labels(batch, indices.iter().map(|&i| self.label(i as usize)));
+    }
+}
+
+impl Images {
+    /// Images of one channel as they are; what is not black is listed along the way.
+    fn list(&self, indices: &[u32], batch: &mut Batch) {
+        let (table, width) = (&self.lookup[0], self.shape.len());
+        let mut listing = batch.entries.start(indices.len(), width, table[0]);
+        for (&i, row) in indices.iter().zip(batch.inputs.chunks_exact_mut(width)) {
+            let bytes = self.planes(i as usize).next().expect("a channel");
+            if listing {
+                let count = bytes::look_up(bytes, table, row, batch.entries.room());
+                listing = batch.entries.end_row(count);
+            } else {
+                look_up(bytes, table, row);
+            }
+        }
+        if listing {
+            batch.entries.end();
+        }
     }
 }
 
@@ -128,6 +152,8 @@ pub(crate) fn fill_labels(batch: &mut Batch, labels: impl Iterator<Item = u32>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Entries;
+    use crate::kernels::sparse::gather;
     use varangian_base::{Domain, Seed};
 
     fn two_images() -> Images {
@@ -147,6 +173,35 @@ mod tests {
         images.fill(&[1, 0], &mut Seed(0).stream(Domain::Augment, 0, 0), &mut batch);
         assert!(close(&batch.inputs, &[0.2, 0.4, -0.6, -0.2, 0.0, 1.0, -1.0, 1.0]));
         assert_eq!((batch.len, batch.targets), (2, Targets::Labels(vec![1, 2])));
+    }
+
+    #[test]
+    fn what_is_listed_is_what_a_look_at_the_inputs_finds() {
+        let shape = Shape { channels: 1, height: 3, width: 11 };
+        let mut pixels = vec![0; 4 * 33];
+        (0..4 * 33).step_by(5).for_each(|k| pixels[k + usize::from(k == 0)] = (k % 251) as u8 + 1);
+        let normalise = Normalise { mean: vec![0.3], deviation: vec![0.7] };
+        let images =
+            Images::new(shape, 2, pixels, vec![0; 4]).with(&normalise, Transform::default());
+        let stream = &mut Seed(0).stream(Domain::Augment, 0, 0);
+        let (mut batch, mut found) = (Batch::default(), Entries::default());
+        images.fill(&[2, 0, 3], stream, &mut batch);
+        // The first float that a look at the inputs starts from has to be the background.
+        batch.inputs[0] = batch.inputs[1];
+        let (listed, inputs) = (batch.entries.clone(), batch.inputs.clone());
+        images.fill(&[0, 3], stream, &mut batch);
+        assert!(gather(&mut found, &batch.inputs, 33));
+        let listed_again = batch.entries.listed(0..2, 33).unwrap();
+        for (r, row) in [(1, 0), (2, 1)] {
+            assert_eq!(listed.listed(0..3, 33).unwrap().row(r), listed_again.row(row));
+            assert_eq!(found.listed(0..2, 33).unwrap().row(row), listed_again.row(row));
+            assert_eq!(inputs[r * 33..][..33], batch.inputs[row * 33..][..33]);
+        }
+        assert!(
+            batch.entries.listed(0..2, 32).is_none() && batch.entries.listed(0..3, 33).is_none()
+        );
+        two_images().fill(&[0, 1], stream, &mut batch);
+        assert!(batch.entries.listed(0..2, 4).is_none(), "colours are not listed");
     }
 
     #[test]

@@ -83,10 +83,9 @@ impl Dataset for Table {
     }
 
     fn fill(&self, indices: &[u32], _augment: &mut Stream, batch: &mut Batch) {
-        batch.len = indices.len();
-        batch.inputs.clear();
-        for &i in indices {
-            batch.inputs.extend_from_slice(self.row(i as usize));
+        batch.begin(indices.len(), self.features);
+        for (row, &i) in batch.inputs.chunks_exact_mut(self.features.max(1)).zip(indices) {
+            row.copy_from_slice(self.row(i as usize));
         }
         match &self.targets {
             Targets::Labels(labels) => {

@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod dispatch;
+pub(crate) mod bytes;
 pub(crate) mod channels;
 pub(crate) mod exp;
 pub(crate) mod image;

@@ -9,6 +9,7 @@ mod turn;
 
 use super::panel::{PANEL, line, packed};
 use super::vector::Vector;
+use crate::batch::{Entries, Listed};
 
 /// Inputs whose weights stay in the first cache together.
 const STRIP: usize = 48;
@@ -16,19 +17,9 @@ const STRIP: usize = 48;
 const GROUP: usize = 64;
 /// Inputs whose part of the gradient is summed, then turned, together.
 const TURN: usize = 16;
-/// Rows of one width, as what differs from the background.
+/// Scratch memory of products with listed rows.
 #[derive(Default)]
 pub(crate) struct Sparse {
-    /// Whether the last rows were sparse, so that the rest describes them.
-    found: bool,
-    /// The value everywhere else.
-    background: f32,
-    /// Where each row starts in the lists below, and where the last ends.
-    starts: Vec<u32>,
-    /// The column of each entry, ascending in a row.
-    columns: Vec<u32>,
-    /// What the entry adds to the background.
-    values: Vec<f32>,
     /// The entries by column: where each column starts, the rows, the values.
     turned: Turned,
     /// Each row's next entry.
@@ -44,61 +35,34 @@ struct Turned {
     entries: Vec<(u32, f32)>,
 }
 
-impl Sparse {
-    /// Takes rows of `width` floats apart, if at least two thirds are the first one or 0;
-    /// otherwise answers no after few rows.
-    pub(crate) fn gather(&mut self, rows: &[f32], width: usize) -> bool {
-        let first = rows.first().copied().unwrap_or(0.0);
-        self.found = self.gather_from(rows, width, first)
-            || (first != 0.0 && self.gather_from(rows, width, 0.0));
-        self.found
-    }
+/// Lists rows of `width` floats apart, if at least two thirds are the first one or 0; otherwise
+/// answers no after few rows.
+pub(crate) fn gather(entries: &mut Entries, rows: &[f32], width: usize) -> bool {
+    let first = rows.first().copied().unwrap_or(0.0);
+    gather_from(entries, rows, width, first)
+        || (first != 0.0 && gather_from(entries, rows, width, 0.0))
+}
 
-    /// Whether the rows that `gather` met last were sparse.
-    pub(crate) fn found(&self) -> bool {
-        self.found
+fn gather_from(entries: &mut Entries, rows: &[f32], width: usize, background: f32) -> bool {
+    if !entries.start(rows.len() / width.max(1), width, background) {
+        return false;
     }
-
-    /// The value outside the entries.
-    pub(crate) fn background(&self) -> f32 {
-        self.background
-    }
-
-    fn gather_from(&mut self, rows: &[f32], width: usize, background: f32) -> bool {
-        if !background.is_finite() || u32::try_from(rows.len()).is_err() {
+    for row in rows.chunks_exact(width) {
+        let (columns, values) = entries.room();
+        let count = differing(row, background, columns, values);
+        if !entries.end_row(count) {
             return false;
         }
-        self.background = background;
-        self.starts.clear();
-        self.starts.push(0);
-        self.columns.resize(rows.len() / 3 + 2 * width + 64, 0);
-        self.values.resize(self.columns.len(), 0.0);
-        let mut count = 0;
-        for (r, row) in rows.chunks_exact(width).enumerate() {
-            let (columns, values) = (&mut self.columns[count..], &mut self.values[count..]);
-            count += differing(row, background, columns, values);
-            self.starts.push(count as u32);
-            if count > (r + 1) * width / 3 + width {
-                return false;
-            }
-        }
-        count <= rows.len() / 3
     }
+    entries.end()
+}
 
-    fn rows(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// Row r's columns and values.
-    fn row(&self, r: usize) -> (&[u32], &[f32]) {
-        let range = self.starts[r] as usize..self.starts[r + 1] as usize;
-        (&self.columns[range.clone()], &self.values[range])
-    }
-
+impl Sparse {
     /// out = rows · panels + `start`, as [`super::panel::times`] for the width × n matrix in
     /// `panels`; `start` holds what the background gives.
     pub(crate) fn times(
         &mut self,
+        rows: Listed<'_>,
         panels: &[f32],
         width: usize,
         n: usize,
@@ -106,57 +70,56 @@ impl Sparse {
         out: &mut [f32],
     ) {
         assert!(panels.len() == packed(width, n) && start.len() == n);
-        assert_eq!(out.len(), self.rows() * n);
+        assert_eq!(out.len(), rows.rows() * n);
         out.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(start));
-        let mut next = std::mem::take(&mut self.next);
-        next.resize(self.rows(), 0);
-        times_dispatch(self, &mut next, panels, n, out);
-        self.next = next;
+        self.next.resize(rows.rows(), 0);
+        times_dispatch(rows, &mut self.next, panels, n, out);
     }
 
     /// out = rightᵀ · rows: n × width, packed; `right` has n columns a row, and `right_sums` are
     /// the sums of its columns.
     pub(crate) fn gradient(
         &mut self,
+        listed: Listed<'_>,
         right: &[f32],
         right_sums: &[f32],
         width: usize,
         out: &mut [f32],
     ) {
-        let (n, rows) = (right_sums.len(), self.rows());
+        let (n, rows) = (right_sums.len(), listed.rows());
         assert!(right.len() == rows * n && out.len() == n * width);
-        let mut turned = std::mem::take(&mut self.turned);
-        self.turn(width, &mut turned);
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let (base, rest) = line(&mut scratch, (1 + TURN + rows) * GROUP).split_at_mut(GROUP);
+        let Sparse { turned, scratch, .. } = self;
+        turned.fill(listed, width);
+        let (base, rest) = line(scratch, (1 + TURN + rows) * GROUP).split_at_mut(GROUP);
         let (block, copy) = rest.split_at_mut(TURN * GROUP);
         for from in (0..n).step_by(GROUP) {
             let valid = (n - from).min(GROUP);
             let sums = &right_sums[from..from + valid];
-            base.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum * self.background);
+            base.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum * listed.background);
             for (to, row) in copy.chunks_exact_mut(GROUP).zip(right.chunks_exact(n)) {
                 to[..valid].copy_from_slice(&row[from..from + valid]);
             }
-            gradient_dispatch(&turned, n, from, copy, base, block, out);
+            gradient_dispatch(turned, n, from, copy, base, block, out);
         }
-        (self.turned, self.scratch) = (turned, scratch);
     }
+}
 
+impl Turned {
     /// Sorts the entries by column, rows ascending in each.
-    fn turn(&self, width: usize, turned: &mut Turned) {
-        let count = self.starts[self.rows()] as usize;
-        let Turned { starts, entries } = turned;
+    fn fill(&mut self, rows: Listed<'_>, width: usize) {
+        let Turned { starts, entries } = self;
+        let from = rows.starts[0] as usize..rows.starts[rows.rows()] as usize;
         starts.clear();
         starts.resize(width + 1, 0);
-        for &column in &self.columns[..count] {
+        for &column in &rows.columns[from.clone()] {
             starts[column as usize + 1] += 1;
         }
         for i in 0..width {
             starts[i + 1] += starts[i];
         }
-        entries.resize(count, (0, 0.0));
-        for r in 0..self.rows() {
-            let (columns, values) = self.row(r);
+        entries.resize(from.len(), (0, 0.0));
+        for r in 0..rows.rows() {
+            let (columns, values) = rows.row(r);
             for (&column, &value) in columns.iter().zip(values) {
                 let next = &mut starts[column as usize];
                 entries[*next as usize] = (r as u32, value);
@@ -222,7 +185,7 @@ unsafe fn differing_avx512(
 
 vectorised!(
     times_dispatch, times_body,
-    (rows: &Sparse, next: &mut [u32], panels: &[f32], n: usize, out: &mut [f32])
+    (rows: Listed<'_>, next: &mut [u32], panels: &[f32], n: usize, out: &mut [f32])
 );
 vectorised!(gradient_dispatch, gradient_body, (turned: &Turned, n: usize, from: usize,
     right: &[f32], base: &[f32], block: &mut [f32], out: &mut [f32]));
@@ -245,7 +208,7 @@ macro_rules! with_count {
 
 #[inline(always)]
 unsafe fn times_body<V: Vector>(
-    rows: &Sparse,
+    rows: Listed<'_>,
     next: &mut [u32],
     panels: &[f32],
     n: usize,
@@ -256,7 +219,7 @@ unsafe fn times_body<V: Vector>(
         let count = (n - from).min(group).div_ceil(V::WIDTH);
         next.copy_from_slice(&rows.starts[..rows.rows()]);
         // SAFETY: `times` checked panels and output; `gather` lists columns below the width.
-        unsafe { with_count!(count, times_columns::<V>(rows, next, panels, from, n, out)) }
+        unsafe { with_count!(count, times_columns::<V>(&rows, next, panels, from, n, out)) }
     }
 }
 
@@ -264,7 +227,7 @@ unsafe fn times_body<V: Vector>(
 /// weights of a strip of inputs stay in the first cache while the rows pass.
 #[inline(always)]
 unsafe fn times_columns<V: Vector, const N: usize>(
-    rows: &Sparse,
+    rows: &Listed<'_>,
     next: &mut [u32],
     panels: &[f32],
     from: usize,
@@ -405,16 +368,17 @@ mod tests {
             let mut draw =
                 |len: usize| -> Vec<f32> { (0..len).map(|_| stream.normal() as f32).collect() };
             let (weights, start, right) = (draw(width * n), draw(n), draw(count * n));
-            let mut sparse = Sparse::default();
-            assert!(sparse.gather(&x, width), "{count} {width}");
+            let (mut sparse, mut entries) = (Sparse::default(), Entries::default());
+            assert!(gather(&mut entries, &x, width), "{count} {width}");
+            let listed = entries.listed(0..count, width).unwrap();
             let mut panels = vec![f32::NAN; packed(width, n)];
             pack(width, n, &weights, |i| i * n, 1, &mut panels);
             let mut out = vec![f32::NAN; count * n];
-            sparse.times(&panels, width, n, &start, &mut out);
+            sparse.times(listed, &panels, width, n, &start, &mut out);
             let column = |j: usize| right.iter().skip(j).step_by(n);
             let sums: Vec<f32> = (0..n).map(|j| column(j).sum()).collect();
             let mut gradient = vec![f32::NAN; n * width];
-            sparse.gradient(&right, &sums, width, &mut gradient);
+            sparse.gradient(listed, &right, &sums, width, &mut gradient);
             let exact = |v: f32| f64::from(v);
             for j in 0..n {
                 for r in 0..count {
@@ -437,15 +401,17 @@ mod tests {
     #[test]
     fn what_is_not_sparse_is_left_alone() {
         let mut stream = Seed(5).stream(Domain::Test, 0, 0);
-        let mut sparse = Sparse::default();
-        assert!(!sparse.gather(&rows(30, 40, 0.0, 1.0, &mut stream), 40));
-        assert!(!sparse.gather(&rows(30, 40, 0.0, 0.5, &mut stream), 40));
-        assert!(!sparse.gather(&[f32::NAN; 40], 40));
+        let mut entries = Entries::default();
+        assert!(!gather(&mut entries, &rows(30, 40, 0.0, 1.0, &mut stream), 40));
+        assert!(!gather(&mut entries, &rows(30, 40, 0.0, 0.5, &mut stream), 40));
+        assert!(!gather(&mut entries, &[f32::NAN; 40], 40));
         // The first entry is not the background, and a NaN is an entry like any other.
         let mut x = rows(30, 40, 0.0, 0.1, &mut stream);
         (x[0], x[7]) = (3.0, f32::NAN);
-        assert!(sparse.gather(&x, 40) && sparse.background == 0.0);
-        let (columns, values) = sparse.row(0);
+        assert!(gather(&mut entries, &x, 40));
+        let listed = entries.listed(0..1, 40).unwrap();
+        assert_eq!(listed.background, 0.0);
+        let (columns, values) = listed.row(0);
         assert_eq!((columns[0], values[0]), (0, 3.0));
         assert!(columns.contains(&7));
     }

@@ -8,6 +8,7 @@ use super::norm::Norm;
 use super::pool::{GlobalMean, MaxPool};
 use super::reorder::Reorder;
 use super::residual::Subsample;
+use crate::batch::{Entries, Listed};
 use crate::kernels::sparse::Sparse;
 use crate::kernels::winograd::Space;
 
@@ -24,6 +25,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) lean: bool,
     /// Samples in the batch.
     pub(crate) samples: usize,
+    /// The batch as what differs from one value, where that is known.
+    pub(crate) listed: Option<Listed<'a>>,
     /// Where in the run a gradient is taken, and the layer's number; `None` in inference.
     pub(crate) place: Option<(Place, u64)>,
 }
@@ -36,6 +39,8 @@ pub(crate) struct Keep {
     /// Numbers of the layer's own choosing.
     pub(crate) numbers: Vec<u32>,
     /// The layer's input where most of it is one value.
+    pub(crate) entries: Entries,
+    /// Scratch memory for it.
     pub(crate) sparse: Sparse,
 }
 

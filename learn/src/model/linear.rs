@@ -1,10 +1,12 @@
 //! Fully connected layers.
 
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
+use crate::batch::{Entries, Listed};
 use crate::kernels::channels::bias_gradient;
 use crate::kernels::panel::{self, Taps};
 use crate::kernels::pointwise::add_to;
 use crate::kernels::product::{Mat, product};
+use crate::kernels::sparse::gather;
 
 /// y = W·x + b with W of `outputs` × `inputs` at `weight` and b at `bias` in the flat vector.
 pub(crate) struct Linear {
@@ -20,6 +22,15 @@ pub(crate) struct Linear {
 fn starts(bases: &mut Vec<u32>, rows: usize, len: usize) {
     bases.clear();
     bases.extend((0..rows).map(|row| (row * len) as u32));
+}
+
+impl Linear {
+    /// The first layer's input where most of it is one value: as the batch lists it, or as it was
+    /// found.
+    fn listed<'a>(&self, pass: &Pass<'a>, found: &'a Entries) -> Option<Listed<'a>> {
+        let found = || found.listed(0..pass.samples, self.inputs);
+        if self.first { pass.listed.or_else(found) } else { None }
+    }
 }
 
 impl Layer for Linear {
@@ -40,7 +51,7 @@ impl Layer for Linear {
             let (forward, sums) = panel::line(out, split + outputs).split_at_mut(split);
             panel::pack(inputs, outputs, w, |i| i, inputs, forward);
             for (sum, row) in sums.iter_mut().zip(w.chunks_exact(inputs)) {
-                *sum = row.iter().map(|&x| f64::from(x)).sum::<f64>() as f32;
+                *sum = summed(row);
             }
             return;
         }
@@ -68,11 +79,14 @@ impl Layer for Linear {
         }
         let split = panel::packed(self.inputs, self.outputs);
         let (weights, rest) = panel::lined(pass.prepared).split_at(split);
-        if self.first && keep.sparse.gather(input, self.inputs) {
-            let back = keep.sparse.background();
+        if self.first && pass.listed.is_none() {
+            gather(&mut keep.entries, input, self.inputs);
+        }
+        if let Some(rows) = self.listed(pass, &keep.entries) {
+            let back = rows.background;
             spare.a.clear();
             spare.a.extend(bias.iter().zip(rest).map(|(&bias, &sum)| bias + back * sum));
-            return keep.sparse.times(weights, self.inputs, self.outputs, &spare.a, output);
+            return keep.sparse.times(rows, weights, self.inputs, self.outputs, &spare.a, output);
         }
         starts(&mut keep.numbers, pass.samples, self.inputs);
         let rows = Taps { data: input, bases: &keep.numbers, segments: &[0], run: self.inputs };
@@ -93,9 +107,9 @@ impl Layer for Linear {
         let own = &mut gradient[self.weight..self.bias + outputs];
         let (weights, bias) = own.split_at_mut(self.bias - self.weight);
         bias_gradient(d_output, bias);
-        if keep.sparse.found() {
+        if let Some(rows) = self.listed(pass, &keep.entries) {
             // Only the first layer looks for sparse input, and nothing before it learns.
-            return keep.sparse.gradient(d_output, bias, inputs, weights);
+            return keep.sparse.gradient(rows, d_output, bias, inputs, weights);
         }
         starts(&mut keep.numbers, pass.samples, outputs);
         let rows = Taps { data: d_output, bases: &keep.numbers, segments: &[0], run: outputs };
@@ -112,4 +126,14 @@ impl Layer for Linear {
             panel::times(&rows, weights, inputs, &[], data);
         }
     }
+}
+/// The sum of a row, in f64 and in eight lanes: one addition need not wait for the last.
+fn summed(row: &[f32]) -> f32 {
+    let (eights, rest) = row.as_chunks::<8>();
+    let mut lanes = [0.0f64; 8];
+    for eight in eights {
+        lanes.iter_mut().zip(eight).for_each(|(sum, &x)| *sum += f64::from(x));
+    }
+    rest.iter().zip(&mut lanes).for_each(|(&x, sum)| *sum += f64::from(x));
+    lanes.iter().sum::<f64>() as f32
 }

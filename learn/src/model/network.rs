@@ -271,8 +271,9 @@ impl Model for Network {
         assert!(shared.is_none_or(|shared| !shared.lean), "prepared for inference alone");
         room.resize(&self.plan, batch.len, true);
         let place = Some((place, 0));
-        let pass =
-            Pass { params, prepared: &[], buffers: &[], lean: false, samples: batch.len, place };
+        let listed = batch.entries.listed(0..batch.len, self.plan.shapes[0].len());
+        let (prepared, buffers, samples) = (&[][..], &[][..], batch.len);
+        let pass = Pass { params, prepared, buffers, lean: false, samples, listed, place };
         self.forward(pass, shared, &batch.inputs, room);
         let last = self.plan.at();
         let answers = &room.values[last];
@@ -299,8 +300,9 @@ impl Model for Network {
         for first in (0..batch.len).step_by(portion) {
             let samples = portion.min(batch.len - first);
             room.resize(&self.plan, samples, false);
-            let pass =
-                Pass { params, prepared: &[], buffers: &[], lean: false, samples, place: None };
+            let listed = batch.entries.listed(first..first + samples, size);
+            let (prepared, buffers, place) = (&[][..], &[][..], None);
+            let pass = Pass { params, prepared, buffers, lean: false, samples, listed, place };
             let inputs = &batch.inputs[first * size..(first + samples) * size];
             self.forward(pass, shared, inputs, room);
             let outputs = &mut room.values[last];

@@ -10,6 +10,8 @@
 //! All buffers start at 0. δ = μ makes the sum an exponential mean. With Nesterov, gradients are
 //! taken at θ − μ·α·(the buffer).
 
+use varangian_base::kernels::elementwise::blend_into_both;
+
 /// Where the momentum buffer lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
@@ -73,12 +75,7 @@ impl Momentum {
 
     /// As [`Momentum::accumulate`], and x becomes the buffer: the message at placement `worker`.
     pub fn accumulate_and_send(&self, buffer: &mut [f32], x: &mut [f32]) {
-        assert_eq!(buffer.len(), x.len());
-        let (mu, fresh) = (self.coefficient as f32, (1.0 - self.dampening) as f32);
-        for (v, x) in buffer.iter_mut().zip(x) {
-            *v = mu * *v + fresh * *x;
-            *x = *v;
-        }
+        blend_into_both(self.coefficient as f32, buffer, (1.0 - self.dampening) as f32, x);
     }
 
     /// x ← (1 − δ)·x + μ·last: the message at placement `server`.

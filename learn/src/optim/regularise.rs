@@ -1,5 +1,6 @@
 //! Penalties on the parameters that each worker adds to its loss and gradient.
 
+use varangian_base::kernels::elementwise::add_scaled;
 use varangian_base::kernels::norms;
 
 /// A penalty on the parameters θ.
@@ -25,10 +26,7 @@ impl Regulariser {
             Regulariser::Norm(c) => by_norm(c, params),
             Regulariser::ReferenceNorm(c) => by_norm(c * c, params),
         };
-        let factor = factor as f32;
-        for (g, &p) in gradient.iter_mut().zip(params) {
-            *g += factor * p;
-        }
+        add_scaled(gradient, factor as f32, params);
         penalty
     }
 }

@@ -95,15 +95,37 @@ unsafe fn compare<V: Lanes>(network: &Network, tile: &mut [f32], columns: usize)
     let tile = tile.as_mut_ptr();
     for c in &network.comparators {
         debug_assert!(c.a < wires && c.b < wires && c.a != c.b);
-        // SAFETY: both wires lie in the tile, and `columns` is a multiple of WIDTH.
+        // SAFETY: both wires lie in the tile, and `columns` is a multiple of 16.
         unsafe {
             let (a, b) = (tile.add(c.a * columns), tile.add(c.b * columns));
-            for w in (0..columns).step_by(V::WIDTH) {
+            match c.read {
+                Read::Both => exchange::<V, true, true>(a, b, columns),
+                Read::Least => exchange::<V, true, false>(a, b, columns),
+                Read::Greatest => exchange::<V, false, true>(a, b, columns),
+            }
+        }
+    }
+}
+
+/// Puts the lesser of each pair into `a` and the greater into `b`, where they are wanted.
+///
+/// # Safety
+/// The processor has `V`; both hold `columns` floats, a multiple of 16.
+#[inline(always)]
+unsafe fn exchange<V: Lanes, const LEAST: bool, const GREATEST: bool>(
+    a: *mut f32,
+    b: *mut f32,
+    columns: usize,
+) {
+    for w in (0..columns).step_by(STEP) {
+        for w in (w..w + STEP).step_by(V::WIDTH) {
+            // SAFETY: passed on from the caller; WIDTH divides 16.
+            unsafe {
                 let (x, y) = (V::load(a.add(w)), V::load(b.add(w)));
-                if c.read != Read::Greatest {
+                if LEAST {
                     x.min(y).store(a.add(w));
                 }
-                if c.read != Read::Least {
+                if GREATEST {
                     x.max(y).store(b.add(w));
                 }
             }

@@ -59,7 +59,7 @@ impl Copies {
         self.refuted.clear();
         self.refuted.resize_with(self.claims.len(), AtomicBool::default);
         let (claims, refuted) = (&self.claims, &self.refuted);
-        blocks::each(rows.d(), blocks::BLOCK, |columns| {
+        blocks::each(rows.d(), blocks::BLOCK / 2, |columns| {
             let part = rows.columns(columns);
             for (&(i, j), refuted) in claims.iter().zip(refuted) {
                 if !refuted.load(Ordering::Relaxed) && !same(part.row(i), part.row(j)) {

@@ -19,7 +19,7 @@ fn batch(shape: Shape, classes: usize, len: usize, stream: &mut Stream) -> Batch
         0 => Targets::Values((0..len).map(|_| stream.normal() as f32).collect()),
         _ => Targets::Labels((0..len).map(|_| stream.below(classes) as u32).collect()),
     };
-    Batch { inputs, targets, len }
+    Batch { inputs, targets, len, ..Batch::default() }
 }
 
 /// Builds each entry at its home with these parameters, and hands over the network.
