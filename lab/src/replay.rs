@@ -161,6 +161,7 @@ fn arrival(plan: AsyncPlan, step: u64) -> Result<String, Failure> {
         Fate::Step => "stepped along".to_owned(),
         Fate::Hold => "held for later".to_owned(),
         Fate::Reject(why) => format!("rejected: {why}"),
+        Fate::Refused => "refused: no message that may be judged".to_owned(),
         Fate::NotFinite => "rejected: the step was not finite".to_owned(),
     };
     let sent = swarm.sent(record.outcome.worker);

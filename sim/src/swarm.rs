@@ -187,7 +187,7 @@ impl Swarm {
         Ok(swarm)
     }
 
-    /// Goes on until one arrival is judged; `None` if nothing will ever arrive again.
+    /// Goes on until one arrival is judged or refused; `None` if nothing will ever arrive again.
     pub fn step(&mut self) -> Option<ArrivalRecord> {
         loop {
             let (worker, number) = match self.staleness {
@@ -260,7 +260,7 @@ impl Swarm {
         }
     }
 
-    /// Hands a message to the server and lets it judge; `None` where the message was refused.
+    /// Hands a message to the server and lets it judge; `None` where it is one that came before.
     fn deliver(&mut self, worker: u32, number: u64) -> Option<ArrivalRecord> {
         if !self.squad.is_current(worker, number) {
             // A second copy, after the worker has set out again: what it computes now is not due.
@@ -276,8 +276,13 @@ impl Swarm {
         self.trace.add(self.now.to_bits());
         self.trace.add(u64::from(worker));
         if let Err(refusal) = received {
-            fates.refused += u64::from(refusal.reason != Reason::Duplicate);
-            return None;
+            if refusal.reason == Reason::Duplicate {
+                return None;
+            }
+            // It came all the same: a run whose workers send nothing else ends after its arrivals.
+            fates.refused += 1;
+            let outcome = self.queue.turn_away(worker, version);
+            return Some(ArrivalRecord { time: self.now, loss, hostile, outcome });
         }
         if !hostile || self.passes == Passes::All {
             self.queue.follow(self.squad.statistics(worker));
@@ -287,6 +292,7 @@ impl Swarm {
             Fate::Step => fates.stepped += 1,
             Fate::Hold => fates.held += 1,
             Fate::Reject(_) | Fate::NotFinite => fates.rejected += 1,
+            Fate::Refused => unreachable!("it was received"),
         }
         self.trace.add(outcome.staleness);
         self.trace.add(u64::from(outcome.fate == Fate::Step));

@@ -262,6 +262,24 @@ fn with_eight_of_ten_flipping_signs_zeno_pp_learns_and_plain_steps_diverge() {
 }
 
 #[test]
+fn a_lost_model_ends_a_run_after_its_arrivals() {
+    let drawn = || Staleness::Uniform { max_delay: 10 };
+    let sent = || Staleness::Network(Network::perfect());
+    for staleness in [drawn, sent] {
+        // Steps of 1e30 overflow the model; from then on every gradient is refused.
+        let plan = swarm("async-sgd", "sign-flip scale=1e30", 10, 8, staleness());
+        let mut swarm = Swarm::new(plan).unwrap();
+        (0..300).for_each(|_| assert!(swarm.step().is_some()));
+        assert_eq!(swarm.queue().judged(), 300);
+        let all: u64 =
+            swarm.fates().iter().map(|f| f.stepped + f.held + f.rejected + f.refused).sum();
+        assert_eq!(all, 300);
+        assert!(swarm.fates()[0].refused > 20, "{:?}", swarm.fates());
+        assert!(swarm.evaluate().tally.mean_loss().is_nan());
+    }
+}
+
+#[test]
 fn drawn_staleness_is_uniform_and_bounded_by_what_is_kept() {
     for (max_delay, kept) in [(5usize, 6u64), (40, 20)] {
         let uniform = Staleness::Uniform { max_delay };

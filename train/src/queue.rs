@@ -40,6 +40,8 @@ pub enum Fate {
     Reject(&'static str),
     /// The filter's answer was not finite: no step.
     NotFinite,
+    /// The intake refused it: nobody judged it.
+    Refused,
 }
 
 /// A candidate that was judged.
@@ -163,7 +165,7 @@ impl Queue {
         self.version
     }
 
-    /// Candidates judged.
+    /// Candidates judged, and arrivals turned away.
     pub fn judged(&self) -> u64 {
         self.judged
     }
@@ -261,6 +263,14 @@ impl Queue {
         self.judged += 1;
         self.free.push(candidate.body);
         Some(Outcome { arrival, worker, staleness, fate })
+    }
+
+    /// Counts an arrival that was refused among those that were judged, so that schedules and runs
+    /// of so many arrivals go on. `version` is that of the model it was taken at.
+    pub fn turn_away(&mut self, worker: u32, version: u64) -> Outcome {
+        let (arrival, staleness) = (self.judged, self.version.saturating_sub(version));
+        self.judged += 1;
+        Outcome { arrival, worker, staleness, fate: Fate::Refused }
     }
 
     fn step(&mut self, rate: f64) {

@@ -4,7 +4,7 @@ use super::Picture;
 use kuva::plot::{ColorMap, Heatmap};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
-use kuva::render::render::render_multiple;
+use kuva::render::render::{Primitive, render_multiple};
 
 /// A matrix of values with names.
 pub(crate) struct Grid {
@@ -46,7 +46,11 @@ pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> 
     if grid.columns.iter().any(|name| name.chars().count() > 10) {
         layout = layout.with_x_tick_rotate(-30.0);
     }
-    Picture(render_multiple(plots, layout))
+    let mut scene = render_multiple(plots, layout);
+    // What was not run is a grey cell without a figure.
+    let is_figure = |element: &Primitive| !matches!(element, Primitive::Text { content, .. } if content == "NaN");
+    scene.elements.retain(is_figure);
+    Picture(scene)
 }
 
 /// From orange (low) over white to blue (high), light enough for black figures on every cell, and
@@ -72,6 +76,24 @@ mod tests {
 
     /// Draws one of each; set VARANGIAN_PICTURES to a folder to look at them.
     #[test]
+    fn a_name_with_a_point_keeps_all_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let grid =
+            || Grid { rows: vec!["a".into()], columns: vec!["b".into()], values: vec![vec![0.5]] };
+        for name in ["rate=0.5", "rate=0.5, seed=1"] {
+            heatmap("t", "x", "y", grid()).write(&dir.path().join(name)).unwrap();
+        }
+        let mut names: Vec<String> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let wanted =
+            ["rate=0.5, seed=1.png", "rate=0.5, seed=1.svg", "rate=0.5.png", "rate=0.5.svg"];
+        assert_eq!(names, wanted);
+    }
+
+    #[test]
     fn each_picture_names_what_it_shows() {
         let legend: Vec<String> = (0..6).map(|k| format!("rule-{k}")).collect();
         let spread = |line: usize, k: i32| {
@@ -95,6 +117,9 @@ mod tests {
             columns: names.map(String::from).to_vec(),
             values: (0..6)
                 .map(|i| (0..5).map(|j| (10 * i + 7 * j) as f64 / 100.0).collect())
+                .map(|row: Vec<f64>| {
+                    row.iter().map(|&x| if x < 0.03 { f64::NAN } else { x }).collect()
+                })
                 .collect(),
         };
         let pictures = [
@@ -104,6 +129,7 @@ mod tests {
         ];
         for (name, picture, wanted) in pictures {
             assert!(picture.svg().contains(wanted), "{name}");
+            assert!(!picture.svg().contains("NaN"), "{name}");
             if let Some(folder) = std::env::var_os("VARANGIAN_PICTURES") {
                 picture.write(&Path::new(&folder).join(name)).unwrap();
             }

@@ -13,7 +13,7 @@ use crate::{Failure, files};
 use kuva::backend::png::PngBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A picture, ready to be written.
 pub(crate) struct Picture(Scene);
@@ -29,9 +29,15 @@ impl Picture {
     /// # Errors
     /// If a file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
-        files::write(&path.with_extension("svg"), self.svg().as_bytes())?;
+        // Names may hold points, as in "rate=0.5": an extension is added, never put for another.
+        let name = |extension: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(extension);
+            PathBuf::from(name)
+        };
+        files::write(&name(".svg"), self.svg().as_bytes())?;
         let png = PngBackend::new().render_scene(&self.0);
         let png = png.map_err(|error| Failure::file("draw", path, &error))?;
-        files::write(&path.with_extension("png"), &png)
+        files::write(&name(".png"), &png)
     }
 }
