@@ -266,7 +266,7 @@ fn a_lost_model_ends_a_run_after_its_arrivals() {
     let drawn = || Staleness::Uniform { max_delay: 10 };
     let sent = || Staleness::Network(Network::perfect());
     for staleness in [drawn, sent] {
-        // Steps of 1e30 overflow the model; from then on every gradient is refused.
+        // A few steps of 1e30 lose the model.
         let plan = swarm("async-sgd", "sign-flip scale=1e30", 10, 8, staleness());
         let mut swarm = Swarm::new(plan).unwrap();
         (0..300).for_each(|_| assert!(swarm.step().is_some()));
@@ -274,8 +274,8 @@ fn a_lost_model_ends_a_run_after_its_arrivals() {
         let all: u64 =
             swarm.fates().iter().map(|f| f.stepped + f.held + f.rejected + f.refused).sum();
         assert_eq!(all, 300);
-        assert!(swarm.fates()[0].refused > 20, "{:?}", swarm.fates());
-        assert!(swarm.evaluate().tally.mean_loss().is_nan());
+        // What hostile workers make of the gradients of such a model is not finite.
+        assert!(swarm.fates()[1].refused > 100, "{:?}", swarm.fates());
     }
 }
 
