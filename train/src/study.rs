@@ -7,8 +7,9 @@
 //! row) are NaN.
 
 use std::collections::VecDeque;
+use varangian_base::Rows;
+use varangian_base::kernels::moments::means_and_scatter;
 use varangian_base::kernels::norms;
-use varangian_base::{Rows, blocks};
 
 /// The columns of a [`StudyRow`], in order: the published code's by its names, then three of ours.
 ///
@@ -187,10 +188,6 @@ impl Study {
     }
 }
 
-/// Coordinates that are summed and squared at a time: a block of all rows stays in a cache between
-/// the two.
-const BLOCK: usize = 2048;
-
 /// √(Σ‖xᵢ − x̄‖²/(k − 1)) of k rows, NaN below two; leaves x̄ in `mean` where there is a row. Sums
 /// are f64: rows as large as floats can be have a deviation too.
 fn deviation(rows: Rows<'_>, mean: &mut [f32], squares: &mut [f64]) -> f64 {
@@ -198,23 +195,7 @@ fn deviation(rows: Rows<'_>, mean: &mut [f32], squares: &mut [f64]) -> f64 {
     if k == 0 {
         return f64::NAN;
     }
-    let part = 1.0 / k as f64;
-    blocks::fill_both(mean, squares, BLOCK, |range, mean, sums| {
-        sums.fill(0.0);
-        for i in 0..k {
-            let row = &rows.row(i)[range.clone()];
-            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-        }
-        mean.iter_mut().zip(&*sums).for_each(|(mean, sum)| *mean = (sum * part) as f32);
-        sums.fill(0.0);
-        for i in 0..k {
-            let row = &rows.row(i)[range.clone()];
-            for ((square, &x), &mean) in sums.iter_mut().zip(row).zip(mean.iter()) {
-                let gap = f64::from(x) - f64::from(mean);
-                *square += gap * gap;
-            }
-        }
-    });
+    means_and_scatter(rows, mean, squares);
     match k {
         1 => f64::NAN,
         _ => (squares.iter().sum::<f64>() / (k - 1) as f64).sqrt(),

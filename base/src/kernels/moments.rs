@@ -77,6 +77,21 @@ pub fn means_and_deviations(
     });
 }
 
+/// Sets `means` to the mean of each column and `scatter` to Σ(x − mean)² of it. Cost O(n·d).
+///
+/// # Panics
+/// If an output has not d coordinates or there are no rows.
+pub fn means_and_scatter(rows: Rows<'_>, means: &mut [f32], scatter: &mut [f64]) {
+    assert_eq!(means.len(), rows.d(), "the means have d coordinates");
+    let (columns, n) = (Columns::new(rows, 0), rows.n() as f64);
+    blocks::fill_both(means, scatter, TASK, |range, means, scatter| {
+        columns.each(range, |from, mean, sd| {
+            means[from..].iter_mut().zip(mean).for_each(|(to, &x)| *to = x as f32);
+            scatter[from..].iter_mut().zip(sd).for_each(|(to, &sd)| *to = n * (sd * sd));
+        });
+    });
+}
+
 /// The rows whose columns' moments are wanted.
 struct Columns<'a> {
     rows: Rows<'a>,
@@ -204,6 +219,10 @@ mod tests {
         means_and_deviations(x.rows(), 1, &mut means, &mut deviations);
         assert_eq!(means, [1e6, 3.0, 0.0]);
         assert_eq!(deviations, [0.25, 0.0, 1e30]);
+        let mut scatter = [0.0; 3];
+        means_and_scatter(x.rows(), &mut means, &mut scatter);
+        let wanted = [0.125, 0.0, 2e60];
+        assert!(scatter.iter().zip(wanted).all(|(s, w): (&f64, f64)| (s - w).abs() <= 1e-6 * w));
     }
 
     #[test]
