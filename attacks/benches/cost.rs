@@ -1,8 +1,8 @@
 //! The cost of each attack beside a plain mean of the honest rows.
 //!
-//! `cargo bench -p varangian-attacks --bench cost [-- NAME…]`: milliseconds on one thread beside those
-//! of the mean, run in turns, and the ratio. The fixed family (those that ask no rule and compare no pairs) should
-//! stay within 3 means; drawing noise costs what its normals cost.
+//! `cargo bench -p varangian-attacks --bench cost [-- NAME…]`: milliseconds on one thread beside
+//! those of the mean, run in turns, and the ratio. The fixed family (those that ask no rule and
+//! compare no pairs) should stay within 3 means; drawing noise costs what its normals cost.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // a benchmark looks at the clock
 
@@ -95,8 +95,8 @@ fn shape(n: usize, f: usize, d: usize, wanted: &[String]) {
     }
 }
 
-/// Milliseconds of the attack and of the mean, and their ratio: medians over neighbouring runs, which
-/// a busy machine disturbs least, after one run of each to warm up.
+/// Milliseconds of the attack and of the mean, and their ratio: medians over neighbouring runs,
+/// which a busy machine disturbs least, after one run of each to warm up.
 fn beside(runs: usize, mean: &mut dyn FnMut(), mut attack: impl FnMut()) -> (f64, f64, f64) {
     let ms = |work: &mut dyn FnMut()| {
         let start = Instant::now();

@@ -75,8 +75,9 @@ impl Recipe {
         self.share();
     }
 
-    /// Orders the lines, weighted ones apart, from few terms to many, and puts first in a line the terms of the one before
-    /// it, if it has them all and neither has weights: Bulyan's selections are nested.
+    /// Orders the lines, weighted ones apart, from few terms to many, and puts first in a line the
+    /// terms of the one before it, if it has them all and neither has weights: Bulyan's selections
+    /// are nested.
     fn share(&mut self) {
         self.order.clear();
         self.order.extend((0..self.lines.len()).filter(|&i| self.lines[i].same.is_none()));

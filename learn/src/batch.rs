@@ -18,8 +18,8 @@ pub struct Batch {
     pub targets: Targets,
     /// The number of samples.
     pub len: usize,
-    /// What of the inputs differs from one value, where a data set lists it anyway: it saves a model
-    /// that looks for it the way through all inputs.
+    /// What of the inputs differs from one value, where a data set lists it anyway: it saves a
+    /// model that looks for it the way through all inputs.
     pub entries: Entries,
 }
 

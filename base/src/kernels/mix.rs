@@ -1,6 +1,7 @@
 //! Mixing: windows of C·X for an m × n matrix of coefficients.
 //!
-//! Sums are f64 in the order of a recipe's terms, rounded once. Bits agree on every instruction set.
+//! Sums are f64 in the order of a recipe's terms, rounded once. Bits agree on every instruction
+//! set.
 
 use crate::kernels::combine;
 use crate::kernels::isa::Isa;
@@ -29,9 +30,9 @@ thread_local! {
 }
 
 /// Writes the columns of the rows that `recipe` makes into the first columns of `out`, which has
-/// room for whole steps of 64. Coefficients of 0 cost nothing, equal rows are worked out once, where
-/// all of a row's coefficients are equal the rows are added and the sum is scaled, and a sum that
-/// begins another is gone on from. Cost O(d · nonzero coefficients).
+/// room for whole steps of 64. Coefficients of 0 cost nothing, equal rows are worked out once,
+/// where all of a row's coefficients are equal the rows are added and the sum is scaled, and a sum
+/// that begins another is gone on from. Cost O(d · nonzero coefficients).
 pub(crate) fn window(
     isa: Isa,
     rows: Rows<'_>,

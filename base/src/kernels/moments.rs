@@ -128,8 +128,8 @@ impl<'a> Columns<'a> {
 }
 
 kernel! {
-    /// Sets the first d entries of `moments` for rows of d ≤ TILE columns; a variance is `per` times
-    /// the sum of squared deviations.
+    /// Sets the first d entries of `moments` for rows of d ≤ TILE columns; a variance is `per`
+    /// times the sum of squared deviations.
     fn tile(rows: Rows<'_>, per: f64, moments: &mut Moments) = tile_lanes;
 }
 
@@ -167,8 +167,8 @@ unsafe fn tile_lanes<V: Lanes>(rows: Rows<'_>, per: f64, moments: &mut Moments) 
     }
 }
 
-/// Adds every value in the first `len` columns to `sums` and its square to `squares`, rows in order,
-/// four at a time.
+/// Adds every value in the first `len` columns to `sums` and its square to `squares`, rows in
+/// order, four at a time.
 ///
 /// # Safety
 /// The processor has `V`; every row, `sums` and `squares` hold `len` columns, a multiple of WIDTH.

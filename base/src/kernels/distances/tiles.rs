@@ -225,8 +225,8 @@ fn skip(wanted: &[bool], a: Range<usize>, b: Range<usize>) -> bool {
     !wanted.is_empty() && !a.into_iter().any(|i| b.clone().any(|j| asked(i, j)))
 }
 
-/// The tile of rows `a` and `b`, each given with the index of its first. Off the diagonal `b`, which
-/// comes first, is whole; on it, rows that are lacking are stood in for by the last.
+/// The tile of rows `a` and `b`, each given with the index of its first. Off the diagonal `b`,
+/// which comes first, is whole; on it, rows that are lacking are stood in for by the last.
 ///
 /// # Safety
 /// As for `tile`.
