@@ -107,9 +107,7 @@ impl fmt::Display for Kind {
                 // The ends of the format stand for no end.
                 let (low, high) = (min > f64::MIN, max < f64::MAX);
                 match (low, high) {
-                    _ if (0.0..1e-300).contains(&min) && min > 0.0 && !high => {
-                        write!(f, "a number above 0")
-                    }
+                    (true, false) if min > 0.0 && min < 1e-300 => write!(f, "a number above 0"),
                     (true, true) => write!(f, "a number from {} to {}", short(min), short(max)),
                     (true, false) => write!(f, "a number from {}", short(min)),
                     (false, true) => write!(f, "a number up to {}", short(max)),

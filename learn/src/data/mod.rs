@@ -91,7 +91,8 @@ pub trait Dataset: Send + Sync {
     }
 
     /// Fills `batch` with the samples at `indices`, in that order. `augment` is the stream for
-    /// random transforms of a training view; test views ignore it.
+    /// random transforms of a training view; test views ignore it. Implementations begin with
+    /// [`Batch::begin`]: a batch is reused, and may list entries of what it held before.
     fn fill(&self, indices: &[u32], augment: &mut Stream, batch: &mut Batch);
 }
 
