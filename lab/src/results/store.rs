@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Changes whenever the same settings would give other results than before: part of every key.
-const RESULTS_VERSION: u32 = 6;
+const RESULTS_VERSION: u32 = 7;
 
 /// A value of a metric at a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

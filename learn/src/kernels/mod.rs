@@ -7,6 +7,7 @@ mod dispatch;
 pub(crate) mod bytes;
 pub(crate) mod channels;
 pub(crate) mod exp;
+pub(crate) mod floats;
 pub(crate) mod image;
 pub(crate) mod panel;
 pub(crate) mod pointwise;

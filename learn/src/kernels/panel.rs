@@ -9,9 +9,6 @@ use super::vector::Vector;
 /// Columns of a panel.
 pub(crate) const PANEL: usize = 32;
 
-/// Floats of a cache line.
-const LINE: usize = 16;
-
 /// Rows that are made of runs: entry s·`run` + i of row r stands at `bases[r] + segments[s] + i`.
 #[derive(Clone, Copy)]
 pub(crate) struct Taps<'a> {
@@ -37,20 +34,6 @@ impl Taps<'_> {
 /// Floats that a k × n matrix takes when packed.
 pub(crate) fn packed(k: usize, n: usize) -> usize {
     n.div_ceil(PANEL) * PANEL * k
-}
-
-/// Room for `len` floats that start on a cache line, wherever the vector stands: registers that
-/// cross lines take twice the time. [`lined`] finds them again.
-pub(crate) fn line(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    room.resize(len + LINE, 0.0);
-    let start = room.as_ptr().align_offset(64).min(LINE);
-    &mut room[start..start + len]
-}
-
-/// What `line` gave.
-pub(crate) fn lined(room: &[f32]) -> &[f32] {
-    let start = room.as_ptr().align_offset(64).min(LINE);
-    &room[start..start + room.len() - LINE]
 }
 
 /// Packs a k × n matrix into panels: panel, row, column. Entry (i, j) stands at

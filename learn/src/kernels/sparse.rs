@@ -7,7 +7,8 @@
 
 mod turn;
 
-use super::panel::{PANEL, line, packed};
+use super::floats::Floats;
+use super::panel::{PANEL, packed};
 use super::vector::Vector;
 use crate::batch::{Entries, Listed};
 
@@ -25,7 +26,7 @@ pub(crate) struct Sparse {
     /// Each row's next entry.
     next: Vec<u32>,
     /// A group's part of the right side, the background's part and the sums of a block.
-    scratch: Vec<f32>,
+    scratch: Floats,
 }
 
 /// The entries column by column.
@@ -90,7 +91,7 @@ impl Sparse {
         assert!(right.len() == rows * n && out.len() == n * width);
         let Sparse { turned, scratch, .. } = self;
         turned.fill(listed, width);
-        let (base, rest) = line(scratch, (1 + TURN + rows) * GROUP).split_at_mut(GROUP);
+        let (base, rest) = scratch.room((1 + TURN + rows) * GROUP).split_at_mut(GROUP);
         let (block, copy) = rest.split_at_mut(TURN * GROUP);
         for from in (0..n).step_by(GROUP) {
             let valid = (n - from).min(GROUP);

@@ -1,18 +1,35 @@
-//! Winograd's minimal filtering F(4×4, 3×3) for convolutions of 3×3 with stride 1: 36 products a
-//! tile of 16 outputs instead of 144 (Lavin and Gray 2016; points 0, ±1, ±2 and ∞).
+//! Winograd's minimal filtering for convolutions with stride 1 (Lavin and Gray 2016): F(4×4, 3×3),
+//! 36 products a tile of 16 outputs instead of 144, and F(4×4, 5×5), 64 instead of 400.
 //!
 //! Y = Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, and by the adjoint the gradient by g is
 //! Gᵀ[Σ (Bᵀ d B) ⊙ (A dY Aᵀ)]G. Channels stand in the lanes, so the transforms are lane by lane.
 
+mod points;
 mod transforms;
+mod weights;
 
+use super::floats::Floats;
 use super::image::{Border, Frame};
 use super::panel::{self, Taps};
 use crate::data::Shape;
-use transforms::{g_adjoint, input_tiles, kernel, output_tiles, slope_tiles};
+use transforms::{input_tiles, output_tiles, slope_tiles};
+pub(crate) use weights::{Weights, pack, unpack};
 
-/// Entries of a transformed tile.
-pub(crate) const PLANES: usize = 36;
+/// The rows of a transformed tile for kernels of `size` × `size`.
+fn side(size: usize) -> usize {
+    size + 3
+}
+
+/// Entries of a transformed tile for kernels of `size` × `size`.
+pub(crate) fn planes(size: usize) -> usize {
+    side(size) * side(size)
+}
+
+/// Whether there is a transform for kernels of this size.
+pub(crate) fn fits(size: usize) -> bool {
+    size == 3 || size == 5
+}
+
 /// Floats between two planes beyond their length: without them all planes of a tile would share
 /// a few lines of the first cache.
 const GAP: usize = 16;
@@ -25,6 +42,8 @@ pub(crate) struct Tiles {
     /// Input and output of the convolution.
     pub(crate) input: Shape,
     pub(crate) output: Shape,
+    /// 3 or 5: the kernel's rows.
+    pub(crate) size: usize,
     /// Border pixels above and to the left of the input.
     pub(crate) before: usize,
     pub(crate) border: Border,
@@ -33,9 +52,9 @@ pub(crate) struct Tiles {
 /// Memory for [`Tiles`], reused from call to call.
 #[derive(Default)]
 pub(crate) struct Space {
-    framed: Vec<f32>,
-    left: Vec<f32>,
-    right: Vec<f32>,
+    framed: Floats,
+    left: Floats,
+    right: Floats,
     bases: Vec<u32>,
 }
 
@@ -68,12 +87,13 @@ impl Tiles {
     fn portion(&self) -> usize {
         let widest = self.input.channels.max(self.output.channels);
         // Whole tiles of rows for the products.
-        (FLOATS / (PLANES * widest) / 16 * 16).clamp(16, 256)
+        (FLOATS / (planes(self.size) * widest) / 16 * 16).clamp(16, 256)
     }
 
     /// The input with its border, large enough for whole tiles.
     fn frame(&self) -> Frame {
-        let (height, width) = (4 * self.down() + 2, 4 * self.across() + 2);
+        let beyond = self.size - 1;
+        let (height, width) = (4 * self.down() + beyond, 4 * self.across() + beyond);
         Frame { image: self.input, before: self.before, height, width }
     }
 
@@ -99,14 +119,15 @@ impl Tiles {
         space: &mut Space,
     ) {
         let (c, o) = (self.input.channels, self.output.channels);
+        let planes = planes(self.size);
         let each = panel::packed(c, o);
         let mut shown = usize::MAX;
         for part in self.parts(inputs.len() / self.input.len()) {
             self.transform_inputs(inputs, part, &mut shown, space);
             let (left, right) = (part.count * c + GAP, part.count * o + GAP);
-            grow(&mut space.right, PLANES * right);
+            space.right.room(planes * right);
             rows(&mut space.bases, part.count, c);
-            for plane in 0..PLANES {
+            for plane in 0..planes {
                 let taps = Taps {
                     data: &space.left[plane * left..][..part.count * c],
                     bases: &space.bases,
@@ -120,7 +141,7 @@ impl Tiles {
         }
     }
 
-    /// Adds the transformed gradient by the weights, 36 planes of input × output channels, to
+    /// Adds the transformed gradient by the weights, [`planes`] of input × output channels, to
     /// `sums`; [`unpack`] finishes it.
     pub(crate) fn weight_gradient(
         &self,
@@ -130,14 +151,14 @@ impl Tiles {
         space: &mut Space,
     ) {
         let (c, o) = (self.input.channels, self.output.channels);
+        let planes = planes(self.size);
         let mut shown = usize::MAX;
         for part in self.parts(inputs.len() / self.input.len()) {
             self.transform_inputs(inputs, part, &mut shown, space);
             let (left, right) = (part.count * c + GAP, part.count * o + GAP);
-            grow(&mut space.right, PLANES * right);
-            slope_tiles(self, part, d_outputs, &mut space.right, right);
+            slope_tiles(self, part, d_outputs, space.right.room(planes * right), right);
             rows(&mut space.bases, part.count, c);
-            for plane in 0..PLANES {
+            for plane in 0..planes {
                 let taps = Taps {
                     data: &space.left[plane * left..][..part.count * c],
                     bases: &space.bases,
@@ -155,29 +176,22 @@ impl Tiles {
     fn transform_inputs(&self, inputs: &[f32], part: Part, shown: &mut usize, space: &mut Space) {
         let (frame, c) = (self.frame(), self.input.channels);
         let plane = part.count * c + GAP;
-        grow(&mut space.framed, frame.len());
-        grow(&mut space.left, PLANES * plane);
+        let framed = space.framed.room(frame.len());
+        let left = space.left.room(planes(self.size) * plane);
         let mut done = 0;
         while done < part.count {
             let (image, _, _) = self.locate(part.first + done);
             if *shown != image {
                 let size = self.input.len();
-                frame.set(&inputs[image * size..][..size], self.border, &mut space.framed);
+                frame.set(&inputs[image * size..][..size], self.border, framed);
                 *shown = image;
             }
             let each = self.down() * self.across();
             let count = (part.count - done).min((image + 1) * each - part.first - done);
             let piece = Part { first: part.first + done, count };
-            let to = &mut space.left[done * c..];
-            input_tiles(self, piece, &space.framed, to, plane);
+            input_tiles(self, piece, framed, &mut left[done * c..], plane);
             done += count;
         }
-    }
-}
-
-fn grow(memory: &mut Vec<f32>, len: usize) {
-    if memory.len() < len {
-        memory.resize(len, 0.0);
     }
 }
 
@@ -185,45 +199,4 @@ fn grow(memory: &mut Vec<f32>, len: usize) {
 fn rows(bases: &mut Vec<u32>, count: usize, c: usize) {
     bases.clear();
     bases.extend((0..count).map(|r| (r * c) as u32));
-}
-
-/// G g Gᵀ for every pair of channels, packed for [`Tiles::forward`]: `weight(o, c, t)` is the
-/// weight of tap t = 3y + x.
-pub(crate) fn pack(
-    inputs: usize,
-    outputs: usize,
-    weight: impl Fn(usize, usize, usize) -> f32,
-    out: &mut [f32],
-) {
-    let each = panel::packed(inputs, outputs);
-    let mut planes = vec![0.0; PLANES * inputs * outputs];
-    for c in 0..inputs {
-        for o in 0..outputs {
-            let g: [f32; 9] = std::array::from_fn(|t| weight(o, c, t));
-            for (plane, x) in kernel(&g).iter().enumerate() {
-                planes[(plane * inputs + c) * outputs + o] = *x;
-            }
-        }
-    }
-    for plane in 0..PLANES {
-        let from = &planes[plane * inputs * outputs..];
-        let to = &mut out[plane * each..(plane + 1) * each];
-        panel::pack(inputs, outputs, from, |c| c * outputs, 1, to);
-    }
-}
-
-/// Gᵀ S G: the gradient by the 9 weights of output channel o and input channel c, from the sums
-/// of [`Tiles::weight_gradient`].
-pub(crate) fn unpack(sums: &[f32], inputs: usize, outputs: usize, o: usize, c: usize) -> [f32; 9] {
-    let at = |plane: usize| sums[(plane * inputs + c) * outputs + o];
-    let mut half = [[0.0; 6]; 3];
-    for x in 0..6 {
-        let column = g_adjoint(std::array::from_fn(|y| at(6 * y + x)));
-        column.iter().zip(&mut half).for_each(|(&v, row)| row[x] = v);
-    }
-    let mut out = [0.0; 9];
-    for (row, out) in half.iter().zip(out.chunks_exact_mut(3)) {
-        out.copy_from_slice(&g_adjoint(*row));
-    }
-    out
 }

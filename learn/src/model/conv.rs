@@ -4,11 +4,12 @@ use super::geometry::{Geometry, Method};
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::data::Shape;
 use crate::kernels::channels::bias_gradient;
+use crate::kernels::floats::Floats;
 use crate::kernels::image::{Border, Frame};
 use crate::kernels::panel::{self, Taps};
 use crate::kernels::pointwise::{add_to, put, rectify};
 use crate::kernels::product::{Mat, product};
-use crate::kernels::winograd::{self, Finish, Tiles};
+use crate::kernels::winograd::{self, Finish, Tiles, Weights};
 
 /// A convolution with square kernels, weights O × I × size × size at `weight`.
 pub(crate) struct Conv {
@@ -108,12 +109,13 @@ impl Conv {
 
     fn tiles(&self) -> Tiles {
         let (input, output, before, border) = (self.input, self.output, self.pad, self.border);
-        Tiles { input, output, before, border }
+        Tiles { input, output, size: self.size, before, border }
     }
 
     fn back_tiles(&self) -> Tiles {
         let Frame { before, .. } = self.back_frame();
-        Tiles { input: self.output, output: self.back_shape(), before, border: Border::Zeros }
+        let (input, output, size) = (self.output, self.back_shape(), self.size);
+        Tiles { input, output, size, before, border: Border::Zeros }
     }
 
     /// The method of the forward pass.
@@ -125,7 +127,7 @@ impl Conv {
     fn split(&self, lean: bool) -> usize {
         let (c, o) = (self.input.channels, self.output.channels);
         match self.method(lean) {
-            Method::Winograd => winograd::PLANES * panel::packed(c, o),
+            Method::Winograd => winograd::planes(self.size) * panel::packed(c, o),
             Method::Im2col => self.patch() * o,
             _ => panel::packed(self.patch(), o),
         }
@@ -141,14 +143,14 @@ impl Conv {
     }
 
     /// Framed image i, or the image itself where there is no border.
-    fn framed<'a>(&self, frame: &Frame, image: &'a [f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
+    fn framed<'a>(&self, frame: &Frame, image: &'a [f32], memory: &'a mut Floats) -> &'a [f32] {
         if frame.is_image() {
             return image;
         }
-        memory.resize(memory.len().max(frame.len()), 0.0);
         let border = if frame.image == self.input { self.border } else { Border::Zeros };
-        frame.set(image, border, memory);
-        &memory[..frame.len()]
+        let framed = memory.room(frame.len());
+        frame.set(image, border, framed);
+        framed
     }
 
     fn taps<'a>(&'a self, data: &'a [f32]) -> Taps<'a> {
@@ -157,9 +159,9 @@ impl Conv {
     }
 
     /// Gathers the patches of a framed image into `columns`, one a row.
-    fn gather(&self, framed: &[f32], columns: &mut Vec<f32>) {
+    fn gather(&self, framed: &[f32], columns: &mut Floats) {
         let (taps, patch) = (self.taps(framed), self.patch());
-        columns.resize(columns.len().max(taps.bases.len() * patch), 0.0);
+        let columns = columns.room(taps.bases.len() * patch);
         for (row, &base) in columns.chunks_exact_mut(patch).zip(taps.bases) {
             for (to, &segment) in row.chunks_exact_mut(taps.run).zip(taps.segments) {
                 let from = (base + segment) as usize;
@@ -184,31 +186,28 @@ impl Conv {
     fn weight_gradient(&self, input: &[f32], d: &[f32], out: &mut [f32], spare: &mut Spare) {
         let (c, o) = (self.input.channels, self.output.channels);
         let mut sums = std::mem::take(&mut spare.b);
-        sums.clear();
         if self.method == Method::Winograd {
-            sums.resize(winograd::PLANES * c * o, 0.0);
-            self.tiles().weight_gradient(input, d, &mut sums, &mut spare.space);
-            for (output, part) in out.chunks_exact_mut(9 * c).enumerate() {
-                for (channel, part) in part.chunks_exact_mut(9).enumerate() {
-                    part.copy_from_slice(&winograd::unpack(&sums, c, o, output, channel));
-                }
-            }
+            let sums = sums.room(winograd::planes(self.size) * c * o);
+            sums.fill(0.0);
+            self.tiles().weight_gradient(input, d, sums, &mut spare.space);
+            winograd::unpack(self.size, c, sums, out);
         } else {
-            sums.resize(self.patch() * o, 0.0);
+            let sums = sums.room(self.patch() * o);
+            sums.fill(0.0);
             let images = input.chunks_exact(self.input.len());
-            let mut columns = Vec::new();
+            let mut columns = Floats::default();
             for (image, d) in images.zip(d.chunks_exact(self.output.len())) {
                 let framed = self.framed(&self.frame(), image, &mut spare.a);
                 if self.method == Method::Im2col {
                     self.gather(framed, &mut columns);
                     let pixels = self.output.height * self.output.width;
                     let left = Mat::rows(&columns, self.patch()).t();
-                    product(self.patch(), o, pixels, left, Mat::rows(d, o), &mut sums, true);
+                    product(self.patch(), o, pixels, left, Mat::rows(d, o), sums, true);
                 } else {
-                    panel::transposed_times(&self.taps(framed), d, o, &mut sums);
+                    panel::transposed_times(&self.taps(framed), d, o, sums);
                 }
             }
-            self.unpack(&sums, out);
+            self.unpack(sums, out);
         }
         spare.b = sums;
     }
@@ -219,8 +218,7 @@ impl Conv {
         let samples = d.len() / self.output.len();
         let plain = to == self.input && !sink.add;
         let mut own = std::mem::take(&mut spare.b);
-        own.resize(own.len().max(if plain { 0 } else { samples * to.len() }), 0.0);
-        let out = if plain { &mut *sink.data } else { &mut own[..samples * to.len()] };
+        let out = if plain { &mut *sink.data } else { own.room(samples * to.len()) };
         if self.method == Method::Winograd {
             self.back_tiles().forward(d, weights, Finish::default(), out, &mut spare.space);
         } else {
@@ -247,22 +245,12 @@ impl Conv {
         let (patch, o) = (self.patch(), self.output.channels);
         let (frame, pixels) = (self.frame(), self.output.height * self.output.width);
         let mut columns = std::mem::take(&mut spare.b);
-        columns.resize(columns.len().max(pixels * patch), 0.0);
-        let framed = &mut spare.a;
-        framed.resize(framed.len().max(frame.len()), 0.0);
+        let framed = spare.a.room(frame.len());
         let images = d.chunks_exact(self.output.len());
         for (d, dx) in images.zip(sink.data.chunks_exact_mut(self.input.len())) {
             let right = Mat::rows(weights, o).t();
-            product(
-                pixels,
-                patch,
-                o,
-                Mat::rows(d, o),
-                right,
-                &mut columns[..pixels * patch],
-                false,
-            );
-            framed[..frame.len()].fill(0.0);
+            product(pixels, patch, o, Mat::rows(d, o), right, columns.room(pixels * patch), false);
+            framed.fill(0.0);
             let (bases, segments) = &self.forward;
             for (row, &base) in columns.chunks_exact(patch).zip(bases) {
                 for (part, &segment) in row.chunks_exact(patch / self.size).zip(segments) {
@@ -271,7 +259,7 @@ impl Conv {
                 }
             }
             if frame.is_image() {
-                put(&framed[..frame.len()], dx, sink.add);
+                put(framed, dx, sink.add);
             } else {
                 frame.gather(framed, self.border, dx, sink.add);
             }
@@ -285,23 +273,40 @@ impl Layer for Conv {
         true
     }
 
-    fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
+    fn prepare(&self, params: &[f32], lean: bool, out: &mut Floats) {
         let (c, o, taps) = (self.input.channels, self.output.channels, self.size * self.size);
         let w = &params[self.weight..self.weight + o * c * taps];
         let split = self.split(lean);
         let behind = match (self.slides(), self.method) {
             _ if lean => 0,
-            (true, Method::Winograd) => winograd::PLANES * panel::packed(o, c),
+            (true, Method::Winograd) => winograd::planes(self.size) * panel::packed(o, c),
             (true, _) => panel::packed(taps * o, c),
             (false, _) => self.patch() * o,
         };
-        out.resize(split + behind, 0.0);
+        out.resize(split + behind);
         let (forward, backward) = out.split_at_mut(split);
         let patch = self.patch();
         match self.method(lean) {
             Method::Winograd => {
-                winograd::pack(c, o, |o, c_, t| w[(o * c + c_) * 9 + t], forward);
-                winograd::pack(o, c, |c_, o, t| w[(o * c + c_) * 9 + 8 - t], backward);
+                let (one, all) = (taps, taps * c);
+                let there = Weights {
+                    data: w,
+                    inputs: c,
+                    outputs: o,
+                    by_input: one,
+                    by_output: all,
+                    flip: false,
+                };
+                winograd::pack(self.size, there, forward);
+                let back = Weights {
+                    inputs: o,
+                    outputs: c,
+                    by_input: all,
+                    by_output: one,
+                    flip: true,
+                    ..there
+                };
+                winograd::pack(self.size, back, backward);
             }
             Method::Im2col => rows(patch, o, w, |k| self.entry(k), patch, forward),
             _ => panel::pack(patch, o, w, |k| self.entry(k), patch, forward),

@@ -2,6 +2,7 @@
 
 use crate::data::Shape;
 use crate::kernels::image::Border;
+use crate::kernels::winograd;
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub(crate) enum Method {
     Auto,
     /// Products over the image where it lies.
     Direct,
-    /// F(4×4, 3×3) for 3×3 with stride 1, else direct.
+    /// F(4×4, 3×3) and F(4×4, 5×5) for 3×3 and 5×5 with stride 1, else direct.
     Winograd,
     /// Patches gathered into a matrix, then one product.
     Im2col,
@@ -29,7 +30,7 @@ impl Method {
 
     /// What stands for this method at a convolution of these sizes.
     pub(crate) fn settle(self, size: usize, stride: usize, pad: usize, channels: usize) -> Self {
-        let fits = size == 3 && stride == 1 && pad <= 2;
+        let fits = winograd::fits(size) && stride == 1 && pad < size;
         match self {
             Method::Auto if fits && channels >= 16 => Method::Winograd,
             Method::Winograd if fits => Method::Winograd,
@@ -44,9 +45,9 @@ pub(crate) const PARAM: varangian_base::Param = varangian_base::Param {
     name: "conv",
     kind: varangian_base::Kind::Choice(&["auto", "direct", "winograd", "im2col"]),
     default: "auto",
-    help: "how convolutions are computed: winograd, F(4×4, 3×3) where it applies, about twice as \
-           fast and a few last bits less exact; direct; im2col, slowest; auto, winograd where it \
-           pays, else direct",
+    help: "how convolutions are computed: winograd, for 3×3 and 5×5 with stride 1 \
+           (F(4×4, 3×3), F(4×4, 5×5)), two to four times as fast and a few last bits less exact; \
+           direct; im2col, slowest; auto, winograd where it pays, else direct",
 };
 
 /// What a convolution looks like before its weights have a place.

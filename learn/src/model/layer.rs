@@ -9,6 +9,7 @@ use super::pool::{GlobalMean, MaxPool};
 use super::reorder::Reorder;
 use super::residual::Subsample;
 use crate::batch::{Entries, Listed};
+use crate::kernels::floats::Floats;
 use crate::kernels::sparse::Sparse;
 use crate::kernels::winograd::Space;
 
@@ -47,8 +48,8 @@ pub(crate) struct Keep {
 /// Scratch memory that all layers of one workspace share.
 #[derive(Default)]
 pub(crate) struct Spare {
-    pub(crate) a: Vec<f32>,
-    pub(crate) b: Vec<f32>,
+    pub(crate) a: Floats,
+    pub(crate) b: Floats,
     pub(crate) doubles: Vec<f64>,
     pub(crate) space: Space,
 }
@@ -75,7 +76,7 @@ pub(crate) trait Layer: Send + Sync {
 
     /// What depends on the parameters alone, into `out` (resized); where `lean`, what little a
     /// forward pass in inference needs.
-    fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
+    fn prepare(&self, params: &[f32], lean: bool, out: &mut Floats) {
         let _ = (params, lean, out);
     }
 

@@ -3,6 +3,7 @@
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::batch::{Entries, Listed};
 use crate::kernels::channels::bias_gradient;
+use crate::kernels::floats::Floats;
 use crate::kernels::panel::{self, Taps};
 use crate::kernels::pointwise::add_to;
 use crate::kernels::product::{Mat, product};
@@ -40,23 +41,24 @@ impl Layer for Linear {
 
     /// Wᵀ and W, packed, and the sums of W's rows; nothing for inference on a few samples, where
     /// packing costs more than it saves. The first layer needs no W.
-    fn prepare(&self, params: &[f32], lean: bool, out: &mut Vec<f32>) {
+    fn prepare(&self, params: &[f32], lean: bool, out: &mut Floats) {
         if lean {
-            return out.clear();
+            return out.resize(0);
         }
         let (inputs, outputs) = (self.inputs, self.outputs);
         let w = &params[self.weight..self.weight + inputs * outputs];
         let split = panel::packed(inputs, outputs);
         if self.first {
-            let (forward, sums) = panel::line(out, split + outputs).split_at_mut(split);
+            out.resize(split + outputs);
+            let (forward, sums) = out.split_at_mut(split);
             panel::pack(inputs, outputs, w, |i| i, inputs, forward);
             for (sum, row) in sums.iter_mut().zip(w.chunks_exact(inputs)) {
                 *sum = summed(row);
             }
             return;
         }
-        let both = panel::line(out, split + panel::packed(outputs, inputs));
-        let (forward, backward) = both.split_at_mut(split);
+        out.resize(split + panel::packed(outputs, inputs));
+        let (forward, backward) = out.split_at_mut(split);
         panel::pack(inputs, outputs, w, |i| i, inputs, forward);
         panel::pack(outputs, inputs, w, |o| o * inputs, 1, backward);
     }
@@ -78,15 +80,17 @@ impl Layer for Linear {
             return product(pass.samples, outputs, inputs, x, w, output, true);
         }
         let split = panel::packed(self.inputs, self.outputs);
-        let (weights, rest) = panel::lined(pass.prepared).split_at(split);
+        let (weights, rest) = pass.prepared.split_at(split);
         if self.first && pass.listed.is_none() {
             gather(&mut keep.entries, input, self.inputs);
         }
         if let Some(rows) = self.listed(pass, &keep.entries) {
             let back = rows.background;
-            spare.a.clear();
-            spare.a.extend(bias.iter().zip(rest).map(|(&bias, &sum)| bias + back * sum));
-            return keep.sparse.times(rows, weights, self.inputs, self.outputs, &spare.a, output);
+            let start = spare.a.room(self.outputs);
+            for ((start, &bias), &sum) in start.iter_mut().zip(bias).zip(rest) {
+                *start = bias + back * sum;
+            }
+            return keep.sparse.times(rows, weights, self.inputs, self.outputs, start, output);
         }
         starts(&mut keep.numbers, pass.samples, self.inputs);
         let rows = Taps { data: input, bases: &keep.numbers, segments: &[0], run: self.inputs };
@@ -116,10 +120,9 @@ impl Layer for Linear {
         weights.fill(0.0);
         panel::transposed_times(&rows, values.input, inputs, weights);
         let Some(Sink { data, add }) = sink else { return };
-        let weights = &panel::lined(pass.prepared)[panel::packed(inputs, outputs)..];
+        let weights = &pass.prepared[panel::packed(inputs, outputs)..];
         if add {
-            spare.a.resize(spare.a.len().max(data.len()), 0.0);
-            let own = &mut spare.a[..data.len()];
+            let own = spare.a.room(data.len());
             panel::times(&rows, weights, inputs, &[], own);
             add_to(own, data);
         } else {

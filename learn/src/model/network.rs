@@ -7,6 +7,7 @@ use super::mersenne::Mersenne;
 use super::plan::{NOWHERE, Node, Plan};
 use super::{Model, Place, Prepared, Tally, Tensor, Workspace};
 use crate::Batch;
+use crate::kernels::floats::Floats;
 use crate::kernels::pointwise::{fork, mask, put, rectified_sum, sum};
 use varangian_base::Seed;
 
@@ -25,7 +26,7 @@ pub(crate) struct Network {
 
 /// What all workers share in a step.
 struct Shared {
-    layers: Vec<Vec<f32>>,
+    layers: Vec<Floats>,
     /// Whether only inference can use them.
     lean: bool,
     buffers: Vec<f32>,
@@ -34,30 +35,30 @@ struct Shared {
 /// One thread's buffers: activations, gradients by them, and what layers keep.
 #[derive(Default)]
 struct Room {
-    values: Vec<Vec<f32>>,
-    slopes: Vec<Vec<f32>>,
+    values: Vec<Floats>,
+    slopes: Vec<Floats>,
     keeps: Vec<Keep>,
     spare: Spare,
 }
 
 impl Room {
     fn resize(&mut self, plan: &Plan, samples: usize, slopes: bool) {
-        self.values.resize(plan.shapes.len(), Vec::new());
+        self.values.resize(plan.shapes.len(), Floats::default());
         self.keeps.resize_with(plan.nodes.len(), Keep::default);
         for (values, shape) in self.values.iter_mut().zip(&plan.shapes).skip(1) {
-            values.resize(samples * shape.len(), 0.0);
+            values.resize(samples * shape.len());
         }
         if slopes {
-            self.slopes.resize(plan.slots.1.len(), Vec::new());
+            self.slopes.resize(plan.slots.1.len(), Floats::default());
             for (slopes, len) in self.slopes.iter_mut().zip(&plan.slots.1) {
-                slopes.resize(samples * len, 0.0);
+                slopes.resize(samples * len);
             }
         }
     }
 }
 
 /// Buffer k, where buffer 0 is the batch's input.
-fn read<'a>(values: &'a [Vec<f32>], inputs: &'a [f32], k: usize) -> &'a [f32] {
+fn read<'a>(values: &'a [Floats], inputs: &'a [f32], k: usize) -> &'a [f32] {
     if k == 0 { inputs } else { &values[k] }
 }
 
@@ -175,7 +176,7 @@ impl Network {
     fn make(&self, params: &[f32], lean: bool, prepared: &mut Prepared) {
         assert_eq!(params.len(), self.dim(), "d floats");
         if !prepared.is::<Shared>() {
-            let layers = vec![Vec::new(); self.plan.nodes.len()];
+            let layers = vec![Floats::default(); self.plan.nodes.len()];
             *prepared = Box::new(Shared { layers, lean, buffers: self.init_buffers() });
         }
         let shared: &mut Shared = prepared.downcast_mut().expect("made above");

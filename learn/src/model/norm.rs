@@ -114,8 +114,7 @@ impl Layer for Norm {
             gradient[self.beta + k] = sums[k] as f32;
         }
         let Some(Sink { data, add }) = sink else { return };
-        spare.a.resize(spare.a.len().max(3 * c), 0.0);
-        let (a, rest) = spare.a[..3 * c].split_at_mut(c);
+        let (a, rest) = spare.a.room(3 * c).split_at_mut(c);
         let (p, q) = rest.split_at_mut(c);
         let share = match self.statistics {
             Statistics::Batch => c as f64 / d_output.len() as f64,

@@ -36,14 +36,14 @@ impl Layer for Reorder {
     ) {
         let Some(Sink { data, add }) = sink else { return };
         let each = self.shape.len();
-        spare.a.resize(spare.a.len().max(each), 0.0);
+        let spare = spare.a.room(each);
         for (d, dx) in d_output.chunks_exact(each).zip(data.chunks_exact_mut(each)) {
             match (self.last, add) {
                 (true, _) => to_channels_first(self.shape, d, dx, add),
                 (false, false) => to_channels_last(self.shape, d, dx),
                 (false, true) => {
-                    to_channels_last(self.shape, d, &mut spare.a[..each]);
-                    add_to(&spare.a[..each], dx);
+                    to_channels_last(self.shape, d, spare);
+                    add_to(spare, dx);
                 }
             }
         }

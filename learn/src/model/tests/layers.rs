@@ -36,6 +36,8 @@ fn convolutions_agree_with_finite_differences_on_odd_shapes() {
         (image(2, 6, 6), kernel(3, 1, 2, true), [5, 40]),
         (image(2, 7, 5), kernel(3, 2, 1, true), [6, 17]),
         (image(2, 6, 7), kernel(5, 1, 2, true), [4, 19]),
+        (image(3, 9, 5), kernel(5, 1, 4, false), [17, 3]),
+        (image(1, 9, 10), kernel(5, 1, 0, true), [33, 18]),
         (image(3, 5, 5), kernel(1, 2, 0, false), [35, 3]),
         (image(1, 8, 9), kernel(7, 2, 3, true), [2, 4]),
     ];
@@ -55,8 +57,13 @@ fn convolutions_agree_with_finite_differences_on_odd_shapes() {
 #[test]
 fn many_tiles_and_images_agree_between_methods() {
     let mut stream = Seed(4).stream(Domain::Test, 0, 1);
-    let kernel = Kernel { size: 3, stride: 1, pad: 1, bias: true };
-    for (shape, widths, len) in [(image(3, 19, 18), [48, 65], 7), (image(1, 8, 8), [16, 16], 90)] {
+    for (shape, widths, len, size) in [
+        (image(3, 19, 18), [48, 65], 7, 3),
+        (image(1, 8, 8), [16, 16], 90, 3),
+        (image(3, 19, 18), [48, 65], 7, 5),
+        (image(1, 8, 8), [16, 16], 90, 5),
+    ] {
+        let kernel = Kernel { size, stride: 1, pad: size / 2, bias: true };
         let batch = batch(shape, 3, len, &mut stream);
         let found = [Method::Direct, Method::Winograd, Method::Im2col].map(|method| {
             let net = stack(shape, kernel, widths, style(method, Border::Zeros));
@@ -65,7 +72,7 @@ fn many_tiles_and_images_agree_between_methods() {
         let norm: f64 = found[0].iter().map(|&x| f64::from(x).powi(2)).sum();
         for other in &found[1..] {
             let far: f64 = found[0].iter().zip(other).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-            assert!((far / norm).sqrt() < 1e-5, "{}", (far / norm).sqrt());
+            assert!((far / norm).sqrt() < 1e-5, "{size}: {}", (far / norm).sqrt());
         }
     }
 }
