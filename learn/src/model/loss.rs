@@ -17,8 +17,11 @@ pub enum Loss {
 
 impl Loss {
     /// The mean loss over the rows of `outputs` (`width` floats each); replaces them by the
-    /// gradient of that mean. `room` is scratch memory.
-    pub(crate) fn gradient(self, outputs: &mut [f32], width: usize, targets: &Targets) -> f64 {
+    /// gradient of that mean.
+    ///
+    /// # Panics
+    /// If the targets are not of this loss's kind or not one a row.
+    pub fn gradient(self, outputs: &mut [f32], width: usize, targets: &Targets) -> f64 {
         let samples = outputs.len() / width;
         let scale = 1.0 / samples as f32;
         let mut tally = Tally::default();
@@ -51,7 +54,10 @@ impl Loss {
 
     /// Loss and hits over the rows of `outputs`, which it may overwrite. `first` is the position
     /// of the first row among the targets.
-    pub(crate) fn tally(
+    ///
+    /// # Panics
+    /// If the targets are not of this loss's kind.
+    pub fn tally(
         self,
         outputs: &mut [f32],
         width: usize,
