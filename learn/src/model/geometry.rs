@@ -46,7 +46,7 @@ pub(crate) const PARAM: varangian_base::Param = varangian_base::Param {
     kind: varangian_base::Kind::Choice(&["auto", "direct", "winograd", "im2col"]),
     default: "auto",
     help: "how convolutions are computed: winograd, for 3×3 and 5×5 with stride 1 \
-           (F(4×4, 3×3), F(4×4, 5×5)), two to four times as fast and a few last bits less exact; \
+           (F(4×4, 3×3), F(4×4, 5×5)), up to twice as fast and a few last bits less exact; \
            direct; im2col, slowest; auto, winograd where it pays, else direct",
 };
 
