@@ -1,5 +1,5 @@
-//! A network of one's own, written in Burn, trained by 11 workers of which 4 send the gradient of
-//! the opposite, under the mean and under Multi-Krum.
+//! A network of one's own, written in Burn, trained by 11 workers of which 4 send −3 times their
+//! gradient, under the mean and under Multi-Krum.
 //!
 //! `cargo run --release --example own_network` in this folder.
 
@@ -59,7 +59,7 @@ fn main() {
     }
 }
 
-/// The network, 11 workers with equal shares, 4 of which send -3 times the honest mean.
+/// The network, 11 workers with equal shares, 4 of which send −3 times their gradient.
 fn plan(digits: &Split, rule: &str) -> Plan {
     // `Device::cuda(0)` with the feature `cuda`.
     let device = Device::flex();

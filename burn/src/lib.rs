@@ -1,14 +1,14 @@
 //! Networks written in [Burn](https://docs.rs/burn) as models of varangian.
 //!
-//! [`BurnModel`] wraps a module and how it is called; everything that takes a
-//! [`Model`] then trains it: rules, attacks, momentum, checkpoints. The
-//! framework differentiates; the loss is varangian's, so that figures compare with those of built-in
-//! models. On a GPU it is the same code with another device and the feature `cuda` or `wgpu`.
+//! [`BurnModel`] wraps a module and how it is called; everything that takes a [`Model`] then trains
+//! it: rules, attacks, momentum, checkpoints. The framework differentiates; the loss is varangian's,
+//! so that figures compare with those of built-in models. On a GPU it is the same code with another
+//! device and the feature `cuda` or `wgpu`; neither was tried.
 //!
-//! Limits, each refused or named: parameters are 32-bit floats that require a gradient, so a module
-//! with running statistics (batch norm) is refused; a module that draws random numbers in its
-//! forward pass (dropout) draws them from Burn's one generator, so its runs repeat only on one
-//! thread.
+//! Limits: all tensors are floats that require a gradient, so a module with running statistics
+//! (batch norm) is refused; a module that draws random numbers in its forward pass (dropout) draws
+//! them from Burn's one generator, so its runs repeat only on one thread. Parameters and gradients
+//! pass through 32-bit floats.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
@@ -45,7 +45,7 @@ impl<M: Module + Sync + 'static> BurnModel<M> {
     /// logits for the losses on labels.
     ///
     /// # Errors
-    /// Names the first tensor that is no 32-bit float or requires no gradient.
+    /// Names the first tensor that holds no floats or requires no gradient, or says that there is none.
     pub fn new(
         device: &Device,
         loss: Loss,
