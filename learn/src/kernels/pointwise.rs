@@ -28,6 +28,16 @@ for_each_isa! {
 }
 
 for_each_isa! {
+    /// 0 where `draws` lies below `p`, else `scale`, into `draws`, and times that into x.
+    pub(crate) fn thin(x: &mut [f32], draws: &mut [f32], p: f32, scale: f32) {
+        for (x, draw) in x.iter_mut().zip(draws) {
+            *draw = if *draw < p { 0.0 } else { scale };
+            *x *= *draw;
+        }
+    }
+}
+
+for_each_isa! {
     /// a + b, float by float, into `out`.
     pub(crate) fn sum(a: &[f32], b: &[f32], out: &mut [f32]) {
         for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {

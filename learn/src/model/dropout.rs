@@ -1,7 +1,7 @@
 //! Dropout with addressed masks.
 
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
-use crate::kernels::pointwise::scale_by;
+use crate::kernels::pointwise::{scale_by, thin};
 use varangian_base::Domain;
 
 /// Each float becomes 0 with this probability, else is divided by 1 − p; in place. The mask is
@@ -17,11 +17,9 @@ impl Layer for Dropout {
     fn forward(&self, pass: &Pass, _: &[f32], output: &mut [f32], keep: &mut Keep, _: &mut Spare) {
         let Some((place, layer)) = pass.place else { return };
         let mut stream = place.seed.lane(Domain::Dropout, place.worker, place.step, layer);
-        let scale = 1.0 / (1.0 - self.0);
-        keep.floats.clear();
-        let draw = |_| if stream.uniform() < self.0 { 0.0 } else { scale };
-        keep.floats.extend((0..output.len()).map(draw));
-        scale_by(output, &keep.floats);
+        keep.floats.resize(output.len(), 0.0);
+        stream.fill_uniform(&mut keep.floats);
+        thin(output, &mut keep.floats, self.0, 1.0 / (1.0 - self.0));
     }
 
     fn backward(
