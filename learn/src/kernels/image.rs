@@ -60,6 +60,16 @@ impl Frame {
         }
     }
 
+    /// As [`Frame::set`] where the frame holds another image between zeros: these stay.
+    pub(crate) fn replace(&self, image: &[f32], framed: &mut [f32]) {
+        let (c, p) = (self.image.channels, self.before);
+        let row = self.image.width * c;
+        let lines = framed[..self.len()].chunks_exact_mut(self.width * c).skip(p);
+        for (line, image) in lines.zip(image.chunks_exact(row)) {
+            line[p * c..p * c + row].copy_from_slice(image);
+        }
+    }
+
     /// The adjoint of [`Frame::set`]: gathers from the frame into the image, added where `add`.
     pub(crate) fn gather(&self, framed: &[f32], border: Border, image: &mut [f32], add: bool) {
         let (c, p) = (self.image.channels, self.before);

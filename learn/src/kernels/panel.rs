@@ -197,50 +197,46 @@ unsafe fn transposed_body<V: Vector, const R: usize>(
         let strip = Taps { bases, ..*rows };
         for from in (0..n).step_by(2 * V::WIDTH) {
             let (c, two) = Columns::at::<V>(from, n);
-            for s in 0..rows.segments.len() {
-                // SAFETY: `transposed_times` checked the runs, the right side and the sums.
-                unsafe {
-                    match two {
-                        true => transposed_segment::<V, R, 2>(&strip, s, right, c, sums),
-                        false => transposed_segment::<V, R, 1>(&strip, s, right, c, sums),
-                    }
+            // SAFETY: `transposed_times` checked the runs, the right side and the sums.
+            unsafe {
+                match two {
+                    true => transposed_entries::<V, R, 2>(&strip, right, c, sums),
+                    false => transposed_entries::<V, R, 1>(&strip, right, c, sums),
                 }
             }
         }
     }
 }
 
-/// All entries of segment s, in tiles of R, 2 and 1 rows.
+/// All entries of the rows, whatever their runs, in tiles of R, 2 and 1.
 #[inline(always)]
-unsafe fn transposed_segment<V: Vector, const R: usize, const N: usize>(
+unsafe fn transposed_entries<V: Vector, const R: usize, const N: usize>(
     rows: &Taps,
-    s: usize,
     right: &[f32],
     c: Columns,
     sums: &mut [f32],
 ) {
-    let mut k = 0;
+    let (mut k, len) = (0, rows.len());
     // SAFETY: passed on to the caller.
     unsafe {
-        while k + R <= rows.run {
-            transposed_tile::<V, R, N>(rows, s, k, right, c, sums);
+        while k + R <= len {
+            transposed_tile::<V, R, N>(rows, k, right, c, sums);
             k += R;
         }
-        while k + 2 <= rows.run {
-            transposed_tile::<V, 2, N>(rows, s, k, right, c, sums);
+        while k + 2 <= len {
+            transposed_tile::<V, 2, N>(rows, k, right, c, sums);
             k += 2;
         }
-        if k < rows.run {
-            transposed_tile::<V, 1, N>(rows, s, k, right, c, sums);
+        if k < len {
+            transposed_tile::<V, 1, N>(rows, k, right, c, sums);
         }
     }
 }
 
-/// Entries k to k + R of segment s of every row, times the columns of N registers.
+/// Entries k to k + R of every row, times the columns of N registers.
 #[inline(always)]
 unsafe fn transposed_tile<V: Vector, const R: usize, const N: usize>(
     rows: &Taps,
-    s: usize,
     k: usize,
     right: &[f32],
     c: Columns,
@@ -249,18 +245,20 @@ unsafe fn transposed_tile<V: Vector, const R: usize, const N: usize>(
     // SAFETY: the caller checked that runs, right side and sums hold what is touched.
     unsafe {
         let left: [usize; N] = std::array::from_fn(|j| c.valid - (j * V::WIDTH).min(c.valid));
-        let to = sums.as_mut_ptr().add((s * rows.run + k) * c.n + c.from);
+        let to = sums.as_mut_ptr().add(k * c.n + c.from);
         let mut totals: [[V; N]; R] = std::array::from_fn(|i| {
             std::array::from_fn(|j| V::load_some(to.add(i * c.n + j * V::WIDTH), left[j]))
         });
-        let data = rows.data.as_ptr().add(rows.segments[s] as usize + k);
+        let data: [*const f32; R] = std::array::from_fn(|i| {
+            let (segment, at) = ((k + i) / rows.run, (k + i) % rows.run);
+            rows.data.as_ptr().add(rows.segments[segment] as usize + at)
+        });
         let mut d = right.as_ptr().add(c.from);
         for &base in rows.bases {
-            let x = data.add(base as usize);
             let d_now: [V; N] = std::array::from_fn(|j| V::load_some(d.add(j * V::WIDTH), left[j]));
             d = d.wrapping_add(c.n);
             for i in 0..R {
-                let x = V::splat(*x.add(i));
+                let x = V::splat(*data[i].add(base as usize));
                 for j in 0..N {
                     totals[i][j] = x.fma(d_now[j], totals[i][j]);
                 }

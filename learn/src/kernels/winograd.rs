@@ -183,7 +183,11 @@ impl Tiles {
             let (image, _, _) = self.locate(part.first + done);
             if *shown != image {
                 let size = self.input.len();
-                frame.set(&inputs[image * size..][..size], self.border, framed);
+                let from = &inputs[image * size..][..size];
+                match *shown != usize::MAX && self.border == Border::Zeros {
+                    true => frame.replace(from, framed),
+                    false => frame.set(from, self.border, framed),
+                }
                 *shown = image;
             }
             let each = self.down() * self.across();

@@ -6,7 +6,8 @@ use crate::kernels::channels::Gate;
 
 impl Plan {
     /// Lets a layer compute the rectifier beside it, in the same pass over memory: one behind
-    /// batch norm or a sum, one between a convolution and batch norm. Nodes keep their numbers,
+    /// batch norm or a sum, one between a convolution and batch norm; behind any other convolution
+    /// its forward half. Nodes keep their numbers,
     /// which are part of the addresses of dropout masks.
     pub(crate) fn fuse(&mut self) {
         for k in 1..self.nodes.len() {
@@ -34,6 +35,13 @@ impl Plan {
                 (Op::Conv(conv), Some(Op::Norm(norm))) if alone => {
                     (conv.rectify, norm.gate) = (true, Gate::Before);
                     true
+                }
+                (Op::Conv(conv), _) => {
+                    conv.rectify = true;
+                    if let Op::Relu(relu) = &mut relu.op {
+                        relu.done = true;
+                    }
+                    false
                 }
                 _ => false,
             };

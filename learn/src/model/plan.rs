@@ -245,7 +245,7 @@ impl Plan {
 
     /// Rectified linear units.
     pub(crate) fn relu(&mut self) {
-        self.push(Op::Relu(Relu), self.shape());
+        self.push(Op::Relu(Relu::default()), self.shape());
     }
 
     /// Max pooling.

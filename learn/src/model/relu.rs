@@ -4,7 +4,11 @@ use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::kernels::pointwise::{mask, rectify};
 
 /// max(x, 0), in place; its gradient at 0 is 0. A NaN stays a NaN.
-pub(crate) struct Relu;
+#[derive(Default)]
+pub(crate) struct Relu {
+    /// Whether the layer before it writes what is rectified already.
+    pub(crate) done: bool,
+}
 
 impl Layer for Relu {
     fn in_place(&self) -> bool {
@@ -12,7 +16,9 @@ impl Layer for Relu {
     }
 
     fn forward(&self, _: &Pass, _: &[f32], output: &mut [f32], _: &mut Keep, _: &mut Spare) {
-        rectify(output);
+        if !self.done {
+            rectify(output);
+        }
     }
 
     fn backward(
