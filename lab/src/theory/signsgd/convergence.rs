@@ -139,12 +139,33 @@ pub fn warm_up(beta: f64) -> Result<u64, VacuousBound> {
         let found = format!("β = {beta}");
         return Err(VacuousBound::new("the warm-up of Theorem 3", "0 ≤ β < 1", found));
     }
-    let enough = |c: u64| {
-        let c_ = c as f64;
-        let first = c_ / 2.0 * beta.powf(c_) <= 1.0 / ((1.0 - beta * beta) * (c_ + 1.0));
-        first && beta.powf(c_ + 1.0) <= 0.5
+    let faded = |c: u64| beta.powf(c as f64 + 1.0) <= 0.5;
+    let small = |c: u64| {
+        let c = c as f64;
+        c / 2.0 * beta.powf(c) <= 1.0 / ((1.0 - beta * beta) * (c + 1.0))
     };
-    Ok((1..).find(|&c| enough(c)).expect("β^C falls faster than any power of C"))
+    let half = least(1, faded);
+    if small(half) {
+        return Ok(half);
+    }
+    // C(C + 1)·β^C grows up to C = 2β/(1 − β) and falls from there: if it is too large where the
+    // momentum has faded by half, it is so until it falls.
+    let top = (2.0 * beta / (1.0 - beta)) as u64;
+    Ok(least(half.max(top), small))
+}
+
+/// The least number from `from` on that `holds`, where all beyond it do.
+fn least(from: u64, holds: impl Fn(u64) -> bool) -> u64 {
+    let mut above = from.max(1);
+    while !holds(above) {
+        above = above.saturating_mul(2);
+    }
+    let mut below = from;
+    while below < above {
+        let middle = below + (above - below) / 2;
+        if holds(middle) { above = middle } else { below = middle + 1 }
+    }
+    above
 }
 
 #[cfg(test)]
@@ -217,6 +238,22 @@ mod tests {
     #[test]
     fn warm_ups_of_the_paper() {
         assert_eq!([0.0, 0.5, 0.9, 0.99].map(|beta| warm_up(beta).unwrap()), [1, 1, 54, 894]);
+    }
+
+    #[test]
+    fn a_warm_up_is_the_first_step_that_satisfies_both_conditions() {
+        for k in 0..2000 {
+            let beta = f64::from(k) / 2000.0;
+            let holds = |c: &u64| {
+                let c = *c as f64;
+                let first = c / 2.0 * beta.powf(c) <= 1.0 / ((1.0 - beta * beta) * (c + 1.0));
+                first && beta.powf(c + 1.0) <= 0.5
+            };
+            assert_eq!(warm_up(beta).unwrap(), (1..).find(holds).unwrap(), "β = {beta}");
+        }
+        // Next to 1 the first step is too far away to be counted up to.
+        let far = warm_up(1.0 - f64::EPSILON).unwrap();
+        assert!(far > 1 << 55, "{far}");
     }
 
     /// Sign descent with a vote on a noisy quadratic stays below Theorem 2's right-hand side.

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Arguments of `varangian theory signsgd`.
 #[derive(clap::Args)]
+#[command(allow_negative_numbers = true)] // refused below, by what they are for
 pub(crate) struct Args {
     /// Signal-to-noise ratios S = |g|/σ for the table of sign errors
     #[arg(long, value_delimiter = ',', default_value = "0.1,0.5,1,1.1547,2,3")]
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let eta = problem.step(args.steps as f64);
     print::line(&format!("Bounds on [(1/K)Σ E‖g‖₁]²: K = {} steps of η = {eta:.6}", args.steps));
     print::line(&bounds(args, &problem));
-    let calls = (args.steps * args.steps) as f64;
+    let calls = (args.steps as f64).powi(2);
     let single = problem.large_batch(calls);
     print::line(&format!("one worker (2018, Theorem 1): {single:.6}"));
     let clean = problem.vote_without_hostile(calls, m as f64);
@@ -97,17 +98,23 @@ fn check(args: &Args) -> Result<(), Failure> {
     let refuse = |what: &str, wants: &str, found: String| {
         Err(Failure::refused(format!("--{what} takes {wants}; found {found}")))
     };
+    if args.workers == 0 || args.workers > 1_000_000 {
+        return refuse("workers", "1 to 1000000", args.workers.to_string());
+    }
+    if args.steps == 0 {
+        return refuse("steps", "1 or more", args.steps.to_string());
+    }
     if !(0.0..=1.0).contains(&args.p) {
         return refuse("p", "a probability", args.p.to_string());
+    }
+    if !(0.0..1.0).contains(&args.beta) {
+        return refuse("beta", "a number from 0 to below 1", args.beta.to_string());
     }
     if let Some(f) = args.hostile.iter().find(|&&f| f > args.workers) {
         return refuse("hostile", &format!("numbers up to M = {}", args.workers), f.to_string());
     }
     if let Some(s) = args.snr.iter().find(|s| !s.is_finite() || **s < 0.0) {
         return refuse("snr", "ratios from 0", s.to_string());
-    }
-    if args.workers == 0 || args.workers > 1_000_000 || args.steps == 0 {
-        return refuse("workers", "1 to 1000000, and --steps at least 1", args.workers.to_string());
     }
     for (what, x) in [("gap", args.gap), ("smoothness", args.smoothness), ("sigma", args.sigma)] {
         if !x.is_finite() || x < 0.0 {
