@@ -17,7 +17,9 @@ const FILES: &[(&str, &str)] = &[
     ("linreg", include_str!("../../../../experiments/signsgd/linreg.toml")),
     ("hidden", include_str!("../../../../experiments/signsgd/hidden.toml")),
     ("mnist-mnistnet", include_str!("../../../../experiments/signsgd/mnist-mnistnet.toml")),
+    ("mnist-mnistnet-all", include_str!("../../../../experiments/signsgd/mnist-mnistnet-all.toml")),
     ("mnist-torchnet", include_str!("../../../../experiments/signsgd/mnist-torchnet.toml")),
+    ("mnist-torchnet-all", include_str!("../../../../experiments/signsgd/mnist-torchnet-all.toml")),
 ];
 
 /// What `--quick` changes: two seeds, and for images two epochs, which no published table ends at.
