@@ -176,6 +176,7 @@ fn kills_change_nothing_where_messages_are_under_way() {
 /// Kills a matrix `wanted` times on its way; what it ends on must be what an undisturbed one does.
 /// A machine may be so fast that one matrix is over before that many kills: then another begins.
 fn survives(case: &Case, longer: &[&str], wanted: u32) {
+    #[allow(clippy::disallowed_methods)] // kills must come before the end, so its time is needed
     let begin = Instant::now();
     let output = case.command("whole", longer).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -312,6 +313,60 @@ fn tuning_gives_every_rule_the_same_budget_and_one_choice() {
     let case = Case::new(&format!("{SMALL}[tune]\nrule = ['krum']\n"));
     let line = case.refused(&[]);
     assert!(line.contains("[tune]: unknown key \"rule\""), "{line}");
+}
+
+#[test]
+fn a_kept_model_is_where_another_run_starts() {
+    let case = Case::new(SMALL);
+    let one = ["-q", "--set", "rule=median", "--set", "attack=none", "--seed", "1"];
+    let run = |out: &str, more: &[&str]| {
+        let output = case.command(out, &[&one, more].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        case.read(&format!("{out}/results.csv"))
+    };
+    let loss = |table: &str, step: &str| {
+        let wanted = format!(",{step},test_loss,");
+        let line = table.lines().find(|line| line.contains(&wanted)).unwrap();
+        line.rsplit(',').next().unwrap().to_owned()
+    };
+    let first = run("first", &["--save-models"]);
+    let key = first.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    let model = format!("first/runs/{key}.model.safetensors");
+    let kept = fs::read(case.path(&model)).unwrap();
+    let start = format!("start={model}");
+    let second = run("second", &["--set", &start]);
+    assert_eq!(loss(&second, "0"), loss(&first, "60"));
+    assert_ne!(loss(&first, "0"), loss(&first, "60"));
+    // What is over is done again only for a model that is wanted and missing.
+    fs::remove_file(case.path(&model)).unwrap();
+    assert_eq!(run("first", &[]), first);
+    assert!(!case.path(&model).exists());
+    assert_eq!(run("first", &["--save-models"]), first);
+    assert_eq!(fs::read(case.path(&model)).unwrap(), kept);
+    let line = case.refused(&["--set", "start=nowhere.safetensors"]);
+    assert!(line.contains("cannot read nowhere.safetensors"), "{line}");
+    let line = case.refused(&["--set", &start, "--set", "model=mlp hidden=7"]);
+    assert!(
+        line.contains("start") && line.contains("fc1.weight") && line.contains(&model),
+        "{line}"
+    );
+}
+
+#[test]
+fn the_theory_of_signs_refuses_what_it_cannot_say() {
+    for (args, wanted) in [
+        (["--steps", "0"], "--steps takes 1 or more; found 0"),
+        (["--workers", "0"], "--workers takes 1 to 1000000; found 0"),
+        (["--hostile", "3,11"], "--hostile takes numbers up to M = 10; found 11"),
+        (["--beta", "1"], "--beta takes a number from 0 to below 1; found 1"),
+        (["--gap", "-1"], "--gap takes a number from 0; found -1"),
+        (["--p", "1.5"], "--p takes a probability; found 1.5"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        let output = command.args(["theory", "signsgd"]).args(args).output().unwrap();
+        assert!(output.stdout.is_empty(), "{args:?}: nothing is half-printed");
+        assert_eq!(one_line(&output), format!("varangian: {wanted}"));
+    }
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub const KEYS: &[Key] = &[
         "seed of data that are generated, for all seeds of a matrix; 0: each run draws its own",
     ),
     key("model", "what learns it: a name from `varangian models`"),
+    key(
+        "start",
+        "a .safetensors file with the model's initial state under PyTorch's names, as \
+         `run --save-models` writes it; empty: drawn from the seed as the model says",
+    ),
     key("partition", "how the training set is split over workers"),
     key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
     key("n", "workers, hostile ones included"),
@@ -81,6 +86,11 @@ pub const KEYS: &[Key] = &[
 /// What the keys that describe the file mean.
 pub(crate) const FILE_HELP: &[Key] = &[
     key("name", "the experiment's name: of the results folder and of reports"),
+    key(
+        "optimiser",
+        "short for message, rule, momentum, momentum_at and dampening, where these are not \
+         written: distsgd, signsgd, signum, sto-sign or dp-sign",
+    ),
     key("skip_below_bound", "whether runs whose rule cannot take their n and f are left out"),
     key(
         "[tune]",

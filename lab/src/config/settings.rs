@@ -19,6 +19,9 @@ pub struct Settings {
     pub dataset: String,
     pub data_seed: u64,
     pub model: String,
+    /// Left out where it is empty, so that the keys of runs that draw their start stay.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub start: String,
     pub partition: String,
     pub sampling: String,
     pub n: usize,
@@ -60,6 +63,7 @@ impl Default for Settings {
             dataset: "glyphs".into(),
             data_seed: 1,
             model: "mlp".into(),
+            start: String::new(),
             partition: "iid".into(),
             sampling: "epochs".into(),
             n: 11,
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_keys_are_the_fields_in_order() {
-        let full = Settings { f_real: Some(0), ..Settings::default() };
+        let full = Settings { f_real: Some(0), start: "file".into(), ..Settings::default() };
         let table = Table::try_from(&full).unwrap();
         let mut keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
         let mut fields: Vec<&str> = table.keys().map(String::as_str).collect();

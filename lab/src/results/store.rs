@@ -181,6 +181,11 @@ impl Store {
         files::write(&self.part(&outcome.key, "json"), text.as_bytes())
     }
 
+    /// Where the last parameters of a run go, if they are kept.
+    pub fn model_file(&self, key: &str) -> PathBuf {
+        self.part(key, "model.safetensors")
+    }
+
     /// The outcome kept under `key`, if there is one that can be read.
     pub fn load(&self, key: &str) -> Option<Outcome> {
         let text = std::fs::read_to_string(self.part(key, "json")).ok()?;
@@ -280,7 +285,7 @@ mod tests {
 
     #[test]
     fn every_setting_and_the_data_change_the_key() {
-        let base = Settings { f_real: Some(0), ..Settings::default() };
+        let base = Settings { f_real: Some(0), start: "file".into(), ..Settings::default() };
         let mut keys = vec![key(&base, &[0; 32]), key(&base, &[1; 32])];
         let table = toml::Table::try_from(&base).unwrap();
         for (name, value) in &table {

@@ -23,6 +23,9 @@ pub(super) trait Run {
     /// The current parameters.
     fn params(&self) -> &[f32];
 
+    /// The current running statistics, in the layout of the model's buffers.
+    fn buffers(&self) -> &[f32];
+
     /// Everything that the next step depends on; `None` where something of it cannot be kept.
     fn save(&self) -> Option<Memory>;
 
@@ -80,7 +83,7 @@ pub(super) fn drive(
             break;
         }
         let stop = (context.stop)();
-        if !fresh && (stop || since.elapsed().as_secs_f64() >= context.checkpoint_every) {
+        if !fresh && (stop || since.elapsed().as_secs_f64() >= context.keep.checkpoint_every) {
             if let Some(memory) = run.save() {
                 checkpoint::save(context.store, key, &notes.checkpoint(step, memory))?;
             }
@@ -122,6 +125,10 @@ impl Run for Synchronous {
         self.run.params()
     }
 
+    fn buffers(&self) -> &[f32] {
+        self.run.server().statistics()
+    }
+
     fn save(&self) -> Option<Memory> {
         // What a study remembers is in no checkpoint: such runs start over.
         (!self.studies).then(|| self.run.save())
@@ -153,6 +160,10 @@ impl Run for Networked {
 
     fn params(&self) -> &[f32] {
         self.run.params()
+    }
+
+    fn buffers(&self) -> &[f32] {
+        self.run.server().statistics()
     }
 
     fn save(&self) -> Option<Memory> {
@@ -194,6 +205,10 @@ impl Run for Asynchronous {
 
     fn params(&self) -> &[f32] {
         self.run.queue().params()
+    }
+
+    fn buffers(&self) -> &[f32] {
+        self.run.queue().statistics()
     }
 
     fn save(&self) -> Option<Memory> {

@@ -1,6 +1,6 @@
 //! A matrix of runs on threads: as many runs at a time as there are threads, each in its own pool.
 
-use super::one::{self, Context, Job};
+use super::one::{self, Context, Job, Keep};
 use super::progress::Progress;
 use super::setup::Shelf;
 use crate::Failure;
@@ -36,7 +36,7 @@ pub(crate) fn run_all(
     shelf: &Shelf,
     store: &Store,
     shape: Shape,
-    checkpoint_every: f64,
+    keep: Keep,
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
@@ -47,7 +47,7 @@ pub(crate) fn run_all(
     let work = || {
         while !halted() {
             let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let context = Context { store, progress, checkpoint_every, stop: &halted };
+            let context = Context { store, progress, keep, stop: &halted };
             let outcome = match guarded(job, shelf, &context) {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => break,

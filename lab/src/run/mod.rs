@@ -18,7 +18,7 @@ use crate::config::{Experiment, Settings, Source};
 use crate::results::{Outcome, Store, key};
 use crate::{Failure, print};
 use matrix::Shape;
-use one::Job;
+use one::{Job, Keep};
 use progress::Progress;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +70,10 @@ pub(crate) struct How {
     /// Seconds between checkpoints of a run
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     pub(crate) checkpoint_every: f64,
+    /// Keep each run's last parameters as runs/KEY.model.safetensors, with PyTorch's names; runs
+    /// that are over but kept none are done again
+    #[arg(long)]
+    pub(crate) save_models: bool,
     /// Show on the terminal what runs are doing: curves, weights of workers, refusals
     #[arg(long)]
     pub(crate) watch: bool,
@@ -121,7 +125,7 @@ fn execute_runs(experiment: &Experiment, how: &How) -> Result<(Vec<Outcome>, usi
     let folder = folder_of(experiment, how);
     let store = Store::make(&folder)?;
     let hash = matrix_hash(&jobs);
-    let left: Vec<Job> = share(&jobs, how.shard).filter(|job| !is_done(&store, job)).collect();
+    let left: Vec<Job> = share(&jobs, how.shard).filter(|job| !is_done(&store, job, how)).collect();
     if !how.quiet {
         announce(experiment, &jobs, left.len(), &hash);
     }
@@ -136,8 +140,8 @@ fn execute_runs(experiment: &Experiment, how: &How) -> Result<(Vec<Outcome>, usi
     let steps = left.iter().map(|job| job.settings.steps).sum();
     let progress = Progress::new(&store, left.len(), steps, how.quiet, how.watch);
     let stop = stop_on_interrupt();
-    let pause = how.checkpoint_every;
-    let ran = matrix::run_all(&left, &shelf, &store, shape, pause, &progress, &stop);
+    let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
+    let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress, &stop);
     progress.clear();
     ran?;
     let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
@@ -235,9 +239,10 @@ fn share(jobs: &[Job], shard: Option<(usize, usize)>) -> impl Iterator<Item = Jo
     jobs.iter().skip(i - 1).step_by(n).cloned()
 }
 
-/// Failed runs are tried again.
-fn is_done(store: &Store, job: &Job) -> bool {
-    store.load(&job.key).is_some_and(|outcome| outcome.is_finished())
+/// Failed runs are tried again, and those whose model is wanted and missing.
+fn is_done(store: &Store, job: &Job, how: &How) -> bool {
+    let kept = !how.save_models || store.model_file(&job.key).is_file();
+    kept && store.load(&job.key).is_some_and(|outcome| outcome.is_finished())
 }
 
 /// The hash of a matrix: of its runs' keys in order.

@@ -6,9 +6,10 @@ use super::setup::Course;
 use crate::config::Settings;
 use crate::results::checkpoint::{self, Checkpoint};
 use crate::results::{End, Outcome, Point, Store};
-use crate::{Failure, clock};
+use crate::{Failure, clock, files};
 use std::collections::BTreeMap;
 use varangian_base::{Memory, Value};
+use varangian_learn::model::state::{self, State};
 use varangian_sim::lockstep::{Evaluation, Observer, StepRecord};
 use varangian_train::{COLUMNS, Traffic};
 
@@ -21,14 +22,23 @@ pub(crate) struct Job {
     pub(crate) settings: Settings,
 }
 
+/// What runs keep beside their outcomes.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep {
+    /// Seconds between checkpoints.
+    pub(crate) checkpoint_every: f64,
+    /// Whether last parameters stay.
+    pub(crate) models: bool,
+}
+
 /// What a run shares with the others of its matrix.
 pub(crate) struct Context<'a> {
     /// Where results and checkpoints go.
     pub(crate) store: &'a Store,
     /// Told of every step.
     pub(crate) progress: &'a Progress,
-    /// Seconds between checkpoints.
-    pub(crate) checkpoint_every: f64,
+    /// What is kept beside outcomes.
+    pub(crate) keep: Keep,
     /// Asked between steps.
     pub(crate) stop: &'a dyn Fn() -> bool,
 }
@@ -37,7 +47,7 @@ pub(crate) struct Context<'a> {
 /// `None` if it was stopped; a checkpoint then holds what was done.
 ///
 /// # Errors
-/// If a checkpoint cannot be written.
+/// If a checkpoint or the last parameters cannot be written.
 pub(crate) fn run(
     job: &Job,
     course: Course,
@@ -48,12 +58,18 @@ pub(crate) fn run(
     let (classifies, traffic) = outline(&course);
     let mut notes = Notes { traffic, ..Notes::new(classifies, &job.key, context.progress) };
     let Settings { steps, evaluate_every, .. } = job.settings;
+    let model = course.model().clone();
     let (points, end, parameters) = match drive::begin(course) {
         Err(error) => (Vec::new(), End::Failed(error.to_string()), String::new()),
         Ok(mut run) => {
             let pace = (steps, evaluate_every);
             if !drive::drive(run.as_mut(), pace, &job.key, &mut notes, context)? {
                 return Ok(None);
+            }
+            if context.keep.models {
+                let (params, buffers) = (run.params().to_vec(), run.buffers().to_vec());
+                let bytes = state::to_bytes(model.as_ref(), &State { params, buffers });
+                files::write(&context.store.model_file(&job.key), &bytes)?;
             }
             (notes.finish(steps), End::Finished, hash(run.params()))
         }

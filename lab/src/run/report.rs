@@ -44,13 +44,17 @@ fn resolved(name: &str, jobs: &[Job], hash: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut out = format!("# varangian {version}, configuration {hash}\n");
     out.push_str(&format!("name = {}\n", toml::Value::from(name)));
+    // A key that a table leaves out stands at its default.
+    let line = |table: &toml::Table, key: &str| {
+        table.get(key).map_or(String::new(), |value| format!("{key} = {value}\n"))
+    };
     for key in keys().filter(|key| same(key)) {
-        out.push_str(&format!("{key} = {}\n", tables[0][key]));
+        out.push_str(&line(&tables[0], key));
     }
     for (table, job) in tables.iter().zip(jobs) {
         out.push_str(&format!("\n[[run]] # {}\n", job.key));
         for key in keys().filter(|key| !same(key)) {
-            out.push_str(&format!("{key} = {}\n", table[key]));
+            out.push_str(&line(table, key));
         }
     }
     out

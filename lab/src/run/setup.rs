@@ -3,12 +3,13 @@
 use crate::Failure;
 use crate::config::Settings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Seed, SpecError, spec};
 use varangian_learn::data::{Shape, Split};
+use varangian_learn::model::{self, state};
 use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
-use varangian_learn::{Batch, Dataset, Model, Targets, data, model};
+use varangian_learn::{Batch, Dataset, Model, Targets, data};
 use varangian_rules::{FILTERS, FilterEntry, Oracle, Pipeline, build_filter};
 use varangian_sim::network::Network;
 use varangian_sim::swarm::{AsyncPlan, Staleness};
@@ -58,19 +59,26 @@ impl Shelf {
     /// A hash of all data that these settings read.
     ///
     /// # Errors
-    /// As [`Shelf::data`].
+    /// As [`Shelf::data`]; if the file to start from cannot be read.
     pub fn digest(&self, settings: &Settings) -> Result<[u8; 32], Failure> {
-        let data = self.data(settings)?.digest;
+        let mut digest = self.data(settings)?.digest;
+        let mut add = |other: &[u8]| {
+            digest = *blake3::Hasher::new().update(&digest).update(other).finalize().as_bytes();
+        };
         match settings.validation_from.as_str() {
-            _ if settings.validation == 0 => Ok(data),
-            "held-out" | "train" => Ok(data),
+            _ if settings.validation == 0 => {}
+            "held-out" | "train" => {}
             other => {
                 let given = Settings { dataset: other.to_owned(), ..settings.clone() };
-                let mut hasher = blake3::Hasher::new();
-                hasher.update(&data).update(&self.data(&given)?.digest);
-                Ok(*hasher.finalize().as_bytes())
+                add(&self.data(&given)?.digest);
             }
         }
+        if !settings.start.is_empty() {
+            let path = Path::new(&settings.start);
+            let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+            add(blake3::hash(&bytes).as_bytes());
+        }
+        Ok(digest)
     }
 
     /// The plan of a synchronous run, checked: nothing is left that could be wrong with it.
@@ -178,7 +186,7 @@ impl Shelf {
         settings: &Settings,
     ) -> Result<(Box<dyn Model>, Arc<dyn Dataset>, Shares), Failure> {
         let (train, _) = self.split(settings)?;
-        let model = model::build(&settings.model, train.shape(), train.classes())?;
+        let model = model_of(settings, train.as_ref())?;
         let shares = shared_out(train.as_ref(), settings)?;
         Ok((model, train, shares))
     }
@@ -227,8 +235,7 @@ impl Shelf {
         let shares = shared_out(train.as_ref(), settings)?;
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
         let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
-        let model = model::build(&settings.model, train.shape(), train.classes())?;
-        let model: Arc<dyn Model> = Arc::from(model);
+        let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref())?);
         let oracle = held.map(|held| {
             Validation::new(model.clone(), held, settings.validation_batch, seed)
                 .map(|oracle| Box::new(oracle) as Box<dyn Oracle + Send>)
@@ -236,6 +243,16 @@ impl Shelf {
         let oracle = oracle.transpose()?;
         Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle })
     }
+}
+
+/// The model of these settings for these data, where it starts.
+fn model_of(settings: &Settings, train: &dyn Dataset) -> Result<Box<dyn Model>, Failure> {
+    let model = model::build(&settings.model, train.shape(), train.classes())?;
+    if settings.start.is_empty() {
+        return Ok(model);
+    }
+    let state = state::load(model.as_ref(), Path::new(&settings.start));
+    Ok(model::starting_from(model, state.map_err(|error| error.at("start"))?))
 }
 
 fn shared_out(train: &dyn Dataset, settings: &Settings) -> Result<Shares, SpecError> {
@@ -260,6 +277,16 @@ pub enum Course {
     Rounds(Box<Plan>, Network),
     /// One gradient at a time.
     Swarm(Box<AsyncPlan>),
+}
+
+impl Course {
+    /// The model that is trained.
+    pub(crate) fn model(&self) -> &Arc<dyn Model> {
+        match self {
+            Course::Lockstep(plan) | Course::Rounds(plan, _) => &plan.model,
+            Course::Swarm(plan) => &plan.model,
+        }
+    }
 }
 
 /// The filter that `rule` names, if it names one.

@@ -20,12 +20,14 @@ mod relu;
 mod reorder;
 mod residual;
 mod resnet;
+mod started;
 pub mod state;
 #[cfg(test)]
 mod tests;
 
 pub use entry::{ALL, Home, ModelEntry, Recipe, build};
 pub use loss::Loss;
+pub use started::starting_from;
 
 use crate::Batch;
 use std::any::Any;

@@ -223,6 +223,7 @@ mod tests {
             jobs: None,
             shard: None,
             checkpoint_every: 60.0,
+            save_models: false,
             watch: false,
             quiet: true,
         };
