@@ -16,8 +16,8 @@
 //! assert_eq!([0, 1, 2].map(|k| winner.get(k)), [-1, 1, 0]);
 //! ```
 
-use crate::kernels::isa;
 use crate::kernels::votes::{self, BITS, BLOCK, Test};
+use crate::kernels::{elementwise, isa};
 use crate::{Domain, Seed, SpecError, Stream, blocks};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -173,8 +173,10 @@ impl Signs {
         let floats = |words: &Range<usize>| &x[words.start * BITS..(words.end * BITS).min(x.len())];
         let pack = |words: &Range<usize>, minus: &mut [u64]| {
             let x = floats(words);
-            let found: u64 = x.iter().map(|x| u64::from(x.is_nan())).sum();
-            nans.fetch_add(found, Ordering::Relaxed);
+            if let Some(first) = elementwise::first_not_finite(x) {
+                let found = x[first..].iter().filter(|x| x.is_nan()).count();
+                nans.fetch_add(found as u64, Ordering::Relaxed);
+            }
             votes::pack(isa, x, Test::Negative, minus);
         };
         match zero {

@@ -13,6 +13,14 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Whether the windows cover the image without overlap.
+    pub(crate) fn tiles(&self) -> bool {
+        let Window { input, output, size, stride, pad } = *self;
+        let covers = |from: usize, to: usize| to * stride == from;
+        let whole = covers(input.height, output.height) && covers(input.width, output.width);
+        size == stride && pad == 0 && whole
+    }
+
     /// The position (in pixels) under tap t of output pixel (y, x), if it lies in the image.
     #[inline(always)]
     fn source(&self, y: usize, x: usize, t: usize) -> Option<usize> {
@@ -49,8 +57,11 @@ for_each_isa! {
 }
 
 for_each_isa! {
-    /// Adds each output's gradient to the input under its tap, for one image.
-    pub(crate) fn max_pool_back(window: &Window, d: &[f32], taps: &[u32], d_input: &mut [f32]) {
+    /// Adds each output's gradient to the input under its tap, for one image; with `write`, for
+    /// windows that tile it, the input's gradient is written.
+    pub(crate) fn max_pool_back(
+        window: &Window, d: &[f32], taps: &[u32], write: bool, d_input: &mut [f32],
+    ) {
         let c = window.input.channels;
         for (pixel, (d, taps)) in d.chunks_exact(c).zip(taps.chunks_exact(c)).enumerate() {
             let (y, across) = (pixel / window.output.width, pixel % window.output.width);
@@ -58,7 +69,8 @@ for_each_isa! {
                 let Some(at) = window.source(y, across, t) else { continue };
                 let to = &mut d_input[at * c..(at + 1) * c];
                 for k in 0..c {
-                    to[k] += if taps[k] == t as u32 { d[k] } else { 0.0 };
+                    let d = if taps[k] == t as u32 { d[k] } else { 0.0 };
+                    to[k] = if write { d } else { to[k] + d };
                 }
             }
         }

@@ -6,8 +6,9 @@ use crate::kernels::channels::Gate;
 
 impl Plan {
     /// Lets a layer compute the rectifier beside it, in the same pass over memory: one behind
-    /// batch norm or a sum, one between a convolution and batch norm; behind any other convolution
-    /// its forward half. Nodes keep their numbers,
+    /// batch norm or a sum, one between a convolution and batch norm. Any other convolution takes
+    /// the forward half of the one behind it, max pooling the backward half of the one before
+    /// it, as the largest of rectified values is the rectified largest. Nodes keep their numbers,
     /// which are part of the addresses of dropout masks.
     pub(crate) fn fuse(&mut self) {
         for k in 1..self.nodes.len() {
@@ -23,7 +24,8 @@ impl Plan {
             let alone = self.nodes.iter().filter(reads).count() == 1;
             let (before, behind) = self.nodes.split_at_mut(k);
             let (before, [relu, behind @ ..]) = (&mut before[k - 1], behind) else { continue };
-            relu.skip = match (&mut before.op, behind.first_mut().map(|node| &mut node.op)) {
+            let mut next = behind.first_mut().map(|node| &mut node.op);
+            relu.skip = match (&mut before.op, next.as_deref_mut()) {
                 (Op::Norm(norm), _) if norm.gate == Gate::Open => {
                     norm.gate = Gate::Behind;
                     true
@@ -36,15 +38,15 @@ impl Plan {
                     (conv.rectify, norm.gate) = (true, Gate::Before);
                     true
                 }
-                (Op::Conv(conv), _) => {
-                    conv.rectify = true;
-                    if let Op::Relu(relu) = &mut relu.op {
-                        relu.done = true;
-                    }
-                    false
-                }
                 _ => false,
             };
+            let Op::Relu(halves) = &mut relu.op else { continue };
+            if let (Op::Conv(conv), false) = (&mut before.op, relu.skip) {
+                (conv.rectify, halves.forward) = (true, false);
+            }
+            if let (Some(Op::MaxPool(pool)), true, false) = (next, alone, relu.skip) {
+                (pool.gated, halves.backward) = (true, false);
+            }
         }
     }
 }

@@ -245,7 +245,7 @@ impl Plan {
 
     /// Rectified linear units.
     pub(crate) fn relu(&mut self) {
-        self.push(Op::Relu(Relu::default()), self.shape());
+        self.push(Op::Relu(Relu { forward: true, backward: true }), self.shape());
     }
 
     /// Max pooling.
@@ -263,7 +263,8 @@ impl Plan {
         let len = |x: usize| (x + 2 * pad - size) / stride + 1;
         let (height, width) = (len(input.height), len(input.width));
         let output = Shape { channels: input.channels, height, width };
-        self.push(Op::MaxPool(MaxPool(Window { input, output, size, stride, pad })), output);
+        let window = Window { input, output, size, stride, pad };
+        self.push(Op::MaxPool(MaxPool { window, gated: false }), output);
         Ok(())
     }
 

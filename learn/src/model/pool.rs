@@ -3,25 +3,30 @@
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::data::Shape;
 use crate::kernels::channels::mean_pixels;
+use crate::kernels::pointwise::mask;
 use crate::kernels::pool::{Window, max_pool, max_pool_back};
 
 /// Max pooling; of equal entries the first (row by row) wins and gets the gradient.
-pub(crate) struct MaxPool(pub(crate) Window);
+pub(crate) struct MaxPool {
+    pub(crate) window: Window,
+    /// Whether it masks the gradient for the rectifier before it.
+    pub(crate) gated: bool,
+}
 
 impl Layer for MaxPool {
     fn forward(&self, _: &Pass, input: &[f32], output: &mut [f32], keep: &mut Keep, _: &mut Spare) {
-        let (from, to) = (self.0.input.len(), self.0.output.len());
+        let (from, to) = (self.window.input.len(), self.window.output.len());
         keep.numbers.resize(output.len(), 0);
         let taps = keep.numbers.chunks_exact_mut(to);
         for ((x, y), taps) in input.chunks_exact(from).zip(output.chunks_exact_mut(to)).zip(taps) {
-            max_pool(&self.0, x, y, taps);
+            max_pool(&self.window, x, y, taps);
         }
     }
 
     fn backward(
         &self,
         _: &Pass,
-        _: Values,
+        values: Values,
         d_output: &mut [f32],
         sink: Option<Sink>,
         _: &mut [f32],
@@ -29,14 +34,18 @@ impl Layer for MaxPool {
         _: &mut Spare,
     ) {
         let Some(Sink { data, add }) = sink else { return };
-        if !add {
+        if self.gated {
+            mask(values.output, d_output);
+        }
+        let write = !add && self.window.tiles();
+        if !add && !write {
             data.fill(0.0);
         }
-        let (from, to) = (self.0.input.len(), self.0.output.len());
+        let (from, to) = (self.window.input.len(), self.window.output.len());
         let taps = keep.numbers.chunks_exact(to);
         for ((d, dx), taps) in d_output.chunks_exact(to).zip(data.chunks_exact_mut(from)).zip(taps)
         {
-            max_pool_back(&self.0, d, taps, dx);
+            max_pool_back(&self.window, d, taps, write, dx);
         }
     }
 }

@@ -4,10 +4,11 @@ use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::kernels::pointwise::{mask, rectify};
 
 /// max(x, 0), in place; its gradient at 0 is 0. A NaN stays a NaN.
-#[derive(Default)]
 pub(crate) struct Relu {
-    /// Whether the layer before it writes what is rectified already.
-    pub(crate) done: bool,
+    /// Whether it rectifies: not where the layer before it writes rectified values.
+    pub(crate) forward: bool,
+    /// Whether it masks gradients: not where the layer behind it does.
+    pub(crate) backward: bool,
 }
 
 impl Layer for Relu {
@@ -16,7 +17,7 @@ impl Layer for Relu {
     }
 
     fn forward(&self, _: &Pass, _: &[f32], output: &mut [f32], _: &mut Keep, _: &mut Spare) {
-        if !self.done {
+        if self.forward {
             rectify(output);
         }
     }
@@ -31,6 +32,8 @@ impl Layer for Relu {
         _: &mut Keep,
         _: &mut Spare,
     ) {
-        mask(values.output, d_output);
+        if self.backward {
+            mask(values.output, d_output);
+        }
     }
 }

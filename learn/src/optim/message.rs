@@ -9,6 +9,7 @@
 //! assert_eq!(row, [1.0, -1.0, 0.0]);
 //! ```
 
+use varangian_base::kernels::elementwise;
 use varangian_base::{Coins, Kind, Param, Signs, SpecError, ZeroPolicy, spec};
 
 /// What a worker sends.
@@ -150,8 +151,9 @@ fn tail(z: f64) -> f64 {
 /// Sets the non-finite entries of a gradient to 0 and counts them: a NaN that enters a momentum
 /// never leaves it, and the worker would abstain on that coordinate for ever. Cost O(d).
 pub fn sanitise(gradient: &mut [f32]) -> u64 {
+    let Some(first) = elementwise::first_not_finite(gradient) else { return 0 };
     let mut found = 0;
-    for x in gradient {
+    for x in &mut gradient[first..] {
         if !x.is_finite() {
             *x = 0.0;
             found += 1;

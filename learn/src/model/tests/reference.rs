@@ -75,7 +75,7 @@ fn apply(op: &Op, params: &[f64], x: &[f64], samples: usize) -> Vec<f64> {
         Op::Relu(_) => x.iter().map(|x| x.max(0.0)).collect(),
         Op::Conv(conv) => each(x, conv.input, |x| convolve(conv, params, x)),
         Op::Norm(norm) => normalise(norm, params, x),
-        Op::MaxPool(pool) => each(x, pool.0.input, |x| pooled(&pool.0, x)),
+        Op::MaxPool(pool) => each(x, pool.window.input, |x| pooled(&pool.window, x)),
         Op::GlobalMean(mean) => each(x, mean.0, |x| {
             let c = mean.0.channels;
             let of = |k| x.iter().skip(k).step_by(c).sum::<f64>() / (x.len() / c) as f64;
