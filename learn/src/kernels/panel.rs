@@ -94,12 +94,18 @@ struct Columns {
 }
 
 impl Columns {
-    /// The tile of one or two registers at column `from`; none crosses a panel.
+    /// The tile of up to four registers at column `from`, or of two where there are half as many
+    /// registers; and how many it has.
     #[inline(always)]
-    fn at<V: Vector>(from: usize, n: usize) -> (Columns, bool) {
-        let valid = (n - from).min(2 * V::WIDTH);
-        (Columns { from, valid, n }, valid > V::WIDTH)
+    fn at<V: Vector>(from: usize, n: usize) -> (Columns, usize) {
+        let valid = (n - from).min(strip::<V>());
+        (Columns { from, valid, n }, valid.div_ceil(V::WIDTH))
     }
+}
+
+/// Columns of the widest tile: four registers of AVX-512, which has 32 of them, else two.
+const fn strip<V: Vector>() -> usize {
+    if V::WIDTH == 16 { 64 } else { 2 * V::WIDTH }
 }
 
 #[inline(always)]
@@ -110,27 +116,45 @@ unsafe fn times_body<V: Vector, const R: usize>(
     start: &[f32],
     out: &mut [f32],
 ) {
-    let count = rows.bases.len();
-    for from in (0..n).step_by(2 * V::WIDTH) {
-        let (c, two) = Columns::at::<V>(from, n);
-        let panel = &panels[from / PANEL * PANEL * rows.len() + from % PANEL..];
-        let mut r = 0;
+    for from in (0..n).step_by(strip::<V>()) {
+        let (c, registers) = Columns::at::<V>(from, n);
         // SAFETY: `times` checked the runs, the panels and the output; tiles stay inside both.
+        // As many rows as leave no register unused: products wait for none of their own.
         unsafe {
-            while r + R <= count {
-                match two {
-                    true => times_tile::<V, R, 2>(rows, r, panel, c, start, out),
-                    false => times_tile::<V, R, 1>(rows, r, panel, c, start, out),
-                }
-                r += R;
+            match (V::WIDTH, registers) {
+                (16, 4) => times_rows::<V, 6, 4>(rows, panels, c, start, out),
+                (16, 3) => times_rows::<V, 8, 3>(rows, panels, c, start, out),
+                (16, 2) => times_rows::<V, 12, 2>(rows, panels, c, start, out),
+                (16, _) => times_rows::<V, 16, 1>(rows, panels, c, start, out),
+                (_, 2) => times_rows::<V, R, 2>(rows, panels, c, start, out),
+                _ => times_rows::<V, R, 1>(rows, panels, c, start, out),
             }
-            while r < count {
-                match two {
-                    true => times_tile::<V, 1, 2>(rows, r, panel, c, start, out),
-                    false => times_tile::<V, 1, 1>(rows, r, panel, c, start, out),
-                }
-                r += 1;
-            }
+        }
+    }
+}
+
+/// All rows times the columns of N registers, in tiles of R, 2 and 1.
+#[inline(always)]
+unsafe fn times_rows<V: Vector, const R: usize, const N: usize>(
+    rows: &Taps,
+    panels: &[f32],
+    c: Columns,
+    start: &[f32],
+    out: &mut [f32],
+) {
+    let (mut r, count) = (0, rows.bases.len());
+    // SAFETY: passed on to the caller.
+    unsafe {
+        while r + R <= count {
+            times_tile::<V, R, N>(rows, r, panels, c, start, out);
+            r += R;
+        }
+        while r + 2 <= count {
+            times_tile::<V, 2, N>(rows, r, panels, c, start, out);
+            r += 2;
+        }
+        if r < count {
+            times_tile::<V, 1, N>(rows, r, panels, c, start, out);
         }
     }
 }
@@ -140,12 +164,12 @@ unsafe fn times_body<V: Vector, const R: usize>(
 unsafe fn times_tile<V: Vector, const R: usize, const N: usize>(
     rows: &Taps,
     r: usize,
-    panel: &[f32],
+    panels: &[f32],
     c: Columns,
     start: &[f32],
     out: &mut [f32],
 ) {
-    // SAFETY: the caller checked that runs, panel, start and output hold what is read.
+    // SAFETY: the caller checked that runs, panels, start and output hold what is read.
     unsafe {
         let left: [usize; N] = std::array::from_fn(|j| c.valid - (j * V::WIDTH).min(c.valid));
         let mut sums = [[V::splat(0.0); N]; R];
@@ -158,14 +182,19 @@ unsafe fn times_tile<V: Vector, const R: usize, const N: usize>(
                 }
             }
         }
-        let mut weights = panel.as_ptr();
+        let weights: [*const f32; N] = std::array::from_fn(|j| {
+            let column = c.from + j * V::WIDTH;
+            let panel = column / PANEL * PANEL * rows.len();
+            panels.as_ptr().add(panel + column % PANEL)
+        });
+        let mut entry = 0;
         for &segment in rows.segments {
             let at: [*const f32; R] = std::array::from_fn(|i| {
                 rows.data.as_ptr().add((*rows.bases.get_unchecked(r + i) + segment) as usize)
             });
             for k in 0..rows.run {
-                let w: [V; N] = std::array::from_fn(|j| V::load(weights.add(j * V::WIDTH)));
-                weights = weights.add(PANEL);
+                let w: [V; N] = std::array::from_fn(|j| V::load(weights[j].add(entry)));
+                entry += PANEL;
                 for i in 0..R {
                     let x = V::splat(*at[i].add(k));
                     for j in 0..N {
@@ -194,21 +223,25 @@ unsafe fn transposed_body<V: Vector, const R: usize>(
     sums: &mut [f32],
 ) {
     for (bases, right) in rows.bases.chunks(STRIP).zip(right.chunks(STRIP * n)) {
-        let strip = Taps { bases, ..*rows };
-        for from in (0..n).step_by(2 * V::WIDTH) {
-            let (c, two) = Columns::at::<V>(from, n);
+        let rows = Taps { bases, ..*rows };
+        for from in (0..n).step_by(strip::<V>()) {
+            let (c, registers) = Columns::at::<V>(from, n);
             // SAFETY: `transposed_times` checked the runs, the right side and the sums.
             unsafe {
-                match two {
-                    true => transposed_entries::<V, R, 2>(&strip, right, c, sums),
-                    false => transposed_entries::<V, R, 1>(&strip, right, c, sums),
+                match (V::WIDTH, registers) {
+                    (16, 4) => transposed_entries::<V, 6, 4>(&rows, right, c, sums),
+                    (16, 3) => transposed_entries::<V, 8, 3>(&rows, right, c, sums),
+                    (16, 2) => transposed_entries::<V, 12, 2>(&rows, right, c, sums),
+                    (16, _) => transposed_entries::<V, 12, 1>(&rows, right, c, sums),
+                    (_, 2) => transposed_entries::<V, R, 2>(&rows, right, c, sums),
+                    _ => transposed_entries::<V, R, 1>(&rows, right, c, sums),
                 }
             }
         }
     }
 }
 
-/// All entries of the rows, whatever their runs, in tiles of R, 2 and 1.
+/// All entries of the rows, whatever their runs, in tiles of R, 4, 2 and 1.
 #[inline(always)]
 unsafe fn transposed_entries<V: Vector, const R: usize, const N: usize>(
     rows: &Taps,
@@ -222,6 +255,10 @@ unsafe fn transposed_entries<V: Vector, const R: usize, const N: usize>(
         while k + R <= len {
             transposed_tile::<V, R, N>(rows, k, right, c, sums);
             k += R;
+        }
+        while k + 4 <= len {
+            transposed_tile::<V, 4, N>(rows, k, right, c, sums);
+            k += 4;
         }
         while k + 2 <= len {
             transposed_tile::<V, 2, N>(rows, k, right, c, sums);

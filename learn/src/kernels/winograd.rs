@@ -34,7 +34,7 @@ pub(crate) fn fits(size: usize) -> bool {
 /// a few lines of the first cache.
 const GAP: usize = 16;
 /// Floats of one transformed operand that are worked on at a time, unless one tile needs more.
-const FLOATS: usize = 160 * 1024;
+const FLOATS: usize = 112 * 1024;
 
 /// The tiles of a convolution with outputs of this height and width.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ impl Tiles {
     fn portion(&self) -> usize {
         let widest = self.input.channels.max(self.output.channels);
         // Whole tiles of rows for the products.
-        (FLOATS / (planes(self.size) * widest) / 16 * 16).clamp(16, 256)
+        (FLOATS / (planes(self.size) * widest) / 12 * 12).clamp(12, 252)
     }
 
     /// The input with its border, large enough for whole tiles.
