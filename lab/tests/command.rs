@@ -200,12 +200,8 @@ fn survives(case: &Case, longer: &[&str], wanted: u32) {
             matrices += 1;
         }
     }
-    let checkpoints = count(&case.path("killed/runs"), "checkpoint.json");
-    let finished = count(&case.path("killed/runs"), ".json") - checkpoints;
-    eprintln!(
-        "{kills} kills in {matrices} matrices; the last left {finished} finished runs, \
-         {checkpoints} checkpoints"
-    );
+    // The last kill may have come before there was a folder: nothing is looked for in it.
+    eprintln!("{kills} kills in {matrices} matrices");
     assert!(case.command("killed", longer).output().unwrap().status.success());
     same_tables(case);
     assert_eq!(count(&case.path("killed/runs"), "checkpoint.json"), 0);
