@@ -115,6 +115,11 @@ impl Args {
         self.text_or_auto(name).unwrap_or("auto")
     }
 
+    /// Whether the variant takes such a parameter.
+    pub fn is_declared(&self, name: &str) -> bool {
+        self.params.iter().any(|p| p.name == name)
+    }
+
     /// Whether the parameter was written rather than left at its default.
     pub fn is_given(&self, name: &str) -> bool {
         self.given.contains_key(name)

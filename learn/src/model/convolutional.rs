@@ -1,6 +1,7 @@
 //! Convolutional networks of the papers: plain stacks of convolutions, pooling and dense layers.
 
 use super::Model;
+use super::dropout::Masks;
 use super::entry::{Home, ModelEntry, Recipe};
 use super::geometry::{self, Method};
 use super::init::{self, Scheme};
@@ -14,10 +15,32 @@ use varangian_base::{Args, Entry, Kind, Param, SpecError};
 
 /// A network on images with cross-entropy.
 pub(crate) struct Images {
-    pub(crate) style: Style,
-    pub(crate) args: Args,
-    /// Adds the layers for this many classes.
-    pub(crate) layers: fn(&Args, &mut Plan, usize) -> Result<(), SpecError>,
+    style: Style,
+    args: Args,
+    layers: Layers,
+    /// PyTorch's seed of the initial parameters, if not the run's.
+    start: Option<u32>,
+}
+
+/// Adds the layers for this many classes.
+pub(crate) type Layers = fn(&Args, &mut Plan, usize) -> Result<(), SpecError>;
+
+impl Images {
+    /// The network of these layers, in the style that the parameters ask for, of those that the
+    /// entry declares.
+    pub(crate) fn recipe(args: &Args, layers: Layers) -> Result<Box<dyn Recipe>, SpecError> {
+        Images::bordered(args, Border::Zeros, layers)
+    }
+
+    /// The same with another border than zeros around images.
+    pub(crate) fn bordered(
+        args: &Args,
+        border: Border,
+        layers: Layers,
+    ) -> Result<Box<dyn Recipe>, SpecError> {
+        let style = Style { border, ..style(args) };
+        Ok(Box::new(Images { style, args: args.clone(), layers, start: init::seed(args)? }))
+    }
 }
 
 impl Recipe for Images {
@@ -29,7 +52,7 @@ impl Recipe for Images {
         }
         let mut plan = Plan::image(shape, self.style);
         (self.layers)(&self.args, &mut plan, classes)?;
-        Ok(Box::new(Network::new(plan, Loss::CrossEntropy)))
+        Ok(Box::new(Network::new(plan, Loss::CrossEntropy).starting(self.start)))
     }
 }
 
@@ -51,17 +74,32 @@ pub(crate) const DROPOUT: Param = Param {
     help: "whether dropout layers drop in training",
 };
 
+/// The parameter of the same networks that correlates their workers.
+pub(crate) const MASKS: Param = Param {
+    name: "dropout-masks",
+    kind: Kind::Choice(&["own", "shared"]),
+    default: "own",
+    help: "own: every worker draws its own dropout masks; shared: in a step all workers draw the \
+           same (the server too, where it takes gradients), as processes do that seed PyTorch \
+           alike and go through batches of one size",
+};
+
 /// The style that the parameters ask for, of those that the entry declares.
-pub(crate) fn style(args: &Args, norm: bool, dropout: bool) -> Style {
+fn style(args: &Args) -> Style {
+    let is = |param: &Param, text| args.is_declared(param.name) && args.text(param.name) == text;
     Style {
         scheme: Scheme::named(args.text("init")),
         method: Method::named(args.text("conv")),
-        statistics: match norm && args.text("norm") == "frozen-init" {
+        statistics: match is(&NORM, "frozen-init") {
             true => Statistics::FrozenInit,
             false => Statistics::Batch,
         },
         border: Border::Zeros,
-        dropout: !dropout || args.flag("dropout"),
+        masks: match (is(&DROPOUT, "false"), is(&MASKS, "shared")) {
+            (true, _) => None,
+            (_, true) => Some(Masks::Shared),
+            (_, false) => Some(Masks::Own),
+        },
     }
 }
 
@@ -76,7 +114,7 @@ pub(crate) static SIMPLES_CONV: ModelEntry = Entry {
     summary: "C(20, 5×5), pool, C(50, 5×5), pool, L(500), L: the small convolutional network for digits.",
     paper: "El-Mhamdi, Guerraoui, Rouault, Distributed Momentum for Byzantine-resilient Stochastic Gradient Descent, ICLR 2021",
     differs: &[],
-    params: &[init::PARAM, geometry::PARAM],
+    params: &[init::PARAM, init::SEED, geometry::PARAM],
     cost: "O(b·d·pixels)",
     facts: Home::image(1, 28, 28, 10, 431_080),
     build: |args| {
@@ -92,7 +130,7 @@ pub(crate) static SIMPLES_CONV: ModelEntry = Entry {
             plan.linear("fc2", classes);
             Ok(())
         };
-        Ok(Box::new(Images { style: style(args, false, false), args: args.clone(), layers }))
+        Images::recipe(args, layers)
     },
 };
 
@@ -102,7 +140,7 @@ pub(crate) static TORCHNET: ModelEntry = Entry {
     summary: "C(32, 3×3), C(64, 3×3), pool, dropout, L(128), dropout, L: PyTorch's example for digits.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM, geometry::PARAM, DROPOUT],
+    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS],
     cost: "O(b·d·pixels)",
     facts: Home::image(1, 28, 28, 10, 1_199_882),
     build: |args| {
@@ -116,7 +154,7 @@ pub(crate) static TORCHNET: ModelEntry = Entry {
             head(plan, &[128], 0.5, classes);
             Ok(())
         };
-        Ok(Box::new(Images { style: style(args, false, true), args: args.clone(), layers }))
+        Images::recipe(args, layers)
     },
 };
 
@@ -126,7 +164,7 @@ pub(crate) static MNISTNET: ModelEntry = Entry {
     summary: "Two C(64, 5×5), pool, dropout, two C(64, 3×3), pool, dropout, L(128), dropout, L.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM, geometry::PARAM, DROPOUT],
+    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS],
     cost: "O(b·d·pixels)",
     facts: Home::image(1, 28, 28, 10, 580_810),
     build: |args| {
@@ -142,7 +180,7 @@ pub(crate) static MNISTNET: ModelEntry = Entry {
             head(plan, &[128], 0.5, classes);
             Ok(())
         };
-        Ok(Box::new(Images { style: style(args, false, true), args: args.clone(), layers }))
+        Images::recipe(args, layers)
     },
 };
 
@@ -192,9 +230,11 @@ pub(crate) static EMPIRE_CNN: ModelEntry = Entry {
             help: "width of the dense layer; auto is 128 for up to 10 classes, else 256",
         },
         init::PARAM,
+        init::SEED,
         geometry::PARAM,
         NORM,
         DROPOUT,
+        MASKS,
     ],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 1_310_922),
@@ -205,7 +245,7 @@ pub(crate) static EMPIRE_CNN: ModelEntry = Entry {
             head(plan, &[args.count("hidden").unwrap_or(auto)], 0.25, classes);
             Ok(())
         };
-        Ok(Box::new(Images { style: style(args, true, true), args: args.clone(), layers }))
+        Images::recipe(args, layers)
     },
 };
 
@@ -218,7 +258,7 @@ pub(crate) static ZENO_PP_CNN: ModelEntry = Entry {
         "Initial parameters are PyTorch's unless init=xavier asks for those of the code.",
         norm::DIFFERS,
     ],
-    params: &[init::PARAM, geometry::PARAM, NORM, DROPOUT],
+    params: &[init::PARAM, init::SEED, geometry::PARAM, NORM, DROPOUT, MASKS],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 655_306),
     build: |args| {
@@ -227,6 +267,6 @@ pub(crate) static ZENO_PP_CNN: ModelEntry = Entry {
             head(plan, &[128, 128], 0.25, classes);
             Ok(())
         };
-        Ok(Box::new(Images { style: style(args, true, true), args: args.clone(), layers }))
+        Images::recipe(args, layers)
     },
 };

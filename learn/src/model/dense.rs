@@ -27,14 +27,7 @@ impl Dense {
     /// The initial parameters that the arguments ask for.
     fn starting(self, args: &Args) -> Result<Self, SpecError> {
         let scheme = Scheme::named(args.text("init"));
-        let start = args.count("init-seed").map(|seed| seed as u32);
-        match (scheme, start) {
-            (Scheme::Xavier | Scheme::Kaiming, Some(_)) => Err(SpecError::new(format!(
-                "init-seed is PyTorch's seed of init=torch; found init={}",
-                args.text("init")
-            ))),
-            _ => Ok(Dense { scheme, start, ..self }),
-        }
+        Ok(Dense { scheme, start: init::seed(args)?, ..self })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Initial parameters.
 
-use varangian_base::{Domain, Kind, Param, Seed};
+use varangian_base::{Args, Domain, Kind, Param, Seed, SpecError};
 
 /// How weights and biases are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub(crate) const PARAM: Param = Param {
            2/(fan in), biases 0",
 };
 
-/// The parameter by which a dense network starts where a publication's did.
+/// The parameter by which a network starts where a publication's did. The network must make its
+/// layers in PyTorch's order and each of them once.
 pub(crate) const SEED: Param = Param {
     name: "init-seed",
     kind: Kind::Count { min: 0, max: u32::MAX as usize },
@@ -32,6 +33,24 @@ pub(crate) const SEED: Param = Param {
     help: "auto: initial parameters are drawn from the run's seed; a number: they are those, bit \
            for bit, that PyTorch draws on a CPU after torch.manual_seed(number)",
 };
+
+/// PyTorch's seed of the initial parameters, or `None`: the run's.
+///
+/// # Errors
+/// If another scheme than PyTorch's is asked for beside it.
+pub(crate) fn seed(args: &Args) -> Result<Option<u32>, SpecError> {
+    if !args.is_declared(SEED.name) {
+        return Ok(None);
+    }
+    let seed = args.count(SEED.name).map(|seed| seed as u32);
+    match (Scheme::named(args.text(PARAM.name)), seed) {
+        (Scheme::Xavier | Scheme::Kaiming, Some(_)) => Err(SpecError::new(format!(
+            "init-seed is PyTorch's seed of init=torch; found init={}",
+            args.text(PARAM.name)
+        ))),
+        _ => Ok(seed),
+    }
+}
 
 impl Scheme {
     /// From the checked text of [`PARAM`].

@@ -3,7 +3,7 @@
 
 use super::Tensor;
 use super::conv::Conv;
-use super::dropout::Dropout;
+use super::dropout::{Dropout, Masks};
 use super::geometry::{Geometry, Method};
 use super::init::{Draw, Scheme};
 use super::layer::Op;
@@ -45,8 +45,8 @@ pub(crate) struct Style {
     pub(crate) method: Method,
     pub(crate) statistics: Statistics,
     pub(crate) border: Border,
-    /// Whether dropout layers drop.
-    pub(crate) dropout: bool,
+    /// Where dropout layers take their masks from; `None` if they do not drop.
+    pub(crate) masks: Option<Masks>,
 }
 
 impl Style {
@@ -57,7 +57,7 @@ impl Style {
             method: Method::Auto,
             statistics: Statistics::Batch,
             border: Border::Zeros,
-            dropout: true,
+            masks: Some(Masks::Own),
         }
     }
 }
@@ -276,8 +276,8 @@ impl Plan {
 
     /// Dropout with probability p.
     pub(crate) fn dropout(&mut self, p: f32) {
-        if self.style.dropout {
-            self.push(Op::Dropout(Dropout(p)), self.shape());
+        if let Some(masks) = self.style.masks {
+            self.push(Op::Dropout(Dropout { p, masks }), self.shape());
         }
     }
 

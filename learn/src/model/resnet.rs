@@ -1,7 +1,7 @@
 //! Residual networks: of He et al. for CIFAR and ImageNet, the variants of Akoun and Meyer, and
 //! wide ones.
 
-use super::convolutional::{DROPOUT, Images, NORM, style};
+use super::convolutional::{DROPOUT, Images, Layers, MASKS, NORM};
 use super::entry::{Home, ModelEntry};
 use super::plan::{Kernel, Plan};
 use super::{geometry, init, norm};
@@ -123,7 +123,7 @@ pub(crate) static RESNET20: ModelEntry = Entry {
             plan.linear("linear", classes);
             Ok(())
         };
-        Ok(Box::new(Images { style: style(args, true, false), args: args.clone(), layers }))
+        Images::recipe(args, layers)
     },
 };
 
@@ -242,7 +242,7 @@ pub(crate) static RESNET18: ModelEntry = Entry {
         let layers = |args: &Args, plan: &mut Plan, classes| {
             four_stages(args, plan, classes, &[2, 2, 2, 2], 1)
         };
-        Ok(large(args, layers))
+        large(args, layers)
     },
 };
 
@@ -263,19 +263,16 @@ pub(crate) static RESNET50: ModelEntry = Entry {
         let layers = |args: &Args, plan: &mut Plan, classes| {
             four_stages(args, plan, classes, &[3, 4, 6, 3], 4)
         };
-        Ok(large(args, layers))
+        large(args, layers)
     },
 };
 
-fn large(
-    args: &Args,
-    layers: fn(&Args, &mut Plan, usize) -> Result<(), SpecError>,
-) -> Box<dyn super::Recipe> {
-    let mut style = style(args, true, false);
-    if args.text("variant") == "signsgd" {
-        style.border = Border::Replicate;
-    }
-    Box::new(Images { style, args: args.clone(), layers })
+fn large(args: &Args, layers: Layers) -> Result<Box<dyn super::Recipe>, SpecError> {
+    let border = match args.text("variant") {
+        "signsgd" => Border::Replicate,
+        _ => Border::Zeros,
+    };
+    Images::bordered(args, border, layers)
 }
 
 /// WRN-28-10.
@@ -310,6 +307,7 @@ pub(crate) static WIDE_RESNET: ModelEntry = Entry {
         geometry::PARAM,
         NORM,
         DROPOUT,
+        MASKS,
     ],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 36_489_290),
@@ -318,7 +316,7 @@ pub(crate) static WIDE_RESNET: ModelEntry = Entry {
         if depth % 6 != 4 {
             return Err(SpecError::new(format!("depth takes 6k + 4; found {depth}")));
         }
-        Ok(Box::new(Images { style: style(args, true, true), args: args.clone(), layers: wide }))
+        Images::recipe(args, wide)
     },
 };
 

@@ -196,8 +196,52 @@ fn a_seed_of_pytorch_gives_its_initial_parameters_whatever_the_run() {
         ];
         assert_eq!(found, published);
     });
-    let error = crate::model::build("linreg-net init=xavier init-seed=1", shape, 0).err().unwrap();
-    assert!(error.to_string().contains("init-seed is PyTorch's seed"), "{error}");
+    for text in ["linreg-net init=xavier init-seed=1", "mnistnet init=kaiming init-seed=1"] {
+        let error = crate::model::build(text, shape, 0).err().unwrap();
+        assert!(error.to_string().contains("init-seed is PyTorch's seed"), "{error}");
+    }
+}
+
+#[test]
+fn a_seed_of_pytorch_gives_a_convolutional_networks_initial_parameters() {
+    // torch.manual_seed(8005), then Conv2d(1, 64, 5), Conv2d(64, 64, 5), Conv2d(64, 64, 3) twice,
+    // Linear(3136, 128), Linear(128, 10) of PyTorch 2.11: some of them, and all bits in one number.
+    let shape = Shape { channels: 1, height: 28, width: 28 };
+    with_network("mnistnet init-seed=8005", shape, 10, |net| {
+        let params = net.init(Seed(3));
+        let found = [0, 1599, 1600, 1663, 580_809].map(|k: usize| params[k]);
+        assert_eq!(
+            found,
+            [0.005_752_039, 0.172_561_69, -0.176_815_54, 0.083_209_57, -0.062_247_67]
+        );
+        let mix =
+            |hash: u64, x: &f32| (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3);
+        assert_eq!(params.iter().fold(0xcbf2_9ce4_8422_2325, mix), 0x1574_c7cc_ffe7_063b);
+    });
+}
+
+#[test]
+fn workers_share_dropout_masks_only_where_they_are_asked_to() {
+    let mut stream = Seed(1).stream(Domain::Test, 0, 4);
+    let shape = Shape { channels: 1, height: 8, width: 8 };
+    let batch = batch(shape, 10, 3, &mut stream);
+    for (text, shared) in [("mnistnet", false), ("mnistnet dropout-masks=shared", true)] {
+        with_network(text, shape, 10, |net| {
+            let (params, mut workspace) = (net.init(Seed(5)), net.workspace());
+            let mut prepared: Prepared = Box::new(());
+            net.prepare(&params, &mut prepared);
+            let mut at = |worker, step| {
+                let mut out = vec![f32::NAN; net.dim()];
+                let place = Place { seed: Seed(1), worker, step };
+                net.gradient(&params, &prepared, &batch, place, &mut workspace, &mut out);
+                out
+            };
+            let first = at(0, 3);
+            assert_eq!(at(2, 3) == first, shared, "{text}: workers");
+            assert_eq!(at(u32::MAX, 3) == first, shared, "{text}: the server");
+            assert!(at(0, 4) != first, "{text}: steps");
+        });
+    }
 }
 
 #[test]

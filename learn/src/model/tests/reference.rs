@@ -2,6 +2,7 @@
 
 use super::super::Place;
 use super::super::conv::Conv;
+use super::super::dropout::Masks;
 use super::super::layer::Op;
 use super::super::loss::Loss;
 use super::super::network::Network;
@@ -23,10 +24,14 @@ pub(super) fn loss(network: &Network, params: &[f64], batch: &Batch, place: Plac
             Op::Add(other) => x.iter().zip(&values[*other]).map(|(a, b)| a + b).collect(),
             Op::Dropout(dropout) => {
                 let lane = layer as u64;
-                let mut stream = place.seed.lane(Domain::Dropout, place.worker, place.step, lane);
-                let keep = 1.0 / (1.0 - f64::from(dropout.0));
+                let worker = match dropout.masks {
+                    Masks::Own => place.worker,
+                    Masks::Shared => 0,
+                };
+                let mut stream = place.seed.lane(Domain::Dropout, worker, place.step, lane);
+                let keep = 1.0 / (1.0 - f64::from(dropout.p));
                 x.iter()
-                    .map(|x| if stream.uniform() < dropout.0 { 0.0 } else { x * keep })
+                    .map(|x| if stream.uniform() < dropout.p { 0.0 } else { x * keep })
                     .collect()
             }
             op => apply(op, params, x, batch.len),
