@@ -5,6 +5,8 @@ use crate::Failure;
 use crate::config::{Experiment, KEYS};
 use crate::pictures;
 use crate::results::{self, Outcome, Store, Table};
+use std::collections::BTreeSet;
+use std::fs;
 
 /// Writes tables, summary and curves; returns the summary.
 ///
@@ -17,10 +19,27 @@ pub(crate) fn assemble(store: &Store, name: &str, outcomes: &[Outcome]) -> Resul
     let table = Table::of(outcomes);
     let text = results::summary(&table);
     store.write("summary.txt", text.as_bytes())?;
-    for (file, picture) in pictures::learning(name, outcomes, &table) {
+    let drawn = pictures::learning(name, outcomes, &table);
+    remove_stale(store, table.metric, &drawn.iter().map(|(file, _)| file.as_str()).collect());
+    for (file, picture) in drawn {
         picture.write(&store.path(&file))?;
     }
     Ok(text)
+}
+
+/// Takes away what an assembly of fewer runs drew: its pictures are named by what varied then, and
+/// would stand beside the new ones for ever. One that cannot be removed stays.
+fn remove_stale(store: &Store, metric: &str, drawn: &BTreeSet<&str>) {
+    let folder = store.path("");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let picture = ["svg", "png"].map(Some).contains(&path.extension().and_then(|e| e.to_str()));
+        let rest = stem.strip_prefix(metric).and_then(|rest| rest.strip_prefix('-'));
+        if picture && rest.is_some_and(|rest| rest.contains('=')) && !drawn.contains(stem) {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// Writes `experiment.toml`: the resolved configuration, which runs as it stands.
@@ -58,4 +77,48 @@ fn resolved(name: &str, jobs: &[Job], hash: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_fewer_runs_make_room_and_nothing_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let run = |n: usize, batch: usize| {
+            let mut outcome = Outcome::sample("krum", "none", 1, &[0.1, 0.9]);
+            (outcome.settings.n, outcome.settings.batch) = (n, batch);
+            outcome
+        };
+        let drawn = || {
+            let names =
+                fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            let mut names: Vec<String> = names
+                .map(|name| name.into_string().unwrap())
+                .filter(|n| n.contains("acc"))
+                .collect();
+            names.sort();
+            names
+        };
+        for mine in ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"] {
+            fs::write(folder.path().join(mine), "mine").unwrap();
+        }
+        assemble(&store, "name", &[run(10, 12), run(11, 12)]).unwrap();
+        let of = |middle: &[&str]| {
+            let mut names: Vec<String> =
+                ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"]
+                    .map(String::from)
+                    .into();
+            for middle in middle {
+                names.extend(["svg", "png"].map(|end| format!("accuracy-{middle}.{end}")));
+            }
+            names.sort();
+            names
+        };
+        assert_eq!(drawn(), of(&["n=10", "n=11"]));
+        assemble(&store, "name", &[run(10, 12), run(11, 12), run(11, 24)]).unwrap();
+        assert_eq!(drawn(), of(&["n=10-batch=12", "n=11-batch=12", "n=11-batch=24"]));
+    }
 }
