@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use varangian_lab::config::{Experiment, Source};
+use varangian_lab::config::{Experiment, Settings, Source};
 
 /// The TOML files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -46,5 +46,16 @@ fn the_whole_tables_of_the_sign_report_hold_their_ends() {
         let (ends, whole) = (signs(""), signs("-all"));
         assert_eq!([ends.runs.len(), whole.runs.len()], [9, 24], "{network}");
         assert!(ends.runs.iter().all(|run| whole.runs.contains(run)), "{network}");
+    }
+}
+
+#[test]
+fn the_report_with_masks_of_their_own_differs_in_nothing_else() {
+    let [shared, own] = ["", "-own-masks"]
+        .map(|end| load(&root().join(format!("signsgd/mnist-mnistnet{end}.toml"))).runs);
+    assert_eq!(shared.len(), own.len());
+    for (shared, own) in shared.into_iter().zip(own) {
+        assert_eq!(shared.model, "mnistnet init-seed=8005 dropout-masks=shared");
+        assert_eq!(Settings { model: shared.model.clone(), ..own }, shared);
     }
 }

@@ -18,6 +18,10 @@ const FILES: &[(&str, &str)] = &[
     ("hidden", include_str!("../../../../experiments/signsgd/hidden.toml")),
     ("mnist-mnistnet", include_str!("../../../../experiments/signsgd/mnist-mnistnet.toml")),
     ("mnist-mnistnet-all", include_str!("../../../../experiments/signsgd/mnist-mnistnet-all.toml")),
+    (
+        "mnist-mnistnet-own-masks",
+        include_str!("../../../../experiments/signsgd/mnist-mnistnet-own-masks.toml"),
+    ),
     ("mnist-torchnet", include_str!("../../../../experiments/signsgd/mnist-torchnet.toml")),
     ("mnist-torchnet-all", include_str!("../../../../experiments/signsgd/mnist-torchnet-all.toml")),
 ];
