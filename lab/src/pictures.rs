@@ -19,7 +19,9 @@ const DRAWN: &str = "Pictures, each as SVG and PNG, where the results hold what 
   acceptance                 weight that the rule gives to hostile rows, against the step
   loss                       honest minibatch loss, against the step
   ratio, ratio-sampled       variance-norm ratio of what honest workers send, and of their
-                             gradients before momentum (runs with study > 0)";
+                             gradients before momentum (runs with study > 0)
+  against                    share of the coordinates that a vote moves against the sum of the
+                             honest signs (the same, where workers send signs)";
 
 /// Arguments of `varangian plot`.
 #[derive(clap::Args)]
@@ -63,6 +65,7 @@ pub(crate) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
         ("train_loss", "loss", "honest minibatch loss", false),
         ("study/Honest variance-norm ratio", "ratio", "ratio of what is sent", false),
         (SAMPLED_RATIO, "ratio-sampled", "ratio before momentum", false),
+        ("study/Vote against-honest share", "against", "moved against the honest sum", true),
     ];
     for (metric, file, label, percent) in more {
         for (suffix, group) in groups(outcomes) {

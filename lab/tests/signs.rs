@@ -32,7 +32,7 @@ const LOGREG: &str = "dataset = 'logreg'\ndata_seed = 8005\nmodel = 'logreg-net 
 
 #[test]
 fn one_worker_more_turns_ties_into_flips() {
-    // n = 10, f = 4: collusion only ties. n = 11, f = 4: it flips; opposition flips at n = 10 too.
+    // n = 10, f = 4: collusion ties nearly all. n = 11, f = 4: it flips; opposition does at n = 10.
     let run = |optimiser: &str, n: usize, attack: &str| {
         let key = format!(
             "{LOGREG}optimiser = '{optimiser}'\nn = {n}\nf_real = 4\nattack = '{attack}'\n"

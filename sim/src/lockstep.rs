@@ -5,7 +5,7 @@ use crate::{Hostile, Plan};
 use std::sync::{Arc, Mutex};
 use varangian_base::{Matrix, Memory, Seed, SpecError};
 use varangian_learn::model::{Prepared, Tally};
-use varangian_learn::optim::Optimiser;
+use varangian_learn::optim::{Message, Optimiser};
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_train::{
     Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Passes, Refusal, Server, Settings, Shown,
@@ -259,6 +259,7 @@ impl Lockstep {
             params: self.server.params(),
             variance_norm: self.server.rule().variance_norm(self.n, self.f),
             kappa: self.server.rule().kappa(self.n, self.f),
+            votes: self.optimiser.message != Message::Vector,
         };
         studied.study.before(&shown);
         let mut indices = Vec::new();

@@ -5,14 +5,15 @@ mod common;
 
 use common::plan;
 use std::sync::Arc;
-use varangian_base::{Seed, spec};
-use varangian_learn::data;
+use varangian_base::{Domain, Seed, Stream, spec};
+use varangian_learn::data::{self, Shape};
 use varangian_learn::optim::{Message, Momentum, Optimiser, Placement, Schedule};
 use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
+use varangian_learn::{Batch, Dataset, Targets};
 use varangian_rules::Pipeline;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Hostile, Plan};
-use varangian_train::Passes;
+use varangian_train::{Passes, VOTES};
 
 /// Signum's optimiser: v ← (1 − β)·g + β·v at the worker, then its sign.
 fn signum(rate: f64, beta: f64, zero: &str) -> Optimiser {
@@ -138,4 +139,63 @@ fn an_even_number_of_workers_hides_how_strong_collusion_is() {
     assert!(even > 0.78, "SignSGD, n = 10: {even}");
     assert!(odd < even - 0.15, "SignSGD, n = 11: {odd} against {even}");
     assert!(signum > odd + 0.25, "Signum, n = 11: {signum} against {odd}");
+}
+
+/// Random images of ten classes.
+struct Images;
+
+impl Dataset for Images {
+    fn len(&self) -> usize {
+        200
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { channels: 1, height: 8, width: 8 }
+    }
+
+    fn classes(&self) -> usize {
+        10
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        i as u32 % 10
+    }
+
+    fn fill(&self, indices: &[u32], _: &mut Stream, batch: &mut Batch) {
+        batch.begin(indices.len(), self.shape().len());
+        for (image, &i) in batch.inputs.chunks_mut(self.shape().len()).zip(indices) {
+            Seed(6).stream(Domain::Test, i, 0).fill_uniform(image);
+        }
+        batch.targets = Targets::Labels(indices.iter().map(|&i| self.label(i as usize)).collect());
+    }
+}
+
+#[test]
+fn abstentions_arm_collusion_and_shared_dropout_masks_disarm_it() {
+    // n = 10, f = 4: where an odd number of the six honest workers abstain, a tie becomes a flip.
+    // Signs of zeros as +1 leave nobody who abstains, hence nothing to flip.
+    let shares = |model: &str, zero: &str| {
+        let mut plan = plan("majority", "kill", 10, 0, signum(1e-5, 0.0, zero));
+        let (data, classes) = (Arc::new(Images), Images.classes());
+        plan.model =
+            Arc::from(varangian_learn::model::build(model, data.shape(), classes).unwrap());
+        (plan.train, plan.test) = (data.clone(), data);
+        (plan.f_real, plan.study) = (4, Some(1));
+        let mut run = Lockstep::new(plan).unwrap();
+        let mut sums = [0.0; 4];
+        for _ in 0..10 {
+            let row = run.step().study.unwrap();
+            let votes = row[VOTES].iter().zip(&mut sums);
+            votes.for_each(|(share, sum)| *sum += share / 10.0);
+        }
+        sums
+    };
+    let [moved, flipped, unanimous, abstained] = shares("mnistnet", "zero");
+    assert!(abstained > 0.1 && flipped > 0.05, "{abstained} abstain, {flipped} flip");
+    assert!(moved >= flipped && moved <= flipped + unanimous + abstained, "{moved}");
+    let shared = shares("mnistnet dropout-masks=shared", "zero");
+    assert!(shared[1] < 0.9 * flipped, "{} with shared masks, {flipped} without", shared[1]);
+    let bits = shares("mnistnet", "plus-one");
+    assert_eq!([bits[1], bits[3]], [0.0, 0.0], "nobody abstains, nothing flips");
+    assert!((bits[0] - bits[2]).abs() < 1e-12, "what all agree on moves");
 }

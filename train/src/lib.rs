@@ -27,6 +27,6 @@ pub use oracle::{Subset, Validation, hold_out};
 pub use queue::{Fate, Outcome, Queue, QueueSettings};
 pub use running::{Passes, Running};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
-pub use study::{COLUMNS, Shown, Study, StudyRow};
+pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
 pub use worker::{Bench, Job, Worker};

@@ -7,17 +7,23 @@
 //! row) are NaN.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use varangian_base::Rows;
 use varangian_base::kernels::moments::means_and_scatter;
 use varangian_base::kernels::norms;
 
-/// The columns of a [`StudyRow`], in order: the published code's by its names, then three of ours.
+/// The columns of a [`StudyRow`], in order: the published code's by its names, then seven of ours.
 ///
 /// The *honest variance-norm ratio* (deviation/norm)² proves resilience where it is below the
 /// rule's *limit*. The *descent ratio* κ·tr Σ/‖μ‖² is the modern test: below 1, the aggregate has
 /// a positive inner product with the honest mean whatever f rows are hostile, since ‖F − μ‖² ≤
 /// κ·tr Σ < ‖μ‖².
-pub const COLUMNS: [&str; 27] = [
+///
+/// The [`VOTES`] are shares of the coordinates where workers send signs: those that the aggregate
+/// moves; those that it moves *against* the sum of the honest signs; those on which all honest
+/// workers agree; and, of all honest signs, those that are 0. An odd number of such abstentions is
+/// what lets colluders turn a tie into a flip where n is even.
+pub const COLUMNS: [&str; 31] = [
     "Step number",
     "Training point count",
     "Average loss",
@@ -45,7 +51,14 @@ pub const COLUMNS: [&str; 27] = [
     "Honest variance-norm ratio",
     "Variance-norm limit",
     "Descent ratio",
+    "Vote moved share",
+    "Vote against-honest share",
+    "Vote unanimous share",
+    "Vote abstention share",
 ];
+
+/// The places in [`COLUMNS`] of what exists only where workers send signs; NaN elsewhere.
+pub const VOTES: Range<usize> = 27..31;
 
 /// One step's values in the order of [`COLUMNS`].
 pub type StudyRow = [f64; COLUMNS.len()];
@@ -70,6 +83,8 @@ pub struct Shown<'a> {
     pub variance_norm: Option<f64>,
     /// The rule's robustness coefficient κ, where it or a bound on it is known.
     pub kappa: Option<f64>,
+    /// Whether messages are signs.
+    pub votes: bool,
 }
 
 /// Gathers the metrics of consecutive steps.
@@ -85,6 +100,7 @@ pub struct Study {
     squares: Vec<f64>,
     /// Norms of the sampled, honest and hostile mean; NaN without rows.
     norms: [f64; 3],
+    votes: bool,
     row: StudyRow,
 }
 
@@ -104,6 +120,7 @@ impl Study {
             attack: zeros,
             squares: vec![0.0; origin.len()],
             norms: [f64::NAN; 3],
+            votes: false,
             row: [f64::NAN; COLUMNS.len()],
         }
     }
@@ -144,6 +161,14 @@ impl Study {
         self.row[25] = shown.variance_norm.map_or(f64::NAN, |limit| limit * limit);
         let m = shown.honest.n() as f64;
         self.row[26] = shown.kappa.map_or(f64::NAN, |kappa| kappa * self.row[24] * (m - 1.0) / m);
+        self.votes = shown.votes;
+        if self.votes {
+            // Of m signs, a mean beyond 1 − 1/m is that of all.
+            let least = 1.0 - 0.5 / m as f32;
+            self.row[29] = share(self.honest.iter().map(|mean| mean.abs() > least));
+            let rows = (0..shown.honest.n()).map(|i| shown.honest.row(i));
+            self.row[30] = share(rows.flatten().map(|&sign| sign == 0.0));
+        }
         self.remember();
     }
 
@@ -159,6 +184,11 @@ impl Study {
             }
         }
         self.row[23] = hostile_weight.unwrap_or(f64::NAN);
+        if self.votes {
+            let against = |(mean, moved): (&f32, &f32)| mean * moved < 0.0;
+            self.row[27] = share(aggregate.iter().map(|&moved| moved != 0.0));
+            self.row[28] = share(self.honest.iter().zip(aggregate).map(against));
+        }
         &self.row
     }
 
@@ -202,6 +232,13 @@ fn deviation(rows: Rows<'_>, mean: &mut [f32], squares: &mut [f64]) -> f64 {
     }
 }
 
+/// How many of these hold, of all; NaN for none.
+fn share(cases: impl Iterator<Item = bool>) -> f64 {
+    let (held, all) =
+        cases.fold((0u64, 0u64), |(held, all), case| (held + u64::from(case), all + 1));
+    held as f64 / all as f64
+}
+
 fn largest(x: &[f32]) -> f64 {
     f64::from(x.iter().fold(0.0f32, |most, x| most.max(x.abs())))
 }
@@ -221,7 +258,26 @@ mod tests {
     fn shown<'a>(step: u64, rows: Rows<'a>, attack: Rows<'a>, params: &'a [f32]) -> Shown<'a> {
         let (variance_norm, kappa) = (Some(0.5), Some(0.25));
         let (sampled, honest) = (Some(rows), rows);
-        Shown { step, points: 0, loss: 1.0, sampled, honest, attack, params, variance_norm, kappa }
+        let (points, loss, votes) = (0, 1.0, false);
+        Shown { step, points, loss, sampled, honest, attack, params, variance_norm, kappa, votes }
+    }
+
+    #[test]
+    fn three_honest_votes_have_the_hand_shares_and_vectors_have_none() {
+        let rows = Matrix::from_rows(&[
+            [1.0f32, 1.0, -1.0, 0.0, 0.0],
+            [1.0, -1.0, -1.0, 0.0, 1.0],
+            [1.0, 1.0, -1.0, 0.0, 1.0],
+        ]);
+        let none = Matrix::zeros(0, 5);
+        let mut study = Study::new(&[0.0; 5], 0.0, 1);
+        let params = [0.0; 5];
+        let vectors = shown(0, rows.rows(), none.rows(), &params);
+        study.before(&Shown { votes: true, ..vectors });
+        let row = *study.after(&[1.0, -1.0, -1.0, 1.0, 0.0], None);
+        assert_eq!(row[VOTES], [4.0 / 5.0, 1.0 / 5.0, 2.0 / 5.0, 4.0 / 15.0]);
+        study.before(&shown(1, rows.rows(), none.rows(), &params));
+        assert!(study.after(&[0.0; 5], None)[VOTES].iter().all(|x| x.is_nan()));
     }
 
     #[test]

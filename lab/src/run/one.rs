@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use varangian_base::{Memory, Value};
 use varangian_learn::model::state::{self, State};
 use varangian_sim::lockstep::{Evaluation, Observer, StepRecord};
-use varangian_train::{COLUMNS, Traffic};
+use varangian_train::{COLUMNS, Traffic, VOTES};
 
 /// A run of a matrix.
 #[derive(Clone)]
@@ -253,8 +253,10 @@ impl Observer for Notes<'_> {
             self.hostile_weight.add(weight);
         }
         if let Some(row) = record.study {
-            for (name, &value) in COLUMNS.iter().zip(row) {
-                self.put(closed.step, &format!("study/{name}"), value);
+            for (k, (name, &value)) in COLUMNS.iter().zip(row).enumerate() {
+                if !(VOTES.contains(&k) && value.is_nan()) {
+                    self.put(closed.step, &format!("study/{name}"), value);
+                }
             }
         }
         for refusal in &closed.refused {
