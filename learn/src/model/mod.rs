@@ -7,6 +7,7 @@ mod dropout;
 pub mod entry;
 mod fuse;
 mod geometry;
+mod images;
 mod init;
 mod layer;
 mod linear;

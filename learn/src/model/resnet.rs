@@ -1,8 +1,8 @@
 //! Residual networks: of He et al. for CIFAR and ImageNet, the variants of Akoun and Meyer, and
 //! wide ones.
 
-use super::convolutional::{DROPOUT, Images, Layers, MASKS, NORM};
 use super::entry::{Home, ModelEntry};
+use super::images::{DROPOUT, Images, Layers, MASKS, NORM};
 use super::plan::{Kernel, Plan};
 use super::{geometry, init, norm};
 use crate::kernels::image::Border;

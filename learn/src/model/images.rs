@@ -1,0 +1,105 @@
+//! What all networks on images share: their recipe, and the parameters of the layers that several
+//! of them have.
+
+use super::Model;
+use super::dropout::Masks;
+use super::entry::Recipe;
+use super::geometry::Method;
+use super::init::{self, Scheme};
+use super::loss::Loss;
+use super::network::Network;
+use super::norm::Statistics;
+use super::plan::{Plan, Style};
+use crate::data::Shape;
+use crate::kernels::image::Border;
+use varangian_base::{Args, Kind, Param, SpecError};
+
+/// A network on images with cross-entropy.
+pub(crate) struct Images {
+    style: Style,
+    args: Args,
+    layers: Layers,
+    /// PyTorch's seed of the initial parameters, if not the run's.
+    start: Option<u32>,
+}
+
+/// Adds the layers for this many classes.
+pub(crate) type Layers = fn(&Args, &mut Plan, usize) -> Result<(), SpecError>;
+
+impl Images {
+    /// The network of these layers, in the style that the parameters ask for, of those that the
+    /// entry declares.
+    pub(crate) fn recipe(args: &Args, layers: Layers) -> Result<Box<dyn Recipe>, SpecError> {
+        Images::bordered(args, Border::Zeros, layers)
+    }
+
+    /// The same with another border than zeros around images.
+    pub(crate) fn bordered(
+        args: &Args,
+        border: Border,
+        layers: Layers,
+    ) -> Result<Box<dyn Recipe>, SpecError> {
+        let style = Style { border, ..style(args) };
+        Ok(Box::new(Images { style, args: args.clone(), layers, start: init::seed(args)? }))
+    }
+}
+
+impl Recipe for Images {
+    fn build(&self, shape: Shape, classes: usize) -> Result<Box<dyn Model>, SpecError> {
+        if classes < 2 {
+            return Err(SpecError::new(format!(
+                "needs a data set with 2 classes or more; this one has {classes} classes"
+            )));
+        }
+        let mut plan = Plan::image(shape, self.style);
+        (self.layers)(&self.args, &mut plan, classes)?;
+        Ok(Box::new(Network::new(plan, Loss::CrossEntropy).starting(self.start)))
+    }
+}
+
+/// The parameter of networks with batch normalisation.
+pub(crate) const NORM: Param = Param {
+    name: "norm",
+    kind: Kind::Choice(&["batch", "frozen-init"]),
+    default: "batch",
+    help: "batch: normalise by the batch in training and by running statistics in inference; \
+           frozen-init: by mean 0 and variance 1 always, as a network whose training never leaves \
+           evaluation mode",
+};
+
+/// The parameter of networks with dropout.
+pub(crate) const DROPOUT: Param = Param {
+    name: "dropout",
+    kind: Kind::Flag,
+    default: "true",
+    help: "whether dropout layers drop in training",
+};
+
+/// The parameter of the same networks that correlates their workers.
+pub(crate) const MASKS: Param = Param {
+    name: "dropout-masks",
+    kind: Kind::Choice(&["own", "shared"]),
+    default: "own",
+    help: "own: every worker draws its own dropout masks; shared: in a step all workers draw the \
+           same (the server too, where it takes gradients), as processes do that seed PyTorch \
+           alike and go through batches of one size",
+};
+
+/// The style that the parameters ask for, of those that the entry declares.
+fn style(args: &Args) -> Style {
+    let is = |param: &Param, text| args.is_declared(param.name) && args.text(param.name) == text;
+    Style {
+        scheme: Scheme::named(args.text("init")),
+        method: Method::named(args.text("conv")),
+        statistics: match is(&NORM, "frozen-init") {
+            true => Statistics::FrozenInit,
+            false => Statistics::Batch,
+        },
+        border: Border::Zeros,
+        masks: match (is(&DROPOUT, "false"), is(&MASKS, "shared")) {
+            (true, _) => None,
+            (_, true) => Some(Masks::Shared),
+            (_, false) => Some(Masks::Own),
+        },
+    }
+}
