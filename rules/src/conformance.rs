@@ -2,6 +2,7 @@
 
 mod cases;
 mod claims;
+mod double;
 pub(crate) mod families;
 mod machinery;
 mod vectors;

@@ -348,6 +348,28 @@ mod tests {
     }
 
     #[test]
+    fn the_exact_path_reaches_the_least_total_distance_too_and_to_more_digits() {
+        use crate::conformance::{exactly, families::FAMILIES, wide};
+        for (name, generate) in FAMILIES {
+            for (n, d) in [(1, 1), (2, 2), (3, 1), (5, 2), (8, 3), (11, 7)] {
+                let rows = wide(generate(n, d, n as u64).rows());
+                let (out, verdict) = exactly("geometric-median", &rows, 0);
+                let (found, best) = (total(&rows, &out), least(&rows));
+                assert!(found <= best * (1.0 + 1e-8), "{name}, n = {n}, d = {d}: {found}, {best}");
+                let sum: f64 = verdict.weights.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{name}: {sum}");
+            }
+        }
+        let third = (3.0 - 3f64.sqrt()) / 6.0;
+        for scale in [1e-300, 1.0, 1e300] {
+            let rows = [[0.0, 0.0], [scale, 0.0], [0.0, scale]].map(|x| x.to_vec());
+            let (out, verdict) = exactly("geometric-median", &rows, 1);
+            assert!(out.iter().all(|x| (x / scale - third).abs() < 1e-14), "{out:?}");
+            assert_eq!(verdict.event, None);
+        }
+    }
+
+    #[test]
     fn rows_at_any_distance_pull_with_a_unit_vector() {
         // The far row's direction is all that counts: along it, the answer of 1e6 times nearer.
         let honest = [[0., 0.], [1., 0.], [0., 1.], [1., 2.], [3., 1.]];

@@ -142,8 +142,12 @@ struct Search {
 impl Search {
     /// Tries all completions of the current set to `size` of n rows from row `next` on.
     fn complete(&mut self, n: usize, next: usize, size: usize) {
-        let scale = exact::Wide::from(self.set.len() as f64);
-        let scatter = scale * self.spread.covariance(&self.set, |_| 1.0, false);
+        let scatter = match self.set.len() {
+            0 | 1 => exact::Wide::ZERO,
+            len => {
+                exact::Wide::from(len as f64) * self.spread.covariance(&self.set, |_| 1.0, false)
+            }
+        };
         let less = exact::Wide::from(1.0 - TIE);
         if self.best.as_ref().is_some_and(|(least, _)| scatter >= *least * less) {
             return;
