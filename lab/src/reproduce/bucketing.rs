@@ -221,10 +221,17 @@ fn shapes(outcomes: &[Outcome]) -> Vec<Shape> {
             let text = |one: Option<(f64, &str)>| {
                 one.map_or("–".into(), |(value, attack)| format!("{value:.1} % ({attack})"))
             };
+            let how = |(momentum, buckets): (bool, bool)| match (momentum, buckets) {
+                (true, true) => "with both",
+                (true, false) => "with momentum alone",
+                (false, true) => "with buckets alone",
+                (false, false) => "with neither",
+            };
             Shape {
                 claim: claim.into(),
-                found: format!("worst attack: {} and {}", text(a), text(b)),
+                found: format!("worst attack: {} {}, {} {}", how(with), text(a), how(against), text(b)),
                 holds: a.zip(b).map(|(a, b)| test(a.0, b.0)),
+                moot: false,
             }
         };
     let (bare, both, momentum) = ((false, false), (true, true), (true, false));

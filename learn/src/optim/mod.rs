@@ -9,10 +9,10 @@ mod regularise;
 mod schedule;
 
 pub use clip::{Clip, ClipMode};
-pub use message::{Message, sanitise};
+pub use message::{MESSAGES, Message, sanitise};
 pub use momentum::{Momentum, Placement};
 pub use regularise::Regulariser;
-pub use schedule::Schedule;
+pub use schedule::{SCHEDULES, Schedule};
 
 /// Everything that turns aggregates into steps.
 #[derive(Clone, Debug, PartialEq)]
