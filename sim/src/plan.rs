@@ -6,7 +6,7 @@ use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
-use varangian_train::Passes;
+use varangian_train::{Participation, Passes};
 
 /// Which workers are hostile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Plan {
     pub f_real: usize,
     /// Which workers attack.
     pub hostile: Hostile,
+    /// Which workers take part in a round; `None`: all.
+    pub participation: Option<Participation>,
     /// The gradient aggregation rule.
     pub rule: Pipeline,
     /// The attack.
@@ -75,13 +77,30 @@ impl Plan {
         if self.evaluate_every == 0 {
             return Err(SpecError::new("evaluate_every must be at least 1; got 0"));
         }
-        self.rule.check(n, self.f)?;
+        self.optimiser.check()?;
+        let (workers, f) = self.round();
+        if workers > n || workers == 0 {
+            return Err(SpecError::new(format!(
+                "participation needs 1 to n workers a round; got {workers}, n = {n}"
+            )));
+        }
+        if self.participation.is_some() && self.study.is_some() {
+            return Err(SpecError::new(
+                "study looks at the rows of all workers, so participation must be all",
+            ));
+        }
+        self.rule.check(workers, f)?;
         if f_real > 0 {
             self.attack
                 .check(n - f_real, f_real, self.f)
                 .map_err(|condition| SpecError::new(format!("the attack needs {condition}")))?;
         }
         Ok(())
+    }
+
+    /// Workers of a round, and how many of them the rule is told are hostile.
+    pub fn round(&self) -> (usize, usize) {
+        self.participation.map_or((self.n, self.f), |sample| (sample.workers, sample.f))
     }
 
     /// The ids of the hostile workers, ascending.

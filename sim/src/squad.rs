@@ -244,7 +244,7 @@ impl Squad {
         }
         if self.flights[w].state == State::Computed {
             self.flights[w].state = State::Sent;
-            let Squad { flights, rows, collusion, zeros, .. } = self;
+            let Squad { flights, rows, collusion, zeros, optimiser, .. } = self;
             let flight = &flights[w];
             let broadcast = Broadcast {
                 step: flight.number - 1,
@@ -256,6 +256,8 @@ impl Squad {
                 collusion.overhear(worker, rows.row(w));
             } else if attacks {
                 collusion.forge(worker, &broadcast, rows.row_mut(w));
+                let compression = optimiser.compression.without_feedback();
+                compression.apply(rows.row_mut(w), &mut Vec::new());
             }
         }
         self.flights[w].clone()

@@ -46,15 +46,17 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// Draws the minibatches of `workers` at `step`. Cost: that many samples.
+    /// Draws the minibatches of `workers` at `step`; of several local steps, the first. Cost: that
+    /// many samples.
     pub fn draw(job: &Job<'a>, workers: &[u32], step: u64) -> Self {
         let (mut indices, mut one, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+        let draw = step * job.optimiser.local.steps;
         for &worker in workers {
-            job.sampler.draw(worker, step, &mut one);
+            job.sampler.draw(worker, draw, &mut one);
             indices.extend_from_slice(&one);
         }
         let first = workers.first().copied().unwrap_or(0);
-        let mut augment = job.seed.stream(Domain::Augment, first, step);
+        let mut augment = job.seed.stream(Domain::Augment, first, draw);
         job.train.fill(&indices, &mut augment, &mut batch);
         let (workspace, prepared) = (job.model.workspace(), Box::new(()) as Prepared);
         Held { model: job.model, batch, workspace, prepared, trial: Vec::new() }
@@ -87,10 +89,16 @@ impl Adversary {
         self.attack.as_ref()
     }
 
-    /// Writes the hostile rows of this step.
+    /// Writes the hostile rows of this step: zeros where the attack cannot act on the rows that
+    /// there are, as it looks at honest rows and too few came in time.
     pub fn forge(&mut self, broadcast: &Broadcast<'_>, sight: Sight<'_>, out: RowsMut<'_>) {
         if out.n() == 0 {
             return;
+        }
+        let blind = self.sees.honest && sight.honest.n() == 0;
+        if blind || self.attack.check(sight.honest.n(), out.n(), sight.f).is_err() {
+            let mut out = out;
+            return out.iter_mut().for_each(|row| row.fill(0.0));
         }
         let rule = self.sees.rule.then(|| sight.rule.fork());
         let Adversary { attack, verdict, .. } = self;

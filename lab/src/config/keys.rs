@@ -58,6 +58,23 @@ pub const KEYS: &[Key] = &[
         "message",
         "what a worker sends: vector, \"sign zero=zero\", \"stochastic-sign bound=1\" or \"dp-sign epsilon=1 delta=1e-5 sensitivity=1\"",
     ),
+    key(
+        "local_steps",
+        "steps of plain descent that a worker makes by itself, on a minibatch each, before it sends \
+         the sum of their gradients; 1: the gradient at the server's parameters",
+    ),
+    key("local_rate", "step size of local steps; 0: the learning rate of the step"),
+    key("compression", "what of a vector is left out: none, or \"top-k keep=0.1 feedback=true\""),
+    key(
+        "participation",
+        "workers that take part in a round: all, or \"sample workers=8 f=auto risk=0.01\", drawn anew \
+         each round; f of them hostile, by default so many that more are as rare as the risk",
+    ),
+    key(
+        "server_optimiser",
+        "how the server steps by the aggregate: sgd, or \"adagrad tau=1e-3\", \
+         \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum",
+    ),
     key("weight_decay", "decoupled weight decay, at least 0"),
     key(
         "statistics",

@@ -204,7 +204,11 @@ fn is_below_bound(settings: &Settings) -> Result<bool, Failure> {
     let (n, f) = (settings.n, settings.f);
     match setup::filter_of(&settings.rule)? {
         Some(entry) => Ok(entry.facts.bound.check(entry.name, n, f).is_err()),
-        None => Ok(varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).is_err()),
+        None => {
+            let sample = settings.participation()?;
+            let (n, f) = sample.map_or((n, f), |sample| (sample.workers, sample.f));
+            Ok(varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).is_err())
+        }
     }
 }
 
@@ -230,6 +234,9 @@ fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
         sampling: one(&settings.sampling)?,
         schedule: one(&settings.schedule)?,
         message: one(&settings.message)?,
+        compression: one(&settings.compression)?,
+        participation: one(&settings.participation)?,
+        server_optimiser: one(&settings.server_optimiser)?,
         ..settings.clone()
     })
 }

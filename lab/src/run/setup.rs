@@ -96,6 +96,7 @@ impl Shelf {
             f: settings.f,
             f_real: settings.f_real(),
             hostile: settings.hostile()?,
+            participation: settings.participation()?,
             rule: Pipeline::parse(&settings.rule)?,
             attack: varangian_attacks::build(&settings.attack)?,
             optimiser: settings.optimiser()?,
@@ -141,6 +142,11 @@ impl Shelf {
         entry: &'static FilterEntry,
     ) -> Result<AsyncPlan, Failure> {
         let parts = self.parts(settings)?;
+        if settings.participation()?.is_some() {
+            return Err(Failure::refused(
+                "a filter judges whoever arrives; participation must be all; found a sample",
+            ));
+        }
         let (n, f) = (settings.n, settings.f);
         let network = settings.network.as_str();
         let network = if network.is_empty() { "uniform" } else { network };
