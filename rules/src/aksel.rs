@@ -12,7 +12,7 @@
 
 use crate::median::MIDDLE;
 use crate::select::sort_by_key;
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Param};
 
@@ -64,6 +64,14 @@ impl Rule for Aksel {
         let keep = if self.half { n.div_ceil(2) } else { n - round.f };
         verdict.selection(n, &self.order[..keep]);
         combine::combine(round.rows, &verdict.weights, out);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let n = round.n();
+        let centre = crate::median::exact(round.rows, self.lower);
+        let order = exact::in_order(&exact::distances2(round.rows, &centre));
+        let keep = if self.half { n.div_ceil(2) } else { n - round.f };
+        Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &order[..keep])))
     }
 
     fn fork(&self) -> Box<dyn Rule> {

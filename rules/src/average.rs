@@ -11,7 +11,7 @@
 //! assert_eq!(out, [21.2]);
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::combine;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -44,12 +44,13 @@ impl Rule for Average {
         verdict.uniform(round.rows.n(), 1.0 / round.rows.n() as f64);
     }
 
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let n = round.n();
+        let all: Vec<usize> = (0..n).collect();
+        Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &all)))
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
-}
-
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>]) -> Vec<f64> {
-    crate::conformance::mean(rows.iter())
 }

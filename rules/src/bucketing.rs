@@ -13,8 +13,8 @@
 //! assert_eq!(out, [5.0]); // the median of 1, 5, 100
 //! ```
 
-use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
-use varangian_base::{Domain, Kind, Param};
+use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage, exact};
+use varangian_base::{Domain, Kind, Param, Seed};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "bucketing",
@@ -59,14 +59,21 @@ struct Bucketing {
     order: Vec<usize>,
 }
 
-impl Pre for Bucketing {
-    fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing) {
-        let n = round.rows.n();
+impl Bucketing {
+    /// Sets the order in which n rows are cut.
+    fn arrange(&mut self, n: usize, seed: Seed, step: u64) {
         self.order.clear();
         self.order.extend(0..n);
         if self.random {
-            round.seed.stream(Domain::Rule, 0, round.step).shuffle(&mut self.order);
+            seed.stream(Domain::Rule, 0, step).shuffle(&mut self.order);
         }
+    }
+}
+
+impl Pre for Bucketing {
+    fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing) {
+        let n = round.rows.n();
+        self.arrange(n, round.seed, round.step);
         mixing.resize(n.div_ceil(self.s), n);
         let weights = mixing.coefficients.chunks_mut(n);
         for (bucket, weights) in self.order.chunks(self.s).zip(weights) {
@@ -83,13 +90,14 @@ impl Pre for Bucketing {
         false
     }
 
+    fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
+        let (n, mut cut) = (round.n(), self.clone());
+        cut.arrange(n, round.seed, round.step);
+        let bucket = |rows: &[usize]| exact::Blend::selection(n, rows);
+        Ok(cut.order.chunks(self.s).map(bucket).collect())
+    }
+
     fn fork(&self) -> Box<dyn Pre> {
         Box::new(self.clone())
     }
-}
-
-/// Buckets of s rows in the given order.
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], s: usize) -> Vec<Vec<f64>> {
-    rows.chunks(s).map(|bucket| crate::conformance::mean(bucket.iter())).collect()
 }

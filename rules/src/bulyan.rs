@@ -15,9 +15,9 @@
 //! assert_eq!(out, [1.75]);
 //! ```
 
-use crate::krum::{VARIANCE_NORM, score, variance_norm};
+use crate::krum::{VARIANCE_NORM, exact_score, score, variance_norm};
 use crate::select::sort_by_key;
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Kind, Mixed, Param, Recipe};
@@ -126,6 +126,31 @@ impl Bulyan {
         }
     }
 
+    /// The selected means, from the text.
+    fn exact_selection(&self, round: &exact::Round<'_>) -> Vec<exact::Blend> {
+        let (n, f) = (round.n(), round.f);
+        let pairs = exact::pairs(round.rows);
+        let most = self.m(n, f);
+        let ranked = |alive: &[usize], neighbours: usize, root: bool| -> Vec<usize> {
+            let score = |&i: &usize| exact_score(&pairs, i, alive, neighbours, root);
+            let scores: Vec<_> = alive.iter().map(score).collect();
+            exact::in_order(&scores).into_iter().map(|at| alive[at]).collect()
+        };
+        let mut alive: Vec<usize> = (0..n).collect();
+        let mut order = ranked(&alive, most, true);
+        let mut chosen = Vec::new();
+        for _ in 0..self.theta(n, f) {
+            let neighbours = alive.len().saturating_sub(f + 2).max(1);
+            if self.variant != Variant::Reference {
+                order = ranked(&alive, neighbours, false);
+            }
+            chosen.push(exact::Blend::selection(n, &order[..most.min(neighbours)]));
+            let first = order.remove(0);
+            alive.retain(|&i| i != first);
+        }
+        chosen
+    }
+
     /// Orders the rows that remain by their score among themselves.
     fn score(&mut self, neighbours: usize, root: bool) {
         self.scores.clear();
@@ -152,6 +177,18 @@ impl Rule for Bulyan {
         columns::mean_around(Mixed::new(rows.sent(), &self.selected), centre, beta, out);
     }
 
+    fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (n, f) = (round.n(), round.f);
+        let theta = self.theta(n, f);
+        let chosen: Vec<Vec<f64>> =
+            self.exact_selection(round).iter().map(|best| best.of(round.rows)).collect();
+        let lower = self.variant == Variant::Reference;
+        Ok(exact::by_column(&chosen, |column| {
+            let centre = |values: &[f64]| crate::median::middle(values, lower);
+            crate::phocas::around(column, theta - 2 * f, centre)
+        }))
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
@@ -162,38 +199,4 @@ impl Rule for Bulyan {
             _ => Ok(()),
         }
     }
-}
-
-/// From the text: `variant` 0 rescored, 1 classic, 2 reference.
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize, variant: usize) -> Vec<f64> {
-    use crate::conformance::{distance2, in_order, mean};
-    let n = rows.len();
-    let ranked = |alive: &[usize], k: usize, root: bool| -> Vec<usize> {
-        let score = |i: usize| {
-            let others = alive.iter().filter(|&&j| j != i);
-            let mut far: Vec<f64> = others.map(|&j| distance2(&rows[i], &rows[j])).collect();
-            far.iter_mut().for_each(|s| *s = if root { s.sqrt() } else { *s });
-            far.sort_by(f64::total_cmp);
-            far.iter().take(k).sum()
-        };
-        let scores: Vec<f64> = alive.iter().map(|&i| score(i)).collect();
-        in_order(&scores).into_iter().map(|at| alive[at]).collect()
-    };
-    let theta = if variant == 1 { n - 2 * f } else { n - 2 * f - 2 };
-    let mut alive: Vec<usize> = (0..n).collect();
-    let mut chosen = Vec::new();
-    let mut best = ranked(&alive, n - f - 2, true);
-    for _ in 0..theta {
-        let left = alive.len();
-        if variant != 2 {
-            best = ranked(&alive, left.saturating_sub(f + 2).max(1), false);
-        }
-        let m = if variant == 1 { 1 } else { left - f - 2 };
-        chosen.push(mean(best[..m].iter().map(|&i| &rows[i])));
-        alive.retain(|&i| i != best[0]);
-        best.remove(0);
-    }
-    let centre = crate::median::reference(&chosen, variant == 2);
-    crate::phocas::reference(&chosen, theta - 2 * f, &centre)
 }

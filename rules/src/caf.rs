@@ -17,7 +17,7 @@
 
 use crate::select::{Weigh, by_distances};
 use crate::spectrum::Spectrum;
-use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, exact};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -79,6 +79,31 @@ impl Weigh for Caf {
             }
             total = self.c.iter().sum();
         }
+    }
+
+    fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
+        let (n, f) = (round.n(), round.f);
+        let mut spread = exact::Spread::of(round.rows);
+        let mut c = vec![1.0; n];
+        let mut best = (None, c.clone());
+        while c.iter().sum::<f64>() > (n - 2 * f) as f64 {
+            let alive: Vec<usize> = (0..n).filter(|&i| c[i] > 0.0).collect();
+            let lambda = spread.covariance(&alive, |i| c[i], true);
+            if best.0.is_none_or(|least| lambda < least) {
+                best = (Some(lambda), c.clone());
+            }
+            if lambda.is_zero() {
+                break;
+            }
+            let along = alive.iter().zip(&spread.spectrum.vector);
+            let tau: Vec<f64> = along.map(|(&i, u)| u * u / c[i]).collect();
+            let most = tau.iter().copied().fold(0.0, f64::max);
+            for (&i, tau) in alive.iter().zip(&tau) {
+                let kept = c[i] * (1.0 - tau / most);
+                c[i] = if kept < ROUNDING { 0.0 } else { kept };
+            }
+        }
+        exact::Blend::mean(best.1.iter().map(|&c| c.into()).collect())
     }
 }
 

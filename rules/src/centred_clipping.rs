@@ -18,7 +18,8 @@
 //! assert_eq!(out, [2.1875]); // from 1.75: (−1.75 − 0.75 + 0.25 + 4) / 4 further
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::exact::Wide;
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Memory, Mixed, Param, SpecError, Value};
@@ -191,6 +192,32 @@ impl Rule for CentredClipping {
         verdict.weights.extend_from_slice(&self.shares[..n]);
     }
 
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (rows, n) = (round.rows, round.n());
+        let mut v = match self.remember {
+            true => vec![0.0; round.d()],
+            false => crate::median::exact(rows, false),
+        };
+        let mut shares = vec![0.0; n];
+        for _ in 0..self.passes {
+            let far: Vec<Wide> = exact::distances2(rows, &v).into_iter().map(Wide::sqrt).collect();
+            let mut sorted = far.clone();
+            sorted.sort_unstable();
+            let at = ((self.quantile * n as f64).ceil() as usize).clamp(1, n) - 1;
+            let tau = self.tau.map_or(sorted[at], Wide::from);
+            let one = Wide::from(1.0);
+            let kept: Vec<Wide> =
+                far.iter().map(|&r| if r > tau { tau / r } else { one }).collect();
+            v = (0..v.len()).map(|k| moved(rows, &kept, k, v[k])).collect();
+            let given: f64 = kept.iter().map(|kept| kept.to_f64() / n as f64).sum();
+            shares.iter_mut().for_each(|share| *share *= 1.0 - given);
+            let added = kept.iter().map(|kept| kept.to_f64() / n as f64);
+            shares.iter_mut().zip(added).for_each(|(share, add)| *share += add);
+        }
+        verdict.weights = shares;
+        Ok(v)
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
@@ -207,27 +234,9 @@ impl Rule for CentredClipping {
     }
 }
 
-/// From `centre`, `passes` times, with τ or the given quantile.
-#[cfg(test)]
-pub(crate) fn reference(
-    rows: &[Vec<f64>],
-    mut centre: Vec<f64>,
-    tau: Result<f64, f64>,
-    passes: usize,
-) -> Vec<f64> {
-    let n = rows.len() as f64;
-    for _ in 0..passes {
-        let far: Vec<f64> =
-            rows.iter().map(|x| crate::conformance::distance2(x, &centre).sqrt()).collect();
-        let mut sorted = far.clone();
-        sorted.sort_by(f64::total_cmp);
-        let tau = tau.unwrap_or_else(|q| sorted[(q * n).ceil() as usize - 1]);
-        let mut step = vec![0.0; centre.len()];
-        for (x, &r) in rows.iter().zip(&far) {
-            let kept = if r > tau { tau / r } else { 1.0 };
-            step.iter_mut().zip(x).zip(&centre).for_each(|((s, x), c)| *s += kept * (x - c) / n);
-        }
-        centre.iter_mut().zip(&step).for_each(|(c, s)| *c += s);
-    }
-    centre
+/// vₖ + (1/n)·Σ keptᵢ·(xᵢₖ − vₖ), exactly.
+fn moved(rows: &[Vec<f64>], kept: &[Wide], k: usize, v: f64) -> f64 {
+    let (n, v) = (rows.len() as f64, Wide::from(v));
+    let step = rows.iter().zip(kept).map(|(row, &kept)| kept * (Wide::from(row[k]) - v));
+    (v + exact::total(step.collect()) / Wide::from(n)).to_f64()
 }

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::select::sort_by_key;
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{combine, norms};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -50,12 +50,14 @@ impl Rule for Cge {
         combine::combine(round.rows, &verdict.weights, out);
     }
 
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let n = round.n();
+        let lengths: Vec<_> = round.rows.iter().map(|row| exact::norm2(row)).collect();
+        let kept = &exact::in_order(&lengths)[..n - round.f];
+        Ok(verdict.blend(round.rows, &exact::Blend::selection(n, kept)))
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
-}
-
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize) -> Vec<f64> {
-    crate::ctma::reference(rows, rows.len() - f, &vec![0.0; rows[0].len()])
 }

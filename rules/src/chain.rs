@@ -10,7 +10,7 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
-use crate::{ALL, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict};
+use crate::{ALL, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
 use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
@@ -177,6 +177,48 @@ impl Pipeline {
         debug_assert!(out.iter().all(|x| x.is_finite()), "{} answers finite", self.spec);
     }
 
+    /// What the pipeline answers to a first round of f64 rows, evaluated slowly in f64 (see
+    /// [`exact`]). Sets the verdict as [`Pipeline::aggregate`] does.
+    ///
+    /// # Errors
+    /// Names the stage that has no such answer, and why.
+    ///
+    /// # Panics
+    /// If there is not one id a row. The bound is the caller's to check.
+    pub fn exact(
+        &self,
+        round: &exact::Round<'_>,
+        verdict: &mut Verdict,
+    ) -> Result<Vec<f64>, SpecError> {
+        assert_eq!(round.ids.len(), round.n(), "one id a row");
+        verdict.clear();
+        let refused = |entry: &RuleEntry| {
+            let name = entry.name;
+            move |why| SpecError::new(format!("{name} gives f64 rows no answer: {why}"))
+        };
+        let (mut rows, mut ids) = (round.rows.to_vec(), round.ids.to_vec());
+        let (mut f, mut maps) = (round.f, Vec::new());
+        for PreStage { stage, entry, .. } in &self.pre {
+            let inner = exact::Round { rows: &rows, ids: &ids, f, ..*round };
+            let blends = stage.exact(&inner).map_err(refused(entry))?;
+            f = stage.shape(rows.len(), f).1;
+            rows = blends.iter().map(|blend| blend.of(&rows)).collect();
+            if !stage.keeps_workers() {
+                ids = (0..rows.len() as u32).collect();
+            }
+            maps.push(blends);
+        }
+        let inner = exact::Round { rows: &rows, ids: &ids, f, ..*round };
+        let mut out = self.rule.exact(&inner, verdict).map_err(refused(self.rule_entry))?;
+        for (stage, entry) in &self.post {
+            out = stage.exact(&inner, out, verdict).map_err(refused(entry))?;
+        }
+        for blends in maps.iter().rev() {
+            pull_back(blends, &mut verdict.weights);
+        }
+        Ok(out)
+    }
+
     /// An independent copy with the same memory.
     pub fn fork(&self) -> Pipeline {
         let pre = self.pre.iter().map(|p| PreStage {
@@ -210,6 +252,20 @@ impl Pipeline {
     /// If the memory is of another rule.
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         self.rule.load(memory)
+    }
+}
+
+/// The weights of the rows that went into `blends`, from those of what came out, where there are
+/// any.
+fn pull_back(blends: &[exact::Blend], weights: &mut Vec<f64>) {
+    if weights.is_empty() {
+        return;
+    }
+    let outer = std::mem::take(weights);
+    for (blend, outer) in blends.iter().zip(outer) {
+        let inner = blend.weights();
+        weights.resize(inner.len(), 0.0);
+        weights.iter_mut().zip(inner).for_each(|(sum, w)| *sum += outer * w);
     }
 }
 

@@ -17,7 +17,7 @@
 //! assert_eq!(answer("arc | average"), [2.8]); // k = 1: 90 is cut to 4
 //! ```
 
-use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage, exact};
 use varangian_base::kernels::norms;
 use varangian_base::{Kind, Param};
 
@@ -89,22 +89,22 @@ impl Pre for Clipping {
         }
     }
 
+    fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
+        let (n, f) = (round.n(), round.f);
+        let lengths: Vec<_> = round.rows.iter().map(|row| exact::norm2(row).sqrt()).collect();
+        let mut sorted = lengths.clone();
+        sorted.sort_unstable();
+        let c = self.c.map_or_else(|| sorted[n - 1 - 2 * f * (n - f) / n], exact::Wide::from);
+        let one = exact::Wide::from(1.0);
+        let cut = |(i, &length): (usize, &exact::Wide)| {
+            let mut parts = vec![exact::Wide::ZERO; n];
+            parts[i] = if length > c { c / length } else { one };
+            exact::Blend::wide(parts, one)
+        };
+        Ok(lengths.iter().enumerate().map(cut).collect())
+    }
+
     fn fork(&self) -> Box<dyn Pre> {
         Box::new(self.clone())
     }
-}
-
-/// Rows cut to `c`, or adaptively at f where `c` is `None`.
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize, c: Option<f64>) -> Vec<Vec<f64>> {
-    let norms: Vec<f64> =
-        rows.iter().map(|x| x.iter().map(|v| v * v).sum::<f64>().sqrt()).collect();
-    let mut sorted = norms.clone();
-    sorted.sort_by(f64::total_cmp);
-    let n = rows.len();
-    let c = c.unwrap_or_else(|| sorted[n - 1 - 2 * f * (n - f) / n]);
-    let cut = |(x, &norm): (&Vec<f64>, &f64)| -> Vec<f64> {
-        x.iter().map(|v| if norm > c { v * c / norm } else { *v }).collect()
-    };
-    rows.iter().zip(&norms).map(cut).collect()
 }

@@ -2,12 +2,13 @@
 
 mod cases;
 mod claims;
+mod double;
 pub(crate) mod families;
 mod machinery;
 mod vectors;
 mod windows;
 
-use crate::{Oracle, Pipeline, Round, Verdict, build};
+use crate::{Oracle, Pipeline, Round, Verdict, build, exact};
 use varangian_base::{Rows, Seed};
 
 /// Σ (aₖ − bₖ)².
@@ -26,17 +27,6 @@ pub(crate) fn in_order(keys: &[f64]) -> Vec<usize> {
 pub(crate) fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
     let rows: Vec<&Vec<f64>> = rows.collect();
     (0..rows[0].len()).map(|k| rows.iter().map(|x| x[k]).sum::<f64>() / rows.len() as f64).collect()
-}
-
-/// `reduce` of each sorted column.
-pub(crate) fn by_column(rows: &[Vec<f64>], reduce: impl Fn(&[f64]) -> f64) -> Vec<f64> {
-    (0..rows[0].len())
-        .map(|k| {
-            let mut column: Vec<f64> = rows.iter().map(|x| x[k]).collect();
-            column.sort_by(f64::total_cmp);
-            reduce(&column)
-        })
-        .collect()
 }
 
 /// The sets of k of the numbers 0 … n − 1, in lexicographic order.
@@ -83,6 +73,17 @@ pub(crate) fn truth(k: usize) -> f32 {
 fn answer(spec: &str, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
     let mut rule = build(spec, rows.n(), f).unwrap_or_else(|error| panic!("{error}"));
     again(&mut rule, rows, f)
+}
+
+/// What the exact path answers to a first round: the answer and the verdict.
+pub(crate) fn exactly(spec: &str, rows: &[Vec<f64>], f: usize) -> (Vec<f64>, Verdict) {
+    let ids: Vec<u32> = (0..rows.len() as u32).collect();
+    let rule = build(spec, rows.len(), f).unwrap_or_else(|error| panic!("{error}"));
+    let round = exact::Round { rows, ids: &ids, f, step: 0, seed: Seed(0) };
+    let mut verdict = Verdict::default();
+    let out = rule.exact(&round, &mut verdict).unwrap_or_else(|error| panic!("{error}"));
+    assert!(out.iter().all(|x| x.is_finite()), "{spec} answers {out:?}");
+    (out, verdict)
 }
 
 /// One more aggregation with the same rule.

@@ -11,7 +11,7 @@
 //! ```
 
 use crate::select::sort_by_key;
-use crate::{Bound, Family, Kappa, Post, Round, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Family, Kappa, Post, Round, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{combine, norms};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -48,15 +48,18 @@ impl Post for Ctma {
         combine::combine(round.rows, &verdict.weights, out);
     }
 
+    fn exact(
+        &self,
+        round: &exact::Round<'_>,
+        answer: Vec<f64>,
+        verdict: &mut Verdict,
+    ) -> Result<Vec<f64>, String> {
+        let n = round.n();
+        let order = exact::in_order(&exact::distances2(round.rows, &answer));
+        Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &order[..n - round.f])))
+    }
+
     fn fork(&self) -> Box<dyn Post> {
         Box::new(self.clone())
     }
-}
-
-/// The mean of the `keep` rows nearest to `centre`.
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], keep: usize, centre: &[f64]) -> Vec<f64> {
-    use crate::conformance::{distance2, in_order, mean};
-    let far: Vec<f64> = rows.iter().map(|x| distance2(x, centre)).collect();
-    mean(in_order(&far)[..keep].iter().map(|&i| &rows[i]))
 }

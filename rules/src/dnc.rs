@@ -12,10 +12,10 @@
 //! ```
 
 use crate::spectrum::Spectrum;
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::combine;
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Domain, Kind, Matrix, Param};
+use varangian_base::{Domain, Kind, Matrix, Param, Stream};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "dnc",
@@ -96,16 +96,22 @@ impl Dnc {
             self.pairs.squared_distances(rows);
             return;
         }
-        let mut draws = round.seed.lane(Domain::Rule, 1, round.step, lane);
+        let draws = round.seed.lane(Domain::Rule, 1, round.step, lane);
         let sent = rows.sent();
         self.sketch.resize(sent.n(), self.b);
-        for k in 0..self.b {
-            let (from, to) = (k * d / self.b, (k + 1) * d / self.b);
-            let at = from + draws.below(to - from);
+        for (k, at) in places(draws, self.b, d).enumerate() {
             (0..sent.n()).for_each(|i| self.sketch.row_mut(i)[k] = sent.row(i)[at]);
         }
         self.pairs.squared_distances(rows.of(self.sketch.rows()));
     }
+}
+
+/// One coordinate from each of b strata of d.
+fn places(mut draws: Stream, b: usize, d: usize) -> impl Iterator<Item = usize> {
+    (0..b).map(move |k| {
+        let (from, to) = (k * d / b, (k + 1) * d / b);
+        from + draws.below(to - from)
+    })
 }
 
 impl Rule for Dnc {
@@ -127,6 +133,31 @@ impl Rule for Dnc {
         self.kept.extend((0..n).filter(|&i| self.alive[i]));
         verdict.selection(n, &self.kept);
         combine::combine(round.rows, &verdict.weights, out);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (n, f, d) = (round.n(), round.f, round.d());
+        let all: Vec<usize> = (0..n).collect();
+        let mut alive = vec![true; n];
+        for lane in 0..self.sketches {
+            let sketch: Vec<Vec<f64>> = match self.b >= d {
+                true => round.rows.to_vec(),
+                false => {
+                    let draws = round.seed.lane(Domain::Rule, 1, round.step, lane as u64);
+                    let at: Vec<usize> = places(draws, self.b, d).collect();
+                    let part = |row: &Vec<f64>| at.iter().map(|&k| row[k]).collect();
+                    round.rows.iter().map(part).collect()
+                }
+            };
+            let mut spread = exact::Spread::of(&sketch);
+            let none = spread.covariance(&all, |_| 1.0, true).is_zero();
+            let along = |u: &f64| if none { 0.0 } else { u * u };
+            let keys: Vec<_> = spread.spectrum.vector.iter().map(|u| along(u).into()).collect();
+            let order = exact::in_order(&keys);
+            order[n - self.dropped(f)..].iter().for_each(|&i| alive[i] = false);
+        }
+        let kept: Vec<usize> = all.into_iter().filter(|&i| alive[i]).collect();
+        Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &kept)))
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -14,7 +14,7 @@
 //! ```
 
 use crate::select::{Weigh, by_distances, mean_of};
-use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, exact};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -50,6 +50,17 @@ impl Weigh for Faba {
             self.alive.remove(farthest);
         }
         mean_of(&self.alive, weights);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
+        let pairs = exact::pairs(round.rows);
+        let mut alive: Vec<usize> = (0..round.n()).collect();
+        for _ in 0..round.f {
+            let sum = |&i: &usize| alive.iter().map(|&j| pairs[i][j]).sum::<exact::Wide>();
+            let farthest = (0..alive.len()).max_by_key(|&at| sum(&alive[at])).expect("rows remain");
+            alive.remove(farthest);
+        }
+        exact::Blend::selection(round.n(), &alive)
     }
 }
 

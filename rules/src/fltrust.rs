@@ -22,7 +22,7 @@
 //! assert_eq!(out, [1.2, 1.6]); // only (3, 4) is trusted, at length 2
 //! ```
 
-use crate::{Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact, oracle};
 use varangian_base::kernels::{combine, norms};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -75,6 +75,10 @@ impl Rule for FlTrust {
         if total == 0.0 {
             verdict.event = Some("no row points along the server's gradient".to_owned());
         }
+    }
+
+    fn exact(&self, _: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        Err(oracle::SINGLE.to_owned())
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -17,7 +17,9 @@
 //! assert_eq!(out, [0.0]);
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+mod walk;
+
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Mixed, Param};
@@ -194,6 +196,14 @@ impl GeometricMedian {
         0.0
     }
 
+    /// Says where the steps ran out before the gap was small enough.
+    fn report(&self, gap: f64, verdict: &mut Verdict) {
+        if gap > self.tolerance {
+            let steps = self.steps;
+            verdict.event = Some(format!("stopped after {steps} steps at a gap of {gap:.1e}"));
+        }
+    }
+
     /// Sets `weights` to the minimiser's, from `reach` around row k; returns the certified gap.
     fn descend(&mut self, k: usize) -> f64 {
         let n = self.pairs.n();
@@ -219,16 +229,20 @@ impl Rule for GeometricMedian {
         let (anchor, horizon) = self.anchor();
         self.move_in(round.rows, anchor, horizon);
         let gap = self.find(anchor, horizon);
-        if gap > self.tolerance {
-            let steps = self.steps;
-            verdict.event = Some(format!("stopped after {steps} steps at a gap of {gap:.1e}"));
-        }
+        self.report(gap, verdict);
         for (i, &t) in self.moved.iter().enumerate().filter(|(_, t)| **t < 1.0) {
             self.weights[anchor] += (1.0 - t) * self.weights[i];
             self.weights[i] *= t;
         }
         combine::combine(round.rows, &self.weights, out);
         verdict.weights.extend_from_slice(&self.weights);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (answer, weights, gap) = walk::descend(round, self.steps, self.tolerance);
+        self.report(gap, verdict);
+        verdict.weights = weights;
+        Ok(answer)
     }
 
     fn fork(&self) -> Box<dyn Rule> {
@@ -330,6 +344,28 @@ mod tests {
                     "{name}, n = {n}, d = {d}: {found}, not {best}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_exact_path_reaches_the_least_total_distance_too_and_to_more_digits() {
+        use crate::conformance::{exactly, families::FAMILIES, wide};
+        for (name, generate) in FAMILIES {
+            for (n, d) in [(1, 1), (2, 2), (3, 1), (5, 2), (8, 3), (11, 7)] {
+                let rows = wide(generate(n, d, n as u64).rows());
+                let (out, verdict) = exactly("geometric-median", &rows, 0);
+                let (found, best) = (total(&rows, &out), least(&rows));
+                assert!(found <= best * (1.0 + 1e-8), "{name}, n = {n}, d = {d}: {found}, {best}");
+                let sum: f64 = verdict.weights.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-12, "{name}: {sum}");
+            }
+        }
+        let third = (3.0 - 3f64.sqrt()) / 6.0;
+        for scale in [1e-300, 1.0, 1e300] {
+            let rows = [[0.0, 0.0], [scale, 0.0], [0.0, scale]].map(|x| x.to_vec());
+            let (out, verdict) = exactly("geometric-median", &rows, 1);
+            assert!(out.iter().all(|x| (x / scale - third).abs() < 1e-14), "{out:?}");
+            assert_eq!(verdict.event, None);
         }
     }
 

@@ -19,7 +19,7 @@
 //! ```
 
 use crate::select::{Weigh, by_distances, mean_of, sort_by_key};
-use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, Stage};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, Stage, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Args, Kind, Param, SpecError};
 
@@ -136,6 +136,15 @@ impl Krum {
             _ => (n - f - 2, "n − f − 2"),
         }
     }
+
+    /// How many rows are averaged.
+    fn averaged(&self, n: usize, f: usize) -> usize {
+        match self.m {
+            M::One => 1,
+            M::Auto => self.most(n, f).0,
+            M::Given(m) => m,
+        }
+    }
 }
 
 impl Weigh for Krum {
@@ -150,12 +159,18 @@ impl Weigh for Krum {
             self.scores.push(score(&mut self.nearest, neighbours, root));
         }
         sort_by_key(&self.scores, &mut self.order);
-        let m = match self.m {
-            M::One => 1,
-            M::Auto => self.most(n, f).0,
-            M::Given(m) => m,
-        };
-        mean_of(&self.order[..m], weights);
+        mean_of(&self.order[..self.averaged(n, f)], weights);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
+        let (n, f) = (round.n(), round.f);
+        let neighbours = if self.variant == Variant::Blanchard { n - f - 2 } else { n - f - 1 };
+        let root = self.variant == Variant::DistributedMomentum;
+        let pairs = exact::pairs(round.rows);
+        let all: Vec<usize> = (0..n).collect();
+        let scores: Vec<_> =
+            all.iter().map(|&i| exact_score(&pairs, i, &all, neighbours, root)).collect();
+        exact::Blend::selection(n, &exact::in_order(&scores)[..self.averaged(n, f)])
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
@@ -174,17 +189,16 @@ pub(crate) fn score(squared: &mut [f64], k: usize, root: bool) -> f64 {
     if root { least.map(|s| s.sqrt()).sum() } else { least.sum() }
 }
 
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], neighbours: usize, root: bool, m: usize) -> Vec<f64> {
-    use crate::conformance::{distance2, in_order, mean};
-    let n = rows.len();
-    let scores: Vec<f64> = (0..n)
-        .map(|i| {
-            let others = (0..n).filter(|&j| j != i).map(|j| distance2(&rows[i], &rows[j]));
-            let mut far: Vec<f64> = others.map(|s| if root { s.sqrt() } else { s }).collect();
-            far.sort_by(f64::total_cmp);
-            far[..neighbours].iter().sum()
-        })
-        .collect();
-    mean(in_order(&scores)[..m].iter().map(|&i| &rows[i]))
+/// The score of row i among the rows of `alive`, exactly.
+pub(crate) fn exact_score(
+    pairs: &[Vec<exact::Wide>],
+    i: usize,
+    alive: &[usize],
+    neighbours: usize,
+    root: bool,
+) -> exact::Wide {
+    let others = alive.iter().filter(|&&j| j != i).map(|&j| pairs[i][j]);
+    let mut far: Vec<_> = others.map(|s| if root { s.sqrt() } else { s }).collect();
+    far.sort_unstable();
+    far.into_iter().take(neighbours).sum()
 }

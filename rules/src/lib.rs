@@ -17,6 +17,7 @@ mod cover;
 mod ctma;
 mod dnc;
 pub mod entry;
+pub mod exact;
 mod faba;
 mod filter;
 mod filters;

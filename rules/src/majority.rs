@@ -16,10 +16,10 @@
 //! ```
 
 use crate::vote::{Vote, VoteEntry, VoteFacts, VoteRound};
-use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 
 use varangian_base::spec::Args;
-use varangian_base::{Ballots, Coins, Contest, Kind, Param, Signs, SpecError, ZeroPolicy};
+use varangian_base::{Ballots, Coins, Contest, Kind, Matrix, Param, Signs, SpecError, ZeroPolicy};
 
 const SUMMARY: &str = "per coordinate, the sign that more workers sent";
 const PAPER: &str = "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with Majority Vote is Communication Efficient and Fault Tolerant, ICLR 2019, arXiv 1810.05291, algorithm 1";
@@ -155,6 +155,19 @@ impl Rule for OnRows {
         let held = VoteRound { ballots, f: round.f, step: round.step, seed: round.seed };
         self.vote.tally(&held, &mut self.winner);
         self.winner.decode(out);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        // Signs are whole numbers: the vote on them is exact whoever counts.
+        let sign = |x: &f64| f32::from(i8::from(*x > 0.0) - i8::from(*x < 0.0));
+        let signs: Vec<Vec<f32>> =
+            round.rows.iter().map(|row| row.iter().map(sign).collect()).collect();
+        let signs = Matrix::from_rows(&signs);
+        let mut counted =
+            Round { step: round.step, seed: round.seed, ..Round::of(signs.rows(), round.f) };
+        let mut out = vec![0.0; round.d()];
+        OnRows::new(self.vote.clone()).aggregate(&mut counted, &mut out, verdict);
+        Ok(out.into_iter().map(f64::from).collect())
     }
 
     fn fork(&self) -> Box<dyn Rule> {

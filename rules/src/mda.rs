@@ -18,7 +18,7 @@
 
 use crate::cover::Cover;
 use crate::select::{Weigh, by_distances, mean_of};
-use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, exact};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -71,6 +71,24 @@ impl Weigh for Mda {
         self.cover.conflicts(n, |i, j| squared.at(i, j) > self.levels[low]);
         self.cover.first_kept(f, n - f, &mut self.kept);
         mean_of(&self.kept, weights);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
+        let (n, f) = (round.n(), round.f);
+        let pairs = exact::pairs(round.rows);
+        let mut levels: Vec<_> = pairs.iter().flatten().copied().collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let mut cover = Cover::default();
+        // A set of n − f rows has some diameter: the least level at which f rows cover the rest.
+        let least = levels.partition_point(|&level| {
+            cover.conflicts(n, |i, j| pairs[i][j] > level);
+            !cover.exists(f)
+        });
+        let mut kept = Vec::new();
+        cover.conflicts(n, |i, j| pairs[i][j] > levels[least]);
+        cover.first_kept(f, n - f, &mut kept);
+        exact::Blend::selection(n, &kept)
     }
 
     fn check(&self, _n: usize, f: usize) -> Result<(), String> {

@@ -14,7 +14,7 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 use varangian_base::{Kind, Param};
 
@@ -54,6 +54,18 @@ fn kappa(n: usize, f: usize) -> f64 {
     if n % 2.0 == 1.0 { (n - 1.0) / (n + 1.0 - 2.0 * f) } else { (n - 2.0) / (n + 2.0 - 2.0 * f) }
 }
 
+/// The median of each column, in f64.
+pub(crate) fn exact(rows: &[Vec<f64>], lower: bool) -> Vec<f64> {
+    exact::by_column(rows, |column| middle(column, lower).0)
+}
+
+/// The middle of a sorted column as the nearest double and what is left.
+pub(crate) fn middle(column: &[f64], lower: bool) -> (f64, f64) {
+    let n = column.len();
+    let upper = if lower { (n - 1) / 2 } else { n / 2 };
+    exact::Total::of([column[(n - 1) / 2], column[upper]].into_iter()).over(2.0)
+}
+
 #[derive(Clone)]
 struct Median {
     lower: bool,
@@ -67,16 +79,11 @@ impl Rule for Median {
         }
     }
 
+    fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        Ok(exact(round.rows, self.lower))
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
-}
-
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], lower: bool) -> Vec<f64> {
-    crate::conformance::by_column(rows, |column| {
-        let n = column.len();
-        let upper = if lower { (n - 1) / 2 } else { n / 2 };
-        (column[(n - 1) / 2] + column[upper]) / 2.0
-    })
 }

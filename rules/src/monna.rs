@@ -11,7 +11,7 @@
 //! ```
 
 use crate::select::{mean_of, sort_by_key};
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Param};
@@ -52,19 +52,33 @@ struct Monna {
     order: Vec<usize>,
 }
 
+impl Monna {
+    /// The row of the trusted worker; where that sent nothing the first, and an event.
+    fn find(&self, n: usize, id: impl Fn(usize) -> u32, verdict: &mut Verdict) -> usize {
+        (0..n).find(|&i| id(i) == self.pivot).unwrap_or_else(|| {
+            let (absent, first) = (self.pivot, id(0));
+            verdict.event = Some(format!("worker {absent} is absent; {first} stands in as pivot"));
+            0
+        })
+    }
+}
+
 impl Rule for Monna {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         let (rows, n) = (round.rows, round.rows.n());
-        let pivot = (0..n).find(|&i| rows.id(i) == self.pivot);
-        if pivot.is_none() {
-            let (absent, first) = (self.pivot, rows.id(0));
-            verdict.event = Some(format!("worker {absent} is absent; {first} stands in as pivot"));
-        }
-        let pivot = rows.row(pivot.unwrap_or(0), &mut self.trusted);
+        let pivot = self.find(n, |i| rows.id(i), verdict);
+        let pivot = rows.row(pivot, &mut self.trusted);
         norms::rows_distance2(rows, pivot, &mut self.squared);
         sort_by_key(&self.squared, &mut self.order);
         verdict.selection(n, &self.order[..n - round.f]);
         combine::combine(rows, &verdict.weights, out);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let n = round.n();
+        let pivot = self.find(n, |i| round.ids[i], verdict);
+        let order = exact::in_order(&exact::distances2(round.rows, &round.rows[pivot]));
+        Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &order[..n - round.f])))
     }
 
     fn fork(&self) -> Box<dyn Rule> {

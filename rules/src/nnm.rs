@@ -11,7 +11,7 @@
 //! ```
 
 use crate::select::{mean_of, sort_by_key};
-use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage};
+use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage, exact};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -51,18 +51,14 @@ impl Pre for Nnm {
         }
     }
 
+    fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
+        let (n, keep) = (round.n(), round.n() - round.f);
+        let nearest =
+            |far: &Vec<exact::Wide>| exact::Blend::selection(n, &exact::in_order(far)[..keep]);
+        Ok(exact::pairs(round.rows).iter().map(nearest).collect())
+    }
+
     fn fork(&self) -> Box<dyn Pre> {
         Box::new(self.clone())
     }
-}
-
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize) -> Vec<Vec<f64>> {
-    use crate::conformance::{distance2, in_order, mean};
-    rows.iter()
-        .map(|x| {
-            let far: Vec<f64> = rows.iter().map(|y| distance2(x, y)).collect();
-            mean(in_order(&far)[..rows.len() - f].iter().map(|&j| &rows[j]))
-        })
-        .collect()
 }

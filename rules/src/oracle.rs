@@ -36,6 +36,10 @@ pub trait Oracle {
     }
 }
 
+/// Why a rule that asks an oracle has no answer to f64 rows.
+pub(crate) const SINGLE: &str =
+    "it asks for a loss or a gradient on the server's data, and models compute in f32";
+
 /// f(x) = ‖x‖²/2 as the server's validation loss: every figure can be checked by hand.
 #[cfg(test)]
 #[derive(Default)]

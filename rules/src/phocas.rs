@@ -14,7 +14,7 @@
 //! ```
 
 use crate::median::MIDDLE;
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 
 const TIES: &str =
@@ -74,19 +74,35 @@ impl Rule for Around {
         columns::mean_around(round.rows, centre, n - f, out);
     }
 
+    fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (n, f) = (round.n(), round.f);
+        Ok(exact::by_column(round.rows, |column| match self.centre {
+            Centre::TrimmedMean => around(column, n - f, |values| {
+                exact::Total::of(values[f..n - f].iter().copied()).over((n - 2 * f) as f64)
+            }),
+            Centre::Median { lower } => {
+                around(column, n - f, |values| crate::median::middle(values, lower))
+            }
+        }))
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
 }
 
-/// The mean of the `keep` values of each column that are nearest to `centre`, by sorting all.
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], keep: usize, centre: &[f64]) -> Vec<f64> {
-    let column = |k: usize| {
-        let mut column: Vec<f64> = rows.iter().map(|x| x[k]).collect();
-        column.sort_by(f64::total_cmp);
-        column.sort_by(|a, b| (a - centre[k]).abs().total_cmp(&(b - centre[k]).abs()));
-        column[..keep].iter().sum::<f64>() / keep as f64
-    };
-    (0..centre.len()).map(column).collect()
+/// The mean of the `keep` values of a sorted column that are nearest to a centre of them, which is
+/// taken as a double and what is left, of the values less their middle one: close values lose
+/// nothing.
+pub(crate) fn around(column: &[f64], keep: usize, centre: impl Fn(&[f64]) -> (f64, f64)) -> f64 {
+    let (least, most) = (column[0], column[column.len() - 1]);
+    let half = if (most - least).is_finite() { 1.0 } else { 0.5 };
+    let middle = column[column.len() / 2] * half;
+    let shifted: Vec<f64> = column.iter().map(|x| x * half - middle).collect();
+    let (hi, lo) = centre(&shifted);
+    let mut nearest: Vec<(f64, f64)> =
+        shifted.iter().zip(column).map(|(y, &x)| (((y - hi) - lo).abs(), x)).collect();
+    nearest.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let kept: Vec<f64> = nearest[..keep].iter().map(|(_, x)| *x).collect();
+    exact::mean(&kept)
 }

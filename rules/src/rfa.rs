@@ -11,7 +11,7 @@
 //! assert!(out.iter().all(|x: &f32| (x - 0.1209221).abs() < 1e-7));
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Param};
 
@@ -99,20 +99,23 @@ impl Rule for Rfa {
         }
     }
 
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (rows, n) = (round.rows, round.n());
+        let mut v = match self.start {
+            Start::Median => crate::median::exact(rows, false),
+            Start::Mean => exact::Blend::selection(n, &(0..n).collect::<Vec<_>>()).of(rows),
+            Start::Zero => vec![0.0; round.d()],
+        };
+        let (one, nu) = (exact::Wide::from(1.0), exact::Wide::from(self.nu));
+        for _ in 0..self.steps {
+            let far = exact::distances2(rows, &v);
+            let parts = far.iter().map(|s| one / s.sqrt().max(nu)).collect();
+            v = verdict.blend(rows, &exact::Blend::mean(parts));
+        }
+        Ok(v)
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
-}
-
-/// `steps` steps from `v`.
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], mut v: Vec<f64>, steps: usize, nu: f64) -> Vec<f64> {
-    for _ in 0..steps {
-        let far = |x: &Vec<f64>| crate::conformance::distance2(x, &v).sqrt();
-        let w: Vec<f64> = rows.iter().map(|x| 1.0 / far(x).max(nu)).collect();
-        let total: f64 = w.iter().sum();
-        let sum = |k: usize| rows.iter().zip(&w).map(|(x, w)| w * x[k]).sum::<f64>();
-        v = (0..v.len()).map(|k| sum(k) / total).collect();
-    }
-    v
 }

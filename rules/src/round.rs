@@ -1,6 +1,6 @@
 //! What a rule is given, what it answers, and the three stages that a pipeline is made of.
 
-use crate::Oracle;
+use crate::{Oracle, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Memory, Mixed, Seed, SpecError};
 
@@ -57,6 +57,12 @@ impl Verdict {
         self.weights.resize(n, weight);
     }
 
+    /// Sets the weights to those of an exact combination, and answers it.
+    pub(crate) fn blend(&mut self, rows: &[Vec<f64>], blend: &exact::Blend) -> Vec<f64> {
+        self.weights = blend.weights();
+        blend.of(rows)
+    }
+
     /// Sets the weights of a mean over the `selected` of n rows.
     pub fn selection(&mut self, n: usize, selected: &[usize]) {
         self.uniform(n, 0.0);
@@ -76,6 +82,16 @@ pub trait Rule: Send {
 
     /// An independent copy with the same memory: what an attacker may try rows on.
     fn fork(&self) -> Box<dyn Rule>;
+
+    /// The answer to a first round of f64 rows, from the formula and without a kernel; sets the
+    /// verdict as [`Rule::aggregate`] does.
+    ///
+    /// # Errors
+    /// Why there is none, as a rule that asks for a loss has.
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        let _ = (round, verdict);
+        Err("it has no exact path".to_owned())
+    }
 
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
     ///
@@ -134,6 +150,16 @@ pub trait Pre: Send {
     /// Sets `mixing` to the linear map that this stage applies to the round's rows.
     fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing);
 
+    /// The rows that come out of f64 rows, each as a combination of them, from the formula and
+    /// without a kernel.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
+        let _ = round;
+        Err("it has no exact path".to_owned())
+    }
+
     /// The number of rows and of hostile rows that come out when (n, f) go in.
     fn shape(&self, n: usize, f: usize) -> (usize, usize) {
         (n, f)
@@ -152,6 +178,20 @@ pub trait Pre: Send {
 pub trait Post: Send {
     /// Replaces `out` and the weights in `verdict`.
     fn refine(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict);
+
+    /// The same for f64 rows and the rule's answer to them, from the formula and without a kernel.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    fn exact(
+        &self,
+        round: &exact::Round<'_>,
+        answer: Vec<f64>,
+        verdict: &mut Verdict,
+    ) -> Result<Vec<f64>, String> {
+        let _ = (round, answer, verdict);
+        Err("it has no exact path".to_owned())
+    }
 
     /// An independent copy with the same memory.
     fn fork(&self) -> Box<dyn Post>;

@@ -10,6 +10,7 @@
 //! Never re-admitted.
 
 mod entries;
+mod exact;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -18,7 +19,7 @@ pub(crate) use entries::{ENTRY, SINGLE};
 pub use window::theory_threshold;
 use window::{Finding, Mode, Window};
 
-use crate::{Round, Rule, Verdict};
+use crate::{Round, Rule, Verdict, exact as double};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::combine;
 use varangian_base::{Domain, Memory, Mixed, Seed, SpecError, Value};
@@ -107,7 +108,7 @@ impl Safeguard {
             match window.judge(self.mode, &self.good, m, step) {
                 Finding::Later => {}
                 Finding::NoMedian => {
-                    verdict.event = Some("no vector median: nobody was expelled".to_owned());
+                    verdict.event = Some(NO_MEDIAN.to_owned());
                     self.next.clone_from(&self.good);
                     return;
                 }
@@ -119,12 +120,12 @@ impl Safeguard {
             }
         }
         if !self.next.iter().any(|&good| good) {
-            verdict.event = Some("the windows disagree on everyone: nobody was expelled".into());
+            verdict.event = Some(NOBODY_LEFT.to_owned());
             self.next.clone_from(&self.good);
         } else if self.next != self.good {
             let leaving = (0..m).filter(|&s| self.good[s] && !self.next[s]);
-            let leaving: Vec<String> = leaving.map(|slot| self.ids[slot].to_string()).collect();
-            verdict.event = Some(format!("step {step}: expelled {}", leaving.join(", ")));
+            let leaving: Vec<u32> = leaving.map(|slot| self.ids[slot]).collect();
+            verdict.event = Some(expelled(step, &leaving));
         }
     }
 
@@ -137,13 +138,22 @@ impl Safeguard {
     }
 }
 
-/// out += ξ, ξ ~ N(0, ν²·I), drawn at (`Domain::Noise`, 0, step, block).
-fn perturb(nu: f64, seed: Seed, step: u64, out: &mut [f32]) {
+/// What the record says where no vector median exists.
+const NO_MEDIAN: &str = "no vector median: nobody was expelled";
+/// What it says where the windows together would expel everyone.
+const NOBODY_LEFT: &str = "the windows disagree on everyone: nobody was expelled";
+
+/// What it says of workers that leave.
+fn expelled(step: u64, ids: &[u32]) -> String {
+    let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+    format!("step {step}: expelled {}", ids.join(", "))
+}
+
+/// Lets `add` add ξ ~ N(0, I) to `out`, drawn at (`Domain::Noise`, 0, step, block).
+fn draw<T: Send>(seed: Seed, step: u64, out: &mut [T], add: impl Fn(&mut T, f64) + Sync) {
     blocks::fill(out, BLOCK, |range, out| {
         let mut stream = seed.lane(Domain::Noise, 0, step, (range.start / BLOCK) as u64);
-        for x in out {
-            *x += (nu * stream.normal()) as f32;
-        }
+        out.iter_mut().for_each(|x| add(x, stream.normal()));
     });
 }
 
@@ -165,8 +175,13 @@ impl Rule for Safeguard {
         let expelled = self.ids.iter().zip(&self.good).filter(|(_, good)| !**good);
         verdict.expelled.extend(expelled.map(|(&id, _)| id));
         if self.nu > 0.0 {
-            perturb(self.nu, round.seed, step, out);
+            let nu = self.nu;
+            draw(round.seed, step, out, |x, normal| *x += (nu * normal) as f32);
         }
+    }
+
+    fn exact(&self, round: &double::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        Ok(self.exact_first(round, verdict))
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -1,7 +1,7 @@
 //! Selections: the rows of least key, ties to the lower id, and rules that look at nothing but
 //! the squared distances between rows.
 
-use crate::{Round, Rule, Stage, Verdict};
+use crate::{Round, Rule, Stage, Verdict, exact};
 use varangian_base::kernels::combine;
 use varangian_base::kernels::distances::Pairs;
 
@@ -24,6 +24,9 @@ pub(crate) fn mean_of(selected: &[usize], weights: &mut [f64]) {
 pub(crate) trait Weigh: Clone + Send + 'static {
     /// Sets the weight of each row; they sum to 1 and none is negative.
     fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]);
+
+    /// The same from the formula, of f64 rows.
+    fn exact(&self, round: &exact::Round<'_>) -> exact::Blend;
 
     /// As [`Rule::check`].
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
@@ -52,6 +55,10 @@ impl<W: Weigh> Rule for ByDistances<W> {
         self.weigh.weigh(&self.pairs, round.f, &mut self.weights);
         combine::combine(round.rows, &self.weights, out);
         verdict.weights.extend_from_slice(&self.weights);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        Ok(verdict.blend(round.rows, &self.weigh.exact(round)))
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -17,7 +17,7 @@
 
 use crate::select::{Weigh, by_distances, mean_of};
 use crate::spectrum::Spectrum;
-use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, exact};
 use varangian_base::kernels::distances::Pairs;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -115,11 +115,52 @@ impl Weigh for Smea {
         mean_of(&self.best, weights);
     }
 
+    fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
+        let (n, f) = (round.n(), round.f);
+        let mut search =
+            Search { spread: exact::Spread::of(round.rows), set: Vec::new(), best: None };
+        search.complete(n, 0, n - f);
+        let (_, best) = search.best.expect("there is a set of n − f rows");
+        exact::Blend::selection(n, &best)
+    }
+
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
         let sets = (0..f).try_fold(1usize, |sets, k| {
             sets.checked_mul(n - k).map(|sets| sets / (k + 1)).filter(|&sets| sets <= MOST)
         });
         sets.map(|_| ()).ok_or_else(|| format!("at most {MOST} sets of n − f rows to compare"))
+    }
+}
+
+/// The search in f64 of any magnitude, in lexicographic order.
+struct Search {
+    spread: exact::Spread,
+    set: Vec<usize>,
+    best: Option<(exact::Wide, Vec<usize>)>,
+}
+
+impl Search {
+    /// Tries all completions of the current set to `size` of n rows from row `next` on.
+    fn complete(&mut self, n: usize, next: usize, size: usize) {
+        let scatter = match self.set.len() {
+            0 | 1 => exact::Wide::ZERO,
+            len => {
+                exact::Wide::from(len as f64) * self.spread.covariance(&self.set, |_| 1.0, false)
+            }
+        };
+        let less = exact::Wide::from(1.0 - TIE);
+        if self.best.as_ref().is_some_and(|(least, _)| scatter >= *least * less) {
+            return;
+        }
+        if self.set.len() == size {
+            self.best = Some((scatter, self.set.clone()));
+            return;
+        }
+        for i in next..=n - (size - self.set.len()) {
+            self.set.push(i);
+            self.complete(n, i + 1, size);
+            self.set.pop();
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
@@ -39,15 +39,12 @@ impl Rule for TrimmedMean {
         columns::trimmed_mean(round.rows, round.f, out);
     }
 
+    fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        let f = round.f;
+        Ok(exact::by_column(round.rows, |column| exact::mean(&column[f..column.len() - f])))
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }
-}
-
-#[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize) -> Vec<f64> {
-    crate::conformance::by_column(rows, |column| {
-        let kept = &column[f..column.len() - f];
-        kept.iter().sum::<f64>() / kept.len() as f64
-    })
 }

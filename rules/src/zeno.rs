@@ -7,7 +7,10 @@
 //! is never taken, even if fewer than n − b remain; where none remains the answer is 0 and the
 //! round has an event.
 
-use crate::{Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use crate::oracle::SINGLE;
+use crate::{
+    Bound, Claims, Family, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact,
+};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Matrix, Param, SpecError};
 
@@ -178,6 +181,10 @@ impl Rule for Zeno {
         }
         verdict.selection(n, &self.order);
         combine::combine(round.rows, &verdict.weights, out);
+    }
+
+    fn exact(&self, _: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        Err(SINGLE.to_owned())
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -4,28 +4,32 @@
 use super::families::random;
 use super::machinery::specs;
 use super::{answer, wide};
-use crate::{Pipeline, bucketing, clipping, nnm};
-use varangian_base::Matrix;
+use crate::{ALL, Pipeline, Stage, exact};
 use varangian_base::kernels::isa::{self, Isa};
+use varangian_base::{Matrix, Seed, entry, spec};
 
-type Stage = fn(&[Vec<f64>], usize) -> Vec<Vec<f64>>;
+/// Stages before a rule.
+const STAGES: &[&str] = &["nnm", "arc", "clipping c=30", "bucketing s=2 order=given"];
 
-/// Stages and their references.
-const STAGES: &[(&str, Stage)] = &[
-    ("nnm", nnm::reference),
-    ("arc", |x, f| clipping::reference(x, f, None)),
-    ("clipping c=30", |x, f| clipping::reference(x, f, Some(30.0))),
-    ("bucketing s=2 order=given", |x, _| bucketing::reference(x, 2)),
-];
+/// The rows that a stage makes of these, exactly.
+fn staged(stage: &str, rows: &[Vec<f64>], f: usize) -> Vec<Vec<f64>> {
+    let entry = entry::find("rule", ALL, stage.split(' ').next().unwrap()).unwrap();
+    let Stage::Pre(pre) = *entry.make(&spec::parse(stage).unwrap()).unwrap() else {
+        panic!("{stage} stands before a rule")
+    };
+    let ids: Vec<u32> = (0..rows.len() as u32).collect();
+    let round = exact::Round { rows, ids: &ids, f, step: 0, seed: Seed(0) };
+    pre.exact(&round).unwrap().iter().map(|blend| blend.of(rows)).collect()
+}
 
 #[test]
 fn stages_in_any_order_are_those_one_after_the_other() {
     let (n, f) = (17, 2);
     for (d, lane) in [(1, 0), (1023, 1), (2051, 2)] {
         let rows = random(n, d, lane);
-        for (first, make_first) in STAGES {
-            for (second, make_second) in STAGES {
-                let mixed = make_second(&make_first(&wide(rows.rows()), f), f);
+        for first in STAGES {
+            for second in STAGES {
+                let mixed = staged(second, &staged(first, &wide(rows.rows()), f), f);
                 let narrow: Vec<Vec<f32>> =
                     mixed.iter().map(|row| row.iter().map(|&x| x as f32).collect()).collect();
                 let mixed = Matrix::from_rows(&narrow);

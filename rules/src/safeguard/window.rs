@@ -140,7 +140,7 @@ impl Window {
 
     /// Whether the window's sums are still those of a few steps, whose heavy tails would expel
     /// honest workers. By default a quarter of the window, at most 50 steps.
-    fn is_young(&self, patience: Option<u64>, step: u64) -> bool {
+    pub(crate) fn is_young(&self, patience: Option<u64>, step: u64) -> bool {
         step % self.length < patience.unwrap_or((self.length / 4).min(50))
     }
 
