@@ -83,6 +83,7 @@ fn plan(digits: &Split, rule: &str) -> Plan {
         f_real: f,
         hostile: Hostile::Last,
         participation: None,
+        weights: None,
         rule: Pipeline::parse(rule).expect("a known rule"),
         attack: varangian_attacks::build("sign-flip scale=3").expect("a known attack"),
         optimiser: Optimiser::sgd(0.2),

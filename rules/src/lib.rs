@@ -40,6 +40,7 @@ mod spectrum;
 mod sum;
 mod trimmed_mean;
 pub mod vote;
+pub mod weights;
 mod zeno;
 
 pub use chain::{Pipeline, build};

@@ -67,6 +67,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         needs_oracle: true,
         has_memory: false,
         weights: true,
+        weighted: false,
         kappa: Kappa::Open("none: it is not a function of the rows alone"),
         variance_norm: None,
     },

@@ -12,9 +12,10 @@ use varangian_train::{
 
 /// Workers write straight into the server's slots: honest ones first, hostile ones last.
 pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server) -> f64 {
-    let Lent { broadcast, slots, rule, momentum } = server.lend();
+    let Lent { broadcast, slots, rule, weights, momentum } = server.lend();
     let (mine, theirs) = slots.split_at(team.honest.len());
-    let (loss, inspected) = crew.round(team, &broadcast, rule, momentum, mine, theirs);
+    let at_server = AtServer { rule, weights, momentum };
+    let (loss, inspected) = crew.round(team, &broadcast, at_server, mine, theirs);
     for (id, inspected) in inspected.into_iter().enumerate() {
         // A refusal is counted by the intake.
         let _ = server.commit(id as u32, inspected);
@@ -26,7 +27,8 @@ pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server
 pub(crate) fn stage(crew: &Crew<'_>, team: Team<'_>, server: &Server, staged: &mut Matrix) -> f64 {
     let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
     let broadcast = server.broadcast();
-    crew.round(team, &broadcast, server.rule(), server.momentum(), mine, theirs).0
+    let (rule, weights, momentum) = (server.rule(), server.weights(), server.momentum());
+    crew.round(team, &broadcast, AtServer { rule, weights, momentum }, mine, theirs).0
 }
 
 /// Workers write into a staging matrix, honest ones first, and send copies.
@@ -80,6 +82,14 @@ pub(crate) struct Team<'a> {
     pub(crate) absent: &'a [bool],
 }
 
+/// What an omniscient adversary may see of the server.
+#[derive(Clone, Copy)]
+struct AtServer<'a> {
+    rule: &'a Pipeline,
+    weights: Option<&'a [f64]>,
+    momentum: &'a [f32],
+}
+
 /// Whether the worker at `place` computes nothing this step.
 fn is_away(absent: &[bool], place: usize) -> bool {
     absent.get(place).is_some_and(|&absent| absent)
@@ -92,8 +102,7 @@ impl Crew<'_> {
         &self,
         team: Team<'_>,
         broadcast: &Broadcast<'_>,
-        rule: &Pipeline,
-        server_momentum: &[f32],
+        at_server: AtServer<'_>,
         mut mine: RowsMut<'_>,
         mut theirs: RowsMut<'_>,
     ) -> (f64, Vec<Result<(), usize>>) {
@@ -121,7 +130,9 @@ impl Crew<'_> {
             let loss = adversary.sees().loss;
             let held = loss.then(|| Held::draw(&self.job, &hostile_ids, broadcast.step));
             let (n, f, seed) = (self.n, self.f, self.job.seed);
-            let sight = Sight { honest: seen, own, n, f, server_momentum, rule, held, seed };
+            let AtServer { rule, weights, momentum: server_momentum } = at_server;
+            let honest = seen;
+            let sight = Sight { honest, own, n, f, server_momentum, rule, weights, held, seed };
             self.forge(adversary, broadcast, sight, &sent_by, theirs.reborrow());
         }
         let theirs = theirs.as_rows();

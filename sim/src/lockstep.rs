@@ -124,6 +124,7 @@ impl Lockstep {
         let settings = Settings {
             n,
             f,
+            weights: plan.weights,
             participation: plan.participation,
             rule: plan.rule,
             optimiser: plan.optimiser.clone(),

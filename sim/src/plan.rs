@@ -38,6 +38,8 @@ pub struct Plan {
     pub f_real: usize,
     /// Which workers attack.
     pub hostile: Hostile,
+    /// How much each worker counts, by the server's records; `None`: alike.
+    pub weights: Option<Vec<f64>>,
     /// Which workers take part in a round; `None`: all.
     pub participation: Option<Participation>,
     /// The gradient aggregation rule.
@@ -90,6 +92,11 @@ impl Plan {
             ));
         }
         self.rule.check(workers, f)?;
+        if let Some(weights) = &self.weights {
+            // Of a sample the f heaviest may hold more than half where of all they do not; such
+            // rounds are skipped.
+            self.rule.check_weights(weights, n, f)?;
+        }
         if f_real > 0 {
             self.attack
                 .check(n - f_real, f_real, self.f)

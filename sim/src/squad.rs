@@ -136,6 +136,7 @@ impl Collusion {
         let solo = [worker];
         let ids = if self.together { &self.ids[..] } else { &solo[..] };
         let sight = Sight {
+            weights: None,
             honest: self.seen.rows().with_ids(&self.seen_ids),
             own: self.own.rows().with_ids(ids),
             n: self.n,

@@ -29,6 +29,8 @@ pub struct Sight<'a> {
     pub server_momentum: &'a [f32],
     /// The server's rule; trials run on a fork.
     pub rule: &'a Pipeline,
+    /// How much each worker counts at the server, where they do not count alike.
+    pub weights: Option<&'a [f64]>,
     /// The loss on the samples that the hostile workers drew; `None` where the attack does not ask.
     pub held: Option<Held<'a>>,
     /// The run's seed.
@@ -103,7 +105,8 @@ impl Adversary {
         let rule = self.sees.rule.then(|| sight.rule.fork());
         let Adversary { attack, verdict, .. } = self;
         let (f, seed) = (sight.f, sight.seed);
-        let mut probe = Trial { rule, broadcast, held: sight.held, f, seed, verdict };
+        let Sight { held, weights, .. } = sight;
+        let mut probe = Trial { rule, broadcast, held, f, weights, seed, verdict };
         let mut view = View {
             honest: sight.honest,
             own: sight.own,
@@ -141,6 +144,7 @@ struct Trial<'a> {
     broadcast: &'a Broadcast<'a>,
     held: Option<Held<'a>>,
     f: usize,
+    weights: Option<&'a [f64]>,
     seed: Seed,
     verdict: &'a mut Verdict,
 }
@@ -148,9 +152,13 @@ struct Trial<'a> {
 impl Probe for Trial<'_> {
     fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
         let rule = self.rule.as_mut().expect("an attack that tries the rule says so in its entry");
+        let counts: Option<Vec<f64>> = self
+            .weights
+            .map(|weights| (0..rows.n()).map(|i| weights[rows.id(i) as usize]).collect());
         let mut round = Round {
             rows: rows.into(),
             f: self.f,
+            weights: counts.as_deref(),
             step: self.broadcast.step,
             params: self.broadcast.params,
             learning_rate: self.broadcast.rate as f32,
@@ -163,6 +171,10 @@ impl Probe for Trial<'_> {
 
     fn weigh(&mut self, squared: &Pairs, weights: &mut [f64]) -> bool {
         let f = self.f;
+        // Distances do not tell how much a row counts.
+        if self.weights.is_some() {
+            return false;
+        }
         let rule = self.rule.as_mut().and_then(Pipeline::bare_rule);
         rule.is_some_and(|rule| rule.weigh(squared, f, weights))
     }

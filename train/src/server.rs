@@ -12,6 +12,9 @@ pub struct Settings {
     pub n: usize,
     /// The declared number of hostile workers; of those of a round, where not all take part.
     pub f: usize,
+    /// How much each worker counts, by the server's own records; `None`: alike. Checked with the
+    /// rule by [`Pipeline::check_weights`] when a step is closed.
+    pub weights: Option<Vec<f64>>,
     /// Which workers take part in a round; `None`: all.
     pub participation: Option<Participation>,
     /// The gradient aggregation rule.
@@ -49,6 +52,8 @@ pub struct Lent<'a> {
     pub slots: varangian_base::RowsMut<'a>,
     /// The rule.
     pub rule: &'a Pipeline,
+    /// How much each worker counts, where they do not count alike.
+    pub weights: Option<&'a [f64]>,
     /// The momentum buffer where it lives at the server, or empty.
     pub momentum: &'a [f32],
 }
@@ -87,6 +92,8 @@ pub struct Server {
     step: u64,
     rate: f64,
     closed: Closed,
+    /// The weights of the rows of the step that is being closed.
+    counted: Vec<f64>,
 }
 
 impl Server {
@@ -122,6 +129,7 @@ impl Server {
             step: 0,
             rate: 0.0,
             closed: Closed::default(),
+            counted: Vec::new(),
         };
         server.open();
         Ok(server)
@@ -163,6 +171,7 @@ impl Server {
             broadcast,
             slots: self.intake.lend(),
             rule: &self.settings.rule,
+            weights: self.settings.weights.as_deref(),
             momentum: self.descent.momentum(),
         }
     }
@@ -175,6 +184,11 @@ impl Server {
     /// The current step.
     pub fn step(&self) -> u64 {
         self.step
+    }
+
+    /// How much each worker counts, where they do not count alike.
+    pub fn weights(&self) -> Option<&[f64]> {
+        self.settings.weights.as_deref()
     }
 
     /// The workers that take part in the open step, ascending, where not all do.
@@ -246,7 +260,9 @@ impl Server {
     /// hostile). If what is left violates the rule's bound, the step is skipped and the record
     /// says so.
     pub fn close(&mut self) -> &Closed {
-        let Server { settings, intake, oracle, closed, aggregate, params, ahead, .. } = self;
+        let Server { settings, intake, oracle, closed, aggregate, params, ahead, counted, .. } =
+            self;
+        let weights = &settings.weights;
         let received = intake.close();
         let quiet = if settings.silence_is_hostile { received.silent } else { 0 };
         let f = settings.f.saturating_sub(received.proven + quiet);
@@ -257,12 +273,23 @@ impl Server {
         closed.ids.clear();
         closed.ids.extend((0..n).map(|i| received.rows.id(i)));
         closed.verdict.clear();
-        closed.skipped = settings.rule.check(n, f).err().map(|error| error.to_string());
+        let counts = weights.as_ref().map(|weights| {
+            counted.clear();
+            counted.extend(closed.ids.iter().map(|&id| weights[id as usize]));
+            counted.as_slice()
+        });
+        let fits = settings.rule.check(n, f);
+        let fits = fits.and_then(|()| match counts {
+            Some(counts) => settings.rule.check_weights(counts, n, f),
+            None => Ok(()),
+        });
+        closed.skipped = fits.err().map(|error| error.to_string());
         if closed.skipped.is_none() {
             let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
             let mut round = Round {
                 rows: received.rows.into(),
                 f,
+                weights: counts,
                 step: self.step,
                 params: if ahead.is_empty() { params } else { ahead },
                 learning_rate: self.rate as f32,

@@ -75,6 +75,11 @@ pub const KEYS: &[Key] = &[
         "how the server steps by the aggregate: sgd, or \"adagrad tau=1e-3\", \
          \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum",
     ),
+    key(
+        "weights",
+        "how much a worker counts at the server: equal, or \"samples floor=0.01 cap=10\", its number of \
+         samples between floor and cap times the median one; for rules with a weighted form",
+    ),
     key("weight_decay", "decoupled weight decay, at least 0"),
     key(
         "statistics",

@@ -3,7 +3,7 @@
 use crate::Failure;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use varangian_base::SpecError;
+use varangian_base::{Kind, Param, SpecError};
 use varangian_learn::optim::{
     Clip, ClipMode, Compression, Local, Message, Momentum, Optimiser, Placement, Regulariser,
     Schedule, ServerOptimiser,
@@ -57,6 +57,8 @@ pub struct Settings {
     pub participation: String,
     #[serde(skip_serializing_if = "is_sgd")]
     pub server_optimiser: String,
+    #[serde(skip_serializing_if = "is_equal")]
+    pub weights: String,
     pub weight_decay: f64,
     pub statistics: String,
     pub validation: usize,
@@ -69,6 +71,22 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// The parameters of `weights = "samples"`.
+pub(crate) const WEIGHTS: &[Param] = &[
+    Param {
+        name: "floor",
+        kind: Kind::Real { min: 0.0, max: 1.0 },
+        default: "0.01",
+        help: "the least that a worker counts, in workers with the median number of samples",
+    },
+    Param {
+        name: "cap",
+        kind: Kind::Real { min: 1.0, max: 1e12 },
+        default: "10",
+        help: "the most that a worker counts, in the same unit",
+    },
+];
+
 /// The keys that are left out at their defaults, and these as they print.
 const UNSAID: &[(&str, &str)] = &[
     ("local_steps", "1"),
@@ -76,6 +94,7 @@ const UNSAID: &[(&str, &str)] = &[
     ("compression", "none"),
     ("participation", "all"),
     ("server_optimiser", "sgd"),
+    ("weights", "equal"),
 ];
 
 fn is_one(steps: &u64) -> bool {
@@ -92,6 +111,10 @@ fn is_none(text: &str) -> bool {
 
 fn is_all(text: &str) -> bool {
     text == "all"
+}
+
+fn is_equal(text: &str) -> bool {
+    text == "equal"
 }
 
 fn is_sgd(text: &str) -> bool {
@@ -133,6 +156,7 @@ impl Default for Settings {
             compression: "none".into(),
             participation: "all".into(),
             server_optimiser: "sgd".into(),
+            weights: "equal".into(),
             weight_decay: 0.0,
             statistics: "honest".into(),
             validation: 0,
@@ -240,6 +264,23 @@ impl Settings {
         })
     }
 
+    /// How much each worker counts, given its number of samples; `None`: alike.
+    ///
+    /// # Errors
+    /// If the text is malformed, or the counts give no weights.
+    pub fn weights(&self, samples: &[f64]) -> Result<Option<Vec<f64>>, SpecError> {
+        let spec = varangian_base::spec::parse(&self.weights)?;
+        match spec.name.as_str() {
+            "equal" => spec.args(&[]).map(|_| None),
+            "samples" => {
+                let args = spec.args(WEIGHTS)?;
+                let real = |name| args.real(name).expect("has a default");
+                varangian_rules::weights::bounded(samples, real("floor"), real("cap")).map(Some)
+            }
+            other => Err(SpecError::unknown("weights", other, &["equal", "samples"])),
+        }
+    }
+
     /// Which workers take part in a round; `None`: all.
     ///
     /// # Errors
@@ -315,6 +356,7 @@ mod tests {
             compression: "top-k".into(),
             participation: "sample workers=2".into(),
             server_optimiser: "adam".into(),
+            weights: "samples".into(),
             ..Settings::default()
         };
         let table = Table::try_from(&full).unwrap();

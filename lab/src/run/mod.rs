@@ -237,6 +237,7 @@ fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
         compression: one(&settings.compression)?,
         participation: one(&settings.participation)?,
         server_optimiser: one(&settings.server_optimiser)?,
+        weights: one(&settings.weights)?,
         ..settings.clone()
     })
 }

@@ -97,6 +97,7 @@ impl Shelf {
             f_real: settings.f_real(),
             hostile: settings.hostile()?,
             participation: settings.participation()?,
+            weights: parts.weights,
             rule: Pipeline::parse(&settings.rule)?,
             attack: varangian_attacks::build(&settings.attack)?,
             optimiser: settings.optimiser()?,
@@ -145,6 +146,11 @@ impl Shelf {
         if settings.participation()?.is_some() {
             return Err(Failure::refused(
                 "a filter judges whoever arrives; participation must be all; found a sample",
+            ));
+        }
+        if parts.weights.is_some() {
+            return Err(Failure::refused(
+                "a filter judges one gradient at a time; weights must be equal; found samples",
             ));
         }
         let (n, f) = (settings.n, settings.f);
@@ -239,6 +245,8 @@ impl Shelf {
             }
         };
         let shares = shared_out(train.as_ref(), settings)?;
+        let counts: Vec<f64> = shares.samples.iter().map(|of| of.len() as f64).collect();
+        let weights = settings.weights(&counts)?;
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
         let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
         let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref())?);
@@ -247,7 +255,7 @@ impl Shelf {
                 .map(|oracle| Box::new(oracle) as Box<dyn Oracle + Send>)
         });
         let oracle = oracle.transpose()?;
-        Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle })
+        Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle, weights })
     }
 }
 
@@ -273,6 +281,8 @@ struct Parts {
     test: Arc<dyn Dataset>,
     sampler: Arc<Minibatches>,
     oracle: Option<Box<dyn Oracle + Send>>,
+    /// How much each worker counts, where not all alike.
+    weights: Option<Vec<f64>>,
 }
 
 /// How a run is driven.

@@ -156,7 +156,8 @@ fn equal_rows_win_exactly_whatever_the_rest() {
 fn draws_and_ids_are_those_of_the_kernels_and_what_has_no_answer_says_why() {
     let rows = wide(ties(9, 4, 1).rows());
     let ids: Vec<u32> = (0..9).map(|i| i + u32::from(i > 3)).collect();
-    let round = exact::Round { rows: &rows, ids: &ids, f: 1, step: 5, seed: Seed(3) };
+    let round =
+        exact::Round { rows: &rows, ids: &ids, f: 1, weights: None, step: 5, seed: Seed(3) };
     let matrix = ties(9, 4, 1);
     for spec in ["bucketing s=2 | median", "monna pivot=4", "monna pivot=5", "majority ties=random"]
     {

@@ -144,6 +144,7 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         f_real: f,
         hostile: Hostile::Last,
         participation: None,
+        weights: None,
         rule: Pipeline::parse(rule).unwrap(),
         attack: attacks::build(attack).unwrap(),
         optimiser,
