@@ -149,6 +149,14 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
     if facts.has_memory {
         out.push(("Remembers", "earlier rounds".into()));
     }
+    out.push((
+        "Rows of f64",
+        match facts.needs_oracle {
+            true => "refused: it asks for a loss, and models compute in f32",
+            false => "answered in f64 from the formula, ten to a hundred times slower",
+        }
+        .into(),
+    ));
     out
 }
 

@@ -76,9 +76,16 @@ fn f64_rows_are_aggregated_in_f64_and_answered_in_f64() {
     assert_eq!(written.unwrap().to_vec(), [1.000000000002]);
     let far: &[&[f64]] = &[&[1e200, 1e-300], &[2e200, 2e-300], &[4e200, 3e-300], &[-1e308, 0.0]];
     folder.double("far.npy", far);
-    let value = folder.json(
-        &["aggregate", "--rule", "median middle=lower", "--f", "1", "--input", "far.npy", "--json"],
-    );
+    let value = folder.json(&[
+        "aggregate",
+        "--rule",
+        "median middle=lower",
+        "--f",
+        "1",
+        "--input",
+        "far.npy",
+        "--json",
+    ]);
     assert_eq!(value["aggregate"], serde_json::json!([1e200, 1e-300]));
     assert_eq!((&value["input"], &value["computed_in"]), (&"f64".into(), &"f64".into()));
     // f32 rows keep the bits that the kernels give.
@@ -93,9 +100,8 @@ fn the_verdict_of_f64_rows_names_rows_by_where_they_stood() {
     let folder = Folder::new();
     let rows: &[&[f64]] = &[&[1.0], &[f64::NAN], &[1.000000000001], &[1.000000000002], &[7.0]];
     folder.double("rows.npy", rows);
-    let value = folder.json(
-        &["aggregate", "--rule", "mda", "--f", "2", "--input", "rows.npy", "--json"],
-    );
+    let value =
+        folder.json(&["aggregate", "--rule", "mda", "--f", "2", "--input", "rows.npy", "--json"]);
     assert_eq!(value["refused"], serde_json::json!([1]));
     let third = 1.0 / 3.0;
     assert_eq!(value["weights"], serde_json::json!([third, null, third, third, 0.0]));
@@ -137,7 +143,8 @@ fn indices_beyond_the_rows_and_rules_that_ask_for_data_are_one_line() {
     assert!(aggregate("bucketing s=4 | average").contains("bucketing needs s ≤ n"));
     assert!(aggregate("zeno").contains("asks for the loss on data"));
     let forge = |attack: &str, more: &[&str]| {
-        let line = ["forge", "--attack", attack, "--f", "1", "--input", "rows.npy", "--output", "o"];
+        let line =
+            ["forge", "--attack", attack, "--f", "1", "--input", "rows.npy", "--output", "o"];
         folder.refused(&[&line[..], more].concat())
     };
     let line = forge("mimic target=9", &[]);
@@ -146,10 +153,20 @@ fn indices_beyond_the_rows_and_rules_that_ask_for_data_are_one_line() {
     assert!(forge("label-flip", &[]).contains("label-flip changes labels; rows have none"));
     assert!(forge("worst", &["--rule", "zeno"]).contains("asks for the loss on data"));
     assert!(!folder.path("o").exists(), "nothing is half-written");
-    let duel = ["duel", "--f", "1", "--attack", "worst", "--input", "rows.npy", "--rule", "fltrust"];
+    let duel =
+        ["duel", "--f", "1", "--attack", "worst", "--input", "rows.npy", "--rule", "fltrust"];
     assert!(folder.refused(&duel).contains("fltrust asks for the loss on data"));
-    let line =
-        ["duel", "--f", "1", "--attack", "mimic target=9", "--input", "rows.npy", "--rule", "median"];
+    let line = [
+        "duel",
+        "--f",
+        "1",
+        "--attack",
+        "mimic target=9",
+        "--input",
+        "rows.npy",
+        "--rule",
+        "median",
+    ];
     let table = folder.run(&line);
     let table = String::from_utf8_lossy(&table.stdout).into_owned();
     assert!(table.contains("– mimic target=9: the attack needs target ≤ 2"), "{table}");
