@@ -85,10 +85,7 @@ pub(crate) static VARIANCE: AttackEntry = AttackEntry {
 };
 
 fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
-    let search = Search::of(args);
-    if search != Search::Off && args.is_given("z") {
-        return Err(SpecError::new("z is what a search looks for; give z or search, not both"));
-    }
+    let search = Search::of(args, "z")?;
     Ok(Box::new(Alie {
         z: args.real("z"),
         sign: if args.text("sign") == "negative" { -1.0 } else { 1.0 },

@@ -4,7 +4,7 @@
 //! `bit-flip bits=22,29,30,31 first=500 of=first`.
 
 use crate::write::{copies, purpose};
-use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
+use crate::{Attack, AttackEntry, AttackFacts, Ground, Sees, View};
 use varangian_base::spec::Args;
 use varangian_base::{Domain, Kind, Param, RowsMut, SpecError, Stream};
 
@@ -135,6 +135,15 @@ impl Attack for BitFlip {
 
     fn sees(&self) -> Sees {
         Sees::OWN
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        let d = ground.d;
+        match self.first {
+            Some(first) if first > d => Err(format!("first ≤ d = {d}; first = {first}")),
+            None if self.tile > d => Err(format!("tile ≤ d = {d}; tile = {}", self.tile)),
+            _ => Ok(()),
+        }
     }
 
     fn fork(&self) -> Box<dyn Attack> {

@@ -1,7 +1,7 @@
 //! The edges of the number format: NaN, infinities, the largest, smallest and denormal floats. The
 //! cheapest attack, and one that breaks many implementations.
 
-use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
+use crate::{Attack, AttackEntry, AttackFacts, Ground, Sees, View};
 use varangian_base::{Kind, Param, RowsMut};
 
 pub(crate) static NON_FINITE: AttackEntry = AttackEntry {
@@ -99,6 +99,11 @@ impl Attack for Extreme {
 
     fn sees(&self) -> Sees {
         if self.every > 1 { Sees::OWN } else { Sees::NOTHING }
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        let (every, d) = (self.every, ground.d);
+        (every <= d).then_some(()).ok_or_else(|| format!("every ≤ d = {d}; every = {every}"))
     }
 
     fn fork(&self) -> Box<dyn Attack> {

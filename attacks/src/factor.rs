@@ -3,7 +3,7 @@
 use crate::trial::Trial;
 use crate::{Sees, View};
 use varangian_base::spec::Args;
-use varangian_base::{Kind, Param};
+use varangian_base::{Kind, Param, SpecError};
 
 /// The parameter that says whether to search.
 pub(crate) const SEARCH: Param = Param {
@@ -30,13 +30,23 @@ pub(crate) enum Search {
 }
 
 impl Search {
-    pub(crate) fn of(args: &Args) -> Self {
+    /// As the parameters say; a search and a given `factor` exclude each other.
+    pub(crate) fn of(args: &Args, factor: &str) -> Result<Self, SpecError> {
         let evaluations = args.count("evaluations").expect("has a default");
-        match args.text("search") {
+        let search = match args.text("search") {
             "on" => Search::On(evaluations),
             "reference" => Search::Reference(evaluations),
             _ => Search::Off,
+        };
+        if search == Search::Off && args.is_given("evaluations") {
+            return Err(SpecError::new("evaluations needs search=on or search=reference"));
         }
+        if search != Search::Off && args.is_given(factor) {
+            let why =
+                format!("{factor} is what a search looks for; give {factor} or search, not both");
+            return Err(SpecError::new(why));
+        }
+        Ok(search)
     }
 
     pub(crate) fn sees(self) -> Sees {

@@ -2,7 +2,7 @@
 //! attack behave honestly first.
 
 use crate::write::{draw, purpose};
-use crate::{Attack, Labels, Sees, View};
+use crate::{Attack, Ground, Labels, Sees, View};
 use varangian_base::kernels::norms;
 use varangian_base::spec::Spec;
 use varangian_base::{Kind, Memory, Param, RowsMut, SpecError, Stream};
@@ -78,6 +78,10 @@ impl Attack for Disguised {
 
     fn fork(&self) -> Box<dyn Attack> {
         Box::new(Disguised { guise: self.guise, inner: self.inner.fork() })
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        self.inner.fits(ground)
     }
 
     fn check(&self, honest: usize, hostile: usize, f: usize) -> Result<(), String> {

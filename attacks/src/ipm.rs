@@ -71,11 +71,7 @@ pub(crate) static SAFEGUARD: AttackEntry = AttackEntry {
 };
 
 fn build(args: &Args, shift: f64, name: &str) -> Result<Box<dyn Attack>, SpecError> {
-    let search = Search::of(args);
-    if search != Search::Off && args.is_given(name) {
-        let why = format!("{name} is what a search looks for; give {name} or search, not both");
-        return Err(SpecError::new(why));
-    }
+    let search = Search::of(args, name)?;
     let factor = args.real(name).expect("has a default");
     Ok(Box::new(Ipm { shift, factor, search, trial: Trial::default() }))
 }

@@ -1,7 +1,7 @@
 //! Label flip: the hostile workers compute honest gradients on wrong labels (Tolpegin et al. 2020;
 //! l → 9 − l on ten classes in Zeno, SafeguardSGD and bucketing).
 
-use crate::{Attack, AttackEntry, AttackFacts, Labels, Sees, View};
+use crate::{Attack, AttackEntry, AttackFacts, Ground, Labels, Sees, View};
 use varangian_base::spec::Args;
 use varangian_base::{Kind, Param, RowsMut, SpecError, Stream};
 
@@ -27,7 +27,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
             name: "target",
             kind: Kind::Count { min: 0, max: u32::MAX as usize },
             default: "7",
-            help: "what mode=targeted relabels it as; without effect where there is no such class",
+            help: "what mode=targeted relabels it as",
         },
         Param {
             name: "fraction",
@@ -93,6 +93,19 @@ impl Attack for LabelFlip {
 
     fn sees(&self) -> Sees {
         Sees::OWN
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        let classes = ground.classes.unwrap_or(0);
+        if classes < 2 {
+            return Err(format!("labels of at least 2 classes; there are {classes}"));
+        }
+        let Mode::Targeted { source, target } = self.mode else { return Ok(()) };
+        match [("source", source), ("target", target)].iter().find(|c| c.1 as usize >= classes) {
+            Some((name, class)) => Err(format!("{name} < {classes} classes; {name} = {class}")),
+            None if source == target => Err(format!("source ≠ target; both are {source}")),
+            None => Ok(()),
+        }
     }
 
     fn fork(&self) -> Box<dyn Attack> {

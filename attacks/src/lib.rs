@@ -38,7 +38,7 @@ mod conformance;
 pub use alie::alie_z;
 pub use entry::{ALL, AttackEntry, AttackFacts, Sees};
 pub use guise::COMMON;
-pub use view::{Attack, Labels, Probe, View};
+pub use view::{Attack, Ground, Labels, Probe, View};
 
 use varangian_base::{Spec, SpecError, entry as base_entry, spec};
 

@@ -6,7 +6,7 @@
 //! copied. After the warm-up the worker that was copied last is copied for ever.
 
 use crate::write::{colluders, draw, purpose};
-use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
+use crate::{Attack, AttackEntry, AttackFacts, Ground, Sees, View};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Memory, Param, RowsMut, SpecError, Value};
@@ -35,6 +35,9 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
     build: |args| {
         let warmup = args.count("warmup").expect("has a default") as u64;
         let target = args.count("target").map(|id| id as u32);
+        if target.is_some() && args.is_given("warmup") {
+            return Err(SpecError::new("warmup is of use with target=auto only; both are given"));
+        }
         let (mean, direction) = Default::default();
         Ok(Box::new(Mimic { warmup, target, seen: 0, mean, direction }))
     },
@@ -97,6 +100,7 @@ impl Attack for Mimic {
     fn forge(&mut self, view: &mut View<'_>, out: RowsMut<'_>) {
         let honest = view.honest;
         let i = match self.target {
+            // Where it was learnt and that worker is silent, the next one, or the last.
             Some(id) => (0..honest.n()).find(|&i| honest.id(i) >= id).unwrap_or(honest.n() - 1),
             None => {
                 self.learn(view);
@@ -124,6 +128,15 @@ impl Attack for Mimic {
 
     fn check(&self, honest: usize, _: usize, _: usize) -> Result<(), String> {
         if honest == 0 { Err("at least 1 honest worker".into()) } else { Ok(()) }
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        match (self.target, ground.honest.last()) {
+            (Some(id), Some(&last)) if id > last => {
+                Err(format!("target ≤ {last}, the last honest worker; target = {id}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn save(&self) -> Memory {

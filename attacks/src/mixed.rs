@@ -1,7 +1,7 @@
 //! Mixed adversaries: groups of hostile workers with different attacks in one run, such as
 //! `mixed groups="2 alie z=1.5; 1 label-flip; * ipm"`. `*` takes the workers that are left.
 
-use crate::{Attack, AttackEntry, AttackFacts, Labels, Probe, Sees, View};
+use crate::{Attack, AttackEntry, AttackFacts, Ground, Labels, Probe, Sees, View};
 use varangian_base::spec::{self, Args};
 use varangian_base::{Kind, Matrix, Memory, Param, Rows, RowsMut, SpecError, Stream};
 
@@ -33,6 +33,7 @@ fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
         })?;
         let count = match count {
             "*" => None,
+            "0" => return Err(SpecError::new("a group has at least one worker; found 0")),
             count => Some(count.parse::<usize>().map_err(|_| {
                 SpecError::new(format!("a group starts with a count or *; found \"{count}\""))
             })?),
@@ -191,6 +192,10 @@ impl Attack for Mixed {
     fn fork(&self) -> Box<dyn Attack> {
         let fork = |group: &Group| Group { count: group.count, attack: group.attack.fork() };
         Box::new(Mixed { groups: self.groups.iter().map(fork).collect() })
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        self.groups.iter().try_for_each(|group| group.attack.fits(ground))
     }
 
     fn check(&self, honest: usize, hostile: usize, f: usize) -> Result<(), String> {

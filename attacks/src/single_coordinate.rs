@@ -4,7 +4,7 @@
 use crate::factor::{EVALUATIONS, SEARCH, Search};
 use crate::trial::Trial;
 use crate::write::{by_moments, copies};
-use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
+use crate::{Attack, AttackEntry, AttackFacts, Ground, Sees, View};
 use varangian_base::spec::Args;
 use varangian_base::{Kind, Param, Rows, RowsMut, SpecError};
 
@@ -42,10 +42,7 @@ fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
             SpecError::new(format!("coordinate takes last, all or a number; found \"{text}\""))
         })?),
     };
-    let search = Search::of(args);
-    if search != Search::Off && args.is_given("factor") {
-        return Err(SpecError::new("factor is what a search looks for; give factor or search"));
-    }
+    let search = Search::of(args, "factor")?;
     let factor = args.real("factor").expect("has a default");
     Ok(Box::new(SingleCoordinate { factor, place, search, trial: Trial::default() }))
 }
@@ -70,8 +67,7 @@ fn write(place: Place, honest: Rows<'_>, factor: f64, row: &mut [f32]) {
     by_moments(honest, 0, row, |k, mean, _| match place {
         Place::All => mean + factor,
         Place::Last if k == last => mean + factor,
-        // Past the end means the last one.
-        Place::At(at) if k == at.min(last) => mean + factor,
+        Place::At(at) if k == at => mean + factor,
         _ => mean,
     });
 }
@@ -96,6 +92,15 @@ impl Attack for SingleCoordinate {
 
     fn check(&self, honest: usize, _: usize, _: usize) -> Result<(), String> {
         if honest == 0 { Err("at least 1 honest worker".into()) } else { Ok(()) }
+    }
+
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        match self.place {
+            Place::At(at) if at >= ground.d => {
+                Err(format!("coordinate < d = {}; coordinate = {at}", ground.d))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -57,6 +57,17 @@ pub struct View<'a> {
     pub seed: Seed,
 }
 
+/// Where an attack is to act: what an index or a count among its parameters may reach.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground<'a> {
+    /// The ids of the honest workers, ascending.
+    pub honest: &'a [u32],
+    /// The number of coordinates of a row.
+    pub d: usize,
+    /// The number of classes of the labels; `None` where there are no labels.
+    pub classes: Option<usize>,
+}
+
 /// Labels that an attack may change before a hostile worker computes its gradient.
 pub struct Labels<'a> {
     /// The minibatch's labels.
@@ -98,6 +109,16 @@ pub trait Attack: Send + Sync {
     /// The condition, such as "at least 2 honest workers".
     fn check(&self, honest: usize, hostile: usize, f: usize) -> Result<(), String> {
         let _ = (honest, hostile, f);
+        Ok(())
+    }
+
+    /// Whether every worker, coordinate and class among the parameters exists there, as the missing
+    /// condition.
+    ///
+    /// # Errors
+    /// The condition, such as "coordinate < d = 2; coordinate = 7".
+    fn fits(&self, ground: Ground<'_>) -> Result<(), String> {
+        let _ = ground;
         Ok(())
     }
 

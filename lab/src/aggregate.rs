@@ -1,10 +1,11 @@
 //! `varangian aggregate`: one aggregation of rows from any language.
 
 use crate::{Failure, arrays, print};
+use arrays::Values;
 use serde_json::json;
 use std::path::PathBuf;
 use varangian_base::Seed;
-use varangian_rules::{Pipeline, Round, Verdict};
+use varangian_rules::{Pipeline, Round, Verdict, exact};
 
 /// Arguments of `varangian aggregate`.
 #[derive(clap::Args)]
@@ -15,27 +16,33 @@ pub(crate) struct Args {
     /// The number of rows that may be hostile
     #[arg(long)]
     f: usize,
-    /// Rows: an .npy matrix, workers × coordinates, f32 or f64
+    /// Rows: an .npy matrix, workers × coordinates; "-" is standard input. f32, and f16 and bf16
+    /// widened to it, are aggregated in f32; f64 and whole numbers in f64, exactly and ten to a
+    /// hundred times slower
     #[arg(long, value_name = "ROWS.npy")]
     input: PathBuf,
-    /// Where the aggregate goes, in the input's type; printed if absent
+    /// Where the aggregate goes, as f32 or f64 as it was computed; printed if absent
     #[arg(long, value_name = "OUT.npy")]
     output: Option<PathBuf>,
     /// Seed of rules that draw
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Print JSON: what was refused, the weight of each row, the aggregate
+    /// Print JSON: what was refused, the weight of each row (null where the rule tells none), the
+    /// aggregate
     #[arg(long)]
     json: bool,
+}
+
+/// An aggregate in the width in which it was computed.
+enum Answer {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
 }
 
 /// Reads, refuses what is not finite, aggregates, writes.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut rule = Pipeline::parse(&args.rule)?;
-    if rule.needs_oracle() {
-        let text = format!("{} asks for the loss on data; rows alone have none", rule.spec());
-        return Err(Failure::refused(text));
-    }
+    demand_no_oracle(&rule)?;
     let rows = arrays::read(&args.input)?;
     let refused = rows.refused.len();
     if refused > args.f {
@@ -46,19 +53,58 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let f = args.f - refused;
-    rule.check(rows.finite.n(), f).map_err(|error| match refused {
+    rule.check(rows.ids.len(), f).map_err(|error| match refused {
         0 => error,
         _ => error.at(format!("without rows {} that are not finite", list(&rows.refused))),
     })?;
-    let view = rows.finite.rows().with_ids(&rows.ids);
-    let (mut out, mut verdict) = (vec![0.0; view.d()], Verdict::default());
-    let mut round = Round { seed: Seed(args.seed), ..Round::of(view, f) };
-    rule.aggregate(&mut round, &mut out, &mut verdict);
-    if let Some(path) = &args.output {
-        arrays::write_vector(path, &out, rows.double)?;
+    rule.fits(rows.total(), args.f)?;
+    let mut verdict = Verdict::default();
+    let answer = answer(&mut rule, &rows, f, Seed(args.seed), &mut verdict)?;
+    match (&args.output, &answer) {
+        (Some(path), Answer::Single(out)) => arrays::write_vector(path, out)?,
+        (Some(path), Answer::Double(out)) => arrays::write_vector(path, out)?,
+        (None, _) => {}
     }
-    report(args, &rule, &rows, f, &out, &verdict);
+    report(args, &rule, &rows, f, &answer, &verdict);
     Ok(())
+}
+
+/// Rows alone have no loss: a rule that asks for one cannot be tried on them.
+pub(crate) fn demand_no_oracle(rule: &Pipeline) -> Result<(), Failure> {
+    match rule.needs_oracle() {
+        true => Err(Failure::refused(format!(
+            "{} asks for the loss on data; rows alone have none",
+            rule.spec()
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn answer(
+    rule: &mut Pipeline,
+    rows: &arrays::Rows,
+    f: usize,
+    seed: Seed,
+    verdict: &mut Verdict,
+) -> Result<Answer, Failure> {
+    match &rows.finite {
+        Values::Single(matrix) => {
+            let mut out = vec![0.0; rows.d];
+            let view = matrix.rows().with_ids(&rows.ids);
+            rule.aggregate(&mut Round { seed, ..Round::of(view, f) }, &mut out, verdict);
+            Ok(Answer::Single(out))
+        }
+        Values::Double(finite) => {
+            let round = exact::Round { rows: finite, ids: &rows.ids, f, step: 0, seed };
+            Ok(Answer::Double(rule.exact(&round, verdict)?))
+        }
+    }
+}
+
+/// What one matrix cannot show of a rule that learns from earlier rounds, as a line.
+pub(crate) fn note(rule: &Pipeline) -> Option<String> {
+    let (name, text) = rule.first_round()?;
+    Some(format!("{name} needs history, and one matrix is a first round: {text}"))
 }
 
 fn report(
@@ -66,24 +112,31 @@ fn report(
     rule: &Pipeline,
     rows: &arrays::Rows,
     f: usize,
-    out: &[f32],
+    answer: &Answer,
     verdict: &Verdict,
 ) {
+    let note = note(rule);
+    if let Some(note) = &note {
+        eprintln!("{note}");
+    }
     if args.json {
-        let mut weights = vec![serde_json::Value::Null; rows.ids.len() + rows.refused.len()];
+        let mut weights = vec![serde_json::Value::Null; rows.total()];
         for (&id, &weight) in rows.ids.iter().zip(&verdict.weights) {
             weights[id as usize] = json!(weight);
         }
+        let told = !verdict.weights.is_empty();
         let mut value = json!({
             "rule": rule.spec(), "n": weights.len(), "f": args.f,
+            "input": rows.kind, "computed_in": rows.width(),
             "refused": rows.refused, "rows_used": rows.ids.len(), "f_used": f,
-            "event": verdict.event,
+            "event": verdict.event, "note": note,
+            "weights": told.then_some(weights),
         });
-        if !verdict.weights.is_empty() {
-            value["weights"] = json!(weights);
-        }
         if args.output.is_none() {
-            value["aggregate"] = json!(out);
+            value["aggregate"] = match answer {
+                Answer::Single(out) => json!(out),
+                Answer::Double(out) => json!(out),
+            };
         }
         print::line(&value.to_string());
         return;
@@ -95,8 +148,13 @@ fn report(
             rows.ids.len()
         );
     }
-    if args.output.is_none() {
-        out.iter().for_each(|x| print::line(&x.to_string()));
+    if let Some(event) = &verdict.event {
+        eprintln!("{event}");
+    }
+    match (&args.output, answer) {
+        (Some(_), _) => {}
+        (None, Answer::Single(out)) => out.iter().for_each(|x| print::line(&x.to_string())),
+        (None, Answer::Double(out)) => out.iter().for_each(|x| print::line(&format!("{x:?}"))),
     }
 }
 

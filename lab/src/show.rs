@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use varangian_attacks::AttackEntry;
 use varangian_base::{Entry, Param, entry};
 use varangian_learn::{data, model, partition};
-use varangian_rules::entry::{Family, Kappa, RuleFacts};
+use varangian_rules::entry::{Claims, Family, Kappa, RuleFacts};
 use varangian_rules::{FilterEntry, RuleEntry};
 
 /// Arguments of the commands that list entries.
@@ -128,38 +128,57 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
         Kappa::Through(_, text) => format!("of a rule with κ it makes at most {text}"),
         Kappa::Open(text) => text.into(),
     };
-    let claims = &facts.claims;
-    let pairs = [
-        ("permutation", claims.permutation),
-        ("translation", claims.translation),
-        ("scale", claims.scale),
-        ("rotation", claims.rotation),
-        ("coordinate-wise", claims.coordinate_wise),
-        ("honest box", claims.honest_box),
-        ("bounded", claims.bounded),
-        ("majority", claims.majority),
-    ];
-    let listed = |wanted: bool| {
-        let names = pairs.iter().filter(|(_, held)| *held == wanted).map(|(name, _)| *name);
-        let names: Vec<&str> = names.collect();
-        if names.is_empty() { "nothing".into() } else { names.join(", ") }
-    };
     let mut out = vec![
         ("Place", family.to_owned()),
         ("Bound", format!("{} ({})", facts.bound.text, facts.bound.source)),
         ("Kappa", kappa),
         ("Variance-norm limit", facts.variance_norm.map_or("none", |(_, text)| text).into()),
         ("Reports", reports(facts)),
-        ("Claims", listed(true)),
-        ("Not claimed", listed(false)),
+        ("Claims", claimed(&facts.claims, true)),
+        ("Not claimed", claimed(&facts.claims, false)),
     ];
+    if !facts.variants.is_empty() {
+        let claims =
+            |(choice, claims): &(&str, Claims)| format!("with {choice}: {}", claimed(claims, true));
+        let all: Vec<String> = facts.variants.iter().map(claims).collect();
+        out.push(("Claims otherwise", all.join("; ")));
+    }
     if facts.needs_oracle {
         out.push(("Asks", "the loss on data that the server holds".into()));
     }
     if facts.has_memory {
         out.push(("Remembers", "earlier rounds".into()));
     }
+    out.push((
+        "Rows of f64",
+        match facts.needs_oracle {
+            true => "refused: it asks for a loss, and models compute in f32",
+            false => "answered in f64 from the formula, ten to a hundred times slower",
+        }
+        .into(),
+    ));
     out
+}
+
+/// The claims that are made, or those that are not.
+fn claimed(claims: &Claims, made: bool) -> String {
+    let permutation = match claims.ties && made {
+        true => "permutation (of rows without ties, which go by worker id)",
+        false => "permutation",
+    };
+    let pairs = [
+        (permutation, claims.permutation),
+        ("translation", claims.translation),
+        ("scale (by positive factors)", claims.scale),
+        ("rotation", claims.rotation),
+        ("coordinate-wise", claims.coordinate_wise),
+        ("honest box", claims.honest_box),
+        ("bounded", claims.bounded),
+        ("majority", claims.majority),
+    ];
+    let names = pairs.iter().filter(|(_, held)| *held == made).map(|(name, _)| *name);
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }
 
 /// What a rule says of each row's part in the answer.

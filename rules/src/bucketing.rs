@@ -26,7 +26,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             name: "s",
             kind: Kind::Count { min: 1, max: usize::MAX },
             default: "2",
-            help: "rows in a bucket",
+            help: "rows in a bucket, at most n",
         },
         Param {
             name: "order",
@@ -84,6 +84,10 @@ impl Pre for Bucketing {
     fn shape(&self, n: usize, f: usize) -> (usize, usize) {
         let m = n.div_ceil(self.s);
         (m, f.min(m))
+    }
+
+    fn fits(&self, n: usize, _: usize) -> Result<(), String> {
+        (self.s <= n).then_some(()).ok_or_else(|| format!("s ≤ n; s = {}", self.s))
     }
 
     fn keeps_workers(&self) -> bool {

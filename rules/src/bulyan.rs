@@ -51,6 +51,11 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             text: "n ≥ 4f + 3", least: |f| 4 * f + 3, source: "El Mhamdi et al. 2018"
         },
         claims: Claims { rotation: false, ..Claims::GEOMETRIC },
+        // Its last scores sum one distance each: two rows nearest to each other are always tied.
+        variants: &[(
+            "variant=classic",
+            Claims { rotation: false, permutation: false, ties: false, ..Claims::GEOMETRIC },
+        )],
         kappa: Kappa::Open("none known"),
         variance_norm: Some((variance_norm, VARIANCE_NORM)),
         ..RuleFacts::RULE

@@ -63,6 +63,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     facts: RuleFacts {
         bound: Bound::majority("Karimireddy et al. 2021"),
         claims: Claims { permutation: true, scale: true, rotation: true, ..Claims::NONE },
+        variants: &[("start=median", Claims { rotation: false, ties: false, ..Claims::GEOMETRIC })],
         has_memory: true,
         weights: true,
         weighted: true,
@@ -70,6 +71,9 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         ..RuleFacts::RULE
     },
     build: |args| {
+        if args.is_given("tau") && args.text("tau") != "auto" && args.is_given("quantile") {
+            return Err(SpecError::new("quantile is of use with tau=auto only; both are given"));
+        }
         Ok(Box::new(Stage::Rule(Box::new(CentredClipping {
             tau: args.real("tau"),
             quantile: args.real("quantile").expect("has a default"),
@@ -249,6 +253,12 @@ impl Rule for CentredClipping {
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn first_round(&self) -> Option<&'static str> {
+        self.remember.then_some(
+            "it moves from its last answer; in a first round from 0, by the mean of the clipped rows",
+        )
     }
 
     fn save(&self) -> Memory {

@@ -27,7 +27,13 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     cost: "O(n·d)",
     facts: RuleFacts {
         bound: Bound::majority("Gupta et al. 2020"),
-        claims: Claims { permutation: true, scale: true, rotation: true, ..Claims::NONE },
+        claims: Claims {
+            permutation: true,
+            ties: true,
+            scale: true,
+            rotation: true,
+            ..Claims::NONE
+        },
         weights: true,
         kappa: Kappa::Open("none: a hostile row of small norm always gets in"),
         ..RuleFacts::RULE

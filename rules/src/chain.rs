@@ -39,6 +39,7 @@ struct PreStage {
 pub fn build(text: &str, n: usize, f: usize) -> Result<Pipeline, SpecError> {
     let pipeline = Pipeline::parse(text)?;
     pipeline.check(n, f)?;
+    pipeline.fits(n, f)?;
     Ok(pipeline)
 }
 
@@ -92,6 +93,30 @@ impl Pipeline {
             entry.facts.bound.check(entry.name, n, f)?;
         }
         Ok(())
+    }
+
+    /// Whether every index and count among the parameters exists where n workers, f of them
+    /// hostile, are all there. [`build`] asks it; rows that are missing in a later round change
+    /// nothing.
+    ///
+    /// # Errors
+    /// Names the stage, the condition, and the n and f that reach it.
+    pub fn fits(&self, n: usize, f: usize) -> Result<(), SpecError> {
+        let (mut n, mut f) = (n, f);
+        let refused = |name: &str, n: usize, f: usize, condition: String| {
+            SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
+        };
+        for PreStage { stage, entry, .. } in &self.pre {
+            stage.fits(n, f).map_err(|why| refused(entry.name, n, f, why))?;
+            (n, f) = stage.shape(n, f);
+        }
+        self.rule.fits(n, f).map_err(|why| refused(self.rule_entry.name, n, f, why))
+    }
+
+    /// How the answer to a first round differs from later ones, with the name of the rule that
+    /// learns from earlier rounds; `None` where it does not.
+    pub fn first_round(&self) -> Option<(&'static str, &'static str)> {
+        self.rule.first_round().map(|text| (self.rule_entry.name, text))
     }
 
     /// The least n that every stage accepts at f, or `None` below a thousand rows.

@@ -50,6 +50,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Shejwalkar & Houmansadr 2021"),
         claims: Claims {
             permutation: true,
+            ties: true,
             translation: true,
             scale: true,
             rotation: true,

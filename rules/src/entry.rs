@@ -22,8 +22,11 @@ pub struct RuleFacts {
     pub family: Family,
     /// The bound on n at a given f.
     pub bound: Bound,
-    /// What it claims; conformance tries each claim.
+    /// What it claims with its default parameters; conformance tries each claim.
     pub claims: Claims,
+    /// Choices of a parameter with which it claims something else: "start=mean". Conformance tries
+    /// every combination of choices.
+    pub variants: &'static [(&'static str, Claims)],
     /// Whether it asks the oracle.
     pub needs_oracle: bool,
     /// Whether it remembers earlier rounds.
@@ -46,6 +49,7 @@ impl RuleFacts {
         family: Family::Rule,
         bound: Bound::ANY,
         claims: Claims::NONE,
+        variants: &[],
         needs_oracle: false,
         has_memory: false,
         weights: false,
@@ -117,15 +121,18 @@ impl Bound {
     }
 }
 
-/// What a rule claims of itself. Ties are broken by worker id, so claims of permutation hold where
-/// there are no ties at the boundary of a selection.
+/// What a rule claims of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// The answer does not depend on the order of the rows.
+    /// The answer does not depend on the order of the rows; where `ties` is set too, only of rows
+    /// of which no two are tied.
     pub permutation: bool,
+    /// Ties (equal distances, scores, norms) are broken by worker id, so that the order of the rows
+    /// decides them.
+    pub ties: bool,
     /// F(X + c) = F(X) + c.
     pub translation: bool,
-    /// F(a·X) = a·F(X) for a > 0.
+    /// F(a·X) = a·F(X) for every a > 0; nothing is claimed of a < 0.
     pub scale: bool,
     /// F(X·R) = F(X)·R for orthogonal R.
     pub rotation: bool,
@@ -144,6 +151,7 @@ impl Claims {
     /// No claim.
     pub const NONE: Claims = Claims {
         permutation: false,
+        ties: false,
         translation: false,
         scale: false,
         rotation: false,
@@ -156,6 +164,7 @@ impl Claims {
     /// What rules that look at nothing but distances claim, if far rows cannot drag them.
     pub const GEOMETRIC: Claims = Claims {
         permutation: true,
+        ties: true,
         translation: true,
         scale: true,
         rotation: true,
@@ -166,7 +175,15 @@ impl Claims {
 
     /// What rules that work coordinate by coordinate claim, if far values cannot drag them.
     pub const COLUMNS: Claims =
-        Claims { coordinate_wise: true, rotation: false, ..Claims::GEOMETRIC };
+        Claims { coordinate_wise: true, ties: false, rotation: false, ..Claims::GEOMETRIC };
+}
+
+impl RuleFacts {
+    /// What the rule claims with the choices in `chosen`, each as "start=mean".
+    pub fn claims_with(&self, chosen: &[String]) -> Claims {
+        let other = self.variants.iter().find(|(choice, _)| chosen.iter().any(|c| c == choice));
+        other.map_or(self.claims, |(_, claims)| *claims)
+    }
 }
 
 /// The robustness coefficient of a rule.

@@ -129,6 +129,14 @@ impl Vote for Majority {
             _ => Ok(()),
         }
     }
+
+    fn fits(&self, n: usize, _f: usize) -> Result<(), String> {
+        let (margin, votes) = (self.margin, self.weights.as_ref());
+        let votes = votes.map_or(n as u64, |weights| weights.iter().copied().map(u64::from).sum());
+        (margin < votes)
+            .then_some(())
+            .ok_or_else(|| format!("margin below the {votes} votes; margin = {margin}"))
+    }
 }
 
 /// A vote on the signs of rows. 0 abstains, so rows of −1, 0 and +1 are counted as they are.
@@ -176,6 +184,10 @@ impl Rule for OnRows {
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
         self.vote.check(n, f)
+    }
+
+    fn fits(&self, n: usize, f: usize) -> Result<(), String> {
+        self.vote.fits(n, f)
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         name: "pivot",
         kind: Kind::Count { min: 0, max: u32::MAX as usize },
         default: "0",
-        help: "the id of the trusted worker",
+        help: "the id of the trusted worker, below n",
     }],
     cost: "O(n·d)",
     facts: RuleFacts {
@@ -83,6 +83,11 @@ impl Rule for Monna {
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn fits(&self, n: usize, _: usize) -> Result<(), String> {
+        let pivot = self.pivot;
+        ((pivot as usize) < n).then_some(()).ok_or_else(|| format!("pivot < n; pivot = {pivot}"))
     }
 
     fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) -> bool {

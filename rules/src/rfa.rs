@@ -47,6 +47,10 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     facts: RuleFacts {
         bound: Bound::majority("Pillutla et al. 2022"),
         claims: Claims { permutation: true, translation: true, bounded: true, ..Claims::NONE },
+        variants: &[
+            ("start=mean", Claims { permutation: true, translation: true, ..Claims::NONE }),
+            ("start=zero", Claims { permutation: true, ..Claims::NONE }),
+        ],
         weights: true,
         kappa: Kappa::Open(
             "none for a few smoothed steps; the geometric median's, at most 4·(1 + f/(n−2f))², is approached",

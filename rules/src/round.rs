@@ -107,6 +107,23 @@ pub trait Rule: Send {
         Ok(())
     }
 
+    /// What the parameters demand of the whole number of workers and of f, as the missing
+    /// condition: an index or a count beyond them. Asked once, before round 0; rows that are
+    /// missing in a later round change nothing.
+    ///
+    /// # Errors
+    /// The condition, such as "pivot < n; pivot = 9".
+    fn fits(&self, n: usize, f: usize) -> Result<(), String> {
+        let _ = (n, f);
+        Ok(())
+    }
+
+    /// How the answer to a first round differs from later ones, for rules that learn from earlier
+    /// rounds; on one matrix alone, that is all they say.
+    fn first_round(&self) -> Option<&'static str> {
+        None
+    }
+
     /// For rules that look at nothing but distances between rows: the weights of the rows at these
     /// squared distances. Returns false where the rule needs more.
     fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) -> bool {
@@ -168,6 +185,17 @@ pub trait Pre: Send {
     /// The number of rows and of hostile rows that come out when (n, f) go in.
     fn shape(&self, n: usize, f: usize) -> (usize, usize) {
         (n, f)
+    }
+
+    /// What the parameters demand of the whole number of workers and of f, as the missing
+    /// condition: an index or a count beyond them. Asked once, before round 0; rows that are
+    /// missing in a later round change nothing.
+    ///
+    /// # Errors
+    /// The condition, such as "s ≤ n; s = 9".
+    fn fits(&self, n: usize, f: usize) -> Result<(), String> {
+        let _ = (n, f);
+        Ok(())
     }
 
     /// Whether row i that comes out still stands for the worker of row i.

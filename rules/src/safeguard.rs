@@ -188,6 +188,13 @@ impl Rule for Safeguard {
         Box::new(self.clone())
     }
 
+    fn first_round(&self) -> Option<&'static str> {
+        Some(
+            "it judges workers by sums over many rounds; a first round alone is mostly the plain \
+             mean, which defends nothing",
+        )
+    }
+
     fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("ids", Value::Integers(self.ids.iter().map(|&id| id.into()).collect()));

@@ -38,6 +38,17 @@ pub trait Vote: Send {
         Ok(())
     }
 
+    /// What the parameters demand of the whole number of workers and of f, as the missing
+    /// condition: an index or a count beyond them. Asked once, before round 0; ballots that are
+    /// missing in a later round change nothing.
+    ///
+    /// # Errors
+    /// The condition, such as "margin below the 5 votes; margin = 9".
+    fn fits(&self, n: usize, f: usize) -> Result<(), String> {
+        let _ = (n, f);
+        Ok(())
+    }
+
     /// Saves the vote's memory.
     fn save(&self) -> Memory {
         Memory::default()
@@ -76,6 +87,7 @@ pub fn build_vote(text: &str, n: usize, f: usize) -> Result<Box<dyn Vote>, SpecE
     let found = entry::find("vote", VOTES, &spec.name)?;
     let vote = found.make(&spec)?;
     found.facts.bound.admit(found.name, (n, f), |n, f| vote.check(n, f))?;
+    found.facts.bound.admit(found.name, (n, f), |n, f| vote.fits(n, f))?;
     Ok(vote)
 }
 

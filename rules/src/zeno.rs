@@ -56,6 +56,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound { text: "n ≥ f + 1", least: |f| f + 1, source: "Xie et al. 2019, §4" },
         claims: Claims {
             permutation: true,
+            ties: true,
             translation: false,
             scale: false,
             rotation: false,
@@ -65,6 +66,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             majority: false,
         },
         needs_oracle: true,
+        variants: &[],
         has_memory: false,
         weights: true,
         weighted: false,

@@ -1,7 +1,7 @@
 //! What a run consists of, and whether it can start.
 
 use std::sync::Arc;
-use varangian_attacks::Attack;
+use varangian_attacks::{Attack, Ground};
 use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
@@ -92,15 +92,24 @@ impl Plan {
             ));
         }
         self.rule.check(workers, f)?;
+        self.rule.fits(workers, f)?;
         if let Some(weights) = &self.weights {
             // Of a sample the f heaviest may hold more than half where of all they do not; such
             // rounds are skipped.
             self.rule.check_weights(weights, n, f)?;
         }
-        if f_real > 0 {
-            self.attack
-                .check(n - f_real, f_real, self.f)
-                .map_err(|condition| SpecError::new(format!("the attack needs {condition}")))?;
+        if f_real == 0 {
+            return Ok(());
+        }
+        let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
+        self.attack.check(n - f_real, f_real, self.f).map_err(needs)?;
+        fits(self.attack.as_ref(), n, &self.hostile_ids(), &*self.model, &*self.train)?;
+        if self.attack.sees().rule && self.rule.needs_oracle() {
+            return Err(SpecError::new(format!(
+                "the attack tries rows on the rule, and {} asks for the server's own data, which \
+                 no attacker has; take an attack that does not try the rule",
+                self.rule.spec()
+            )));
         }
         Ok(())
     }
@@ -114,6 +123,20 @@ impl Plan {
     pub fn hostile_ids(&self) -> Vec<u32> {
         hostile_ids(self.hostile, self.n, self.f_real, self.seed)
     }
+}
+
+/// Whether every worker, coordinate and class that the attack names exists in this run.
+pub(crate) fn fits(
+    attack: &dyn Attack,
+    n: usize,
+    hostile: &[u32],
+    model: &dyn Model,
+    train: &dyn Dataset,
+) -> Result<(), SpecError> {
+    let honest: Vec<u32> = (0..n as u32).filter(|id| !hostile.contains(id)).collect();
+    let ground = Ground { honest: &honest, d: model.dim(), classes: Some(train.classes()) };
+    let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
+    attack.fits(ground).map_err(needs)
 }
 
 /// The ids of `k` hostile workers among n, ascending.

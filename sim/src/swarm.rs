@@ -9,6 +9,7 @@ mod resume;
 use crate::events::{Agenda, Trace};
 use crate::lockstep::Evaluation;
 use crate::network::{Network, Temperament};
+use crate::plan::{fits, hostile_ids};
 use crate::{Collusion, Flight, Hostile, Squad};
 use std::sync::Arc;
 use varangian_attacks::Attack;
@@ -163,6 +164,10 @@ impl Swarm {
             seed,
         };
         let queue = Queue::new(settings, plan.model.init(seed), plan.oracle)?;
+        if plan.f_real > 0 {
+            let hostile = hostile_ids(plan.hostile, n, plan.f_real, seed);
+            fits(plan.attack.as_ref(), n, &hostile, &*plan.model, &*plan.train)?;
+        }
         let collusion = Collusion::new(plan.attack, n, f, plan.f_real, plan.hostile, seed)?;
         let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
         let (model, train) = (plan.model, plan.train);

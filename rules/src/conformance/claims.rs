@@ -1,23 +1,46 @@
-//! Each claim of each entry, tried with its default parameters.
+//! Each claim of each entry, tried with every combination of its choices.
 
 use super::answer;
 use super::draws;
-use super::families::random;
-use super::machinery::bare;
+use super::families::{random, ties};
 use crate::{ALL, Claims, Family, Pipeline, RuleEntry};
-use varangian_base::Matrix;
+use varangian_base::{Kind, Matrix};
 
 const D: usize = 6;
 
-/// The rules that make a claim, with an (n, f) at the bound and one above it.
+/// Every combination of the choices and flags of a rule, as parameters; the defaults first.
+fn choices(entry: &RuleEntry) -> Vec<Vec<String>> {
+    let mut all = vec![Vec::new()];
+    for param in entry.params {
+        let values: &[&str] = match param.kind {
+            Kind::Choice(values) => values,
+            Kind::Flag => &["false", "true"],
+            _ => continue,
+        };
+        let with = |(chosen, value): (&Vec<String>, &&str)| {
+            let mut chosen = chosen.clone();
+            chosen.extend((*value != param.default).then(|| format!("{}={value}", param.name)));
+            chosen
+        };
+        let pairs = all.iter().flat_map(|chosen| values.iter().map(move |value| (chosen, value)));
+        all = pairs.map(with).collect();
+    }
+    all
+}
+
+/// The rules that make a claim, in every variant, with an (n, f) at the bound and one above it.
 fn claiming(claim: impl Fn(&Claims) -> bool) -> Vec<(&'static RuleEntry, String, usize, usize)> {
     let mut list = Vec::new();
-    for entry in ALL.iter().filter(|e| e.facts.family == Family::Rule && claim(&e.facts.claims)) {
-        let spec = bare(entry.facts.family, entry.name);
-        for f in [0, 1, 2] {
-            let least = Pipeline::parse(&spec).unwrap().least(f).expect("some n suffices");
-            list.push((*entry, spec.clone(), least, f));
-            list.push((*entry, spec.clone(), least + 4, f));
+    for entry in ALL.iter().filter(|e| e.facts.family == Family::Rule) {
+        for chosen in choices(entry).into_iter().filter(|c| claim(&entry.facts.claims_with(c))) {
+            let spec = [entry.name.to_owned(), chosen.join(" ")].join(" ").trim().to_owned();
+            // Some choices need a number beside them.
+            let Ok(pipeline) = Pipeline::parse(&spec) else { continue };
+            for f in [0, 1, 2] {
+                let least = pipeline.least(f).expect("some n suffices");
+                list.push((*entry, spec.clone(), least, f));
+                list.push((*entry, spec.clone(), least + 4, f));
+            }
         }
     }
     assert!(!list.is_empty(), "somebody claims it");
@@ -57,6 +80,45 @@ fn the_order_of_the_rows_does_not_matter() {
         let expected = wide(&answer(&spec, rows.rows(), f).0);
         near(&spec, n, f, &answer(&spec, shuffled.rows(), f).0, &expected, 1e-5);
     }
+}
+
+/// Whether rows of small whole numbers, of which many are tied, are answered alike in any order.
+fn ignores_ties(spec: &str, n: usize, f: usize, d: usize, lane: u64) -> bool {
+    let rows = ties(n, d, lane);
+    let order = draws(lane + 1000).permutation(n);
+    let mut shuffled = rows.clone();
+    (0..n).for_each(|i| shuffled.row_mut(i).copy_from_slice(rows.row(order[i] as usize)));
+    let (one, other) = (answer(spec, rows.rows(), f).0, answer(spec, shuffled.rows(), f).0);
+    one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-5)
+}
+
+#[test]
+fn the_order_of_tied_rows_matters_to_the_rules_that_say_so_and_to_no_others() {
+    for (entry, spec, n, f) in claiming(|c| c.permutation && !c.ties) {
+        // A coin has the address of its coordinate and step, whoever sent what.
+        let alike = (0..40).all(|lane| ignores_ties(&spec, n, f, 3, lane));
+        assert!(alike, "{} says that ties do not matter; {spec}, n = {n}, f = {f}", entry.name);
+    }
+    for entry in ALL.iter().filter(|e| e.facts.claims.ties) {
+        let n = Pipeline::parse(entry.name).unwrap().least(1).unwrap().max(4);
+        let mut lanes = (0..400).flat_map(|lane| [(1, lane), (2, lane)]);
+        let found = lanes.any(|(d, lane)| !ignores_ties(entry.name, n, 1, d, lane));
+        assert!(found, "{} says that ties matter; no rows were found to show it", entry.name);
+    }
+}
+
+#[test]
+fn a_choice_that_claims_less_says_so_because_it_does() {
+    // Without the exceptions the claims would fail: the mean and zero are no safe starts.
+    let rows = |far: f32| Matrix::from_rows(&[[0.0f32], [1.0], [2.0], [3.0], [far]]);
+    let far = |spec: &str| answer(spec, rows(3e38).rows(), 1).0[0];
+    assert!(far("rfa") < 10.0 && far("rfa start=mean") > 1e6);
+    let near = |spec: &str, by: f32| {
+        let moved = Matrix::from_rows(&[[by], [1.0 + by], [5.0 + by]]);
+        answer(spec, moved.rows(), 1).0[0] - by
+    };
+    assert!((near("rfa", 0.0) - near("rfa", 64.0)).abs() < 1e-4);
+    assert!((near("rfa start=zero", 0.0) - near("rfa start=zero", 64.0)).abs() > 1e-3);
 }
 
 #[test]

@@ -40,6 +40,56 @@ fn below_the_bound_a_rule_is_refused_by_name_bound_n_and_f() {
 }
 
 #[test]
+fn indices_counts_and_margins_beyond_the_workers_are_refused_before_round_0() {
+    let refused = |spec: &str, n, f| match build(spec, n, f) {
+        Ok(_) => panic!("{spec} is taken at n = {n}, f = {f}"),
+        Err(error) => error.to_string(),
+    };
+    let line = refused("monna pivot=9", 3, 1);
+    assert_eq!(line, "monna needs pivot < n; pivot = 9; got n = 3, f = 1");
+    let line = refused("bucketing s=2 | monna pivot=3", 6, 1);
+    assert_eq!(line, "monna needs pivot < n; pivot = 3; got n = 3, f = 1");
+    let line = refused("bucketing s=8 | average", 7, 0);
+    assert_eq!(line, "bucketing needs s ≤ n; s = 8; got n = 7, f = 0");
+    let line = refused("majority margin=5", 5, 1);
+    assert_eq!(line, "majority needs margin below the 5 votes; margin = 5; got n = 5, f = 1");
+    assert!(refused("majority weights=0,0,0", 3, 1).contains("below the 0 votes"));
+    let line = crate::build_vote("majority margin=5", 5, 1).err().unwrap().to_string();
+    assert!(line.contains("margin below the 5 votes"), "{line}");
+    let line = crate::build_filter("basgd buffers=3 rule='monna pivot=3'", 7, 1);
+    assert!(line.err().unwrap().to_string().contains("pivot < n"));
+    for spec in [
+        "multi-krum m=9",
+        "bulyan m=9",
+        "zeno b=11",
+        "zeno b=1",
+        "dnc T=4",
+        "safeguard patience=100",
+        "single-safeguard t=5 patience=5",
+        "safeguard mode=theory patience=3",
+        "safeguard norm=unnormalised",
+        "centred-clipping tau=1 quantile=0.4",
+    ] {
+        refused(spec, 11, 2 + usize::from(spec == "dnc T=4"));
+    }
+    for spec in ["monna pivot=8", "bucketing s=9 | average", "majority margin=8"] {
+        let rule = build(spec, 9, 0).unwrap();
+        // Eight rows are left where one was refused: no fault of the parameter.
+        assert!(rule.check(8, 0).is_ok(), "{spec}");
+    }
+}
+
+#[test]
+fn rules_that_remember_say_what_a_first_round_is_worth() {
+    for entry in ALL {
+        let rule = Pipeline::parse(&bare(entry.facts.family, entry.name)).unwrap();
+        assert_eq!(rule.first_round().is_some(), entry.facts.has_memory, "{}", entry.name);
+    }
+    let fresh = Pipeline::parse("centred-clipping start=median").unwrap();
+    assert!(fresh.first_round().is_none() && fresh.has_memory());
+}
+
+#[test]
 fn the_same_rows_give_the_same_bits_on_1_2_and_8_threads() {
     let d = 40_000; // three blocks
     for spec in specs() {

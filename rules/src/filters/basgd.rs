@@ -116,6 +116,7 @@ impl Filter for Basgd {
         }
         self.rule
             .check(buffers, f)
+            .and_then(|()| self.rule.fits(buffers, f))
             .map_err(|error| format!("a rule over {buffers} buffers: {error}"))
     }
 

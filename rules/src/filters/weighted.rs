@@ -45,6 +45,9 @@ pub(crate) static ENTRY: FilterEntry = FilterEntry {
         has_memory: true,
     },
     build: |args| {
+        if args.is_given("lambda") && !args.flag("ctma") {
+            return Err(SpecError::new("lambda is of use with ctma=true only"));
+        }
         let (last, vectors, weights, anchor) = Default::default();
         Ok(Box::new(Weighted {
             geometric: args.text("anchor") == "geometric-median",

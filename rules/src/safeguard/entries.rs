@@ -111,6 +111,7 @@ const FACTS: RuleFacts = RuleFacts {
     // Of a first round, which nobody has left yet: the mean. What history adds is tested apart.
     claims: Claims {
         permutation: true,
+        ties: false,
         translation: true,
         scale: true,
         rotation: true,
@@ -119,6 +120,7 @@ const FACTS: RuleFacts = RuleFacts {
         bounded: false,
         majority: false,
     },
+    variants: &[],
     needs_oracle: false,
     has_memory: true,
     kappa: Kappa::Open("none: it is not a function of the rows alone"),
@@ -171,6 +173,7 @@ pub(crate) static SINGLE: RuleEntry = RuleEntry {
 
 fn build(args: &Args, windows: &[(u64, &str)]) -> Result<Box<Stage>, SpecError> {
     let real = |name| args.real(name).expect("has a default");
+    misplaced(args)?;
     let mode = match args.text("mode") {
         "empirical" => {
             let patience = args.count("patience").map(|steps| steps as u64);
@@ -186,6 +189,12 @@ fn build(args: &Args, windows: &[(u64, &str)]) -> Result<Box<Stage>, SpecError> 
             Mode::Theory { p: real("p"), v: real("v"), per_worker: args.text("norm") != "per-good" }
         }
     };
+    if let Mode::Empirical { patience: Some(patience), .. } = mode
+        && let Some((length, _)) = windows.iter().find(|(length, _)| patience >= *length)
+    {
+        let why = format!("patience < {length}, the window's steps, or it never judges");
+        return Err(SpecError::new(format!("{why}; patience = {patience}")));
+    }
     let mut list = Vec::new();
     for &(length, name) in windows {
         let threshold = match (args.real(name), mode) {
@@ -205,4 +214,26 @@ fn build(args: &Args, windows: &[(u64, &str)]) -> Result<Box<Stage>, SpecError> 
     rule.drop_immediately = args.flag("drop-immediately");
     rule.reset_every = args.count("reset-every").map(|every| every as u64);
     Ok(Box::new(Stage::Rule(Box::new(rule))))
+}
+
+/// Refuses a parameter that its mode does not read.
+fn misplaced(args: &Args) -> Result<(), SpecError> {
+    let mode = args.text("mode");
+    let readers: [(&str, &[&str]); 7] = [
+        ("mult", &["empirical", "calibrated"]),
+        ("floor", &["empirical"]),
+        ("patience", &["empirical"]),
+        ("calibration", &["calibrated"]),
+        ("p", &["theory"]),
+        ("v", &["theory"]),
+        ("norm", &["theory"]),
+    ];
+    let idle = readers.iter().find(|(name, modes)| args.is_given(name) && !modes.contains(&mode));
+    match idle {
+        Some((name, modes)) => {
+            let modes = modes.join(" or ");
+            Err(SpecError::new(format!("{name} is of use in mode={modes} only; mode={mode}")))
+        }
+        None => Ok(()),
+    }
 }

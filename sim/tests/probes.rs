@@ -1,0 +1,116 @@
+//! Every rule under every attack that tries rows on it, and what is refused before round 0.
+
+mod common;
+
+use common::plan;
+use varangian_learn::optim::Optimiser;
+use varangian_rules::{ALL, Family, Oracle, Pipeline};
+use varangian_sim::Plan;
+use varangian_sim::lockstep::Lockstep;
+
+/// Every attack with every value of the parameter that makes it try the rule.
+fn probing() -> Vec<String> {
+    let mut list = vec!["mixed groups=\"1 alie search=on; * sign-flip\"".to_owned()];
+    for entry in varangian_attacks::ALL {
+        let searches = entry.params.iter().any(|param| param.name == "search");
+        let specs = match searches {
+            true => ["on", "reference"]
+                .map(|how| format!("{} search={how} evaluations=3", entry.name))
+                .to_vec(),
+            false => vec![entry.name.to_owned()],
+        };
+        list.extend(specs);
+    }
+    list.retain(|spec| varangian_attacks::build(spec).unwrap().sees().rule);
+    list.iter_mut().filter(|spec| *spec == "worst").for_each(|s| s.push_str(" budget=4"));
+    assert!(list.len() >= 8, "{list:?}");
+    list
+}
+
+/// A loss of the server's own.
+struct Held;
+
+impl Oracle for Held {
+    fn refresh(&mut self) {}
+
+    fn loss(&mut self, params: &[f32]) -> f64 {
+        params.iter().map(|&x| f64::from(x * x)).sum()
+    }
+
+    fn gradient(&mut self, params: &[f32], out: &mut [f32]) -> f64 {
+        out.copy_from_slice(params);
+        self.loss(params)
+    }
+}
+
+fn with_oracle(rule: &str, attack: &str, n: usize, f: usize) -> Plan {
+    let bare = plan(rule, attack, n, f, Optimiser::sgd(0.1));
+    Plan { oracle: Some(Box::new(Held)), ..bare }
+}
+
+#[test]
+fn every_rule_meets_every_probing_attack_or_says_why_not() {
+    let (mut refused, mut run) = (0, 0);
+    for entry in ALL {
+        let rule = match entry.facts.family {
+            Family::PreAggregation => format!("{} | median", entry.name),
+            Family::Rule => entry.name.to_owned(),
+            Family::MetaAggregation => format!("median | {}", entry.name),
+        };
+        let n = Pipeline::parse(&rule).unwrap().least(2).unwrap().max(9);
+        for attack in probing() {
+            match Lockstep::new(with_oracle(&rule, &attack, n, 2)) {
+                Err(error) => {
+                    assert!(entry.facts.needs_oracle, "{rule} × {attack}: {error}");
+                    assert!(error.to_string().contains("the server's own data"), "{error}");
+                    refused += 1;
+                }
+                Ok(mut lockstep) => {
+                    assert!(!entry.facts.needs_oracle, "{rule} × {attack} is run");
+                    (0..2).for_each(|_| drop(lockstep.step()));
+                    assert!(lockstep.params().iter().all(|x| x.is_finite()), "{rule} × {attack}");
+                    run += 1;
+                }
+            }
+        }
+        // What does not try the rule meets it all the same.
+        let mut quiet = Lockstep::new(with_oracle(&rule, "alie", n, 2)).unwrap();
+        quiet.step();
+    }
+    assert!(refused >= 16 && run >= 200, "{refused} refused, {run} run");
+}
+
+#[test]
+fn what_an_attack_names_must_be_there() {
+    let error = |attack: &str| {
+        let plan = plan("median", attack, 7, 2, Optimiser::sgd(0.1));
+        Lockstep::new(plan).err().map(|error| error.to_string())
+    };
+    let line = error("mimic target=5").unwrap();
+    assert_eq!(line, "the attack needs target ≤ 4, the last honest worker; target = 5");
+    assert!(error("mimic target=4").is_none());
+    let line = error("single-coordinate coordinate=70").unwrap();
+    assert_eq!(line, "the attack needs coordinate < d = 70; coordinate = 70");
+    for attack in [
+        "bit-flip first=71",
+        "bit-flip tile=71",
+        "extreme every=71",
+        "non-finite every=71",
+        "label-flip",
+        "mimic target=9 start=3",
+        "mixed groups=\"1 alie; 1 mimic target=6\"",
+        "mixed groups=\"1 alie; * label-flip\"",
+    ] {
+        assert!(error(attack).is_some(), "{attack}");
+    }
+    for attack in ["bit-flip first=70", "bit-flip tile=70", "extreme every=70"] {
+        assert_eq!(error(attack), None, "{attack}");
+    }
+    // Nobody attacks: what the attack names does not matter.
+    let mut idle = plan("median", "mimic target=9", 7, 2, Optimiser::sgd(0.1));
+    idle.f_real = 0;
+    assert!(Lockstep::new(idle).is_ok());
+    let monna = plan("monna pivot=7", "none", 7, 2, Optimiser::sgd(0.1));
+    let line = Lockstep::new(monna).err().unwrap().to_string();
+    assert_eq!(line, "monna needs pivot < n; pivot = 7; got n = 7, f = 2");
+}
