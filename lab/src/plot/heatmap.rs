@@ -1,6 +1,7 @@
 //! Heatmaps: a share for each pair of two things that vary.
 
 use super::Picture;
+use super::frame::{Frame, framed};
 use kuva::plot::{ColorMap, Heatmap};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
@@ -17,7 +18,13 @@ pub(crate) struct Grid {
 }
 
 /// Draws the matrix with its values in the cells.
-pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> Picture {
+pub(crate) fn heatmap(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    grid: Grid,
+    notes: Vec<String>,
+) -> Picture {
     let (rows, columns) = (grid.rows.len(), grid.columns.len());
     // The crate draws the first row at the bottom.
     let upwards: Vec<Vec<f64>> = grid.values.iter().rev().cloned().collect();
@@ -30,18 +37,13 @@ pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> 
     let plots: Vec<Plot> = vec![plot.into()];
     let widest = grid.rows.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut layout = Layout::auto_from_plots(&plots)
-        .with_title(title)
-        .with_title_size(16)
         .with_label_size(13)
         .with_tick_size(11)
         .with_x_label(x_label)
         .with_y_label(y_label)
         .with_x_categories(grid.columns.clone())
         .with_y_categories(names)
-        .with_width(
-            (220.0 + 7.0 * widest as f64 + 80.0 * columns as f64)
-                .max(120.0 + 10.0 * title.chars().count() as f64),
-        )
+        .with_width(220.0 + 7.0 * widest as f64 + 80.0 * columns as f64)
         .with_height(150.0 + 34.0 * rows as f64);
     if grid.columns.iter().any(|name| name.chars().count() > 10) {
         layout = layout.with_x_tick_rotate(-30.0);
@@ -50,7 +52,7 @@ pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> 
     // What was not run is a grey cell without a figure.
     let is_figure = |element: &Primitive| !matches!(element, Primitive::Text { content, .. } if content == "NaN");
     scene.elements.retain(is_figure);
-    Picture(scene)
+    Picture(framed(scene, &Frame { title: title.into(), legend: Vec::new(), notes }))
 }
 
 /// From orange (low) over white to blue (high), light enough for black figures on every cell, and
@@ -81,7 +83,7 @@ mod tests {
         let grid =
             || Grid { rows: vec!["a".into()], columns: vec!["b".into()], values: vec![vec![0.5]] };
         for name in ["rate=0.5", "rate=0.5, seed=1"] {
-            heatmap("t", "x", "y", grid()).write(&dir.path().join(name)).unwrap();
+            heatmap("t", "x", "y", grid(), Vec::new()).write(&dir.path().join(name)).unwrap();
         }
         let mut names: Vec<String> = std::fs::read_dir(dir.path())
             .unwrap()
@@ -109,6 +111,7 @@ mod tests {
         let panels = names.map(panel).into_iter().collect();
         let group = |label: &str, base: f64| BoxGroup {
             label: label.into(),
+            line: 0,
             values: (0..25).map(|k| base + 0.01 * k as f64).collect(),
         };
         let groups = vec![group("update", 0.5), group("worker", 0.7)];
@@ -124,8 +127,12 @@ mod tests {
         };
         let pictures = [
             ("curves", curves("first", "test accuracy", &legend, panels, true), "sign-flip"),
-            ("boxes", boxes("overview", "accuracy", groups, Some((0.97, "no attack"))), "worker"),
-            ("heatmap", heatmap("worst", "attack", "rule", grid), "rule-5"),
+            (
+                "boxes",
+                boxes("overview", "accuracy", groups, Some((0.97, "no attack")), Vec::new()),
+                "worker",
+            ),
+            ("heatmap", heatmap("worst", "attack", "rule", grid, Vec::new()), "rule-5"),
         ];
         for (name, picture, wanted) in pictures {
             assert!(picture.svg().contains(wanted), "{name}");
