@@ -208,25 +208,30 @@ impl<'a> Subject<'a> {
 
     /// What broke in a group of runs, and what is missing: notes below a picture.
     fn notes(&self, group: &[&Outcome]) -> Vec<String> {
-        let mut broken: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        let mut fates = Vec::new();
+        let (mut names, mut cells) = (Vec::new(), Vec::<Vec<Fate>>::new());
         for outcome in group {
-            let fate = Fate::of(outcome);
-            fates.push(fate);
-            for k in (0..4).filter(|k| fate.flags()[*k]) {
-                let own = &outcome.settings;
-                let name = format!("{} × {}", self.sweep.line(own), own.attack);
-                results::place(broken.entry(k).or_default(), &name);
+            let own = &outcome.settings;
+            let name = format!("{} × {}", self.sweep.line(own), own.attack);
+            let place = results::place(&mut names, &name);
+            if place == cells.len() {
+                cells.push(Vec::new());
             }
+            cells[place].push(Fate::of(outcome));
         }
-        let meanings = fate::meanings(&fates);
-        let told = broken.values().zip(&meanings).map(|(names, meaning)| {
-            let more = names.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let names: Vec<&str> = names.iter().take(NAMED).map(String::as_str).collect();
-            format!("{}{more} · {meaning}", names.join(", "))
-        });
-        self.missing.iter().cloned().chain(told).collect()
+        let broken = names.iter().zip(&cells).filter(|(_, fates)| fate::told(fates) != "-");
+        let told: Vec<String> =
+            broken.map(|(name, fates)| format!("{name}: {}", fate::told(fates))).collect();
+        let more = told.len().saturating_sub(NAMED);
+        let mut notes: Vec<String> = self.missing.iter().cloned().collect();
+        if !told.is_empty() {
+            let first = told[..told.len().min(NAMED)].join(" · ");
+            notes.push(match more {
+                0 => first,
+                more => format!("{first} · and {more} more"),
+            });
+        }
+        notes.extend(fate::meanings(&cells.concat()));
+        notes
     }
 
     /// Tail means, lines by attacks.

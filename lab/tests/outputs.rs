@@ -214,7 +214,11 @@ fn skipped_steps_are_said_wherever_the_run_is_shown() {
     assert_eq!(json["lines"][1]["skipped steps"], "4 of 4");
     assert!(json["definitions"]["skipped"].is_string());
     let svg = case.read("out/accuracy.svg");
-    assert!(svg.contains("krum × none · !n never learnt") && svg.contains("!s skipped"), "{svg}");
+    assert!(
+        svg.contains("krum × none: 1 of 1 never learnt, skipped 4 of 4")
+            && svg.contains("!s skipped"),
+        "{svg}"
+    );
 }
 
 #[test]
@@ -230,9 +234,9 @@ fn a_line_that_leaves_the_numbers_is_marked_where_it_leaves() {
     case.says(&["plot", "out"]);
     let loss = case.read("out/loss.svg");
     assert!(loss.contains("✕ in a line") && loss.contains(">average</text>"), "{loss}");
-    // A cross in average's colour, wide and thick as no marker is.
-    let cross = "stroke=\"#0072b2\" stroke-width=\"2.6\"";
-    assert!(loss.to_lowercase().contains(cross), "{loss}");
+    // A cross in average's colour; its own marker is a circle.
+    let cross = "stroke=\"#0072b2\" stroke-width=\"1.5\"";
+    assert_eq!(loss.to_lowercase().matches(cross).count(), 2, "{loss}");
     let summary = case.read("out/summary.txt");
     assert!(summary.contains("1 of 1 diverged") && summary.contains("!d diverged: ended"));
     assert!(fs::metadata(case.path("out/loss.png")).unwrap().len() > 10_000);

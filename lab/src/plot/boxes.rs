@@ -47,7 +47,7 @@ pub(crate) fn boxes(
         .with_y_axis_min(-0.03)
         .with_y_axis_max(1.05)
         .with_y_tick_step(0.2)
-        .with_width(160.0 + 110.0 * count as f64)
+        .with_width(160.0 + (if count > 8 { 60.0 } else { 110.0 }) * count as f64)
         .with_height(400.0)
         .with_y_tick_format(TickFormat::Custom(std::sync::Arc::new(|x| {
             format!("{:.0} %", 100.0 * x)

@@ -138,14 +138,16 @@ fn layout(title: String, axis: &Axis, end: f64) -> Layout {
     // The crate wraps by letters: narrow enough that the widest ones fit.
     let lines = frame::wrapped(&title, TITLE, WIDTH - 60.0).len();
     let letters = if lines > 1 { LETTERS } else { title.chars().count().max(1) };
-    Layout::new((0.0, end), (low, high))
+    // Room for the markers at both ends.
+    let (from, to) = (-0.02 * end, 1.02 * end);
+    Layout::new((from, to), (low, high))
         .with_title(title)
         .with_title_wrap(letters)
         .with_title_size(TITLE)
         .with_label_size(13)
         .with_tick_size(11)
-        .with_x_axis_min(0.0)
-        .with_x_axis_max(end)
+        .with_x_axis_min(from)
+        .with_x_axis_max(to)
         .with_y_axis_min(low)
         .with_y_axis_max(high)
         .with_ticks(5)
@@ -199,13 +201,12 @@ fn stretch(line: usize, part: &[Spread], axis: &Axis, plots: &mut Vec<Plot>) {
 
 /// Where a line leaves: at the top, each a little lower than the one before it.
 fn cross(line: usize, step: f64, before: usize, axis: &Axis) -> Plot {
-    let down = 0.03 + 0.055 * (before % 16) as f64;
+    let down = 0.05 + 0.055 * (before % 16) as f64;
     let place = axis.high - down * (axis.high - axis.low);
     ScatterPlot::new()
         .with_data(vec![(step, place)])
         .with_color(style::colour(line))
         .with_size(7.0)
         .with_marker(MarkerShape::Cross)
-        .with_marker_stroke_width(2.6)
         .into()
 }

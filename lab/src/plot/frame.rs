@@ -10,6 +10,8 @@ const TITLE: u32 = 16;
 const TEXT: u32 = 12;
 /// From the edge of the picture, in pixels.
 const EDGE: f64 = 14.0;
+/// The least width of a picture, in pixels: notes want room.
+const LEAST: f64 = 620.0;
 /// The drawn sample of a line, in pixels.
 const SAMPLE: f64 = 34.0;
 
@@ -26,16 +28,18 @@ pub(super) struct Frame {
 
 /// The picture inside its frame.
 pub(super) fn framed(body: Scene, frame: &Frame) -> Scene {
-    let width = body.width.max(360.0);
+    let width = body.width.max(LEAST).ceil();
     let room = width - 2.0 * EDGE;
+    // A long setting stands in the letters of the notes.
+    let size = if wide(&frame.title, TITLE) > 2.0 * room { TEXT } else { TITLE };
     let mut scene = Scene::new(width, 0.0);
     scene.background_color = Some("#ffffff".into());
     (scene.text_color, scene.font_family) = (body.text_color, body.font_family);
     (scene.defs, scene.has_tooltips) = (body.defs, body.has_tooltips);
     let mut y = EDGE;
-    for line in wrapped(&frame.title, TITLE, room) {
-        y += 1.3 * f64::from(TITLE);
-        scene.add(text(width / 2.0, y - 4.0, line, TITLE, TextAnchor::Middle));
+    for line in wrapped(&frame.title, size, room) {
+        y += 1.3 * f64::from(size);
+        scene.add(text(width / 2.0, y - 4.0, line, size, TextAnchor::Middle));
     }
     let shift = format!("translate({},{y})", (width - body.width) / 2.0);
     scene.add(Primitive::GroupStart { transform: Some(shift), title: None, extra_attrs: None });
@@ -47,7 +51,8 @@ pub(super) fn framed(body: Scene, frame: &Frame) -> Scene {
         y += 1.4 * f64::from(TEXT);
         scene.add(text(EDGE, y, line, TEXT, TextAnchor::Start));
     }
-    scene.height = y + EDGE;
+    // Whole pixels: the PNG has no half-covered edge.
+    scene.height = (y + EDGE).ceil();
     scene
 }
 

@@ -23,9 +23,21 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Picture(Scene);
 
 impl Picture {
-    /// The picture as SVG.
+    /// The picture as SVG: the same bytes for the same picture.
     pub(crate) fn svg(&self) -> String {
-        SvgBackend::new().render_scene(&self.0)
+        let mut svg = SvgBackend::new().render_scene(&self.0);
+        // The crate numbers clips over the whole process.
+        let ids: Vec<String> = svg
+            .split(" id=\"kuva-clip-")
+            .skip(1)
+            .filter_map(|part| Some(part.split_once('"')?.0.to_owned()))
+            .collect();
+        for (k, id) in ids.iter().enumerate() {
+            svg = svg
+                .replace(&format!("\"kuva-clip-{id}\""), &format!("\"clip{k}\""))
+                .replace(&format!("#kuva-clip-{id})"), &format!("#clip{k})"));
+        }
+        svg
     }
 
     /// Writes `path` with the endings svg and png.

@@ -47,11 +47,7 @@ pub(crate) const DEFINITIONS: [(char, &str, &str); 4] = [
          (without accuracy: no loss was 5 % below the start's); runs with a given start are not \
          judged so",
     ),
-    (
-        's',
-        "skipped",
-        "the server took no step in that many of the run's: too few rows for the rule",
-    ),
+    ('s', "skipped", "the server took no step, as too few rows were left for the rule"),
 ];
 
 impl Fate {

@@ -1,7 +1,7 @@
 //! What varies between the runs of a matrix, and what of it belongs to the rule.
 
 use super::{Outcome, Store};
-use crate::config::{Settings, label_keys};
+use crate::config::{Settings, TUNABLE, label_keys};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What tells the lines of tables and pictures apart.
@@ -68,14 +68,14 @@ impl Sweep {
     }
 }
 
-/// Whether each rule has one value of the key, and not all the same one.
+/// Whether each rule has one value of the key, and not all the same one: of what the server is told
+/// of, or of a hyperparameter. What says which problem or which attacker it is belongs to no rule.
 fn tied(runs: &[&Settings], key: &str) -> bool {
     let mut values: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for run in runs {
         values.entry(&run.rule).or_default().insert(run.text(key));
     }
-    // What the attacker does is no property of a rule.
-    !["f_real", "hostile"].contains(&key)
+    (key == "f" || TUNABLE.contains(&key))
         && values.len() > 1
         && values.values().all(|own| own.len() == 1)
 }
@@ -103,6 +103,8 @@ mod tests {
         let tuned = Sweep::of(runs.iter(), &["learning_rate".into()], Vec::new());
         assert!(!tuned.keys.contains(&"learning_rate"), "{tuned:?}");
         assert_eq!(tuned.line(&runs[2]), "zeno (f=12, learning_rate=0.2)");
+        let steps = [run("zeno", 4, 0.1), Settings { steps: 9, ..run("krum", 4, 0.1) }];
+        assert_eq!(Sweep::of(steps.iter(), &[], Vec::new()).keys, ["steps"]);
         let one = Sweep::of(runs[..1].iter(), &[], Vec::new());
         assert_eq!((one.line(&runs[0]), one.tied.len()), ("zeno".into(), 0));
     }
