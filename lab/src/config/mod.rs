@@ -16,6 +16,7 @@ pub use file::{Experiment, Source};
 pub use keys::{KEYS, Key};
 pub use profile::{QUIRKS, Quirk};
 pub use settings::Settings;
+pub(crate) use tune::TUNABLE;
 pub use tune::Tune;
 
 pub(crate) use file::read_settings;

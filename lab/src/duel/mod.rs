@@ -215,7 +215,12 @@ fn picture(lines: &[Line], attacks: &[String]) -> plot::Picture {
         columns: attacks.to_vec(),
         values: lines.iter().map(|line| line.cells.iter().map(left).collect()).collect(),
     };
-    plot::heatmap("Share of the honest step that is left", "attack", "rule", grid)
+    let notes = vec![
+        "1: the whole step of the honest mean, in its direction; 0: none of it, or the other \
+         direction. The printed table is of another quantity: the squared distance."
+            .to_owned(),
+    ];
+    plot::heatmap("Share of the honest step that is left", "attack", "rule", grid, notes)
 }
 
 /// The attack of largest ratio, and the ratio.

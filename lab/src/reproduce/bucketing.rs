@@ -110,12 +110,8 @@ fn chosen<'a>(
 
 /// Means over seeds of last and best accuracies, in %.
 fn cell<'a>(runs: impl Iterator<Item = &'a Outcome>) -> Option<(f64, f64)> {
-    let judged: Vec<_> = runs
-        .filter_map(|outcome| {
-            let curve: Vec<f64> = outcome.curve("accuracy").iter().map(|point| point.1).collect();
-            judge(&curve, true)
-        })
-        .collect();
+    let judged: Vec<_> =
+        runs.filter_map(|outcome| judge(&outcome.curve("accuracy"), true)).collect();
     let of = |get: &dyn Fn(&crate::results::Judged) -> f64| {
         100.0 * mean(&judged.iter().map(get).collect::<Vec<_>>())
     };

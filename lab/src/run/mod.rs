@@ -11,12 +11,12 @@ mod setup;
 mod tuning;
 
 pub(crate) use crate::pictures::band;
-pub(crate) use report::assemble;
+use report::assemble;
 pub use setup::{Course, Loaded, Shelf};
 
 use crate::config::{Experiment, Settings, Source};
-use crate::results::{Outcome, Store, key};
-use crate::{Failure, print};
+use crate::results::{Outcome, Store, Sweep, bare, key};
+use crate::{Failure, pictures, print};
 use matrix::Shape;
 use one::{Job, Keep};
 use progress::Progress;
@@ -138,20 +138,26 @@ fn execute_runs(experiment: &Experiment, how: &How) -> Result<(Vec<Outcome>, usi
     }
     let shape = Shape::of(threads, left.len(), how.jobs.map(usize::from));
     let steps = left.iter().map(|job| job.settings.steps).sum();
-    let progress = Progress::new(&store, left.len(), steps, how.quiet, how.watch);
+    let runs = jobs.iter().map(|job| &job.settings);
+    let sweep = Sweep::of(runs, &store.tuned(), Vec::new());
+    let progress = Progress::new(&store, sweep, left.len(), steps, how.quiet, how.watch);
     let stop = stop_on_interrupt();
     let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
     let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress, &stop);
     progress.clear();
     ran?;
     let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
+    let mut undrawn = Vec::new();
     if !outcomes.is_empty() {
-        let text = assemble(&store, &experiment.name, &outcomes)?;
+        let (text, trouble) = assemble(&store, &experiment.name, &outcomes, jobs.len())?;
+        undrawn = trouble;
         if !how.quiet {
             print::line(&format!("{text}\nResults: {}", folder.display()));
         }
     }
-    ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))
+    let ended = ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))?;
+    pictures::undrawn(&undrawn)?;
+    Ok(ended)
 }
 
 /// What has become of `runs` runs.
@@ -257,7 +263,8 @@ fn is_done(store: &Store, job: &Job, how: &How) -> bool {
 fn matrix_hash(jobs: &[Job]) -> String {
     let mut hasher = blake3::Hasher::new();
     jobs.iter().for_each(|job| {
-        hasher.update(job.key.as_bytes());
+        // As before keys had a letter: the same matrix keeps its hash.
+        hasher.update(bare(&job.key).as_bytes());
     });
     hasher.finalize().to_hex().to_string()
 }

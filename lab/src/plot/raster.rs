@@ -1,0 +1,99 @@
+//! SVG to PNG, with the letters that the plotting crate measures by: no system font is asked for.
+
+use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use kuva::backend::svg::SvgBackend;
+use kuva::render::render::Scene;
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::{Options, Tree, fontdb};
+use std::sync::{Arc, LazyLock};
+
+/// Pixels of the PNG for each unit of the SVG.
+const SCALE: f32 = 2.0;
+
+/// The picture as PNG, twice as large in each direction.
+///
+/// # Errors
+/// If the text is no SVG, or a picture so large cannot be held.
+pub(super) fn png(svg: &str) -> Result<Vec<u8>, String> {
+    let options =
+        Options { fontdb: FONTS.clone(), font_family: "DejaVu Sans".into(), ..Options::default() };
+    let tree = Tree::from_str(svg, &options).map_err(|error| error.to_string())?;
+    let size = tree.size().scale_by(SCALE).ok_or("the picture is empty")?.to_int_size();
+    let pixels = Pixmap::new(size.width(), size.height());
+    let mut pixels = pixels.ok_or("the picture is too large")?;
+    resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
+    let mut out = Vec::new();
+    // The background is opaque: premultiplied colours are the colours.
+    PngEncoder::new(&mut out)
+        .write_image(pixels.data(), size.width(), size.height(), ExtendedColorType::Rgba8)
+        .map_err(|error| error.to_string())?;
+    Ok(out)
+}
+
+/// DejaVu Sans. The plotting crate carries it and hands it out only inside an SVG, in base 64.
+static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
+    let empty = SvgBackend::new().with_embedded_font(true).render_scene(&Scene::new(1.0, 1.0));
+    let mut fonts = fontdb::Database::new();
+    for part in empty.split("base64,").skip(1) {
+        fonts.load_font_data(unpacked(part));
+    }
+    fonts.set_sans_serif_family("DejaVu Sans");
+    Arc::new(fonts)
+});
+
+/// The bytes that stand in base 64 up to the first other sign.
+fn unpacked(text: &str) -> Vec<u8> {
+    let (mut out, mut bits, mut held) = (Vec::with_capacity(text.len()), 0u32, 0);
+    for sign in text.bytes() {
+        let value = match sign {
+            b'A'..=b'Z' => sign - b'A',
+            b'a'..=b'z' => sign - b'a' + 26,
+            b'0'..=b'9' => sign - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => break,
+        };
+        (bits, held) = (bits << 6 | u32::from(value), held + 6);
+        if held >= 8 {
+            held -= 8;
+            out.push((bits >> held) as u8);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(inside: &str) -> image::RgbaImage {
+        let svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"60\" height=\"20\">\
+             <rect width=\"100%\" height=\"100%\" fill=\"white\"/>{inside}</svg>"
+        );
+        image::load_from_memory(&png(&svg).unwrap()).unwrap().to_rgba8()
+    }
+
+    fn dark(picture: &image::RgbaImage) -> usize {
+        picture.pixels().filter(|pixel| pixel[0] < 200).count()
+    }
+
+    #[test]
+    fn the_png_keeps_dashes_transparent_points_and_letters() {
+        let line = |dashes: &str| {
+            let line =
+                format!("<line x1=\"0\" y1=\"10\" x2=\"60\" y2=\"10\" stroke=\"black\" {dashes}/>");
+            dark(&drawn(&line))
+        };
+        assert!(line("stroke-dasharray=\"7 3\"") < line("") * 4 / 5);
+        let point = drawn("<circle cx=\"30\" cy=\"10\" r=\"5\" fill=\"rgba(0,0,0,0.55)\"/>");
+        assert_eq!(point.get_pixel(60, 20).0, [115, 115, 115, 255]);
+        assert_eq!(point.dimensions(), (120, 40));
+        let word = |family: &str| {
+            drawn(&format!("<text x=\"5\" y=\"15\" font-size=\"12\" {family}>krum ±✕</text>"))
+        };
+        assert!(dark(&word("")) > 100);
+        assert_eq!(word(""), word("font-family=\"DejaVu Sans, Verdana, sans-serif\""));
+        assert!(png("no picture").is_err());
+    }
+}
