@@ -21,6 +21,10 @@ pub(crate) struct Args {
     /// hundred times slower
     #[arg(long, value_name = "ROWS.npy")]
     input: PathBuf,
+    /// How much each row counts, one number above 0 a row with commas between them, for rules with a
+    /// weighted form: a server's own records, such as sizes of sites
+    #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
+    weights: Vec<f64>,
     /// Where the aggregate goes, as f32 or f64 as it was computed; printed if absent
     #[arg(long, value_name = "OUT.npy")]
     output: Option<PathBuf>,
@@ -58,8 +62,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         _ => error.at(format!("without rows {} that are not finite", list(&rows.refused))),
     })?;
     rule.fits(rows.total(), args.f)?;
+    let weights = weights(&rule, &rows, &args.weights, f)?;
     let mut verdict = Verdict::default();
-    let answer = answer(&mut rule, &rows, f, Seed(args.seed), &mut verdict)?;
+    let seed = Seed(args.seed);
+    let answer = answer(&mut rule, &rows, f, weights.as_deref(), seed, &mut verdict)?;
     match (&args.output, &answer) {
         (Some(path), Answer::Single(out)) => arrays::write_vector(path, out)?,
         (Some(path), Answer::Double(out)) => arrays::write_vector(path, out)?,
@@ -80,10 +86,30 @@ pub(crate) fn demand_no_oracle(rule: &Pipeline) -> Result<(), Failure> {
     }
 }
 
+/// The weights of the finite rows, where any are given, checked.
+fn weights(
+    rule: &Pipeline,
+    rows: &arrays::Rows,
+    given: &[f64],
+    f: usize,
+) -> Result<Option<Vec<f64>>, Failure> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    if given.len() != rows.total() {
+        let (found, n) = (given.len(), rows.total());
+        return Err(Failure::refused(format!("--weights: one a row; got {found} for {n} rows")));
+    }
+    let kept: Vec<f64> = rows.ids.iter().map(|&id| given[id as usize]).collect();
+    rule.check_weights(&kept, kept.len(), f).map_err(|error| error.at("--weights"))?;
+    Ok(Some(kept))
+}
+
 fn answer(
     rule: &mut Pipeline,
     rows: &arrays::Rows,
     f: usize,
+    weights: Option<&[f64]>,
     seed: Seed,
     verdict: &mut Verdict,
 ) -> Result<Answer, Failure> {
@@ -91,11 +117,12 @@ fn answer(
         Values::Single(matrix) => {
             let mut out = vec![0.0; rows.d];
             let view = matrix.rows().with_ids(&rows.ids);
-            rule.aggregate(&mut Round { seed, ..Round::of(view, f) }, &mut out, verdict);
+            let mut round = Round { seed, weights, ..Round::of(view, f) };
+            rule.aggregate(&mut round, &mut out, verdict);
             Ok(Answer::Single(out))
         }
         Values::Double(finite) => {
-            let round = exact::Round { rows: finite, ids: &rows.ids, f, step: 0, seed };
+            let round = exact::Round { rows: finite, ids: &rows.ids, f, weights, step: 0, seed };
             Ok(Answer::Double(rule.exact(&round, verdict)?))
         }
     }

@@ -184,7 +184,8 @@ fn every_entry_has_an_exact_path_but_those_that_ask_an_oracle() {
         let n = least(&spec, 1);
         let rows = wide(random(n, 3, 1).rows());
         let ids: Vec<u32> = (0..n as u32).collect();
-        let round = exact::Round { rows: &rows, ids: &ids, f: 1, step: 0, seed: Seed(0) };
+        let round =
+            exact::Round { rows: &rows, ids: &ids, f: 1, weights: None, step: 0, seed: Seed(0) };
         let answer = build(&spec, n, 1).unwrap().exact(&round, &mut Verdict::default());
         assert_eq!(answer.is_ok(), !entry.facts.needs_oracle, "{spec}");
     }
