@@ -92,7 +92,7 @@ fn f64_rows_are_aggregated_in_f64_and_answered_in_f64() {
     folder.single("single.npy", &[&[0.1], &[0.2], &[0.4]]);
     let line = ["aggregate", "--rule", "average", "--f", "0", "--input", "single.npy"];
     let out = folder.run(&line);
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "0.23333335\n");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "0.23333333\n");
 }
 
 #[test]
