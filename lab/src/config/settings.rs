@@ -22,6 +22,9 @@ pub struct Settings {
     /// Left out where it is empty, so that the keys of runs that draw their start stay.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub start: String,
+    /// Left out where it is empty, as `start` is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub start_prefix: String,
     pub partition: String,
     pub sampling: String,
     pub n: usize,
@@ -64,6 +67,7 @@ impl Default for Settings {
             data_seed: 1,
             model: "mlp".into(),
             start: String::new(),
+            start_prefix: String::new(),
             partition: "iid".into(),
             sampling: "epochs".into(),
             n: 11,
@@ -241,7 +245,8 @@ mod tests {
 
     #[test]
     fn the_keys_are_the_fields_in_order() {
-        let full = Settings { f_real: Some(0), start: "file".into(), ..Settings::default() };
+        let (start, start_prefix) = ("file".into(), "module.".into());
+        let full = Settings { f_real: Some(0), start, start_prefix, ..Settings::default() };
         let table = Table::try_from(&full).unwrap();
         let mut keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
         let mut fields: Vec<&str> = table.keys().map(String::as_str).collect();
