@@ -70,6 +70,8 @@ fn a_first_row_is_a_header_or_a_sample_or_refused() {
     has(&csv("0,1,2,3\n3,4,5,0\n5,6,7,1\n5,6,7,1\n5,1,7,0\n"), "header=true or header=false");
     has(&csv(",x,y,k\n0,1,2,0\n1,2,3,1\n"), "row 1, column 0: expected a name");
     has(&csv("x,x,k\n1,2,0\n2,3,1\n"), "row 1, column 1: expected a new name");
+    let sodium = seen("csv file=a.csv test=a.csv", &two("RI,Na,None\n1,2,0\n2,4,1\n", ""));
+    assert_eq!(sodium.unwrap()[0].inputs, [-1.0, -1.0, 1.0, 1.0], "a column may have any name");
     has(&csv("1;2;0\n"), "expected at least two columns, found 1 (fields are separated by commas)");
     let told = |header: &str| {
         let spec = format!("csv file=a.csv test=a.csv header={header}");
