@@ -258,7 +258,7 @@ fn seen(train: &Parsed, test: &Parsed, names: &Dictionary, drawn: &str) -> Resul
         None => Ok(()),
         Some(i) => {
             let found = format!("\"{}\"{drawn}", csv::clip(names.name(test.targets[i] as u32)));
-            let many = known.len() * 2 > train.targets.len();
+            let many = known.len() > 20 && known.len() * 2 > train.targets.len();
             let hint = if many { " (real numbers to predict? task=values)" } else { "" };
             let expected = format!("a label that a training sample has{hint}");
             Err(DataError::expected(&test.place(i), expected, found))
