@@ -36,7 +36,11 @@ pub(crate) fn filters(args: &Args) -> Result<(), Failure> {
 
 /// Lists or explains models.
 pub(crate) fn models(args: &Args) -> Result<(), Failure> {
-    show("model", model::entry::ALL, args, model_facts)
+    show("model", model::entry::ALL, args, |entry| {
+        let mut facts = model_facts(entry);
+        facts.extend(tensors(entry));
+        facts
+    })
 }
 
 /// Lists or explains data sets.
@@ -217,6 +221,26 @@ pub(crate) fn model_facts(entry: &model::entry::ModelEntry) -> Facts {
     };
     let inputs = format!("{} × {} × {}", shape.channels, shape.height, shape.width);
     vec![("At home", format!("{inputs}, {answer}, d = {}", home.d))]
+}
+
+/// The names and shapes of a model's tensors at home, as a file to start from holds them.
+fn tensors(entry: &model::entry::ModelEntry) -> Facts {
+    let home = &entry.facts;
+    let Ok(model) = model::build(entry.name, home.shape, home.classes) else {
+        return Facts::new();
+    };
+    let list = |tensors: &[model::Tensor]| {
+        let one = |tensor: &model::Tensor| {
+            let sizes: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
+            format!("{} {}", tensor.name, sizes.join(" × "))
+        };
+        tensors.iter().map(one).collect::<Vec<String>>().join(", ")
+    };
+    let mut out = vec![("Tensors", list(model.tensors()))];
+    if !model.buffer_tensors().is_empty() {
+        out.push(("Running statistics", list(model.buffer_tensors())));
+    }
+    out
 }
 
 /// The facts of a data set.

@@ -28,7 +28,12 @@ pub const KEYS: &[Key] = &[
     key(
         "start",
         "a .safetensors file with the model's initial state under PyTorch's names, as \
-         `run --save-models` writes it; empty: drawn from the seed as the model says",
+         `run --save-models` writes it, in f32, f64, f16 or bf16; empty: drawn from the seed as the model says",
+    ),
+    key(
+        "start_prefix",
+        "what stands before the names of all tensors in start and is taken off, such as \"module.\" \
+         or \"_orig_mod.\"; empty: nothing",
     ),
     key("partition", "how the training set is split over workers"),
     key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),

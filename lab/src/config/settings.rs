@@ -23,6 +23,9 @@ pub struct Settings {
     /// Left out where it is empty, so that the keys of runs that draw their start stay.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub start: String,
+    /// Left out where it is empty, as `start` is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub start_prefix: String,
     pub partition: String,
     pub sampling: String,
     pub n: usize,
@@ -129,6 +132,7 @@ impl Default for Settings {
             data_seed: 1,
             model: "mlp".into(),
             start: String::new(),
+            start_prefix: String::new(),
             partition: "iid".into(),
             sampling: "epochs".into(),
             n: 11,
@@ -351,6 +355,7 @@ mod tests {
         let full = Settings {
             f_real: Some(0),
             start: "file".into(),
+            start_prefix: "module.".into(),
             local_steps: 2,
             local_rate: 0.1,
             compression: "top-k".into(),

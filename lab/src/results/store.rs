@@ -437,7 +437,8 @@ mod tests {
 
     #[test]
     fn every_setting_and_the_data_change_the_key() {
-        let base = Settings { f_real: Some(0), start: "file".into(), ..Settings::default() };
+        let (start, start_prefix) = ("file".into(), "module.".into());
+        let base = Settings { f_real: Some(0), start, start_prefix, ..Settings::default() };
         let mut keys = vec![key(&base, &[0; 32]), key(&base, &[1; 32])];
         let table = toml::Table::try_from(&base).unwrap();
         for (name, value) in &table {

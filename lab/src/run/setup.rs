@@ -262,10 +262,16 @@ impl Shelf {
 /// The model of these settings for these data, where it starts.
 fn model_of(settings: &Settings, train: &dyn Dataset) -> Result<Box<dyn Model>, Failure> {
     let model = model::build(&settings.model, train.shape(), train.classes())?;
+    let prefix = settings.start_prefix.as_str();
     if settings.start.is_empty() {
-        return Ok(model);
+        return match prefix {
+            "" => Ok(model),
+            _ => Err(Failure::refused(format!(
+                "start_prefix is taken off the names in start; got \"{prefix}\" and no start"
+            ))),
+        };
     }
-    let state = state::load(model.as_ref(), Path::new(&settings.start));
+    let state = state::load(model.as_ref(), Path::new(&settings.start), prefix);
     Ok(model::starting_from(model, state.map_err(|error| error.at("start"))?))
 }
 

@@ -53,6 +53,20 @@ pub(super) fn list(dir: &Path, split: &Path, classes: &[String]) -> Result<Listi
     Ok(out)
 }
 
+/// The pictures in turn from all classes: the first of each, then the second of each, and so on. A
+/// start of the listing is then no sample of some classes alone.
+pub(super) fn in_turn(listing: Listing) -> Listing {
+    let mut turns = std::collections::BTreeMap::new();
+    let turn = |(path, class): (PathBuf, u16)| {
+        let next = turns.entry(class).or_insert(0usize);
+        *next += 1;
+        (*next, class, path)
+    };
+    let mut out: Vec<(usize, u16, PathBuf)> = listing.into_iter().map(turn).collect();
+    out.sort();
+    out.into_iter().map(|(_, class, path)| (path, class)).collect()
+}
+
 /// The folders of a split, one a class.
 fn folders(dir: &Path, split: &Path) -> Result<Vec<PathBuf>, DataError> {
     let (folders, others): (Vec<PathBuf>, Vec<PathBuf>) =
@@ -91,4 +105,17 @@ fn ends(path: &Path, ends: &[&str]) -> bool {
 
 fn name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_of_the_listing_has_all_classes() {
+        let listing = [("a1", 0), ("a2", 0), ("a3", 0), ("b1", 1), ("c1", 2), ("c2", 2)];
+        let listing = listing.map(|(name, class)| (PathBuf::from(name), class)).to_vec();
+        let classes: Vec<u16> = in_turn(listing).into_iter().map(|(_, class)| class).collect();
+        assert_eq!(classes, [0, 1, 2, 0, 2, 0]);
+    }
 }

@@ -234,7 +234,7 @@ impl TableOptions {
         }
         let classes = names.classes();
         let table = |parsed: Parsed| -> Result<Arc<Table>, DataError> {
-            let inputs = scale::singles(&parsed)?;
+            let inputs = scale::singles(&parsed, self.standardise)?;
             let targets = match self.labels {
                 true => {
                     let class = |&code: &f64| classes[code as usize];
@@ -258,7 +258,9 @@ fn seen(train: &Parsed, test: &Parsed, names: &Dictionary, drawn: &str) -> Resul
         None => Ok(()),
         Some(i) => {
             let found = format!("\"{}\"{drawn}", csv::clip(names.name(test.targets[i] as u32)));
-            let expected = "a label that a training sample has";
+            let many = known.len() > 20 && known.len() * 2 > train.targets.len();
+            let hint = if many { " (real numbers to predict? task=values)" } else { "" };
+            let expected = format!("a label that a training sample has{hint}");
             Err(DataError::expected(&test.place(i), expected, found))
         }
     }

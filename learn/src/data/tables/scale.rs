@@ -65,13 +65,15 @@ pub(super) fn standardise(train: &mut Parsed, test: &mut Parsed) {
 ///
 /// # Errors
 /// Names the file, row and column of a number that single precision cannot hold.
-pub(super) fn singles(parsed: &Parsed) -> Result<Vec<f32>, DataError> {
+pub(super) fn singles(parsed: &Parsed, scaled: bool) -> Result<Vec<f32>, DataError> {
     let bad = parsed.inputs.iter().position(|&v| !(v as f32).is_finite());
     if let Some(i) = bad {
         let (sample, k) = (i / parsed.features, i % parsed.features);
         let place = format!("{}, {}", parsed.place(sample), parsed.column(k));
         let expected = "a number of single precision, at most 3.4e38 in size";
-        return Err(DataError::expected(&place, expected, format!("{:e}", parsed.inputs[i])));
+        let unit = if scaled { " training deviations from the training mean" } else { "" };
+        let found = format!("{:e}{unit}", parsed.inputs[i]);
+        return Err(DataError::expected(&place, expected, found));
     }
     Ok(parsed.inputs.iter().map(|&v| v as f32).collect())
 }

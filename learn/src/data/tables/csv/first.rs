@@ -128,8 +128,8 @@ fn is_header(
 /// The names of a header.
 fn named(names: &[&str]) -> Result<Vec<String>, DataError> {
     for (k, name) in names.iter().enumerate() {
-        if is_missing(name) {
-            let found = format!("\"{}\" (a table's index? leave it out when writing)", clip(name));
+        if name.is_empty() {
+            let found = "none (a table's index? leave it out when writing)";
             return Err(DataError::expected(&format!("row 1, column {k}"), "a name", found));
         }
         if names[..k].contains(name) {
@@ -196,8 +196,8 @@ impl First {
         let count = |(k, name): (usize, &&str)| name.parse::<usize>() == Ok(k);
         let features = names.iter().enumerate().filter(|&(k, _)| k != wanted).map(|(_, name)| name);
         let counts = match text {
-            true => names.len() > 2 && features.enumerate().all(count),
-            false => names.len() > 2 && names.iter().enumerate().all(count),
+            true => names.len() > 3 && features.enumerate().all(count),
+            false => names.len() > 3 && names.iter().enumerate().all(count),
         };
         let label = (text || counts).then(|| names[wanted].to_owned());
         First { label, text, counts, ..First::default() }
