@@ -209,9 +209,13 @@ impl<'a> Subject<'a> {
     /// What broke in a group of runs, and what is missing: notes below a picture.
     fn notes(&self, group: &[&Outcome]) -> Vec<String> {
         let (mut names, mut cells) = (Vec::new(), Vec::<Vec<Fate>>::new());
+        let settings: BTreeSet<String> =
+            group.iter().map(|outcome| self.sweep.setting(&outcome.settings)).collect();
+        let several = settings.len() > 1;
         for outcome in group {
             let own = &outcome.settings;
-            let name = format!("{} × {}", self.sweep.line(own), own.attack);
+            let line = if several { self.sweep.label(own) } else { self.sweep.line(own) };
+            let name = format!("{line} × {}", own.attack);
             let place = results::place(&mut names, &name);
             if place == cells.len() {
                 cells.push(Vec::new());
