@@ -1,14 +1,17 @@
 //! Which pictures a matrix of runs makes: `varangian plot DIR`.
 
+mod bands;
+mod drawing;
 mod heterogeneity;
 
-use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Sheet, Spread, boxes, heatmap};
-use crate::results::{
-    self, Fate, Interval, Judged, Outcome, Store, Sweep, Table, fate, judge, student,
-};
-use crate::{Failure, files, print};
+pub(crate) use bands::band;
+use bands::{band_note, whole};
+pub(crate) use drawing::{Drawing, undrawn, write_all};
+
+use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Sheet, boxes, heatmap};
+use crate::results::{self, Fate, Judged, Outcome, Store, Sweep, Table, fate, judge};
+use crate::{Failure, print};
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// What `varangian plot` draws, below its help.
@@ -49,60 +52,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         print::line(&format!("{}.svg .png", store.path(&file).display()));
     }
     undrawn(&trouble)
-}
-
-/// Fails, naming the pictures that could not be drawn, if there are any.
-///
-/// # Errors
-/// If there are any.
-pub(crate) fn undrawn(trouble: &[String]) -> Result<(), Failure> {
-    match trouble {
-        [] => Ok(()),
-        some => Err(Failure::failed(format!("not drawn: {}", some.join("; ")))),
-    }
-}
-
-/// A picture that can be drawn.
-pub(crate) struct Drawing<'a> {
-    /// Its file, without an ending.
-    pub(crate) file: String,
-    /// What it shows, in a sentence.
-    pub(crate) caption: String,
-    draw: Box<dyn Fn() -> Picture + 'a>,
-}
-
-impl<'a> Drawing<'a> {
-    fn new(file: &str, caption: String, draw: impl Fn() -> Picture + 'a) -> Self {
-        Drawing { file: files::name(file), caption, draw: Box::new(draw) }
-    }
-
-    /// The picture; what a fault in drawing it says, where there is one.
-    pub(crate) fn picture(&self) -> Result<Picture, String> {
-        catch_unwind(AssertUnwindSafe(|| (self.draw)())).map_err(|cause| {
-            let text = cause.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-            text.unwrap_or("no message").to_owned()
-        })
-    }
-}
-
-/// Writes what can be drawn: the files, and what went wrong with each of the others.
-pub(crate) fn write_all(store: &Store, drawings: &[Drawing<'_>]) -> (Vec<String>, Vec<String>) {
-    let (mut drawn, mut trouble) = (Vec::new(), Vec::new());
-    for Drawing { file, .. } in drawings {
-        debug_assert!(file.len() <= 96, "{file}");
-    }
-    for drawing in drawings {
-        let file = &drawing.file;
-        let done = drawing.picture().and_then(|picture| {
-            picture.write(&store.path(file)).map_err(|failure| failure.to_string())
-        });
-        match done {
-            Ok(()) => drawn.push(file.clone()),
-            Err(why) => trouble.push(format!("{file}: {why}")),
-        }
-    }
-    (drawn, trouble)
 }
 
 /// The name of an experiment from its folder's.
@@ -209,9 +158,13 @@ impl<'a> Subject<'a> {
     /// What broke in a group of runs, and what is missing: notes below a picture.
     fn notes(&self, group: &[&Outcome]) -> Vec<String> {
         let (mut names, mut cells) = (Vec::new(), Vec::<Vec<Fate>>::new());
+        let settings: BTreeSet<String> =
+            group.iter().map(|outcome| self.sweep.setting(&outcome.settings)).collect();
+        let several = settings.len() > 1;
         for outcome in group {
             let own = &outcome.settings;
-            let name = format!("{} × {}", self.sweep.line(own), own.attack);
+            let line = if several { self.sweep.label(own) } else { self.sweep.line(own) };
+            let name = format!("{line} × {}", own.attack);
             let place = results::place(&mut names, &name);
             if place == cells.len() {
                 cells.push(Vec::new());
@@ -368,18 +321,6 @@ fn capital(text: &str) -> String {
     signs.next().map_or_else(String::new, |first| first.to_uppercase().chain(signs).collect())
 }
 
-/// The band over seeds, with an end that is marked where it is not the end of the run.
-fn whole(curves: &[Vec<(u64, f64)>], end: u64) -> Vec<Spread> {
-    let mut points = band(curves);
-    let stride = curves.iter().flat_map(|curve| curve.windows(2)).map(|pair| pair[1].0 - pair[0].0);
-    let stride = stride.max().unwrap_or(1);
-    if let Some(last) = points.last().filter(|last| (last.step as u64) < end) {
-        let (step, nan) = ((last.step as u64 + stride).min(end) as f64, f64::NAN);
-        points.push(Spread { step, low: nan, mean: nan, high: nan });
-    }
-    points
-}
-
 /// (deviation/norm)² of sampled gradients: derived from two columns of the study.
 const SAMPLED_RATIO: &str = "sampled variance-norm ratio";
 
@@ -403,36 +344,4 @@ struct Shown {
     file: &'static str,
     label: &'static str,
     percent: bool,
-}
-
-/// With fewer seeds than this, Student's interval is wider than any picture: the range is drawn.
-const FEW: usize = 5;
-
-/// What the bands of a picture are.
-fn band_note(group: &[&Outcome]) -> String {
-    let seeds: BTreeSet<u64> = group.iter().map(|outcome| outcome.settings.seed).collect();
-    match seeds.len() {
-        0 | 1 => String::new(),
-        few if few < FEW => format!("Bands: range of {few} seeds"),
-        many => format!("Bands: 95 % Student interval of {many} seeds"),
-    }
-}
-
-/// (step, low, mean, high) over seeds at each step that all of them have.
-pub(crate) fn band(curves: &[Vec<(u64, f64)>]) -> Vec<Spread> {
-    let shortest = curves.iter().map(Vec::len).min().unwrap_or(0);
-    let point = |k: usize| {
-        let values: Vec<f64> = curves.iter().map(|curve| curve[k].1).collect();
-        let Interval { mean, half } = student(&values);
-        let (low, high) = match values.len() {
-            0 | 1 => (f64::NAN, f64::NAN),
-            few if few < FEW => (
-                values.iter().copied().fold(f64::INFINITY, f64::min),
-                values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            ),
-            _ => (mean - half, mean + half),
-        };
-        Spread { step: curves[0][k].0 as f64, low, mean, high }
-    };
-    (0..shortest).map(point).collect()
 }

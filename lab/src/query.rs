@@ -170,7 +170,7 @@ fn row(line: &Line) -> Vec<Field> {
     let steps: u64 = cell.fates.iter().map(|fate| fate.steps).sum();
     row.push(Field::text(format!("{skipped} of {steps}")));
     let step = median(reached);
-    row.push(Field::Number(if step.is_finite() { step } else { f64::NAN }));
+    row.push(Field::Step(if step.is_finite() { step } else { f64::NAN }));
     row.push(Field::Number(seconds / (runs + cell.failed).max(1) as f64));
     row
 }

@@ -10,7 +10,7 @@ use crate::{Failure, pictures, plot, print};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +22,18 @@ pub(crate) struct Args {
     folder: PathBuf,
     /// Where the page is served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8600")]
+    #[arg(value_parser = address)]
     http: SocketAddr,
+}
+
+/// Reads "127.0.0.1:8600", "localhost:8600", or a port of this machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}"),
+        Err(_) => text.to_owned(),
+    };
+    let found = whole.to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| "an address and a port, as in 127.0.0.1:8600".into())
 }
 
 const PAGE: &str = include_str!("watch.html");
@@ -139,7 +150,10 @@ fn state(folder: &Folder) -> Value {
 
 /// How each rule is drawn: as in every picture of the folder.
 fn rules(sweep: &Sweep) -> Vec<Value> {
-    let rule = |(k, name): (usize, &String)| json!({ "rule": name, "colour": plot::colour(k), "dashes": plot::dashes(k) });
+    let rule = |(k, name): (usize, &String)| {
+        let (colour, dashes) = (plot::colour(k), plot::dashes(k));
+        json!({ "rule": name, "colour": colour, "dashes": dashes })
+    };
     sweep.rules.iter().enumerate().map(rule).collect()
 }
 
@@ -204,6 +218,13 @@ fn row(outcome: &Outcome, sweep: &Sweep, metric: &str) -> Value {
 mod tests {
     use super::*;
     use std::io::Read;
+
+    #[test]
+    fn an_address_may_be_a_port_or_a_name() {
+        assert_eq!(address("8600").unwrap().to_string(), "127.0.0.1:8600");
+        assert_eq!(address("localhost:8600").unwrap().port(), 8600);
+        assert!(address("8600x").is_err());
+    }
 
     #[test]
     fn the_page_keeps_settings_apart_colours_by_the_experiment_and_survives_nan() {

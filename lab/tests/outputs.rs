@@ -1,5 +1,5 @@
-//! What a run leaves, as strangers read it: tables that every reader takes alike, pictures that show
-//! everything, and what breaks said where people look.
+//! What a run leaves, as strangers read it: tables that every reader takes alike, pictures that
+//! show everything, and what breaks said where people look.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -316,12 +316,16 @@ fn results_answer_of_any_metric_of_a_running_folder_and_refuse_a_foreign_one() {
 
 #[test]
 fn a_regression_that_diverges_is_readable_in_tables_and_pictures() {
-    let case = Case::ran(&table(
-        "far",
-        "dataset = 'linreg'\nrule = ['average', 'median']\nattack = ['none', 'sign-flip scale=1e9']\n\
+    let case = Case::ran(
+        &table(
+            "far",
+            "dataset = 'linreg'\nrule = ['average', 'median']\nattack = ['none', \
+             'sign-flip scale=1e9']\n\
          seed = [1, 2]",
-    )
-    .replace("dataset = 'logreg'\n", "").replace("steps = 4", "steps = 8"));
+        )
+        .replace("dataset = 'logreg'\n", "")
+        .replace("steps = 4", "steps = 8"),
+    );
     let summary = case.read("out/summary.txt");
     assert!(summary.lines().all(|line| line.chars().count() < 260), "{summary}");
     assert!(summary.contains("2 of 2 diverged"), "{summary}");

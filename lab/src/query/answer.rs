@@ -13,6 +13,8 @@ pub(super) enum Field {
     Count(u64),
     /// A number; NaN: there is none.
     Number(f64),
+    /// A step, or the middle of two; NaN: there is none.
+    Step(f64),
 }
 
 impl Field {
@@ -25,7 +27,8 @@ impl Field {
         match self {
             Field::Text(text) => text.clone(),
             Field::Count(count) => count.to_string(),
-            Field::Number(x) if x.is_nan() => "-".into(),
+            Field::Number(x) | Field::Step(x) if x.is_nan() => "-".into(),
+            Field::Step(x) => x.to_string(),
             Field::Number(x) => print::number(*x),
         }
     }
@@ -34,7 +37,7 @@ impl Field {
         match self {
             Field::Text(text) => Cell::text(text),
             Field::Count(count) => Cell::Whole(*count as i64),
-            Field::Number(x) => Cell::Real(*x),
+            Field::Number(x) | Field::Step(x) => Cell::Real(*x),
         }
     }
 
@@ -44,7 +47,7 @@ impl Field {
             Field::Text(text) => json!(text),
             Field::Count(count) => json!(count),
             Field::Number(x) if x.is_infinite() => json!(x.to_string()),
-            Field::Number(x) => json!(x),
+            Field::Number(x) | Field::Step(x) => json!(x),
         }
     }
 }

@@ -42,8 +42,9 @@ fn remove_stale(store: &Store, metric: &str, drawn: &BTreeSet<&str>) {
         let path = entry.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let picture = ["svg", "png"].map(Some).contains(&path.extension().and_then(|e| e.to_str()));
-        let rest = stem.strip_prefix(metric).and_then(|rest| rest.strip_prefix('-'));
-        if picture && rest.is_some_and(|rest| rest.contains('=')) && !drawn.contains(stem) {
+        let rest = stem.strip_prefix(metric);
+        let ours = |rest: &str| rest.is_empty() || rest.starts_with('-') && rest.contains('=');
+        if picture && rest.is_some_and(ours) && !drawn.contains(stem) {
             let _ = fs::remove_file(path);
         }
     }
@@ -109,6 +110,7 @@ mod tests {
             names.sort();
             names
         };
+        fs::write(folder.path().join("accuracy.svg"), "of one setting").unwrap();
         for mine in ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"] {
             fs::write(folder.path().join(mine), "mine").unwrap();
         }
