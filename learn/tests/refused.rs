@@ -299,6 +299,11 @@ fn links_may_lead_about_in_the_data_folder_but_not_out_of_it() {
     link(outside.path(), "folder");
     std::fs::create_dir(data.path().join("mixed")).unwrap();
     link(&outside.path().join("far.csv"), "mixed/1.csv");
+    for (split, class) in [("train", "a"), ("train", "b"), ("val", "a")] {
+        std::fs::create_dir_all(data.path().join(split).join(class)).unwrap();
+        let png = encode(&picture(8, 9, false), ImageFormat::Png);
+        std::fs::write(data.path().join(split).join(class).join("1.png"), png).unwrap();
+    }
     let load = |spec: &str| {
         let split =
             varangian_learn::data::load(spec, Some(data.path().into()), varangian_base::Seed(1));
@@ -311,4 +316,17 @@ fn links_may_lead_about_in_the_data_folder_but_not_out_of_it() {
             "link: expected a place below the data",
         );
     }
+    let pictures = || load("images size=8 resize=8 cache=false");
+    assert_eq!(pictures(), Ok(2));
+    std::fs::write(outside.path().join("1.png"), encode(&picture(8, 9, false), ImageFormat::Png))
+        .unwrap();
+    for name in ["train/b/2.png", "train/c", "val/b"] {
+        let to = if name.ends_with("png") { "1.png" } else { "" };
+        link(&outside.path().join(to), name);
+        has(&pictures().unwrap_err(), "link: expected a place below the data");
+        std::fs::remove_file(data.path().join(name)).unwrap();
+    }
+    std::fs::rename(data.path().join("train"), outside.path().join("train")).unwrap();
+    link(&outside.path().join("train"), "train");
+    has(&pictures().unwrap_err(), "link: expected a place below the data");
 }

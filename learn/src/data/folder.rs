@@ -25,6 +25,8 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     paper: "Deng et al.: ImageNet, CVPR 2009 (the layout)",
     differs: &[
         "Pictures are turned upright as their EXIF orientation says; transparency is dropped.",
+        "Hidden files and folders are passed over; an empty class, a picture that is cut and a link out of the data folder are refused.",
+        "The test split holds the first picture of each class, then the second, and so on.",
         "Classes are numbered by the names of their folders: numbers by value, then names, digits in them counted as numbers.",
         "Training images are cut at their middle and then changed by crop= and flip=; there is no crop of random size.",
     ],
@@ -108,6 +110,8 @@ impl Source for Folder {
         let test_dir = test_dir.iter().find(|dir| dir.is_dir()).ok_or_else(|| {
             DataError::expected("test images", "a folder val, test or valid", "none").at(&root)
         })?;
+        files::stays(dir, &train_dir)?;
+        files::stays(dir, test_dir)?;
         let classes = listing::classes(dir, &train_dir)?;
         if classes.is_empty() || classes.len() > usize::from(u16::MAX) {
             let expected = "1 to 65535 folders, one a class";
