@@ -12,7 +12,8 @@ pub(crate) fn line(text: &str) {
 /// A number to four digits behind the point, or with an exponent where these would hide it.
 pub(crate) fn number(x: f64) -> String {
     match x.abs() {
-        size if x == 0.0 || (1e-3..1e5).contains(&size) => format!("{x:.4}"),
+        0.0 => "0".into(),
+        size if (1e-3..1e5).contains(&size) => format!("{x:.4}"),
         size if size.is_finite() => format!("{x:.3e}"),
         _ => x.to_string(),
     }
@@ -48,7 +49,7 @@ mod tests {
     #[test]
     fn numbers_are_seen_at_any_magnitude() {
         let all = [0.0, 0.25, 2.4e10, 1e-12, 1e73, f64::NAN, f64::INFINITY].map(number);
-        assert_eq!(all, ["0.0000", "0.2500", "2.400e10", "1.000e-12", "1.000e73", "NaN", "inf"]);
+        assert_eq!(all, ["0", "0.2500", "2.400e10", "1.000e-12", "1.000e73", "NaN", "inf"]);
     }
 
     #[test]

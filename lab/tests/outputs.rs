@@ -272,6 +272,48 @@ fn every_table_has_one_type_a_column_and_keys_are_no_numbers() {
     assert!(case.says(&["replay", "out", "--run", &key[1..], "--step", "1"]).contains(key));
 }
 
+/// Reads a CSV in three ways and wants one kind of column from each, and no missing text.
+const READERS: &str = r#"
+import sys, pandas, polars, duckdb
+def kind(of):
+    names = {"str": "text", "object": "text", "varchar": "text", "int": "whole", "float": "real",
+             "double": "real", "bool": "truth"}
+    return next((kind for name, kind in names.items() if name in str(of).lower()), str(of))
+for path in sys.argv[1:]:
+    one, two = pandas.read_csv(path), polars.read_csv(path)
+    three = {row[0]: row[1] for row in duckdb.sql(f"describe select * from '{path}'").fetchall()}
+    for name in one.columns:
+        kinds = {kind(one[name].dtype), kind(two[name].dtype), kind(three[name])}
+        assert len(kinds) == 1 and kinds <= {"text", "whole", "real", "truth"}, (path, name, kinds)
+        assert kinds == {"real"} or not one[name].isna().any(), (path, name)
+        assert not two[name].is_null().any(), (path, name)
+print("alike")
+"#;
+
+#[test]
+fn three_readers_take_the_tables_alike() {
+    let python = |arguments: &[&str], case: &Case| {
+        Command::new("python3").current_dir(case.folder.path()).args(arguments).output()
+    };
+    let case = Case::new("");
+    let there = python(&["-c", "import pandas, polars, duckdb"], &case);
+    if !there.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: python3 with pandas, polars and duckdb is not on the path");
+        return;
+    }
+    let case = Case::ran(&table(
+        "alike",
+        "rule = ['average', 'krum']\nattack = ['none', 'sign-flip scale=1e30']\n\
+         clip = [inf, 2]\nnesterov = [true, false]\nseed = 699",
+    ));
+    let mut paths: Vec<String> =
+        ["results", "runs", "heterogeneity"].map(|name| format!("out/{name}.csv")).into();
+    paths.extend(case.files("out/runs", ".csv").iter().map(|name| format!("out/runs/{name}")));
+    let arguments = ["-c", READERS].into_iter().chain(paths.iter().map(String::as_str));
+    let output = python(&arguments.collect::<Vec<_>>(), &case).unwrap();
+    assert_eq!(output.stdout, b"alike\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn a_picture_that_fails_is_said_and_ends_nothing() {
     let case = Case::new(&table("one", "rule = ['average', 'median']\nseed = [1, 2]"));

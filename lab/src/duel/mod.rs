@@ -8,6 +8,7 @@ mod record;
 pub use harm::{Arena, Harm};
 pub use kappa::{Known, found, known};
 
+use crate::results::cells::{self, Cell};
 use crate::{Failure, aggregate, files, plot, print};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -106,14 +107,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(folder) = &args.out {
         let path = folder.join("duel.csv");
         std::fs::create_dir_all(folder).map_err(|e| Failure::file("create", folder, &e))?;
-        files::write(&path, csv(&arena, &lines, &attacks).as_bytes())?;
-        picture(&lines, &attacks).write(&folder.join("duel"))?;
+        files::write(&path, &csv(&arena, &lines, &attacks))?;
     }
     print::line(&match args.json {
         true => format!("{:#}", to_json(&arena, &lines, &attacks)),
         false => table(&lines, &attacks),
     });
-    Ok(())
+    // Last: a picture that cannot be drawn takes nothing else along.
+    args.out.as_ref().map_or(Ok(()), |folder| picture(&lines, &attacks).write(&folder.join("duel")))
 }
 
 fn rules(args: &Args, n: usize, f: usize) -> Result<Vec<String>, Failure> {
@@ -231,22 +232,27 @@ fn worst(line: &Line, attacks: &[String]) -> (String, f64) {
     best.map_or(("none".into(), f64::NAN), |(ratio, attack)| (attack.clone(), ratio))
 }
 
-fn csv(arena: &Arena, lines: &[Line], attacks: &[String]) -> String {
-    let mut text = "rule,attack,n,f,d,ratio,progress,hostile_weight,refused\n".to_owned();
-    let (n, f, d) = (arena.n(), arena.f, arena.honest.d());
+fn csv(arena: &Arena, lines: &[Line], attacks: &[String]) -> Vec<u8> {
+    let header =
+        ["rule", "attack", "n", "f", "d", "ratio", "progress", "hostile_weight", "refused"];
+    let mut rows = Vec::new();
     for line in lines {
         for (cell, attack) in line.cells.iter().zip(attacks) {
             let Ok(harm) = cell else { continue };
-            let weight = harm.hostile_weight.map_or(String::new(), |w| w.to_string());
-            let Harm { ratio, progress, refused, .. } = harm;
-            text.push_str(&format!(
-                "\"{}\",\"{}\",{n},{f},{d},{ratio},{progress},{weight},{refused}\n",
-                line.rule.replace('"', "\"\""),
-                attack.replace('"', "\"\"")
-            ));
+            rows.push(vec![
+                Cell::text(&line.rule),
+                Cell::text(attack),
+                Cell::count(arena.n()),
+                Cell::count(arena.f),
+                Cell::count(arena.honest.d()),
+                Cell::Real(harm.ratio),
+                Cell::Real(harm.progress),
+                Cell::Real(harm.hostile_weight.unwrap_or(f64::NAN)),
+                Cell::count(harm.refused),
+            ]);
         }
     }
-    text
+    cells::csv(&header, rows.into_iter())
 }
 
 fn to_json(arena: &Arena, lines: &[Line], attacks: &[String]) -> Value {

@@ -4,6 +4,8 @@ use crate::results::quantile;
 
 /// Values over more than this ratio stand on a logarithmic scale.
 const WIDE: f64 = 100.0;
+/// Decades that a logarithmic scale has above the middle value at most.
+const DECADES: f64 = 8.0;
 /// Room above 100 % and below 0 %, so that lines at the ends are whole.
 const ROOM: f64 = 0.03;
 
@@ -51,7 +53,8 @@ impl Axis {
                 Self::linear(0.0, 1.0, None)
             }
             least if least >= 0.0 && most / WIDE > smallest => {
-                Self::log(smallest, most, least == 0.0)
+                let positive: Vec<f64> = finite.into_iter().filter(|x| *x > 0.0).collect();
+                Self::log(smallest, most, quantile(&positive, 0.5), least == 0.0)
             }
             least if least >= 0.0 => Self::linear(0.0, most, None),
             least => Self::signed(least, most, &finite),
@@ -70,10 +73,21 @@ impl Axis {
         Axis { kind: Kind::Linear(unit), low, high, step, note }
     }
 
-    fn log(least: f64, most: f64, with_zero: bool) -> Self {
-        let (low, high) = (least.log10().floor(), most.log10().ceil());
+    /// Runs that diverge must not press all others together: above the middle value the scale has
+    /// a bounded number of decades.
+    fn log(least: f64, most: f64, middle: f64, with_zero: bool) -> Self {
+        let (low, whole) = (least.log10().floor(), most.log10().ceil());
+        let high = whole.min((middle.log10() + DECADES).ceil());
         let step = ((high - low) / 6.0).ceil().max(1.0);
-        let note = with_zero.then(|| "0 is drawn at the lower edge".to_owned());
+        let mut notes = Vec::new();
+        if with_zero {
+            notes.push("0 is drawn at the lower edge".to_owned());
+        }
+        if high < whole {
+            let (edge, most) = (compact(10f64.powf(high)), compact(most));
+            notes.push(format!("values above {edge}, up to {most}, are drawn at the upper edge"));
+        }
+        let note = Some(notes.join("; ")).filter(|note| !note.is_empty());
         Axis { kind: Kind::Log, low, high, step, note }
     }
 
@@ -154,9 +168,15 @@ mod tests {
             assert!(narrow.at(most) <= narrow.high && narrow.at(most) > 0.9 * narrow.high);
         }
         let wide = Axis::of([2.3, 0.5, 1e73, f64::NAN, f64::INFINITY].into_iter());
-        assert_eq!((wide.kind, wide.low, wide.high, wide.step), (Kind::Log, -1.0, 73.0, 13.0));
-        assert_eq!((wide.label(12.0).as_str(), wide.suffix()), ("1e12", " (log scale)"));
-        assert!(wide.note().is_none() && Axis::of([0.0, 1e-4, 9.0].into_iter()).note().is_some());
+        assert_eq!((wide.kind, wide.low, wide.high, wide.step), (Kind::Log, -1.0, 9.0, 2.0));
+        assert_eq!((wide.label(8.0).as_str(), wide.suffix()), ("1e8", " (log scale)"));
+        assert_eq!((wide.at(1e73), wide.at(0.5)), (9.0, 0.5f64.log10()));
+        let said = "values above 1e9, up to 1e73, are drawn at the upper edge";
+        assert_eq!(wide.note().as_deref(), Some(said));
+        // Where most of them diverge, those that do not stay in sight.
+        let most = Axis::of([0.5, 1e40, 1e41].into_iter());
+        assert_eq!((most.low, most.high, most.note()), (-1.0, 41.0, None));
+        assert!(Axis::of([0.0, 1e-4, 9.0].into_iter()).note().is_some());
         let signed =
             Axis::of([-1.0, 2.0, 1.5, -2.0, 1.0, 1.2, 0.4, -0.3, 1.1, 0.9, -1e40].into_iter());
         assert!(signed.note().is_some() && signed.at(-1e40) == signed.low, "{signed:?}");

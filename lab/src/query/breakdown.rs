@@ -34,7 +34,7 @@ pub(super) fn table(
     let told_apart = outcomes.iter().any(|one| one.settings.f != one.settings.f_real())
         && sweep.keys.contains(&"f");
     let apart = |key: &&str| *key != "f_real" && (*key != "f" || told_apart);
-    let keys: Vec<&str> = sweep.keys.iter().copied().filter(|key| apart(&key)).collect();
+    let keys: Vec<&str> = sweep.keys.iter().copied().filter(apart).collect();
     let (mut names, mut lines) = (Vec::new(), Vec::<Line>::new());
     for outcome in outcomes {
         let own = &outcome.settings;

@@ -169,11 +169,12 @@ impl Table {
         }
         let beyond = |cell: &Cell| {
             let Interval { mean, half } = cell.over(|judged| judged.tail);
-            mean - half < 0.0 || mean + half > 1.0
+            mean - half < 0.0 || self.higher_is_better && mean + half > 1.0
         };
-        if self.higher_is_better && self.cells.values().any(beyond) {
+        if self.cells.values().any(beyond) {
             out.push(
-                "a ± that reaches beyond 0 to 100 % says that seeds differ too much for an interval"
+                "a ± that reaches below 0 or above 100 % says that seeds differ too much for an \
+                 interval"
                     .into(),
             );
         }

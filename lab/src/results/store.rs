@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(store.load(&kept.key).unwrap().key, kept.key);
         store.save(&kept).unwrap();
         assert_eq!(std::fs::read_dir(&runs).unwrap().count(), 2);
-        assert_eq!(store.keys().unwrap(), [kept.key.clone()]);
+        assert_eq!(store.keys().unwrap(), std::slice::from_ref(&kept.key));
         let list = format!(
             "[[run]] # {}\nrule = 'b'\n\n[[run]] # {}\nrule = 'a'\n",
             bare(&kept.key),
