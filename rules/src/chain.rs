@@ -49,11 +49,34 @@ impl Pipeline {
     /// # Errors
     /// If a stage or parameter is unknown or the order of stages is wrong.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
+        Pipeline::parse_among(text, &[])
+    }
+
+    /// A rule from outside, alone. To compose it with stages, give it to
+    /// [`Pipeline::parse_among`].
+    pub fn own(rule: Box<dyn Rule>, entry: &'static RuleEntry) -> Self {
+        let (spec, pre, post, masses) = (entry.name.to_owned(), vec![], vec![], vec![]);
+        Pipeline { spec, pre, rule, rule_entry: entry, post, masses }
+    }
+
+    /// Reads `text`, in which entries of `own` may stand beside those of [`ALL`]: a rule or a stage
+    /// from outside, under a name of its own.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`]; or if an own entry has the name of another.
+    pub fn parse_among(text: &str, own: &[&'static RuleEntry]) -> Result<Self, SpecError> {
+        let all: Vec<&'static RuleEntry> = ALL.iter().chain(own).copied().collect();
+        for (i, entry) in all.iter().enumerate() {
+            if all[..i].iter().any(|other| other.name == entry.name) {
+                let name = entry.name;
+                return Err(SpecError::new(format!("two rules are called \"{name}\"")));
+            }
+        }
         let specs = spec::parse_chain(text)?;
         let spec = specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
         let (mut pre, mut rule, mut post) = (Vec::new(), None, Vec::new());
         for stage in &specs {
-            let entry = entry::find("rule", ALL, &stage.name)?;
+            let entry = entry::find("rule", &all, &stage.name)?;
             match (*entry.make(stage)?, rule.is_some()) {
                 (Stage::Pre(stage), false) => {
                     let (mixing, recipe) = Default::default();
