@@ -48,12 +48,18 @@ impl Case {
         text
     }
 
-    /// The last accuracy of a run, 0 to 1.
-    fn accuracy(&self, sets: &[&str]) -> f64 {
+    /// The table of results of a run.
+    fn results(&self, sets: &[&str]) -> String {
         let output = self.run(sets);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = fs::read_to_string(self.path("out/results.csv")).unwrap();
         fs::remove_dir_all(self.path("out")).unwrap();
+        text
+    }
+
+    /// The last accuracy of a run, 0 to 1.
+    fn accuracy(&self, sets: &[&str]) -> f64 {
+        let text = self.results(sets);
         let cells = |line: &str| -> Vec<String> {
             line.split(',').map(|cell| cell.trim_matches('"').to_owned()).collect()
         };
@@ -94,6 +100,31 @@ fn a_table_shifted_scaled_or_marked_is_learnt_as_it_was() {
         &case.refused(&["dataset=csv file=../05-near.csv"]),
         "expected a path below the data folder",
     );
+}
+
+#[test]
+fn labels_of_other_names_are_flipped_as_the_numbers_were() {
+    let case = Case::new(&[]);
+    let table = |names: [&str; 11]| -> String {
+        let row = |i: usize| format!("{},{},{}\n", i * i % 13, i % 7, names[i * i % 11]);
+        (0..220).map(row).collect()
+    };
+    let results = |names: [&str; 11]| -> Vec<String> {
+        fs::write(case.path("t.csv"), table(names)).unwrap();
+        let sets = ["dataset=csv file=t.csv", "f=1", "attack=label-flip", "steps=20"];
+        // What was measured, without the run's key.
+        case.results(&sets).lines().filter_map(|l| l.split_once(',')).map(|l| l.1.into()).collect()
+    };
+    let wanted = results(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
+    assert!(wanted.len() > 2);
+    for names in [
+        ["5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"],
+        ["-3", "0", "2e0", "30", "40", "50", "60", "70", "80", "90", "1000"],
+        ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10"],
+        ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"],
+    ] {
+        assert_eq!(results(names), wanted, "{names:?}");
+    }
 }
 
 #[test]

@@ -244,6 +244,15 @@ fn folders_without_pictures_and_pictures_without_folders_are_refused() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn names_with_control_characters_are_shown_without_them() {
+    let error = pictures(|files| files.push(file("p/val/\u{1b}[31m\nfox/1.png", "")));
+    assert_eq!(error, "p/val: classes: expected only classes that train has, found \" [31m fox\"");
+    let error = pictures(|files| files.push(file("p/train/a/\u{1b}]0;x\u{7}.png", "")));
+    has(&error, "p/train/a/ ]0;x .png: ");
+}
+
 #[test]
 fn a_picture_that_is_cut_anywhere_is_refused() {
     let tagged = |format| say::oriented(&encode(&picture(48, 3, false), format), 1);

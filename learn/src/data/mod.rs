@@ -28,6 +28,7 @@ pub mod tables;
 mod transform;
 
 pub use error::DataError;
+pub(crate) use error::printable;
 pub use images::Images;
 pub use subset::Subset;
 pub use table::Table;

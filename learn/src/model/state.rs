@@ -2,6 +2,7 @@
 //! moves to and from torch.
 
 use super::{Model, Tensor};
+use crate::data::printable;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::path::Path;
@@ -74,6 +75,7 @@ fn names_are_known(
             continue;
         }
         let Some(bare) = name.strip_prefix(prefix) else {
+            let name = printable(name);
             let text = format!("every tensor should begin with \"{prefix}\"; found \"{name}\"");
             return Err(SpecError::new(text).at("start_prefix"));
         };
@@ -82,11 +84,13 @@ fn names_are_known(
         }
         return Err(match prefix_of(model, &names).filter(|found| found != prefix) {
             Some(found) => SpecError::new(format!(
-                "tensor \"{name}\" is not one of this model; start_prefix = \"{found}\" takes \
-                 the start off such names"
+                "tensor \"{}\" is not one of this model; start_prefix = \"{}\" takes the start off \
+                 such names",
+                printable(name),
+                printable(&found),
             )),
             None => {
-                let error = SpecError::unknown("tensor of this model", bare, &known);
+                let error = SpecError::unknown("tensor of this model", &printable(bare), &known);
                 SpecError::new(format!("{error} (`varangian models NAME` lists the names)"))
             }
         });
