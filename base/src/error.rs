@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, said once, before round 0.
 
+use crate::aliases;
 use std::fmt;
 
 /// A specification that cannot be built: what was asked, what is required, what was found.
@@ -12,7 +13,7 @@ impl SpecError {
         SpecError(text.into())
     }
 
-    /// An unknown name, with the nearest known one as a suggestion.
+    /// An unknown name, with the known one as a suggestion that is meant by it or nearest to it.
     pub fn unknown(what: &str, asked: &str, known: &[&str]) -> Self {
         let hint = match nearest(asked, known) {
             Some(name) => format!("did you mean \"{name}\"?"),
@@ -35,18 +36,28 @@ impl fmt::Display for SpecError {
 
 impl std::error::Error for SpecError {}
 
-/// The known name nearest to what was asked, if it is near enough to be meant.
+/// The known name that is meant by what was asked: another word for it, the nearest in spelling if
+/// it is near enough, or the only one that begins so.
 pub(crate) fn nearest<'a>(asked: &str, known: &[&'a str]) -> Option<&'a str> {
     let asked = asked.to_lowercase();
-    known
-        .iter()
-        .map(|name| (edits(&asked, name), *name))
-        .min()
-        .filter(|(distance, name)| {
+    aliases::meant(&asked, known).or_else(|| {
+        let spelt = known.iter().map(|name| {
+            // Of names equally near, one that only goes on from what was typed.
+            (edits(&asked, name), !name.starts_with(&asked), *name)
+        });
+        let near = spelt.min().filter(|(distance, _, name)| {
             let length = name.chars().count();
             *distance <= 1 + length / 4 && *distance < length
-        })
-        .map(|(_, name)| name)
+        });
+        near.map(|(.., name)| name).or_else(|| begun(&asked, known))
+    })
+}
+
+/// The only known name that begins with what was asked, three letters or more.
+fn begun<'a>(asked: &str, known: &[&'a str]) -> Option<&'a str> {
+    let mut begun = known.iter().filter(|name| name.starts_with(asked));
+    let first = begun.next().filter(|_| asked.chars().count() >= 3)?;
+    begun.next().is_none().then_some(*first)
 }
 
 /// Edit distance with transpositions of neighbours.
@@ -85,5 +96,18 @@ mod tests {
             "unknown rule \"trimed-mean\"; did you mean \"trimmed-mean\"?"
         );
         assert_eq!(say("zzz"), "unknown rule \"zzz\"; known: krum, median, trimmed-mean");
+    }
+
+    #[test]
+    fn what_others_call_it_is_suggested_before_what_is_spelt_alike() {
+        let rules = ["trimmed-mean", "ctma", "average", "geometric-median", "centred-clipping"];
+        let of = |asked| nearest(asked, &rules);
+        assert_eq!(of("tm"), Some("trimmed-mean"));
+        assert_eq!((of("mean"), of("FedAvg")), (Some("average"), Some("average")));
+        assert_eq!((of("cclip"), of("geometric")), (Some(rules[4]), Some(rules[3])));
+        assert_eq!(of("Trimmed_Mean"), Some("trimmed-mean"));
+        assert_eq!(nearest("foe", &["none", "ipm"]), Some("ipm"));
+        assert_eq!(nearest("tun", &["run", "tune"]), Some("tune"));
+        assert_eq!(nearest("lr", &["f", "n", "learning_rate"]), Some("learning_rate"));
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows what a rule, a worker or a loss is.
 
+mod aliases;
 mod ballots;
 pub mod blocks;
 pub mod entry;
@@ -16,6 +17,7 @@ mod seed;
 pub mod signs;
 pub mod spec;
 
+pub use aliases::ALIASES;
 pub use ballots::{Ballots, Contest};
 pub use entry::{Entry, Kind, Param};
 pub use error::SpecError;

@@ -1,11 +1,15 @@
 //! The command line: one line of `Command` a subcommand.
 
 use crate::{
-    Failure, aggregate, catalogue, data, duel, forge, html, keys, pictures, query, replay,
+    Failure, aggregate, catalogue, data, duel, forge, html, keys, pictures, print, query, replay,
     reproduce, run, show, tensorboard, theory, watch,
 };
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use varangian_base::SpecError;
 use varangian_base::kernels::isa;
 
 /// Training with workers that cannot be trusted.
@@ -94,19 +98,71 @@ impl Command {
 
 /// Reads the command line, runs the command, and prints what went wrong as one line.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are "errors" of clap with code 0; a closed pipe is nobody's fault.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+    end_quietly_at_limits();
+    let done = match Cli::try_parse() {
+        Ok(cli) => cli.command.run().and_then(|()| print::all_written()),
+        Err(error) => refused(&error),
     };
-    match cli.command.run() {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("varangian: {failure}");
+            print::note(&format!("varangian: {failure}"));
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// A limit on the size of files is an error of the write that meets it, with its line and its exit
+/// code, and not a signal that ends the process.
+fn end_quietly_at_limits() {
+    #[cfg(unix)]
+    {
+        let passed = Arc::new(AtomicBool::new(false));
+        // That it cannot be set changes nothing until a limit is met.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, passed);
+    }
+}
+
+/// What the command line's reader says: help and version are "errors" of it too.
+fn refused(error: &clap::Error) -> Result<(), Failure> {
+    if let Some(failure) = unknown_command(error) {
+        return Err(failure);
+    }
+    if error.use_stderr() {
+        let text = error.render().to_string();
+        let text = text.trim_end();
+        return Err(Failure::usage(text.strip_prefix("error: ").unwrap_or(text)));
+    }
+    match error.print() {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::refused(format!("cannot write to standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An unknown command, with the one that is meant.
+fn unknown_command(error: &clap::Error) -> Option<Failure> {
+    let (ContextKind::InvalidSubcommand, ContextValue::String(asked)) =
+        error.context().find(|(kind, _)| *kind == ContextKind::InvalidSubcommand)?
+    else {
+        return None;
+    };
+    let mut command = Cli::command();
+    for word in std::env::args().skip(1).take_while(|word| word != asked) {
+        if let Some(below) = command.find_subcommand(&word) {
+            command = below.clone();
+        }
+    }
+    if command.get_name() == "reproduce"
+        && let Some(failure) = reproduce::elsewhere(asked)
+    {
+        return Some(failure);
+    }
+    let known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let what = match command.get_name() {
+        "varangian" => "command".to_owned(),
+        name => format!("{name} command"),
+    };
+    Some(SpecError::unknown(&what, asked, &known).into())
 }

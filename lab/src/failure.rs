@@ -1,5 +1,6 @@
 //! How a command fails: one line on standard error and an exit code.
 
+use crate::print;
 use std::fmt;
 use std::path::Path;
 use varangian_base::SpecError;
@@ -16,27 +17,35 @@ const INTERRUPTED: u8 = 130;
 pub struct Failure {
     code: u8,
     text: String,
+    /// Whether the text keeps its lines; else it is one.
+    lines: bool,
 }
 
 impl Failure {
     /// The order itself is wrong (arguments, configuration, input files): code 2, nothing done.
     pub fn refused(text: impl Into<String>) -> Self {
-        Failure { code: REFUSED, text: text.into() }
+        Failure { code: REFUSED, text: text.into(), lines: false }
     }
 
     /// The order was right and something went wrong while it was carried out: code 1.
     pub fn failed(text: impl Into<String>) -> Self {
-        Failure { code: FAILED, text: text.into() }
+        Failure { code: FAILED, text: text.into(), lines: false }
     }
 
     /// Ctrl-C: what was done is kept; code 130.
     pub fn interrupted(text: impl Into<String>) -> Self {
-        Failure { code: INTERRUPTED, text: text.into() }
+        Failure { code: INTERRUPTED, text: text.into(), lines: false }
     }
 
     /// A file or folder that cannot be read or written: code 2. `verb` is what was tried.
     pub fn file(verb: &str, path: &Path, error: &dyn fmt::Display) -> Self {
         Failure::refused(format!("cannot {verb} {}: {error}", path.display()))
+    }
+
+    /// A command line that cannot be read: code 2. The text is that of its reader, several lines
+    /// with the usage.
+    pub(crate) fn usage(text: &str) -> Self {
+        Failure { code: REFUSED, text: text.to_owned(), lines: true }
     }
 
     /// The exit code.
@@ -52,7 +61,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match self.lines {
+            true => f.write_str(&print::shown(&self.text)),
+            false => f.write_str(&print::one_line(&self.text)),
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 
 use crate::config::{FILE_HELP, KEYS, QUIRKS, Quirk, Settings};
 use crate::{Failure, print};
-use varangian_base::SpecError;
+use varangian_base::{Param, SpecError};
+use varangian_learn::optim::{MESSAGES, SCHEDULES};
+use varangian_learn::partition::SAMPLING;
+use varangian_sim::network::DELAYS;
+use varangian_sim::scenario::{NETWORK, UNIFORM};
 
 /// Arguments of `varangian keys`.
 #[derive(clap::Args)]
@@ -46,10 +50,13 @@ fn list() -> String {
 }
 
 fn explain(name: &str) -> Result<String, Failure> {
+    // A table may be asked for as it is written: [tune], [[run]].
+    let name = name.trim_matches(['[', ']']);
     let of_file = FILE_HELP.iter().find(|key| key.name.trim_matches(['[', ']']) == name);
     let key = KEYS.iter().find(|key| key.name == name).or(of_file);
     let Some(key) = key else {
-        let known: Vec<&str> = KEYS.iter().chain(FILE_HELP).map(|key| key.name).collect();
+        let known: Vec<&str> =
+            KEYS.iter().chain(FILE_HELP).map(|key| key.name.trim_matches(['[', ']'])).collect();
         return Err(SpecError::unknown("key", name, &known).into());
     };
     let mut text = format!("{}: {}\n", key.name, key.help);
@@ -63,9 +70,79 @@ fn explain(name: &str) -> Result<String, Failure> {
              validation = 5000   # training samples held out; the test set is never looked at\n\
              seed = [101, 102]   # by default the experiment's own\n",
         ),
-        _ => {}
+        _ => text.push_str(&values(name)),
     }
     Ok(text)
+}
+
+/// A word that a key takes: its name, what it does, its parameters.
+type Words = &'static [(&'static str, &'static str, &'static [Param])];
+
+/// What `network` takes.
+static NETWORKS: Words = &[
+    ("network", "messages travel in virtual time", NETWORK),
+    ("uniform", "filters only: each gradient is taken at a model of a drawn age", UNIFORM),
+];
+
+/// What `regulariser` takes.
+static REGULARISERS: Words = &[
+    ("none", "no penalty", &[]),
+    ("half-squared", "regularise/2·‖θ‖²: its gradient is regularise·θ", &[]),
+    ("norm", "regularise·‖θ‖: its gradient is regularise·θ/‖θ‖", &[]),
+    ("reference-norm", "as norm with the coefficient squared, as published code did", &[]),
+];
+
+/// What `momentum_at` takes.
+static PLACEMENTS: Words = &[
+    (
+        "update",
+        "at the server, on aggregates: what papers on Byzantine workers call momentum at \
+                the server",
+        &[],
+    ),
+    (
+        "server",
+        "at the workers, of the broadcast aggregate: each sends (1 − dampening)·g + \
+                momentum·(last aggregate)",
+        &[],
+    ),
+    ("worker", "at the workers, of their own gradients: each sends its momentum", &[]),
+];
+
+/// The words that a key takes, with their parameters, and where else there is to look.
+fn values(name: &str) -> String {
+    let lists: &[(&str, Words)] = match name {
+        "network" => &[("", NETWORKS), ("delays, such as compute=(exponential mean=1)", DELAYS)],
+        "schedule" => &[("", SCHEDULES)],
+        "sampling" => &[("", SAMPLING)],
+        "message" => &[("", MESSAGES)],
+        "regulariser" => &[("", REGULARISERS)],
+        "momentum_at" => &[("", PLACEMENTS)],
+        "rule" => return also("`varangian rules` and `varangian filters` list"),
+        "attack" => return also("`varangian attacks` lists"),
+        "model" => return also("`varangian models` lists"),
+        "dataset" => return also("`varangian datasets` lists"),
+        "partition" => return also("`varangian partitions` lists"),
+        _ => return String::new(),
+    };
+    lists.iter().map(|(title, words)| listed(title, words)).collect()
+}
+
+fn also(command: &str) -> String {
+    format!("Values: {command} them; with a NAME, it lists that one's parameters\n")
+}
+
+fn listed(title: &str, words: Words) -> String {
+    let mut out = if title.is_empty() { "\n".into() } else { format!("\n{title}:\n\n") };
+    for (word, help, params) in words {
+        out.push_str(&format!("{word}: {help}\n"));
+        for Param { name, kind, default, help } in *params {
+            let default =
+                if default.contains(' ') { format!("({default})") } else { (*default).into() };
+            out.push_str(&format!("  {name}={default}  {help} ({kind})\n"));
+        }
+    }
+    out
 }
 
 /// Where a quirk is switched, and how by hand.
@@ -93,6 +170,9 @@ fn quirks() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use varangian_learn::optim::{Message, Placement, Schedule};
+    use varangian_learn::partition::Sampling;
+    use varangian_sim::network::Delay;
 
     #[test]
     fn every_key_and_every_quirk_is_listed() {
@@ -101,7 +181,42 @@ mod tests {
         let profile = explain("profile").unwrap();
         assert!(QUIRKS.iter().all(|quirk| profile.contains(&switch(quirk))), "{profile}");
         assert!(explain("tune").unwrap().contains("validation = 5000"));
+        assert_eq!(explain("[tune]").unwrap(), explain("tune").unwrap());
+        assert_eq!(explain("[[run]]").unwrap(), explain("run").unwrap());
+        let error = explain("[tun]").unwrap_err().to_string();
+        assert_eq!(error, "unknown key \"tun\"; did you mean \"tune\"?");
         let error = explain("profil").unwrap_err().to_string();
         assert_eq!(error, "unknown key \"profil\"; did you mean \"profile\"?");
+    }
+
+    #[test]
+    fn every_word_that_is_listed_is_one_that_is_taken_with_every_parameter() {
+        let full = |(word, _, params): &(&str, &str, &[Param])| {
+            let given = params.iter().filter(|p| !p.default.is_empty());
+            given.fold((*word).to_owned(), |text, p| format!("{text} {}=({})", p.name, p.default))
+        };
+        for word in SCHEDULES.iter().filter(|word| word.0 != "steps") {
+            Schedule::parse(&full(word)).unwrap();
+        }
+        MESSAGES.iter().for_each(|word| assert!(Message::parse(&full(word)).is_ok(), "{}", word.0));
+        assert_eq!(MESSAGES.iter().map(|word| word.0).collect::<Vec<_>>(), Message::NAMES);
+        for word in SAMPLING {
+            Sampling::make(&varangian_base::spec::parse(&full(word)).unwrap()).unwrap();
+        }
+        for word in DELAYS.iter().filter(|word| word.0 != "trace") {
+            Delay::parse(&full(word)).unwrap();
+        }
+        for word in NETWORKS {
+            varangian_sim::Scenario::parse(&full(word)).unwrap();
+        }
+        assert!(PLACEMENTS.iter().all(|word| Placement::from_name(word.0).is_some()));
+        for (word, ..) in REGULARISERS {
+            let settings = Settings { regulariser: (*word).into(), ..Settings::default() };
+            settings.optimiser().unwrap();
+        }
+        let text = explain("network").unwrap();
+        for word in ["max-delay=10", "slowdown=10", "log-normal", "median=1"] {
+            assert!(text.contains(word), "{text}");
+        }
     }
 }

@@ -1,12 +1,63 @@
-//! Standard output, where a reader that closes its end (`| head`) is no error.
+//! Standard output and standard error, where a reader that closes its end (`| head`) is no error,
+//! and a disk that is full is one.
 
-use std::io::Write;
+use crate::Failure;
+use std::io::{ErrorKind, Write};
+use std::sync::OnceLock;
 
-/// Writes `text` and a line end to standard output.
+/// The first line that could not be written to standard output, where one could not.
+static TROUBLE: OnceLock<String> = OnceLock::new();
+
+/// Writes `text` and a line end to standard output, with what could steer a terminal escaped.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    // A closed pipe means that nobody reads any more: there is nobody to tell.
-    let _ = writeln!(out, "{text}");
+    if let Err(error) = writeln!(out, "{}", shown(text)).and_then(|()| out.flush())
+        // A closed pipe means that nobody reads any more: there is nobody to tell.
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = TROUBLE.set(error.to_string());
+    }
+}
+
+/// Writes `text` and a line end to standard error, likewise; there is nobody to tell that it
+/// cannot be written.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(text));
+}
+
+/// Whether all that was printed was written.
+///
+/// # Errors
+/// If standard output could not be written, as on a full disk.
+pub(crate) fn all_written() -> Result<(), Failure> {
+    match TROUBLE.get() {
+        None => Ok(()),
+        Some(error) => Err(Failure::refused(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// The text with control characters escaped, line ends and tabs apart: names of foreign files and
+/// what stands in them must not move the reader's cursor, colour or title, nor turn words around.
+pub(crate) fn shown(text: &str) -> String {
+    let steers = |c: char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || c.is_control() && c != '\n' && c != '\t'
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match steers(c) {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// The text in one line: line ends and tabs are spaces, other control characters escaped.
+pub(crate) fn one_line(text: &str) -> String {
+    let flat: Vec<&str> = text.split(['\n', '\r', '\t']).map(str::trim_end).collect();
+    let flat = flat.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    shown(&flat)
 }
 
 /// A number to four digits behind the point, or with an exponent where these would hide it.
@@ -50,6 +101,13 @@ mod tests {
     fn numbers_are_seen_at_any_magnitude() {
         let all = [0.0, 0.25, 2.4e10, 1e-12, 1e73, f64::NAN, f64::INFINITY].map(number);
         assert_eq!(all, ["0", "0.2500", "2.400e10", "1.000e-12", "1.000e73", "NaN", "inf"]);
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_escaped() {
+        assert_eq!(shown("a\u{1b}[2Jb\tc\n\u{7}"), "a\\u{1b}[2Jb\tc\n\\u{7}");
+        assert_eq!(shown("exe\u{202e}gpj × ünï"), "exe\\u{202e}gpj × ünï");
+        assert_eq!(one_line("bad\n  key\u{1b}[0m\r\n"), "bad   key\\u{1b}[0m");
     }
 
     #[test]

@@ -28,6 +28,28 @@ const fn seconds(name: &'static str, default: &'static str) -> Param {
     Param { name, kind, default, help: "seconds of virtual time" }
 }
 
+const CONSTANT: &[Param] = &[seconds("t", "1")];
+const EXPONENTIAL: &[Param] = &[seconds("mean", "1")];
+const LOG_NORMAL: &[Param] = &[
+    seconds("median", "1"),
+    Param {
+        name: "sigma",
+        kind: Kind::Real { min: 0.0, max: 1e12 },
+        default: "0.5",
+        help: "the standard deviation of the logarithm",
+    },
+];
+const TRACE: &[Param] =
+    &[Param { name: "file", kind: Kind::Text, default: "", help: "one number a line, in seconds" }];
+
+/// The delays by name, with a summary and parameters each, for help.
+pub static DELAYS: &[(&str, &str, &[Param])] = &[
+    ("constant", "always the same", CONSTANT),
+    ("exponential", "exponential with this mean", EXPONENTIAL),
+    ("log-normal", "exp(N(ln median, sigma²))", LOG_NORMAL),
+    ("trace", "measured durations, drawn with replacement", TRACE),
+];
+
 impl Delay {
     /// Reads `constant t=1`, `exponential mean=1`, `log-normal median=1 sigma=0.5` or
     /// `trace file=PATH` (one number a line, in seconds).
@@ -35,11 +57,6 @@ impl Delay {
     /// # Errors
     /// If the name or a parameter is unknown or malformed, or the file cannot be read.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        const CONSTANT: &[Param] = &[seconds("t", "1")];
-        const EXPONENTIAL: &[Param] = &[seconds("mean", "1")];
-        const LOG_NORMAL: &[Param] = &[seconds("median", "1"), seconds("sigma", "0.5")];
-        const TRACE: &[Param] =
-            &[Param { name: "file", kind: Kind::Text, default: "", help: "one number a line" }];
         let spec = spec::parse(text)?;
         match spec.name.as_str() {
             "constant" => Ok(Delay::Constant(spec.args(CONSTANT)?.real("t").expect("default"))),

@@ -25,7 +25,7 @@ mod worker;
 pub use adversary::{Adversary, Held, Sight};
 pub use evaluate::Evaluator;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
-pub use oracle::{Subset, Validation, hold_out};
+pub use oracle::{Validation, hold_out};
 pub use participation::Participation;
 pub use queue::{Fate, Outcome, Queue, QueueSettings};
 pub use running::{Passes, Running};

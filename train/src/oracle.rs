@@ -3,50 +3,10 @@
 
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Rows, Seed, SpecError, blocks};
-use varangian_learn::data::Shape;
+use varangian_learn::data::Subset;
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
 use varangian_learn::{Batch, Dataset};
 use varangian_rules::Oracle;
-
-/// Some samples of a data set, as a data set.
-pub struct Subset {
-    whole: Arc<dyn Dataset>,
-    indices: Vec<u32>,
-}
-
-impl Subset {
-    /// The samples of `whole` at `indices`, in that order.
-    ///
-    /// # Panics
-    /// If an index is out of range.
-    pub fn new(whole: Arc<dyn Dataset>, indices: Vec<u32>) -> Self {
-        assert!(indices.iter().all(|&i| (i as usize) < whole.len()), "indices are samples");
-        Subset { whole, indices }
-    }
-}
-
-impl Dataset for Subset {
-    fn len(&self) -> usize {
-        self.indices.len()
-    }
-
-    fn shape(&self) -> Shape {
-        self.whole.shape()
-    }
-
-    fn classes(&self) -> usize {
-        self.whole.classes()
-    }
-
-    fn label(&self, i: usize) -> u32 {
-        self.whole.label(self.indices[i] as usize)
-    }
-
-    fn fill(&self, indices: &[u32], augment: &mut varangian_base::Stream, batch: &mut Batch) {
-        let inner: Vec<u32> = indices.iter().map(|&i| self.indices[i as usize]).collect();
-        self.whole.fill(&inner, augment, batch);
-    }
-}
 
 /// Splits `held` samples off a training set, drawn at (`Domain::Oracle`, 1, 0): what is left for
 /// the workers, and what the server keeps. Both keep the order of the training set.
@@ -208,10 +168,11 @@ impl Oracle for Validation {
 mod tests {
     use super::*;
     use varangian_base::Matrix;
+    use varangian_learn::data::Shape;
     use varangian_learn::model;
 
     /// Two classes in the plane, told apart by the sign of the first coordinate.
-    struct Plane(usize);
+    struct Plane(usize, Vec<u32>);
 
     impl Dataset for Plane {
         fn len(&self) -> usize {
@@ -220,6 +181,10 @@ mod tests {
 
         fn shape(&self) -> Shape {
             Shape { channels: 2, height: 1, width: 1 }
+        }
+
+        fn groups(&self) -> Option<&[u32]> {
+            Some(&self.1)
         }
 
         fn classes(&self) -> usize {
@@ -239,8 +204,13 @@ mod tests {
         }
     }
 
+    /// Samples 0 and 1 come from file 0, 2 and 3 from file 1, and so on.
+    fn plane(samples: usize) -> Plane {
+        Plane(samples, (0..samples as u32).map(|i| i / 2).collect())
+    }
+
     fn validation(size: usize) -> (Validation, Vec<f32>) {
-        let data: Arc<dyn Dataset> = Arc::new(Plane(10));
+        let data: Arc<dyn Dataset> = Arc::new(plane(10));
         let model: Arc<dyn Model> =
             Arc::from(model::build("linear", data.shape(), data.classes()).unwrap());
         let params = model.init(Seed(1));
@@ -286,16 +256,20 @@ mod tests {
 
     #[test]
     fn a_held_out_split_leaves_disjoint_parts() {
-        let train: Arc<dyn Dataset> = Arc::new(Plane(10));
+        let train: Arc<dyn Dataset> = Arc::new(plane(10));
         let (rest, held) = hold_out(&train, 3, Seed(5)).unwrap();
         assert_eq!((rest.len(), held.len()), (7, 3));
         let mut batch = Batch::default();
         let mut stream = Seed(0).stream(Domain::Test, 0, 0);
         let mut all = Vec::new();
         for part in [rest, held] {
+            let files = part.groups().expect("parts know their files").to_vec();
             let indices: Vec<u32> = (0..part.len() as u32).collect();
             part.fill(&indices, &mut stream, &mut batch);
-            all.extend(batch.inputs.chunks(2).map(|x| (x[1] * 100.0).round() as u32));
+            let own: Vec<u32> =
+                batch.inputs.chunks(2).map(|x| (x[1] * 100.0).round() as u32).collect();
+            assert_eq!(files, own.iter().map(|i| i / 2).collect::<Vec<_>>());
+            all.extend(own);
         }
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());

@@ -4,7 +4,7 @@ use super::keys::FILE_KEYS;
 use super::settings::one_line;
 use super::{KEYS, Settings, Tune, grid, optimisers, profile};
 use crate::Failure;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use toml::{Table, Value};
 use varangian_base::SpecError;
 
@@ -43,6 +43,11 @@ impl Experiment {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|error| Failure::file("read", path, &error))?;
         let stem = path.file_stem().map_or("experiment".into(), |s| s.to_string_lossy());
+        let stem = as_name(&stem);
+        if read_table(&text).is_ok_and(|table| table.is_empty()) {
+            let text = "the file sets no key; `varangian keys` lists what it can say";
+            return Err(Failure::refused(text).at(path.display()));
+        }
         Self::parse(&text, &stem, source).map_err(|failure| failure.at(path.display()))
     }
 
@@ -160,14 +165,39 @@ fn text_of(value: Option<Value>, key: &str) -> Result<Option<String>, Failure> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) if is_folder_name(&text) => Ok(Some(text)),
-        Some(other) => Err(wrong(key, "a text that can name a folder", &other)),
+        Some(other) => Err(wrong(
+            key,
+            "a text that can name a folder: letters, digits, spaces and ._+-, the first a letter, \
+             a digit, _ or +, at most 100 bytes",
+            &other,
+        )),
     }
 }
 
+/// The longest name, in bytes: names of files are made of it.
+const LONGEST: usize = 100;
+
+/// Whether a folder of this name stays where it is put, is seen, and can be typed.
 fn is_folder_name(text: &str) -> bool {
-    let path = Path::new(text);
-    let mut parts = path.components();
-    matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None))
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_+".contains(c));
+    text.chars().all(is_name_char)
+        && ends(text.chars().next())
+        && !text.ends_with([' ', '.'])
+        && text.len() <= LONGEST
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_alphanumeric() || "._+- ".contains(c)
+}
+
+/// The name that a file of this stem gives its experiment.
+fn as_name(stem: &str) -> String {
+    let plain: String = stem.chars().map(|c| if is_name_char(c) { c } else { '-' }).collect();
+    let mut name = plain.trim_matches([' ', '.', '-']).to_owned();
+    while name.len() > LONGEST {
+        name.pop();
+    }
+    if is_folder_name(&name) { name } else { "experiment".into() }
 }
 
 fn wrong(key: &str, wants: &str, found: &Value) -> Failure {
@@ -230,7 +260,19 @@ mod tests {
         assert!(error("n = \n").starts_with("line 1: "), "{}", error("n = \n"));
         assert_eq!(error("n = 4\nf = 4"), "f is less than n; got n = 4, f = 4");
         assert_eq!(error("rule = []"), "no run is left; a list of values is empty");
-        assert!(error("name = '../up'").starts_with("name takes a text that can name a folder"));
+        for name in ["../up", "...", ".", "..", "", " ", ".hidden", "-rf", "a/b", "a\\u001bb", "a."]
+        {
+            let error = error(&format!("name = \"{name}\""));
+            assert!(error.starts_with("name takes a text that can name a folder"), "{error}");
+        }
+        for name in ["zeno++-quick", "a b", "größe_2", "v1.5"] {
+            assert_eq!(load(&format!("name = '{name}'"), &[]).unwrap().name, name);
+        }
+        let long = "n".repeat(101);
+        assert!(error(&format!("name = '{long}'")).starts_with("name takes"));
+        let stems = ["...", "a (1)", "-", "ok", &long].map(as_name);
+        assert_eq!(stems[..4], ["experiment", "a -1", "experiment", "ok"]);
+        assert_eq!(stems[4].len(), 100);
         let error = load("", &["nn=3"]).unwrap_err();
         assert!(error.starts_with("--set: unknown key \"nn\""), "{error}");
     }

@@ -4,6 +4,7 @@
 //! `[[run]]` are products of their own that take the other keys as defaults; where there are any,
 //! only they are run. `optimiser = "signum"` is short for the keys that make it.
 
+mod acts;
 mod file;
 mod grid;
 mod keys;
@@ -12,6 +13,7 @@ mod profile;
 mod settings;
 mod tune;
 
+pub use acts::{Ground, Idle, effective, idle};
 pub use file::{Experiment, Source};
 pub use keys::{KEYS, Key};
 pub use profile::{QUIRKS, Quirk};

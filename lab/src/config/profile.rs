@@ -110,6 +110,23 @@ pub(crate) fn apply(settings: Settings) -> Result<Settings, Failure> {
     Settings::read(table)
 }
 
+/// Whether the quirk's switch stands at the published code's value.
+pub(super) fn stands(settings: &Settings, quirk: &Quirk) -> bool {
+    let text = settings.text(quirk.key);
+    let Ok(stages) = spec::parse_chain(&text) else { return false };
+    match quirk.param {
+        "" => text == quirk.reference,
+        param => stages.iter().any(|stage| {
+            let concerned = quirk.of.is_empty() || quirk.of.contains(&stage.name.as_str());
+            concerned
+                && stage
+                    .pairs
+                    .iter()
+                    .any(|(key, value)| (key.as_str(), value.as_str()) == (param, quirk.reference))
+        }),
+    }
+}
+
 /// The chain `text` with the quirk's switch turned in each stage that has it.
 fn turn(text: &str, quirk: &Quirk) -> Result<String, SpecError> {
     let mut stages = match quirk.key {

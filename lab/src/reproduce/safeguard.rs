@@ -30,10 +30,11 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         |a| a[1] > a[0] - 0.05 && a[2..].iter().all(|&other| other < a[1] - 0.05),
     )];
     for attack in ["sign-flip", "zero", "label-flip", "delayed-gradient", "safeguard-attack"] {
-        shapes.push(ends.shape(
+        shapes.push(ends.defended(
             format!("{attack}: the double safeguard comes near the ideal"),
-            &[ideal, ("safeguard", attack, None), ("single-safeguard", attack, None)],
-            |a| a[1] > a[0] - 0.05,
+            &[("safeguard", attack, None), ideal, ("single-safeguard", attack, None)],
+            ("average", attack, None),
+            |a| a[0] > a[1] - 0.05,
         ));
     }
     let mut honest =
@@ -46,7 +47,12 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         }
     };
     let holds = (any || !outcomes.is_empty()).then(|| found == "no honest worker");
-    shapes.push(Shape { claim: "no honest worker is ever expelled".into(), found, holds });
+    shapes.push(Shape {
+        claim: "no honest worker is ever expelled".into(),
+        found,
+        holds,
+        moot: false,
+    });
     shapes
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Shape {
     pub(super) found: String,
     /// Whether it holds; `None` where the runs that it needs were left out.
     pub(super) holds: Option<bool>,
+    /// Whether an undefended run does as well: then the runs tell nothing of the defence.
+    pub(super) moot: bool,
 }
 
 /// Runs a publication's experiments and prints which shapes came out.
@@ -60,19 +62,7 @@ pub(super) fn run(one: &One, publication: &Publication) -> Result<(), Failure> {
 }
 
 fn report(shapes: &[Shape]) -> Result<(), Failure> {
-    let word = |holds| match holds {
-        Some(true) => "yes",
-        Some(false) => "NO",
-        None => "not run",
-    };
-    let row =
-        |shape: &Shape| vec![shape.claim.clone(), shape.found.clone(), word(shape.holds).into()];
-    let rows: Vec<Vec<String>> = shapes.iter().map(row).collect();
-    print::line(&print::table(
-        &["the publication shows", "found here", "holds"],
-        &rows,
-        &[false; 3],
-    ));
+    print::line(&table(shapes));
     let failed = shapes.iter().filter(|shape| shape.holds == Some(false)).count();
     match failed {
         0 => Ok(()),
@@ -83,12 +73,37 @@ fn report(shapes: &[Shape]) -> Result<(), Failure> {
     }
 }
 
+/// What stands under "holds".
+fn word(shape: &Shape) -> &'static str {
+    match (shape.holds, shape.moot) {
+        (Some(true), true) => "no test: undefended does as well",
+        (Some(true), false) => "yes",
+        (Some(false), _) => "NO",
+        (None, _) => "not run",
+    }
+}
+
+fn table(shapes: &[Shape]) -> String {
+    let row = |shape: &Shape| vec![shape.claim.clone(), shape.found.clone(), word(shape).into()];
+    let rows: Vec<Vec<String>> = shapes.iter().map(row).collect();
+    let table = print::table(&["the publication shows", "found here", "holds"], &rows, &[false; 3]);
+    let moot = shapes.iter().any(|shape| shape.moot && shape.holds == Some(true));
+    let more = match moot {
+        true => {
+            "no test: the claim is met, and by the plain mean under the same attack too, so \
+                 these runs do not show what the defence is worth\n"
+        }
+        false => "",
+    };
+    format!("{table}{more}")
+}
+
 /// Nothing beyond what every matrix leaves.
 pub(super) fn nothing_more(_: &Path, _: &[Outcome]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The accuracies of runs at their ends: means of the last three evaluations.
+/// The accuracies of runs at their ends: means of the last three evaluations, and over seeds.
 pub(super) struct Ends<'a>(pub(super) &'a [Outcome]);
 
 impl Ends<'_> {
@@ -114,24 +129,55 @@ impl Ends<'_> {
         self.0.iter().filter(is)
     }
 
-    /// "rule .812, …" and whether all were run and `test` holds.
+    /// "zeno × none 81.2 %, …" and whether all were run and `test` holds.
     pub(super) fn shape(
         &self,
         claim: impl Into<String>,
-        runs: &[(&str, &str, Option<usize>)],
+        runs: &[Run<'_>],
         test: impl Fn(&[f64]) -> bool,
     ) -> Shape {
-        let found: Vec<Option<f64>> = runs
-            .iter()
-            .map(|(rule, attack, hostile)| self.accuracy(rule, attack, *hostile))
-            .collect();
-        let text = |((rule, ..), found): (&(&str, &str, _), &Option<f64>)| match found {
-            Some(found) => format!("{rule} {:.1} %", 100.0 * found),
-            None => format!("{rule} –"),
-        };
-        let listed: Vec<String> = runs.iter().zip(&found).map(text).collect();
+        let found: Vec<Option<f64>> = runs.iter().map(|run| self.of(run)).collect();
+        let listed: Vec<String> = runs.iter().zip(&found).map(told).collect();
         let all: Option<Vec<f64>> = found.into_iter().collect();
-        Shape { claim: claim.into(), found: listed.join(", "), holds: all.map(|all| test(&all)) }
+        let holds = all.map(|all| test(&all));
+        Shape { claim: claim.into(), found: listed.join(", "), holds, moot: false }
+    }
+
+    /// As [`Ends::shape`] for the claim that a rule is good enough under an attack: it is moot where
+    /// `plain`, the undefended run, would pass the same test in the rule's place, which is the
+    /// first.
+    pub(super) fn defended(
+        &self,
+        claim: impl Into<String>,
+        runs: &[Run<'_>],
+        plain: Run<'_>,
+        test: impl Fn(&[f64]) -> bool,
+    ) -> Shape {
+        let mut shape = self.shape(claim, runs, &test);
+        let undefended = self.of(&plain);
+        shape.found = format!("{}; undefended: {}", shape.found, told((&plain, &undefended)));
+        let others: Option<Vec<f64>> = runs[1..].iter().map(|run| self.of(run)).collect();
+        shape.moot = match (undefended, others) {
+            (Some(undefended), Some(others)) => test(&[vec![undefended], others].concat()),
+            _ => false,
+        };
+        shape
+    }
+
+    fn of(&self, (rule, attack, hostile): &Run<'_>) -> Option<f64> {
+        self.accuracy(rule, attack, *hostile)
+    }
+}
+
+/// A rule, an attack and how many really attack, if that is told: runs by the start of their texts.
+pub(super) type Run<'a> = (&'a str, &'a str, Option<usize>);
+
+/// "median × ipm epsilon=10 11.6 %": each number with the run that it is of.
+fn told(((rule, attack, _), found): (&Run<'_>, &Option<f64>)) -> String {
+    let attack = attack.trim_end();
+    match found {
+        Some(found) => format!("{rule} × {attack} {:.1} %", 100.0 * found),
+        None => format!("{rule} × {attack} –"),
     }
 }
 
@@ -182,6 +228,35 @@ mod tests {
         assert_eq!(ends.accuracy("zeno", "none", Some(3)), None);
         let shape =
             ends.shape("claim", &[("zeno", "none", None), ("krum", "none", None)], |_| true);
-        assert_eq!((shape.found.as_str(), shape.holds), ("zeno 60.0 %, krum –", None));
+        let text = "zeno × none 60.0 %, krum × none –";
+        assert_eq!((shape.found.as_str(), shape.holds), (text, None));
+    }
+
+    #[test]
+    fn a_defence_that_is_no_better_than_none_proves_nothing() {
+        let runs = |undefended: f64| {
+            [
+                Outcome::sample("average", "none", 1, &[0.9]),
+                Outcome::sample("safeguard", "zero", 1, &[0.88]),
+                Outcome::sample("average", "zero", 1, &[undefended]),
+            ]
+        };
+        let told = |outcomes: &[Outcome]| {
+            let near = |a: &[f64]| a[0] > a[1] - 0.05;
+            let (rule, ideal) = (("safeguard", "zero", None), ("average", "none", None));
+            let plain = ("average", "zero", None);
+            let shape = Ends(outcomes).defended("near", &[rule, ideal], plain, near);
+            (word(&shape), table(&[shape]))
+        };
+        let (word, text) = told(&runs(0.3));
+        assert!(word == "yes" && !text.contains("no test"), "{text}");
+        assert!(text.contains("undefended: average × zero 30.0 %"), "{text}");
+        let (word, text) = told(&runs(0.87));
+        assert!(
+            word.starts_with("no test") && text.contains("what the defence is worth"),
+            "{text}"
+        );
+        let (word, _) = told(&runs(0.87)[..1]);
+        assert_eq!(word, "not run");
     }
 }

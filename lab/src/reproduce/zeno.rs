@@ -18,9 +18,10 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         |a| a[0] > a[1] - 0.03,
     )];
     for attack in ["label-flip", "sign-flip"] {
-        shapes.push(ends.shape(
+        shapes.push(ends.defended(
             format!("{attack}, 8 of 20: Zeno comes near the ideal"),
             &[("zeno", attack, Some(8)), ("average", "none", Some(0))],
+            ("average", attack, Some(8)),
             |a| a[0] > 0.9 * a[1],
         ));
         let runs = [

@@ -1,9 +1,11 @@
 //! `varangian run FILE.toml`: a matrix of runs, from one file to results and pictures.
 
 mod drive;
+mod dry;
 pub(crate) mod heterogeneity;
 pub(crate) mod live;
 mod matrix;
+mod notices;
 mod one;
 mod progress;
 mod report;
@@ -14,13 +16,15 @@ pub(crate) use crate::pictures::band;
 use report::assemble;
 pub use setup::{Course, Loaded, Shelf};
 
-use crate::config::{Experiment, Settings, Source};
+use crate::config::{self, Experiment, Settings, Source};
 use crate::results::{Outcome, Store, Sweep, bare, key};
 use crate::{Failure, pictures, print};
 use matrix::Shape;
+use notices::Notices;
 use one::{Job, Keep};
 use progress::Progress;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const EXAMPLES: &str = "Examples:
   varangian run experiments/first.toml
   varangian run my.toml --set learning_rate=0.2 --set 'rule=[\"median\", \"nnm | krum\"]'
+  varangian run my.toml --dry-run                # what would be run
   varangian run my.toml --shard 2/8 --jobs 4     # one of eight machines that share the folder
 `varangian keys` lists what a file can say. Runs that are over are never done again; after Ctrl-C
 or a crash the same command goes on. `varangian results`, `plot` and `report` take the folder.";
@@ -45,6 +50,9 @@ pub(crate) struct Args {
     /// Replace the experiment's seeds by one
     #[arg(long)]
     seed: Option<u64>,
+    /// List the runs with their keys and what is still to do, and train nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     how: How,
 }
@@ -74,6 +82,10 @@ pub(crate) struct How {
     /// that are over but kept none are done again
     #[arg(long)]
     pub(crate) save_models: bool,
+    /// Have the folder's tables and pictures of these runs alone, where it holds runs of other
+    /// settings: those stay in its folder runs, and in no table
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Show on the terminal what runs are doing: curves, weights of workers, refusals
     #[arg(long)]
     pub(crate) watch: bool,
@@ -94,7 +106,11 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 /// Runs an experiment file.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let source = Source { path: args.file.clone(), set: args.set.clone(), seed: args.seed };
-    execute(&Experiment::load(&source)?, &args.how).map(|_| ())
+    let experiment = Experiment::load(&source)?;
+    match args.dry_run {
+        true => dry::list(&experiment, &args.how),
+        false => execute(&experiment, &args.how).map(|_| ()),
+    }
 }
 
 /// Runs what is left of an experiment and assembles the results of all of it, after the choice of
@@ -105,12 +121,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 /// failed or were interrupted (what is done is kept).
 pub(crate) fn execute(experiment: &Experiment, how: &How) -> Result<Vec<Outcome>, Failure> {
     let Some(tune) = &experiment.tune else {
-        return Ok(execute_runs(experiment, how)?.0);
+        return Ok(execute_runs(experiment, how, Twins::Once)?.0);
     };
     // What is wrong with the experiment is said before hours of tuning.
-    check(experiment, &Shelf::new(how.data.clone()))?;
+    check(experiment, &Shelf::new(how.data.clone()), Twins::Once)?;
     let chosen = tuning::choose(experiment, tune, how, &folder_of(experiment, how))?;
-    Ok(execute_runs(&chosen, how)?.0)
+    Ok(execute_runs(&chosen, how, Twins::Once)?.0)
+}
+
+/// What becomes of runs that are one run under two names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twins {
+    /// One of them is made, and the other is noted.
+    Once,
+    /// Each is made: candidates are compared one by one.
+    Each,
 }
 
 fn folder_of(experiment: &Experiment, how: &How) -> PathBuf {
@@ -119,22 +144,30 @@ fn folder_of(experiment: &Experiment, how: &How) -> PathBuf {
 
 /// As [`execute`] for the runs as they stand: the outcomes that there are, and how many runs there
 /// are in all.
-fn execute_runs(experiment: &Experiment, how: &How) -> Result<(Vec<Outcome>, usize), Failure> {
+fn execute_runs(
+    experiment: &Experiment,
+    how: &How,
+    twins: Twins,
+) -> Result<(Vec<Outcome>, usize), Failure> {
     let shelf = Shelf::new(how.data.clone());
-    let jobs = check(experiment, &shelf)?;
+    let Checked { jobs, mut notices, dropped } = check(experiment, &shelf, twins)?;
     let folder = folder_of(experiment, how);
+    if !how.replace {
+        demand_room(&folder, &jobs, &dropped)?;
+    }
     let store = Store::make(&folder)?;
     let hash = matrix_hash(&jobs);
     let left: Vec<Job> = share(&jobs, how.shard).filter(|job| !is_done(&store, job, how)).collect();
     if !how.quiet {
         announce(experiment, &jobs, left.len(), &hash);
+        notices.lines().iter().for_each(|line| print::note(&format!("note: {line}")));
     }
     report::write_experiment(&store, experiment, &jobs, &hash)?;
     let threads = how.threads.map_or_else(cores, usize::from);
     let settings = jobs.iter().map(|job| &job.settings);
     let measured = within(threads, || heterogeneity::measure_all(settings, &shelf, &store))??;
     if !how.quiet {
-        measured.iter().for_each(|one| eprintln!("{one}"));
+        measured.iter().for_each(|one| print::note(&one.to_string()));
     }
     let shape = Shape::of(threads, left.len(), how.jobs.map(usize::from));
     let steps = left.iter().map(|job| job.settings.steps).sum();
@@ -151,6 +184,10 @@ fn execute_runs(experiment: &Experiment, how: &How) -> Result<(Vec<Outcome>, usi
     if !outcomes.is_empty() {
         let (text, trouble) = assemble(&store, &experiment.name, &outcomes, jobs.len())?;
         undrawn = trouble;
+        notices.compare(&outcomes);
+        notices.write(&store)?;
+        let text = format!("{text}{}", notices.section());
+        store.write("summary.txt", text.as_bytes())?;
         if !how.quiet {
             print::line(&format!("{text}\nResults: {}", folder.display()));
         }
@@ -186,36 +223,84 @@ fn within<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T,
     Ok(pool.install(work))
 }
 
-/// Every run's key, after everything about it was found to be in order.
-fn check(experiment: &Experiment, shelf: &Shelf) -> Result<Vec<Job>, Failure> {
-    let mut jobs = Vec::new();
+/// What is left of an experiment once everything about it was found to be in order.
+struct Checked {
+    jobs: Vec<Job>,
+    notices: Notices,
+    /// The keys of runs that are another one's run.
+    dropped: Vec<String>,
+}
+
+/// Every run's key, after everything about it was found to be in order: first what needs no data,
+/// so that no wrong word is hidden behind a missing file.
+fn check(experiment: &Experiment, shelf: &Shelf, twins: Twins) -> Result<Checked, Failure> {
+    let mut notices = Notices::default();
+    let mut runs = Vec::new();
     for settings in &experiment.runs {
-        let settings = one_spelling(settings)?;
         let place = || format!("{} × {}", settings.rule, settings.attack);
-        if experiment.skip_below_bound && is_below_bound(&settings)? {
+        let settings = one_spelling(settings)?;
+        if experiment.skip_below_bound
+            && let Some(why) = below_bound(&settings)?
+        {
+            notices.left_out(format!("left out: {why}"));
             continue;
         }
-        let digest = shelf.digest(&settings).map_err(|failure| failure.at(place()))?;
-        shelf.course(&settings).map_err(|failure| failure.at(place()))?;
-        jobs.push(Job { key: key(&settings, &digest), settings });
+        setup::well_formed(&settings).map_err(|failure| failure.at(place()))?;
+        runs.push((settings, place()));
     }
-    match jobs.is_empty() {
-        true => Err(Failure::refused("no run is left; every rule's bound is above n")),
-        false => Ok(jobs),
+    let mut jobs = Vec::new();
+    for (settings, place) in runs {
+        let digest = shelf.digest(&settings).map_err(|failure| failure.at(&place))?;
+        let course = shelf.course(&settings).map_err(|failure| failure.at(&place))?;
+        let idle = config::idle(&settings, &shelf.ground(&settings, &course)?);
+        setup::can_begin(course).map_err(|failure| failure.at(&place))?;
+        notices.vain(&idle);
+        let own = key(&settings, &digest);
+        let effective = match twins {
+            Twins::Once => key(&config::effective(&settings, &idle), &digest),
+            Twins::Each => own.clone(),
+        };
+        jobs.push((Job { key: own, settings }, effective));
+    }
+    if jobs.is_empty() {
+        return Err(Failure::refused("no run is left; every rule's bound is above n"));
+    }
+    notices.of(jobs.len());
+    let (jobs, dropped) = notices::without_twins(jobs, &mut notices);
+    Ok(Checked { jobs, notices, dropped })
+}
+
+/// Refuses a folder whose tables are of runs that are not among these: they would lose them.
+fn demand_room(folder: &Path, jobs: &[Job], dropped: &[String]) -> Result<(), Failure> {
+    let Ok(mut reader) = csv::Reader::from_path(folder.join("runs.csv")) else { return Ok(()) };
+    // The hash alone: a version may write more of a key than another.
+    let hash = |key: &str| key.chars().rev().take(12).collect::<String>();
+    let known: BTreeSet<String> =
+        jobs.iter().map(|job| &job.key).chain(dropped).map(|key| hash(key)).collect();
+    let keys = reader.records().filter_map(|record| Some(record.ok()?.get(0)?.to_owned()));
+    let others = keys.filter(|key| !known.contains(&hash(key))).count();
+    match others {
+        0 => Ok(()),
+        _ => Err(Failure::refused(format!(
+            "{} holds the results of {others} runs of other settings, whose tables these would \
+             replace; --out DIR gives these runs a folder of their own, --replace takes this one",
+            folder.display()
+        ))),
     }
 }
 
-/// Whether the rule or filter cannot take the settings' n and f.
-fn is_below_bound(settings: &Settings) -> Result<bool, Failure> {
+/// Why the rule or filter cannot take the settings' n and f, if it cannot.
+fn below_bound(settings: &Settings) -> Result<Option<String>, Failure> {
     let (n, f) = (settings.n, settings.f);
-    match setup::filter_of(&settings.rule)? {
-        Some(entry) => Ok(entry.facts.bound.check(entry.name, n, f).is_err()),
+    let refused = match setup::filter_of(&settings.rule)? {
+        Some(entry) => entry.facts.bound.check(entry.name, n, f).err(),
         None => {
             let sample = settings.participation()?;
             let (n, f) = sample.map_or((n, f), |sample| (sample.workers, sample.f));
-            Ok(varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).is_err())
+            varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).err()
         }
-    }
+    };
+    Ok(refused.map(|error| error.to_string()))
 }
 
 /// The settings with specifications in their one spelling, so that equal runs have equal keys.
@@ -239,7 +324,10 @@ fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
         partition: one(&settings.partition)?,
         sampling: one(&settings.sampling)?,
         schedule: one(&settings.schedule)?,
-        message: one(&settings.message)?,
+        message: match one(&settings.message)? {
+            short if short == "one-bit" => "sign zero=plus-one".into(),
+            message => message,
+        },
         compression: one(&settings.compression)?,
         participation: one(&settings.participation)?,
         server_optimiser: one(&settings.server_optimiser)?,
@@ -274,7 +362,7 @@ fn announce(experiment: &Experiment, jobs: &[Job], left: usize, hash: &str) {
     seeds.sort_unstable();
     seeds.dedup();
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
-    eprintln!(
+    print::note(&format!(
         "varangian {}: {}, {} runs ({} to do), seed {}, configuration {}",
         env!("CARGO_PKG_VERSION"),
         experiment.name,
@@ -282,7 +370,7 @@ fn announce(experiment: &Experiment, jobs: &[Job], left: usize, hash: &str) {
         left,
         seeds.join(" "),
         &hash[..16]
-    );
+    ));
 }
 
 fn cores() -> usize {

@@ -1,7 +1,7 @@
 //! Hyperparameters chosen before the runs: each rule gets the candidate that is best in its worst
 //! case over attacks, on samples held out of the training set, with the same budget for all rules.
 
-use super::{How, execute_runs};
+use super::{How, Twins, execute_runs};
 use crate::config::{Experiment, Settings, Tune};
 use crate::results::cells::{self, Cell};
 use crate::results::{Outcome, judge, mean};
@@ -33,7 +33,7 @@ pub(super) fn choose(
     let trial = Experiment { name, runs, tune: None, skip_below_bound };
     let own = folder.join("tuning");
     let how = How { out: Some(own.clone()), save_models: false, ..how.clone() };
-    let (outcomes, expected) = execute_runs(&trial, &how)?;
+    let (outcomes, expected) = execute_runs(&trial, &how, Twins::Each)?;
     if outcomes.len() < expected {
         return Err(Failure::failed(format!(
             "{} of {expected} tuning runs are there; the others are for other shards: when these \

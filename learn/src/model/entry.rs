@@ -64,10 +64,17 @@ pub static ALL: &[&ModelEntry] = &[
 /// # Errors
 /// If the specification is malformed, or the model does not go with the data.
 pub fn build(text: &str, shape: Shape, classes: usize) -> Result<Box<dyn Model>, SpecError> {
+    let name = published(spec::parse(text)?).name;
+    recipe(text)?.build(shape, classes).map_err(|error| error.at(name))
+}
+
+/// How the model specified by `text` is built once the data are known.
+///
+/// # Errors
+/// If the specification is malformed.
+pub fn recipe(text: &str) -> Result<Box<dyn Recipe>, SpecError> {
     let spec = published(spec::parse(text)?);
-    let entry = entry::find("model", ALL, &spec.name)?;
-    let recipe = entry.make(&spec)?;
-    recipe.build(shape, classes).map_err(|error| error.at(entry.name))
+    entry::find("model", ALL, &spec.name)?.make(&spec)
 }
 
 /// Papers write "wide-resnet-28-10" for "wide-resnet depth=28 widen=10".

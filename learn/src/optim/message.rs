@@ -70,11 +70,22 @@ const PRIVATE: &[Param] = &[
     },
 ];
 
-impl Message {
-    /// The names, in the order of the variants; `sto-sign` is another name of `stochastic-sign`.
-    pub const NAMES: &'static [&'static str] = &["vector", "sign", "stochastic-sign", "dp-sign"];
+/// The messages by name, with a summary and parameters each, for help.
+pub static MESSAGES: &[(&str, &str, &[Param])] = &[
+    ("vector", "the vector itself: 32 bits a coordinate", &[]),
+    ("sign", "its signs, with 0 where it is 0: two bits a coordinate", SIGN),
+    ("one-bit", "its signs, with +1 where it is 0: one bit a coordinate; sign zero=plus-one", &[]),
+    ("stochastic-sign", "a sign drawn with the coordinate's odds: one bit", STOCHASTIC),
+    ("dp-sign", "a sign drawn so that the worker's data stay private: one bit", PRIVATE),
+];
 
-    /// Reads `vector`, `sign zero=plus-one`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
+impl Message {
+    /// The names; `sto-sign` is another name of `stochastic-sign`, and `one-bit` is short for
+    /// `sign zero=plus-one`.
+    pub const NAMES: &'static [&'static str] =
+        &["vector", "sign", "one-bit", "stochastic-sign", "dp-sign"];
+
+    /// Reads `vector`, `sign`, `one-bit`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -82,6 +93,7 @@ impl Message {
         let spec = spec::parse(text)?;
         match spec.name.as_str() {
             "vector" => spec.args(&[]).map(|_| Message::Vector),
+            "one-bit" => spec.args(&[]).map(|_| Message::Sign(ZeroPolicy::PlusOne)),
             "sign" => Ok(Message::Sign(ZeroPolicy::named(spec.args(SIGN)?.text("zero"))?)),
             "stochastic-sign" | "sto-sign" => {
                 let bound = spec.args(STOCHASTIC)?.real("bound").expect("has a default") as f32;

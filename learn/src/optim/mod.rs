@@ -12,10 +12,10 @@ mod server;
 
 pub use clip::{Clip, ClipMode};
 pub use compress::Compression;
-pub use message::{Message, sanitise};
+pub use message::{MESSAGES, Message, sanitise};
 pub use momentum::{Momentum, Placement};
 pub use regularise::Regulariser;
-pub use schedule::Schedule;
+pub use schedule::{SCHEDULES, Schedule};
 pub use server::{Second, ServerOptimiser};
 
 use varangian_base::SpecError;

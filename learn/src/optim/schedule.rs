@@ -68,6 +68,14 @@ const DECAY: &[Param] = &[
     },
 ];
 
+/// The schedules by name, with a summary and parameters each, for help.
+pub static SCHEDULES: &[(&str, &str, &[Param])] = &[
+    ("constant", "the same rate throughout", &[]),
+    ("inverse", "α₀/(s/time + 1), with s the last multiple of every", INVERSE),
+    ("steps", "another rate from each of these steps on", STEPS),
+    ("decay", "the rate times a factor every so many epochs", DECAY),
+];
+
 impl Schedule {
     /// Reads `constant`, `inverse time=T every=S`, `steps at=s1:r1,s2:r2` or `decay rate=R
     /// every=E`.

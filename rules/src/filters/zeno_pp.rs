@@ -19,6 +19,7 @@ pub(crate) static ENTRY: FilterEntry = FilterEntry {
         "The penalty is on the rescaled gradient, as in the paper; penalty=raw takes it on the gradient as sent, as in the authors' code.",
         "The score uses the current learning rate; the authors' code keeps the initial one after decays.",
         "V is computed in line with the k-th arrival, as in the authors' code; the paper has a thread of its own for it.",
+        "epsilon is at least 0 and the test is score ≥ −γ·epsilon; the authors' slides write score ≥ ε with ε ≤ 0, the same test with the other sign, and their code for text leaves γ out.",
         "epsilon is for mean gradients; the authors' value for sums over batches of B samples is B² times larger.",
     ],
     params: &[

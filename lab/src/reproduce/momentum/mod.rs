@@ -29,10 +29,19 @@ pub(crate) struct Args {
     #[arg(long)]
     seed: Option<u64>,
     /// The data set: mnist or fashion-mnist
-    #[arg(long, default_value = "mnist")]
+    #[arg(long, default_value = "mnist", value_parser = dataset)]
     dataset: String,
     #[command(flatten)]
     how: How,
+}
+
+/// A data set of the paper's fully connected network. Its runs on CIFAR have convolutional ones and
+/// other n, f and steps: the same grid would be no publication's.
+fn dataset(text: &str) -> Result<String, String> {
+    match text.split(' ').next() {
+        Some("mnist" | "fashion-mnist") => Ok(text.to_owned()),
+        _ => Err("this grid is that of the fully connected network: mnist or fashion-mnist".into()),
+    }
 }
 
 /// Runs the grid, prints the paper's statistics for best and for last accuracies, draws both.
@@ -224,11 +233,20 @@ mod tests {
             shard: None,
             checkpoint_every: 60.0,
             save_models: false,
+            replace: false,
             watch: false,
             quiet: true,
         };
         let (reference, study, seed) = (false, false, None);
         Args { quick, reference, study, seed, dataset: "mnist".into(), how }
+    }
+
+    #[test]
+    fn only_the_data_of_the_papers_dense_network_are_taken() {
+        assert!(dataset("mnist").is_ok() && dataset("fashion-mnist normalise=none").is_ok());
+        for other in ["cifar10", "cifar100 flip=both", "glyphs", "mnistx", ""] {
+            assert!(dataset(other).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn quick(name: &str) -> Vec<String> {
 /// Writes `comparison.txt` and the report's figures beside the runs.
 fn report(name: &str, outcomes: &[Outcome], folder: &Path, quiet: bool) -> Result<(), Failure> {
     let store = Store::make(folder)?;
-    let text = table::comparison(&published::cells(name), outcomes);
+    let text = table::comparison(&published::cells(name), published::Source::of(name), outcomes);
     store.write("comparison.txt", text.as_bytes())?;
     for (file, picture) in figures::all(name, outcomes) {
         picture.write(&store.path(&file))?;

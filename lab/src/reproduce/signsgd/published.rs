@@ -126,6 +126,49 @@ const HIDDEN: &[(Learner, usize, &str, usize, f64, f64)] = &[
     (Learner::Signum, 11, "kill", 5, 0.272, 92.9),
 ];
 
+/// Where the cells beside ours come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The report's figures.
+    Report,
+    /// A second program of this project, where the report says nothing.
+    SecondProgram,
+}
+
+impl Source {
+    /// Of the cells of an experiment.
+    pub(super) fn of(experiment: &str) -> Self {
+        if experiment == "hidden" { Source::SecondProgram } else { Source::Report }
+    }
+
+    /// The head of their columns.
+    pub(super) fn short(self) -> &'static str {
+        match self {
+            Source::Report => "theirs",
+            Source::SecondProgram => "second",
+        }
+    }
+
+    /// A sentence for the head of the table.
+    pub(super) fn says(self) -> &'static str {
+        match self {
+            Source::Report => "Theirs: digitised figures of one seed.",
+            Source::SecondProgram => {
+                "Second: a second, double-precision program of this project, one seed; none of it \
+                 is published."
+            }
+        }
+    }
+
+    /// What its cells are called.
+    pub(super) fn cells(self) -> &'static str {
+        match self {
+            Source::Report => "published cells",
+            Source::SecondProgram => "cells of the second program",
+        }
+    }
+}
+
 /// The cells of an experiment.
 pub(super) fn cells(experiment: &str) -> Vec<Published> {
     let rows = match experiment {

@@ -1,6 +1,6 @@
 //! The ends of runs beside the published ones, with their differences.
 
-use super::published::{Learner, Published};
+use super::published::{Learner, Published, Source};
 use crate::config::Settings;
 use crate::print;
 use crate::results::{Interval, Outcome, student};
@@ -38,7 +38,7 @@ fn ends(outcomes: &[&Outcome], metric: &str) -> Vec<f64> {
 }
 
 /// The table of ends, line by line in the order of the runs.
-pub(super) fn comparison(published: &[Published], outcomes: &[Outcome]) -> String {
+pub(super) fn comparison(published: &[Published], source: Source, outcomes: &[Outcome]) -> String {
     let mut groups: Vec<(Group<'_>, Vec<&Outcome>)> = Vec::new();
     for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
         let key = group(&outcome.settings);
@@ -56,19 +56,23 @@ pub(super) fn comparison(published: &[Published], outcomes: &[Outcome]) -> Strin
         }
         rows.push(row);
     }
+    let theirs = source.short();
     let header = [
-        "learner", "n", "attack", "f", "rule", "seeds", "loss", "range", "theirs", "diff", "acc %",
-        "theirs", "diff",
+        "learner", "n", "attack", "f", "rule", "seeds", "loss", "range", theirs, "diff", "acc %",
+        theirs, "diff",
     ];
     let right = [false, true, false, true, false, true, true, true, true, true, true, true, true];
     let text = print::table(&header, &rows, &right);
     let ([close, among, far], compared) = (counts, counts.iter().sum::<usize>());
     format!(
         "Means over seeds at the last step, ± half a Student 95 % interval, and the range over \
-         seeds. Theirs: digitised figures of one seed.\n\
-         {text}{close} of {compared} published cells agree within {} in loss and \
+         seeds. {}\n\
+         {text}{close} of {compared} {} agree within {} in loss and \
          {} points; {among} lie further off, yet among our seeds (~); {far} beyond them (*).\n",
-        CLOSE.0, CLOSE.1
+        source.says(),
+        source.cells(),
+        CLOSE.0,
+        CLOSE.1
     )
 }
 
@@ -183,8 +187,12 @@ mod tests {
             run("kill", 3, 2, 0.400, 0.92),
             run("random-signs", 4, 1, 0.2, 0.9),
         ];
-        let text = comparison(&cells("logreg"), &outcomes);
+        let text = comparison(&cells("logreg"), Source::of("logreg"), &outcomes);
         assert!(text.contains("1 of 3 published cells agree"), "{text}");
+        assert!(text.contains("Theirs: digitised figures of one seed."), "{text}");
+        let own = comparison(&cells("hidden"), Source::of("hidden"), &outcomes);
+        assert!(own.contains("none of it is published") && !own.contains("heirs"), "{own}");
+        assert!(!own.contains("digitised") && own.contains("cells of the second program"), "{own}");
         assert!(text.contains("1 lie further off, yet among our seeds (~); 1 beyond"), "{text}");
         assert!(text.contains("+0.002"), "{text}");
         assert!(text.contains("+0.152*") && text.contains("-17.7*"), "{text}");

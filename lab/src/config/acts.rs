@@ -1,0 +1,344 @@
+//! When a key acts: for each key, what a run lacks where a value other than the default changes
+//! nothing in it. The one list is checked before the runs; what cannot act is said.
+
+use super::{QUIRKS, Settings, profile};
+use toml::Table;
+use varangian_base::spec::{self, Spec};
+use varangian_learn::optim::Schedule;
+
+/// What of a run its settings alone do not say.
+#[derive(Clone, Debug, Default)]
+pub struct Ground {
+    /// Whether a filter judges gradients one by one.
+    pub filter: bool,
+    /// Whether the rule or filter reads validation samples.
+    pub validates: bool,
+    /// Whether the model has running statistics.
+    pub statistics: bool,
+    /// Whether the data depend on `data_seed`.
+    pub drawn: bool,
+    /// Samples of the test set.
+    pub test: usize,
+    /// Samples that the server validates on.
+    pub held: usize,
+    /// Samples of each pool that minibatches are drawn from: a worker's share, or what all share.
+    pub pools: Vec<usize>,
+    /// Whether the pools hold all training samples together.
+    pub whole: bool,
+    /// Steps (of a filter: arrivals) in an epoch.
+    pub epoch: f64,
+}
+
+/// A value that was set and does nothing, or less than it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// The key.
+    pub key: &'static str,
+    /// Its value, or the parameter of it that is meant.
+    pub value: String,
+    /// Why.
+    pub why: String,
+    /// Whether the whole key does nothing: the run is that of the key's default.
+    pub whole: bool,
+}
+
+/// Why a value does nothing, if it does nothing.
+type Reason = fn(&Settings, &Ground) -> Option<String>;
+
+/// For every key, in their order, when a value other than its default does nothing.
+const WHOLE: &[(&str, Reason)] = &[
+    ("profile", |s, _| (!turns(s)).then(|| "it turns no switch of this run".into())),
+    ("dataset", |_, _| None),
+    ("data_seed", |_, g| (!g.drawn).then(|| "the data are read from files".into())),
+    ("model", |_, _| None),
+    ("start", |_, _| None),
+    ("start_prefix", |s, _| s.start.is_empty().then(|| "start is empty".into())),
+    ("partition", |s, g| {
+        let shared = s.sampling.starts_with("shared-stream") && g.whole;
+        shared.then(|| "sampling=shared-stream draws from all samples, whoever holds them".into())
+    }),
+    ("sampling", |_, _| None),
+    ("n", |_, _| None),
+    ("f", |_, _| None),
+    ("f_real", |_, _| None),
+    ("hostile", |s, _| peaceful(s)),
+    ("batch", |_, _| None),
+    ("steps", |_, _| None),
+    ("evaluate_every", |_, _| None),
+    ("test_samples", |s, g| {
+        (s.test_samples >= g.test).then(|| format!("the test set has {} samples", g.test))
+    }),
+    ("judge_on", |_, _| None),
+    ("learning_rate", |s, _| match Schedule::parse(&s.schedule) {
+        Ok(Schedule::Steps(at)) if at.iter().any(|(step, _)| *step == 0) => {
+            Some("the schedule sets the rate from step 0 on".into())
+        }
+        _ => None,
+    }),
+    ("schedule", |s, g| constant(s, g).then(|| format!("no change comes in {} steps", s.steps))),
+    ("momentum", |_, _| None),
+    ("momentum_at", |s, _| {
+        (s.momentum <= 0.0 && s.dampening <= 0.0).then(|| "momentum is 0".into())
+    }),
+    ("nesterov", |s, _| (s.momentum <= 0.0).then(|| "momentum is 0".into())),
+    ("dampening", |s, _| {
+        let none = s.momentum <= 0.0 && s.momentum_at != "server";
+        none.then(|| "momentum is 0".into())
+    }),
+    ("clip", |_, _| None),
+    ("clip_mode", |s, _| {
+        let asked = s.profile == "correct" && !s.clip.is_finite();
+        asked.then(|| "clip is inf".into())
+    }),
+    ("regulariser", |s, _| (s.regularise <= 0.0).then(|| "regularise is 0".into())),
+    ("regularise", |s, _| (s.regulariser == "none").then(|| "regulariser is none".into())),
+    ("message", |_, _| None),
+    ("local_steps", |_, _| None),
+    ("local_rate", |s, _| (s.local_steps == 1).then(|| "local_steps is 1".into())),
+    ("compression", |_, _| None),
+    ("participation", |_, _| None),
+    ("server_optimiser", |_, _| None),
+    ("weights", |s, g| {
+        let alike = !g.whole && g.pools.windows(2).all(|w| w[0] == w[1]);
+        (alike && !s.weights.is_empty()).then(|| "all workers hold as many samples".into())
+    }),
+    ("weight_decay", |_, _| None),
+    ("statistics", |s, g| match g.statistics {
+        true => peaceful(s),
+        false => Some("the model has no running statistics".into()),
+    }),
+    ("validation", |s, g| {
+        let idle = !g.validates && s.validation_from != "held-out";
+        idle.then(|| "the rule reads no validation samples".into())
+    }),
+    ("validation_batch", unvalidated),
+    ("validation_from", unvalidated),
+    ("network", |_, _| None),
+    ("study", |_, g| g.filter.then(|| "nothing is studied under a filter".into())),
+    ("rule", |_, _| None),
+    ("attack", |s, _| peaceful(s)),
+    ("seed", |_, _| None),
+];
+
+/// What does less than it says: a parameter of a value, or a number beyond what there is.
+const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
+    ("model", |s, _| of_the_model(s)),
+    ("sampling", |s, g| {
+        let even = g.pools.iter().all(|pool| pool.is_multiple_of(s.batch));
+        let last = pair(&s.sampling, "last") == Some("drop".into());
+        one(last && even, "last=drop", "every epoch ends on a full batch")
+    }),
+    ("batch", |s, g| {
+        let fewest = g.pools.iter().copied().min().unwrap_or(usize::MAX);
+        let cut = s.batch > fewest && !s.sampling.starts_with("with-replacement");
+        let why = format!("cut to what there is; the fewest samples to draw from are {fewest}");
+        one(cut, &s.batch.to_string(), &why)
+    }),
+    ("evaluate_every", |s, _| {
+        let only = s.evaluate_every > s.steps && s.evaluate_every != default().evaluate_every;
+        let why =
+            format!("cut to the {} steps: evaluated before the first and at the end", s.steps);
+        one(only, &s.evaluate_every.to_string(), &why)
+    }),
+    ("validation", |s, g| {
+        let value = s.validation.to_string();
+        if s.validation == 0 {
+            return Vec::new();
+        }
+        match s.validation_from.as_str() {
+            "held-out" if !g.validates => {
+                one(true, &value, "the rule does not validate; workers only lose these samples")
+            }
+            "train" if g.validates => {
+                let why = format!("validation_from=train shares all {} samples", g.held);
+                one(s.validation != g.held, &value, &why)
+            }
+            _ => one(
+                g.validates && s.validation > g.held,
+                &value,
+                &format!("cut to the {} there are", g.held),
+            ),
+        }
+    }),
+    ("validation_batch", |s, g| {
+        let cut = g.validates && s.validation_batch > g.held;
+        let cut = cut && s.validation_batch != default().validation_batch;
+        one(cut, &s.validation_batch.to_string(), &format!("cut to the {} there are", g.held))
+    }),
+    ("network", of_the_network),
+];
+
+/// Everything that was set in vain, in the order of the keys; of a key that does nothing at all,
+/// only that.
+pub fn idle(settings: &Settings, ground: &Ground) -> Vec<Idle> {
+    let default = default();
+    let mut found = Vec::new();
+    for &(key, reason) in WHOLE {
+        let value = settings.text(key);
+        let why = if value == default.text(key) { None } else { reason(settings, ground) };
+        if let Some(why) = why {
+            found.push(Idle { key, value, why, whole: true });
+            continue;
+        }
+        for (_, parts) in PART.iter().filter(|(of, _)| *of == key) {
+            let part = |(value, why)| Idle { key, value, why, whole: false };
+            found.extend(parts(settings, ground).into_iter().map(part));
+        }
+    }
+    found
+}
+
+/// The settings with every key at its default that does nothing: equal ones are one run.
+pub fn effective(settings: &Settings, idle: &[Idle]) -> Settings {
+    let mut table = Table::try_from(settings).expect("scalars");
+    let default = Table::try_from(default()).expect("scalars");
+    for idle in idle.iter().filter(|idle| idle.whole) {
+        match default.get(idle.key) {
+            Some(value) => table.insert(idle.key.into(), value.clone()),
+            None => table.remove(idle.key),
+        };
+    }
+    Settings::read(table).expect("defaults have the right types")
+}
+
+fn default() -> Settings {
+    Settings::default()
+}
+
+fn one(holds: bool, value: &str, why: &str) -> Vec<(String, String)> {
+    if holds { vec![(value.to_owned(), why.to_owned())] } else { Vec::new() }
+}
+
+fn peaceful(settings: &Settings) -> Option<String> {
+    (settings.f_real() == 0).then(|| "no worker is hostile (f_real = 0)".into())
+}
+
+fn unvalidated(settings: &Settings, ground: &Ground) -> Option<String> {
+    match (settings.validation, ground.validates) {
+        (0, _) => Some("validation is 0".into()),
+        (_, false) => Some("the rule reads no validation samples".into()),
+        _ => None,
+    }
+}
+
+/// Whether the profile changed anything that acts.
+fn turns(settings: &Settings) -> bool {
+    QUIRKS.iter().any(|quirk| match quirk.key {
+        "clip_mode" => settings.clip.is_finite(),
+        _ => profile::stands(settings, quirk),
+    })
+}
+
+/// Whether the rate is the same at every step.
+fn constant(settings: &Settings, ground: &Ground) -> bool {
+    let Ok(schedule) = Schedule::parse(&settings.schedule) else { return false };
+    let initial = settings.learning_rate;
+    let rate = |step| schedule.rate(initial, step, ground.epoch);
+    (0..settings.steps).rev().all(|step| rate(step).total_cmp(&initial).is_eq())
+}
+
+fn stage(text: &str) -> Spec {
+    spec::parse(text).unwrap_or_else(|_| Spec::bare(text))
+}
+
+/// The value of a parameter, where it is written.
+fn pair(text: &str, name: &str) -> Option<String> {
+    stage(text).pairs.into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+fn of_the_model(settings: &Settings) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut say = |name: &str, idle: bool, why: &str| {
+        if let Some(value) = pair(&settings.model, name).filter(|_| idle) {
+            found.push((format!("{name}={value}"), why.to_owned()));
+        }
+    };
+    let dropless = pair(&settings.model, "dropout") == Some("false".into());
+    let never =
+        pair(&settings.model, "p").is_some_and(|p| p.parse::<f64>().is_ok_and(|p| p <= 0.0));
+    say("dropout-masks", dropless, "dropout=false drops nothing");
+    say("p", dropless && !never, "dropout=false drops nothing");
+    say("dropout-masks", never && !dropless, "p=0 drops nothing");
+    let given = !settings.start.is_empty();
+    for name in ["init", "init-seed"] {
+        say(name, given, "start gives the initial parameters");
+    }
+    found
+}
+
+fn of_the_network(settings: &Settings, ground: &Ground) -> Vec<(String, String)> {
+    let given = |name: &str| pair(&settings.network, name);
+    let number = |name: &str, default: f64| {
+        given(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(default)
+    };
+    let mut found = Vec::new();
+    let mut say = |name: &str, idle: bool, why: &str| {
+        if let Some(value) = given(name).filter(|_| idle) {
+            found.push((format!("{name}={value}"), why.to_owned()));
+        }
+    };
+    let rounds = "rounds are synchronous: only filters read it";
+    say("clean", !ground.filter, rounds);
+    say("keep", !ground.filter, rounds);
+    let peaceful = settings.f_real() == 0 || settings.attack == "none";
+    say("clean", ground.filter && peaceful && number("clean", 0.0) > 0.0, "nobody attacks");
+    say("slowdown", number("slow", 0.0) <= 0.0, "no worker is slow (slow=0)");
+    say("slow", number("slowdown", 10.0) <= 1.0, "slowdown=1 slows nobody");
+    say("downtime", number("crash", 0.0) <= 0.0, "no worker crashes (crash=0)");
+    let (age, keep) = (number("max-delay", 10.0), number("keep", 20.0));
+    let why = format!("cut to {}: keep={keep} models are kept", keep - 1.0);
+    say("max-delay", stage(&settings.network).name == "uniform" && age >= keep, &why);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KEYS;
+
+    #[test]
+    fn every_key_says_when_it_acts() {
+        let listed: Vec<&str> = WHOLE.iter().map(|(key, _)| *key).collect();
+        assert_eq!(listed, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+        assert!(PART.iter().all(|(key, _)| listed.contains(key)));
+        let plain = Ground { test: 100_000, pools: vec![1000], ..Ground::default() };
+        assert_eq!(idle(&Settings::default(), &plain), []);
+    }
+
+    #[test]
+    fn what_does_nothing_goes_back_to_its_default() {
+        let ground = Ground { test: 100_000, pools: vec![1000], ..Ground::default() };
+        let settings = Settings {
+            clip_mode: "unit".into(),
+            attack: "alie".into(),
+            f_real: Some(0),
+            momentum: 0.0,
+            nesterov: true,
+            ..Settings::default()
+        };
+        let found = idle(&settings, &ground);
+        let keys: Vec<&str> = found.iter().map(|idle| idle.key).collect();
+        assert_eq!(keys, ["nesterov", "clip_mode", "attack"]);
+        let plain = Settings { momentum: 0.0, f_real: Some(0), ..Settings::default() };
+        assert_eq!(effective(&settings, &found), plain);
+    }
+
+    #[test]
+    fn parameters_that_do_nothing_are_named() {
+        let ground = Ground { test: 100_000, pools: vec![90], ..Ground::default() };
+        let settings = Settings {
+            network: "network keep=5 slowdown=3 downtime=(constant t=3) slow=0".into(),
+            model: "mnistnet dropout=false dropout-masks=shared".into(),
+            sampling: "epochs last=drop".into(),
+            batch: 30,
+            ..Settings::default()
+        };
+        let said: Vec<String> =
+            idle(&settings, &ground).into_iter().map(|idle| idle.value).collect();
+        let wanted = ["dropout-masks=shared", "last=drop", "keep=5", "slowdown=3"];
+        assert_eq!(said[..4], wanted);
+        assert_eq!(said[4..], ["downtime=constant t=3"]);
+        let large = Settings { batch: 91, ..Settings::default() };
+        assert_eq!(idle(&large, &ground)[0].value, "91");
+    }
+}

@@ -1,0 +1,196 @@
+//! What a reader of results must know beside them: what was set in vain, what was left out, and
+//! which names stand for one run. Printed, in the summary, and kept as `notes.json`.
+
+use super::one::Job;
+use crate::Failure;
+use crate::config::{Idle, Settings, label_keys};
+use crate::results::{Outcome, Store};
+use serde::{Deserialize, Serialize};
+
+/// Where the notes of a matrix stand in its folder.
+const FILE: &str = "notes.json";
+
+/// How many groups of names for one run are printed; `notes.json` holds all.
+const PRINTED: usize = 10;
+
+/// The notes of a matrix.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Notices {
+    /// Values that do nothing, or less than they say.
+    set_in_vain: Vec<Vain>,
+    /// Runs that were left out, and why.
+    left_out: Vec<String>,
+    /// Runs under several names: each a list of labels and keys.
+    one_run: Vec<Vec<String>>,
+}
+
+/// A value that does nothing in some runs, or less than it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Vain {
+    key: String,
+    value: String,
+    /// The first reason that was found.
+    why: String,
+    /// Whether it does nothing at all.
+    nothing: bool,
+    /// The runs concerned.
+    runs: usize,
+    /// The runs of the matrix.
+    of: usize,
+}
+
+impl Notices {
+    /// Notes that a run left `idle` values behind.
+    pub(super) fn vain(&mut self, idle: &[Idle]) {
+        for Idle { key, value, why, whole } in idle {
+            let same = |vain: &&mut Vain| vain.key == *key && vain.value == *value;
+            match self.set_in_vain.iter_mut().find(same) {
+                Some(vain) => vain.runs += 1,
+                None => self.set_in_vain.push(Vain {
+                    key: (*key).to_owned(),
+                    value: value.clone(),
+                    why: why.clone(),
+                    nothing: *whole || !why.starts_with("cut "),
+                    runs: 1,
+                    of: 0,
+                }),
+            }
+        }
+    }
+
+    /// Notes that a run is not made, and why.
+    pub(super) fn left_out(&mut self, text: String) {
+        if !self.left_out.contains(&text) {
+            self.left_out.push(text);
+        }
+    }
+
+    /// Notes how many runs there are.
+    pub(super) fn of(&mut self, runs: usize) {
+        self.set_in_vain.iter_mut().for_each(|vain| vain.of = runs);
+    }
+
+    /// Takes up which of these outcomes are one run under several names: equal parameters and equal
+    /// curves to the last bit, at one seed.
+    pub(super) fn compare(&mut self, outcomes: &[Outcome]) {
+        let mut groups: Vec<Vec<&Outcome>> = Vec::new();
+        for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
+            match groups.iter_mut().find(|group| is_same(group[0], outcome)) {
+                Some(group) => group.push(outcome),
+                None => groups.push(vec![outcome]),
+            }
+        }
+        let settings: Vec<&Settings> = outcomes.iter().map(|outcome| &outcome.settings).collect();
+        let keys = label_keys(&settings);
+        let name = |outcome: &&Outcome| {
+            let own = &outcome.settings;
+            format!("{} × {}, seed {}", own.label(&keys), own.attack, own.seed)
+        };
+        self.one_run = groups
+            .iter()
+            .filter(|group| group.len() > 1)
+            .map(|group| group.iter().map(name).collect())
+            .collect();
+    }
+
+    /// One line a note; nothing where there is nothing to say.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for Vain { key, value, why, nothing, runs, of } in &self.set_in_vain {
+            let count = if runs == of { String::new() } else { format!(" in {runs} of {of} runs") };
+            let verb = if *nothing { " does nothing" } else { "" };
+            let named = if value.contains('=') {
+                format!("{key}: {value}")
+            } else {
+                format!("{key}={value}")
+            };
+            out.push(format!("{named}{verb}{count}: {why}"));
+        }
+        out.extend(self.left_out.iter().cloned());
+        for group in self.one_run.iter().take(PRINTED) {
+            out.push(format!("these are one run, to the last bit: {}", group.join("; ")));
+        }
+        if self.one_run.len() > PRINTED {
+            let more = self.one_run.len() - PRINTED;
+            out.push(format!("{more} more runs stand under several names: {FILE} lists them"));
+        }
+        out
+    }
+
+    /// The notes below a summary.
+    pub(super) fn section(&self) -> String {
+        let lines = self.lines();
+        let text = lines.iter().map(|line| format!("- {line}\n")).collect::<String>();
+        if lines.is_empty() { text } else { format!("\nNotes\n\n{text}") }
+    }
+
+    /// Keeps the notes in the folder of results.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub(super) fn write(&self, store: &Store) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(self).expect("plain values");
+        store.write(FILE, format!("{text}\n").as_bytes())
+    }
+}
+
+/// Whether two outcomes of one seed are of one run.
+fn is_same(a: &Outcome, b: &Outcome) -> bool {
+    let bits = |outcome: &Outcome, metric| -> Vec<(u64, u64)> {
+        outcome.curve(metric).into_iter().map(|(step, x)| (step, x.to_bits())).collect()
+    };
+    a.settings.seed == b.settings.seed
+        && a.parameters == b.parameters
+        && ["accuracy", "test_loss"].iter().all(|metric| bits(a, metric) == bits(b, metric))
+}
+
+/// The jobs without those that are another one's run, which is noted: of the names for a run, the
+/// one whose keys all act is kept, else the first. `effective`: each job's settings without what
+/// does nothing, and the data's digest, as a key.
+pub(super) fn without_twins(
+    jobs: Vec<(Job, String)>,
+    notices: &mut Notices,
+) -> (Vec<Job>, Vec<String>) {
+    let mut kept: Vec<(Job, String)> = Vec::new();
+    let mut dropped = Vec::new();
+    for (job, effective) in jobs {
+        let Some(at) = kept.iter().position(|(_, other)| *other == effective) else {
+            kept.push((job, effective));
+            continue;
+        };
+        let own = job.key == effective && kept[at].0.key != effective;
+        let twin = if own { std::mem::replace(&mut kept[at].0, job) } else { job };
+        if twin.key != kept[at].0.key {
+            let named = |job: &Job| {
+                let own = &job.settings;
+                format!("{} × {} (f_real = {})", own.rule, own.attack, own.f_real())
+            };
+            notices.left_out(format!("{} is the run of {}", named(&twin), named(&kept[at].0)));
+            dropped.push(twin.key);
+        }
+    }
+    (kept.into_iter().map(|(job, _)| job).collect(), dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_runs_are_found_under_their_names() {
+        let mut all = vec![
+            Outcome::sample("krum", "none", 1, &[0.5, 0.9]),
+            Outcome::sample("median", "none", 1, &[0.5, 0.9]),
+            Outcome::sample("median", "none", 2, &[0.5, 0.9]),
+            Outcome::sample("median", "alie", 1, &[0.5, 0.8]),
+        ];
+        let mut notices = Notices::default();
+        notices.compare(&all);
+        let wanted =
+            "these are one run, to the last bit: krum × none, seed 1; median × none, seed 1";
+        assert_eq!(notices.lines(), [wanted]);
+        all[1].parameters = "other".into();
+        notices.compare(&all);
+        assert_eq!(notices.section(), "");
+    }
+}
