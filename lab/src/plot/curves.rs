@@ -160,12 +160,17 @@ fn draw(curves: &[Curve], axis: &Axis) -> Vec<Plot> {
     let (mut plots, mut crosses) = (Vec::new(), 0);
     for curve in curves {
         let finite = |a: &Spread, b: &Spread| a.mean.is_finite() == b.mean.is_finite();
+        let mut last = None;
         for part in curve.points.chunk_by(finite) {
             match part[0].mean.is_finite() {
-                true => stretch(curve.line, part, axis, &mut plots),
+                true => {
+                    stretch(curve.line, part, axis, &mut plots);
+                    last = part.last().map(|point| axis.at(point.mean));
+                }
                 false => {
-                    plots.push(cross(curve.line, part[0].step, crosses, axis));
-                    crosses += 1;
+                    let place = last.unwrap_or_else(|| top(crosses, axis));
+                    crosses += usize::from(last.is_none());
+                    plots.push(cross(curve.line, part[0].step, place));
                 }
             }
         }
@@ -199,14 +204,39 @@ fn stretch(line: usize, part: &[Spread], axis: &Axis, plots: &mut Vec<Plot>) {
     plots.push(marks.into());
 }
 
-/// Where a line leaves: at the top, each a little lower than the one before it.
-fn cross(line: usize, step: f64, before: usize, axis: &Axis) -> Plot {
+/// Where a line without any value before it leaves: at the top, each a little lower than the one
+/// before.
+fn top(before: usize, axis: &Axis) -> f64 {
     let down = 0.05 + 0.055 * (before % 16) as f64;
-    let place = axis.high - down * (axis.high - axis.low);
+    axis.high - down * (axis.high - axis.low)
+}
+
+/// Where a line leaves: at its last height.
+fn cross(line: usize, step: f64, place: f64) -> Plot {
     ScatterPlot::new()
         .with_data(vec![(step, place)])
         .with_color(style::colour(line))
         .with_size(7.0)
         .with_marker(MarkerShape::Cross)
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cross_stands_at_the_last_height_and_a_line_comes_back_after_it() {
+        let axis = Axis::percent([0.0].into_iter());
+        let points = [0.5, 0.4, f64::NAN, f64::NAN, 0.7].into_iter().enumerate();
+        let points = points.map(|(k, mean)| {
+            let (low, high) = (f64::NAN, f64::NAN);
+            Spread { step: k as f64, low, mean, high }
+        });
+        let plots = draw(&[Curve { line: 1, points: points.collect() }], &axis);
+        // Two stretches, each with its markers, and the cross between them.
+        assert_eq!(plots.len(), 5);
+        let Plot::Scatter(cross) = &plots[2] else { panic!("a cross") };
+        assert_eq!((cross.data[0].x, cross.data[0].y), (2.0, 0.4));
+    }
 }

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -26,8 +27,10 @@ pub(super) fn png(svg: &str) -> Result<Vec<u8>, String> {
     resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
     let mut out = Vec::new();
     // The background is opaque: premultiplied colours are the colours.
-    PngEncoder::new(&mut out)
-        .write_image(pixels.data(), size.width(), size.height(), ExtendedColorType::Rgba8)
+    let colours: Vec<u8> =
+        pixels.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    PngEncoder::new_with_quality(&mut out, CompressionType::Default, FilterType::Adaptive)
+        .write_image(&colours, size.width(), size.height(), ExtendedColorType::Rgb8)
         .map_err(|error| error.to_string())?;
     Ok(out)
 }
