@@ -54,9 +54,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     undrawn(&trouble)
 }
 
-/// The name of an experiment from its folder's.
+/// What the results of a folder are called: the experiment's name, or the folder's where the folder
+/// does not say.
 pub(crate) fn name_of(folder: &std::path::Path) -> String {
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let said = std::fs::read_to_string(folder.join("experiment.toml")).ok();
+    let table = said.and_then(|text| text.parse::<toml::Table>().ok());
+    let name = table.as_ref().and_then(|table| table.get("name")?.as_str());
+    if let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= 200) {
+        return print::one_line(name);
+    }
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     whole.file_name().map_or_else(String::new, |name| name.to_string_lossy().into())
 }
 
