@@ -147,6 +147,10 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
         let all: Vec<String> = facts.variants.iter().map(claims).collect();
         out.push(("Claims otherwise", all.join("; ")));
     }
+    if facts.weighted {
+        let text = "taken: the f heaviest may hold less than half (Dahan & Levy 2025)";
+        out.push(("Weights of rows", text.into()));
+    }
     if facts.needs_oracle {
         out.push(("Asks", "the loss on data that the server holds".into()));
     }
