@@ -43,7 +43,7 @@ impl<T: ?Sized, F> Entry<T, F> {
 /// If there is none; suggests the nearest name.
 pub fn find<T: ?Sized, F>(
     what: &str,
-    list: &'static [&'static Entry<T, F>],
+    list: &[&'static Entry<T, F>],
     name: &str,
 ) -> Result<&'static Entry<T, F>, SpecError> {
     list.iter().find(|entry| entry.name == name).copied().ok_or_else(|| {

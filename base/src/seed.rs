@@ -44,6 +44,8 @@ pub enum Domain {
     Evaluation = 14,
     /// Tests and benches.
     Test = 15,
+    /// Which workers take part in a round.
+    Participation = 16,
 }
 
 /// The one seed of a run.

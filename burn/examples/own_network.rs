@@ -82,6 +82,8 @@ fn plan(digits: &Split, rule: &str) -> Plan {
         f: if rule == "average" { 0 } else { f },
         f_real: f,
         hostile: Hostile::Last,
+        participation: None,
+        weights: None,
         rule: Pipeline::parse(rule).expect("a known rule"),
         attack: varangian_attacks::build("sign-flip scale=3").expect("a known attack"),
         optimiser: Optimiser::sgd(0.2),

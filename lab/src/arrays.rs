@@ -1,126 +1,145 @@
-//! Rows in and out of `.npy` files, f32 or f64, in C or Fortran order.
+//! Rows in and out of `.npy` files: f32, f64, f16, bf16 or whole numbers, in either byte order, in
+//! C or Fortran order.
+
+mod npy;
 
 use crate::{Failure, files};
 use ndarray::{Array1, Array2};
-use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, WriteNpyExt};
-use std::fs::File;
-use std::io::BufReader;
+use ndarray_npy::{WritableElement, WriteNpyExt};
+use npy::Entries;
+use std::io::Read;
 use std::path::Path;
 use varangian_base::Matrix;
 
 /// A matrix as it was read.
 pub(crate) struct Rows {
     /// The finite rows, in order.
-    pub(crate) finite: Matrix,
+    pub(crate) finite: Values,
     /// Where the finite rows stood.
     pub(crate) ids: Vec<u32>,
-    /// Where rows with an entry that is not finite in f32 stood.
+    /// Where rows with an entry that is not finite stood.
     pub(crate) refused: Vec<u32>,
-    /// Whether the file holds f64.
-    pub(crate) double: bool,
+    /// The kind of number in the file: "f32", "f64", "f16", "bf16", "i64".
+    pub(crate) kind: &'static str,
+    /// The number of coordinates.
+    pub(crate) d: usize,
 }
 
-/// Reads a matrix.
+/// Rows by the width that they are worked on in.
+pub(crate) enum Values {
+    /// f32; f16 and bf16 are widened to it.
+    Single(Matrix),
+    /// f64; whole numbers are widened to it.
+    Double(Vec<Vec<f64>>),
+}
+
+impl Rows {
+    /// How many rows the file holds.
+    pub(crate) fn total(&self) -> usize {
+        self.ids.len() + self.refused.len()
+    }
+
+    /// The width in which these rows are worked on.
+    pub(crate) fn width(&self) -> &'static str {
+        match self.finite {
+            Values::Single(_) => "f32",
+            Values::Double(_) => "f64",
+        }
+    }
+
+    /// The finite rows in f32, for what has no exact path.
+    ///
+    /// # Errors
+    /// If rounding to f32 would lose what tells them apart: a number beyond its range, or a column
+    /// whose spread moves by more than a thousandth.
+    pub(crate) fn narrow(&self, path: &Path) -> Result<Matrix, Failure> {
+        let rows = match &self.finite {
+            Values::Single(matrix) => return Ok(matrix.clone()),
+            Values::Double(rows) => rows,
+        };
+        let lost = |what: String| {
+            let path = path.display();
+            let why = "attacks compute in f32, which these f64 rows do not fit";
+            Err(Failure::refused(format!("{path}: {why}: {what}")))
+        };
+        for k in 0..self.d {
+            let column = || rows.iter().map(|row| row[k]);
+            if let Some(i) = column().position(|x| !(x as f32).is_finite()) {
+                let (row, x) = (self.ids[i], rows[i][k]);
+                return lost(format!("row {row}, column {k} is {x:e}"));
+            }
+            let (low, high) = column().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+            let moved = column().map(|x| (x - f64::from(x as f32)).abs()).fold(0.0, f64::max);
+            if low < high && moved > (high - low) / 1000.0 {
+                let spread = high - low;
+                return lost(format!("column {k} spreads over {spread:e} and moves by {moved:e}"));
+            }
+        }
+        let narrow = |row: &Vec<f64>| row.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        Ok(Matrix::from_rows(&rows.iter().map(narrow).collect::<Vec<_>>()))
+    }
+}
+
+/// Reads a matrix; `-` is standard input.
 ///
 /// # Errors
-/// If the file is missing, is no `.npy` file, holds other than two axes of f32 or f64, or is empty.
+/// If the file is missing, is no `.npy` file, holds other than two axes of numbers, or is empty.
 pub(crate) fn read(path: &Path) -> Result<Rows, Failure> {
     let fail = |error: &dyn std::fmt::Display| Failure::file("read", path, error);
-    let rows = match read_as::<f32>(path) {
-        Ok(array) => split(&array, false),
-        Err(ReadNpyError::WrongDescriptor(found)) => match read_as::<f64>(path) {
-            Ok(array) => split(&array.mapv(|x| x as f32), true),
-            Err(ReadNpyError::WrongDescriptor(_)) => {
-                return Err(fail(&format!("rows are f32 or f64; found {found}")));
-            }
-            Err(error) => return Err(fail(&error)),
-        },
-        Err(ReadNpyError::WrongNdim(_, found)) => {
-            return Err(fail(&format!("rows have two axes, workers × coordinates; found {found}")));
+    let bytes = match path.as_os_str() == "-" {
+        true => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
         }
-        Err(error) => return Err(fail(&error)),
+        false => std::fs::read(path),
     };
-    match rows.ids.len() + rows.refused.len() == 0 || rows.finite.d() == 0 {
-        true => Err(fail(&"the matrix is empty")),
-        false => Ok(rows),
-    }
-}
-
-fn read_as<T: ReadableElement>(path: &Path) -> Result<Array2<T>, ReadNpyError> {
-    Array2::read_npy(BufReader::new(File::open(path)?))
-}
-
-fn split(array: &Array2<f32>, double: bool) -> Rows {
-    let (n, d) = array.dim();
-    let whole = |&i: &usize| array.row(i).iter().all(|x| x.is_finite());
-    let (kept, refused): (Vec<usize>, Vec<usize>) = (0..n).partition(whole);
-    let mut finite = Matrix::zeros(kept.len(), d);
-    for (to, &from) in kept.iter().enumerate() {
-        for (out, &x) in finite.row_mut(to).iter_mut().zip(array.row(from)) {
-            *out = x;
+    let array = npy::read(&bytes.map_err(|error| fail(&error))?).map_err(|error| fail(&error))?;
+    let (n, d) = array.shape;
+    let (finite, ids, refused) = match array.entries {
+        Entries::Single(all) => {
+            let (kept, refused) = part(n, |i| all[i * d..][..d].iter().all(|x| x.is_finite()));
+            let rows: Vec<&[f32]> = kept.iter().map(|&i| &all[i as usize * d..][..d]).collect();
+            (Values::Single(Matrix::from_rows(&rows)), kept, refused)
         }
-    }
-    let ids = |list: Vec<usize>| list.into_iter().map(|i| i as u32).collect();
-    Rows { finite, ids: ids(kept), refused: ids(refused), double }
+        Entries::Double(all) => {
+            let (kept, refused) = part(n, |i| all[i * d..][..d].iter().all(|x| x.is_finite()));
+            let rows = kept.iter().map(|&i| all[i as usize * d..][..d].to_vec()).collect();
+            (Values::Double(rows), kept, refused)
+        }
+    };
+    Ok(Rows { finite, ids, refused, kind: array.kind, d })
 }
 
-/// Writes a matrix, as f64 where `double`.
+/// The rows of n that are finite, and the others.
+fn part(n: usize, finite: impl Fn(usize) -> bool) -> (Vec<u32>, Vec<u32>) {
+    (0..n as u32).partition(|&i| finite(i as usize))
+}
+
+/// Writes n rows of equal length.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(crate) fn write(
+pub(crate) fn write<T: WritableElement + Copy>(path: &Path, rows: &[&[T]]) -> Result<(), Failure> {
+    let d = rows.first().map_or(0, |row| row.len());
+    save(path, &Array2::from_shape_fn((rows.len(), d), |(i, k)| rows[i][k]))
+}
+
+/// Writes a vector.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(crate) fn write_vector<T: WritableElement + Copy>(
     path: &Path,
-    rows: varangian_base::Rows<'_>,
-    double: bool,
+    vector: &[T],
 ) -> Result<(), Failure> {
-    let array = Array2::from_shape_fn((rows.n(), rows.d()), |(i, k)| rows.row(i)[k]);
-    let mut bytes = Vec::new();
-    let written = match double {
-        true => array.mapv(f64::from).write_npy(&mut bytes),
-        false => array.write_npy(&mut bytes),
-    };
-    written.map_err(|error| Failure::file("write", path, &error))?;
-    files::write(path, &bytes)
+    save(path, &Array1::from(vector.to_vec()))
 }
 
-/// Writes a vector, as f64 where `double`.
-///
-/// # Errors
-/// If the file cannot be written.
-pub(crate) fn write_vector(path: &Path, vector: &[f32], double: bool) -> Result<(), Failure> {
-    let array = Array1::from(vector.to_vec());
+fn save(path: &Path, array: &impl WriteNpyExt) -> Result<(), Failure> {
     let mut bytes = Vec::new();
-    let written = match double {
-        true => array.mapv(f64::from).write_npy(&mut bytes),
-        false => array.write_npy(&mut bytes),
-    };
-    written.map_err(|error| Failure::file("write", path, &error))?;
+    array.write_npy(&mut bytes).map_err(|error| Failure::file("write", path, &error))?;
     files::write(path, &bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::ShapeBuilder;
-
-    #[test]
-    fn both_orders_and_both_widths_read_the_same_and_bad_rows_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rows.npy");
-        let values = vec![1.0, 2.0, 3.0, f64::NAN, 5.0, 1e300];
-        let c = Array2::from_shape_vec((3, 2), values).unwrap();
-        let mut fortran = Array2::zeros((3, 2).f());
-        fortran.assign(&c);
-        for array in [c, fortran] {
-            array.write_npy(File::create(&path).unwrap()).unwrap();
-            let rows = read(&path).unwrap();
-            assert_eq!((rows.finite.row(0), rows.double), ([1.0, 2.0].as_slice(), true));
-            assert_eq!((rows.ids, rows.refused), (vec![0], vec![1, 2]));
-        }
-        Array1::from(vec![1.0f32]).write_npy(File::create(&path).unwrap()).unwrap();
-        let error = read(&path).err().unwrap().to_string();
-        assert!(error.ends_with("rows have two axes, workers × coordinates; found 1"), "{error}");
-        std::fs::write(&path, b"no array").unwrap();
-        assert_eq!(read(&path).err().unwrap().code(), 2);
-    }
-}
+mod tests;

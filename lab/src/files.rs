@@ -48,6 +48,25 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::file("write into", path, &error))
 }
 
+/// The longest name that [`name`] gives, in bytes: an extension and what a writer adds beside it
+/// keep it within 100.
+const LONGEST: usize = 80;
+
+/// A file's name for any text: of letters, digits and `=._-`, at most 80 bytes long, the same for
+/// the same text. Where the text had to be changed or cut, a hash of the whole of it keeps names
+/// of different texts apart; ", " between settings stands as "-".
+pub(crate) fn name(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '-' };
+    let joined = text.replace(", ", "-");
+    let changed: String = joined.chars().map(plain).collect();
+    if changed == joined && joined.len() <= LONGEST && !joined.starts_with('.') {
+        return joined;
+    }
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    let kept = &changed[..changed.len().min(LONGEST - 9)];
+    format!("{}-{}", kept.trim_matches(['-', '.']), &hash[..8])
+}
+
 /// A name beside `path` that no other process uses at the same time.
 fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
@@ -57,6 +76,28 @@ fn beside(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_short_plain_stable_and_distinct() {
+        let long = "network=network compute=(log-normal median=1 sigma=0.5) down=".repeat(9);
+        let texts = [
+            "accuracy-dataset=csv file=13/a.csv",
+            "accuracy-dataset=csv file=13-a.csv",
+            long.as_str(),
+            &format!("{long}2"),
+            "ünïcode",
+            "..",
+        ];
+        let mut names: Vec<String> = texts.iter().map(|text| name(text)).collect();
+        assert_eq!(names[0], "accuracy-dataset=csv-file=13-a.csv-6402540c");
+        for name in &names {
+            assert!(name.len() <= LONGEST && name.is_ascii() && !name.starts_with('.'), "{name}");
+        }
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), texts.len());
+        assert_eq!(name("accuracy-n=10, batch=12"), "accuracy-n=10-batch=12");
+    }
 
     #[test]
     fn a_write_replaces_the_whole_file_and_leaves_nothing_beside_it() {

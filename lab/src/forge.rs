@@ -2,9 +2,10 @@
 
 use crate::trial::TrialRule;
 use crate::{Failure, aggregate, arrays};
+use arrays::Values;
 use std::path::PathBuf;
-use varangian_attacks::View;
-use varangian_base::{Matrix, Rows, RowsMut, Seed, entry, spec};
+use varangian_attacks::{Attack, AttackEntry, Ground, View};
+use varangian_base::{Matrix, Rows, Seed, entry, spec};
 use varangian_rules::Pipeline;
 
 /// Arguments of `varangian forge`.
@@ -16,10 +17,12 @@ pub(crate) struct Args {
     /// The number of hostile rows to write
     #[arg(long)]
     f: usize,
-    /// What the honest workers send: an .npy matrix, workers × coordinates, f32 or f64
+    /// What the honest workers send: an .npy matrix, workers × coordinates; "-" is standard input.
+    /// Attacks compute in f32: f64 rows are rounded for them, and refused where that loses what
+    /// tells rows apart
     #[arg(long, value_name = "HONEST.npy")]
     input: PathBuf,
-    /// Where all rows go, honest first, in the input's type
+    /// Where all rows go, honest first and as they were given; f64 where those are
     #[arg(long, value_name = "ROWS.npy")]
     output: PathBuf,
     /// What the hostile workers would have sent had they been honest; by default hostile worker j
@@ -38,31 +41,19 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let spec = spec::parse(&args.attack)?;
     let about = entry::find("attack", varangian_attacks::ALL, &spec.name)?;
-    if about.facts.poisons {
-        let text = format!("{} changes labels; rows have none", about.name);
-        return Err(Failure::refused(text));
-    }
     let mut attack = varangian_attacks::build(&args.attack)?;
-    let honest = finite(&args.input)?;
-    let (h, d) = (honest.finite.n(), honest.finite.d());
-    attack.check(h, args.f, args.f).map_err(|condition| {
-        Failure::refused(format!(
-            "{} needs {condition}; got {h} honest rows and f = {}",
-            about.name, args.f
-        ))
-    })?;
+    let given = finite(&args.input)?;
+    let honest = given.narrow(&args.input)?;
+    let (h, d) = (honest.n(), honest.d());
+    demand(&*attack, about, (h, d), args.f)?;
     let n = h + args.f;
     let mut probe = TrialRule::new(rule(args, about.name, attack.sees().rule, n)?, args.f);
-    let own = own(args, &honest.finite)?;
-    let mut all = vec![0.0; n * d];
-    let (mine, theirs) = all.split_at_mut(h * d);
-    for (i, row) in mine.chunks_exact_mut(d).enumerate() {
-        row.copy_from_slice(honest.finite.row(i));
-    }
+    let own = own(args, &honest)?;
+    let mut forged = Matrix::zeros(args.f, d);
     if args.f > 0 {
         let zeros = vec![0.0; d];
         let mut view = View {
-            honest: honest.finite.rows(),
+            honest: honest.rows(),
             own: own.rows(),
             beside: Rows::new(&[], 0, 0),
             n,
@@ -75,9 +66,53 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             probe: &mut probe,
             seed: Seed(args.seed),
         };
-        attack.forge(&mut view, RowsMut::new(theirs, args.f, d));
+        attack.forge(&mut view, forged.rows_mut());
+        let same = |i: usize| forged.row(i).iter().zip(own.row(i)).all(|(a, b)| a == b);
+        if about.name != "none" && (0..args.f).all(same) {
+            eprintln!(
+                "{} sends what its workers would have sent anyway: one matrix is a first round, \
+                 and there it does nothing",
+                about.name
+            );
+        }
     }
-    arrays::write(&args.output, Rows::new(&all, n, d), honest.double)
+    write(args, &given, &forged)
+}
+
+/// All rows: the honest ones as they were given, then the forged ones.
+fn write(args: &Args, given: &arrays::Rows, forged: &Matrix) -> Result<(), Failure> {
+    let theirs = forged.rows();
+    match &given.finite {
+        Values::Single(honest) => {
+            let mine = honest.rows();
+            arrays::write(&args.output, &mine.iter().chain(theirs.iter()).collect::<Vec<_>>())
+        }
+        Values::Double(honest) => {
+            let wide = |row: &[f32]| row.iter().map(|&x| f64::from(x)).collect();
+            let theirs: Vec<Vec<f64>> = theirs.iter().map(wide).collect();
+            let rows: Vec<&[f64]> = honest.iter().chain(&theirs).map(Vec::as_slice).collect();
+            arrays::write(&args.output, &rows)
+        }
+    }
+}
+
+/// Whether the attack can act on h rows of d coordinates with f hostile ones beside them.
+fn demand(
+    attack: &dyn Attack,
+    about: &AttackEntry,
+    (h, d): (usize, usize),
+    f: usize,
+) -> Result<(), Failure> {
+    let ids: Vec<u32> = (0..h as u32).collect();
+    let fits = attack.fits(Ground { honest: &ids, d, classes: None });
+    if about.facts.poisons && fits.is_err() {
+        let text = format!("{} changes labels; rows have none", about.name);
+        return Err(Failure::refused(text));
+    }
+    attack.check(h, f, f).and(fits).map_err(|condition| {
+        let name = about.name;
+        Failure::refused(format!("{name} needs {condition}; got {h} honest rows and f = {f}"))
+    })
 }
 
 /// Rows that must all be finite.
@@ -95,7 +130,11 @@ fn finite(path: &std::path::Path) -> Result<arrays::Rows, Failure> {
 
 fn rule(args: &Args, attack: &str, needed: bool, n: usize) -> Result<Pipeline, Failure> {
     match &args.rule {
-        Some(text) => Ok(varangian_rules::build(text, n, args.f)?),
+        Some(text) => {
+            let rule = varangian_rules::build(text, n, args.f)?;
+            aggregate::demand_no_oracle(&rule)?;
+            Ok(rule)
+        }
         None if needed => {
             Err(Failure::refused(format!("{attack} tries rows on the rule; name it with --rule")))
         }
@@ -112,7 +151,7 @@ fn own(args: &Args, honest: &Matrix) -> Result<Matrix, Failure> {
         }
         return Ok(own);
     };
-    let own = finite(path)?.finite;
+    let own = finite(path)?.narrow(path)?;
     if (own.n(), own.d()) == (args.f, honest.d()) {
         return Ok(own);
     }

@@ -1,6 +1,7 @@
 //! `varangian report DIR`: one HTML file with everything in it, which needs no network.
 
-use crate::results::{Cell, Interval, Outcome, Store, Table};
+use crate::pictures::Subject;
+use crate::results::{Cell, Outcome, Store, Table, fate};
 use crate::run::heterogeneity::{self, Measured};
 use crate::{Failure, pictures, print};
 use std::path::PathBuf;
@@ -13,66 +14,116 @@ pub(crate) struct Args {
 }
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:1300px;margin:2em auto;\
-padding:0 1em;color:#111}table{border-collapse:collapse;margin:1em 0}td,th{padding:.25em .7em;\
-border-bottom:1px solid #ccc;text-align:right}td:first-child,th:first-child{text-align:left}\
+padding:0 1em;color:#111;overflow-wrap:anywhere}table{border-collapse:collapse}\
+td,th{padding:.25em .7em;border-bottom:1px solid #ccc;text-align:right;white-space:nowrap}\
+td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto;margin:1em 0}\
 figure{margin:1.5em 0}svg{max-width:100%;height:auto}pre{background:#f4f4f2;padding:1em;\
-overflow:auto}.low{background:#f6d9b0}.high{background:#cfe6f7}small{color:#555}";
+overflow:auto}.low{background:#f6d9b0}.high{background:#cfe6f7}small,.note{color:#555}\
+.partial{background:#f6d9b0;padding:.5em 1em}";
 
 /// Writes `report.html` into the folder.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let store = Store::open(&args.folder)?;
-    let outcomes = store.outcomes()?;
-    let configuration = std::fs::read_to_string(store.path("experiment.toml")).unwrap_or_default();
+    let kept = store.kept()?;
     let name = pictures::name_of(&args.folder);
-    let measured = heterogeneity::kept(&store);
-    let tuning = std::fs::read_to_string(store.path("tuning/tuning.txt")).unwrap_or_default();
-    let page = page(&name, &outcomes, &configuration, &measured, &tuning);
-    store.write("report.html", page.as_bytes())?;
+    let subject = Subject::of(&store, &name, &kept.outcomes, kept.missing());
+    let read = |file: &str| std::fs::read_to_string(store.path(file)).unwrap_or_default();
+    let page = Page {
+        name: &name,
+        outcomes: &kept.outcomes,
+        subject: &subject,
+        missing: kept.missing(),
+        configuration: &read("experiment.toml"),
+        measured: &heterogeneity::kept(&store),
+        tuning: &read("tuning/tuning.txt"),
+    };
+    let (html, trouble) = page.html();
+    store.write("report.html", html.as_bytes())?;
+    page.missing.iter().for_each(|missing| print::line(missing));
     print::line(&store.path("report.html").display().to_string());
-    Ok(())
+    pictures::undrawn(&trouble)
 }
 
-fn page(
-    name: &str,
-    outcomes: &[Outcome],
-    configuration: &str,
-    measured: &[Measured],
-    tuning: &str,
-) -> String {
-    let table = Table::of(outcomes);
-    let title = escape(name);
-    let mut out = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\
-         <style>{STYLE}</style><h1>{title}</h1>"
-    );
-    out.push_str(&provenance(outcomes, configuration));
-    for one in measured {
-        out.push_str(&format!("<p>{}</p>", escape(&one.to_string())));
-    }
-    if !tuning.is_empty() {
-        out.push_str(&format!("<h2>Hyperparameters</h2><pre>{}</pre>", escape(tuning)));
-    }
-    out.push_str("<h2>Worst case over attacks</h2>");
-    out.push_str(&worst_cases(&table));
-    out.push_str("<h2>Every rule under every attack</h2>");
-    out.push_str("<p>Mean of the last 10 evaluations, ± Student's 95 % interval over seeds.</p>");
-    out.push_str(&matrix(&table));
-    out.push_str("<h2>Pictures</h2>");
-    for (file, picture) in pictures::all(name, outcomes) {
-        let svg = picture.svg();
-        // The XML prologue has no place inside HTML.
-        let svg = scaling(svg.find("<svg").map_or("", |start| &svg[start..]));
+/// What the page is of.
+struct Page<'a> {
+    name: &'a str,
+    outcomes: &'a [Outcome],
+    subject: &'a Subject<'a>,
+    missing: Option<String>,
+    configuration: &'a str,
+    measured: &'a [Measured],
+    tuning: &'a str,
+}
+
+impl Page<'_> {
+    /// The page, and the pictures that could not be drawn, which it says too.
+    fn html(&self) -> (String, Vec<String>) {
+        let table = self.subject.table();
+        let title = escape(self.name);
+        let mut out = format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width\"><title>{title}</title>\
+             <style>{STYLE}</style><h1>{title}</h1>"
+        );
+        if let Some(missing) = &self.missing {
+            out.push_str(&format!("<p class=partial><b>{}</b></p>", escape(missing)));
+        }
+        out.push_str(&provenance(self.outcomes, self.configuration));
+        for one in self.measured {
+            out.push_str(&format!("<p>{}</p>", escape(&one.to_string())));
+        }
+        if !self.tuning.is_empty() {
+            let tuning = escape(self.tuning);
+            out.push_str(&format!("<h2>Hyperparameters</h2><pre>{tuning}</pre>"));
+        }
+        out.push_str("<h2>Worst case over attacks</h2>");
+        out.push_str(&worst_cases(table));
+        out.push_str("<h2>Every rule under every attack</h2>");
+        out.push_str(&matrix(table));
+        out.push_str(&explained(table));
+        out.push_str("<h2>Pictures</h2>");
+        let trouble = self.pictures(&mut out);
         out.push_str(&format!(
-            "<figure>{svg}<figcaption><small>{}</small></figcaption></figure>",
-            escape(&file)
+            "<h2>Configuration</h2><details><summary>experiment.toml</summary><pre>{}</pre>\
+             </details></html>\n",
+            escape(self.configuration)
         ));
+        (out, trouble)
     }
-    out.push_str(&format!(
-        "<h2>Configuration</h2><details><summary>experiment.toml</summary><pre>{}</pre></details>",
-        escape(configuration)
-    ));
-    out.push_str("</html>\n");
-    out
+
+    fn pictures(&self, out: &mut String) -> Vec<String> {
+        let mut trouble = Vec::new();
+        for (k, drawing) in self.subject.all().iter().enumerate() {
+            let (file, caption) = (escape(&drawing.file), escape(&drawing.caption));
+            let inside = match drawing.picture() {
+                Ok(picture) => embedded(&picture.svg(), k),
+                Err(why) => {
+                    trouble.push(format!("{file}: {why}"));
+                    format!("<p><b>Not drawn:</b> {}</p>", escape(&why))
+                }
+            };
+            out.push_str(&format!(
+                "<figure>{inside}<figcaption>{caption}. <small>{file}</small></figcaption></figure>"
+            ));
+        }
+        trouble
+    }
+}
+
+/// The k-th picture as a part of the page: without the XML prologue, and with names of its own.
+fn embedded(svg: &str, k: usize) -> String {
+    let svg = scaling(svg.find("<svg").map_or("", |start| &svg[start..]));
+    svg.replace(" id=\"", &format!(" id=\"p{k}-")).replace("url(#", &format!("url(#p{k}-"))
+}
+
+/// What the tables' figures, marks and colours mean.
+fn explained(table: &Table) -> String {
+    let mut lines = table.explained();
+    if table.higher_is_better {
+        lines.push("Orange: a mean below 50 %; blue: above 90 %".into());
+    }
+    lines.extend(fate::meanings(&table.fates()));
+    lines.iter().map(|line| format!("<p class=note>{}</p>", escape(line))).collect()
 }
 
 /// The picture with a box to scale by: without one a narrow page would cut off its right end.
@@ -110,28 +161,30 @@ fn provenance(outcomes: &[Outcome], configuration: &str) -> String {
 }
 
 fn worst_cases(table: &Table) -> String {
-    let mut out = String::from(
-        "<table><tr><th>rule<th>worst attack<th>last<th>last 10<th>best<th>collapsed</tr>",
+    let what = if table.higher_is_better { "Accuracy, %" } else { "Test loss" };
+    let tail = escape(&table.tail());
+    let mut out = format!(
+        "<p>{what}: at the end, mean of the {tail}, best.</p><div class=wide><table><tr><th>rule\
+         <th>worst attack<th>last<th>mean of last<th>best<th>what broke</tr>"
     );
     for (line, label) in table.lines.iter().enumerate() {
         let Some((attack, cell)) = table.worst(line) else { continue };
-        let number = |interval| number(table, interval);
         out.push_str(&format!(
-            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{} of {}</tr>",
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
             escape(label),
             escape(&table.attacks[attack]),
-            number(cell.over(|judged| judged.last)),
-            number(cell.over(|judged| judged.tail)),
-            number(cell.over(|judged| judged.best)),
-            cell.collapsed(),
-            cell.seeds.len()
+            table.text(cell, |judged| judged.last),
+            table.text(cell, |judged| judged.tail),
+            table.text(cell, |judged| judged.best),
+            escape(&fate::told(&cell.fates)),
         ));
     }
-    out + "</table>"
+    out + "</table></div>"
 }
 
 fn matrix(table: &Table) -> String {
-    let mut out = String::from("<table><tr><th>rule");
+    let mut out = format!("<p>Mean of the {}.</p>", escape(&table.tail()));
+    out.push_str("<div class=wide><table><tr><th>rule");
     table.attacks.iter().for_each(|attack| out.push_str(&format!("<th>{}", escape(attack))));
     for (line, label) in table.lines.iter().enumerate() {
         out.push_str(&format!("<tr><td>{}", escape(label)));
@@ -142,34 +195,20 @@ fn matrix(table: &Table) -> String {
             });
         }
     }
-    out + "</table>"
+    out + "</table></div>"
 }
 
 fn shaded(table: &Table, cell: &Cell) -> String {
     if cell.seeds.is_empty() {
         return "<td>failed".into();
     }
-    let interval = cell.over(|judged| judged.tail);
-    let class = match (table.higher_is_better, interval.mean) {
+    let class = match (table.higher_is_better, cell.over(|judged| judged.tail).mean) {
         (true, mean) if mean < 0.5 => " class=low",
         (true, mean) if mean > 0.9 => " class=high",
         _ => "",
     };
-    let mark = if cell.collapsed() > 0 { " !" } else { "" };
-    format!("<td{class}>{}{mark}", number(table, interval))
-}
-
-/// "93.1 ± 0.4" in points, or a loss to four digits.
-pub(crate) fn number(table: &Table, interval: Interval) -> String {
-    let Interval { mean, half } = interval;
-    let text = |x: f64| match table.higher_is_better {
-        true => format!("{:.1}", 100.0 * x),
-        false => format!("{x:.4}"),
-    };
-    match half.is_nan() {
-        true => text(mean),
-        false => format!("{} ± {}", text(mean), text(half)),
-    }
+    let mark = fate::marks(&cell.fates);
+    format!("<td{class}>{} {mark}", table.text(cell, |judged| judged.tail))
 }
 
 fn escape(text: &str) -> String {
@@ -186,7 +225,22 @@ mod tests {
             Outcome::sample("krum", "none", 1, &[0.5, 0.9]),
             Outcome::sample("krum", "<alie>", 1, &[0.7, 0.1]),
         ];
-        let html = page("a & b", &outcomes, "# varangian 0, configuration 12\nx = '<'", &[], "");
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let missing = Some("Partial: 2 of 3 runs are over".to_owned());
+        let subject = Subject::of(&store, "a & b", &outcomes, missing.clone());
+        let page = Page {
+            name: "a & b",
+            outcomes: &outcomes,
+            subject: &subject,
+            missing,
+            configuration: "# varangian 0, configuration 12\nx = '<'",
+            measured: &[],
+            tuning: "",
+        };
+        let (html, trouble) = page.html();
+        assert!(trouble.is_empty());
+        assert!(html.contains("Partial: 2 of 3") && html.contains("!c collapsed: ended more"));
         assert!(html.contains("&lt;alie&gt;") && !html.contains("<alie>"));
         assert!(html.contains("a &amp; b") && html.contains("<svg"));
         assert!(html.contains("configuration 12"));

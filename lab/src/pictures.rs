@@ -1,10 +1,15 @@
 //! Which pictures a matrix of runs makes: `varangian plot DIR`.
 
+mod bands;
+mod drawing;
 mod heterogeneity;
 
-use crate::config::label_keys;
-use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Spread, boxes, curves, heatmap};
-use crate::results::{self, Interval, Judged, Outcome, Store, Table, judge, student};
+pub(crate) use bands::band;
+use bands::{band_note, whole};
+pub(crate) use drawing::{Drawing, undrawn, write_all};
+
+use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Sheet, boxes, heatmap};
+use crate::results::{self, Fate, Judged, Outcome, Store, Sweep, Table, fate, judge};
 use crate::{Failure, print};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,13 +20,16 @@ const DRAWN: &str = "Pictures, each as SVG and PNG, where the results hold what 
                              one file for each setting that varies beside rule, attack and seed
   heatmap                    rule × attack: accuracy, mean of the last 10 evaluations
   heterogeneity-RULE         f × partition: the worst case over attacks, where both vary
-  boxes-best, boxes-last     best and last accuracies over attacks and seeds, a box a rule
+  boxes-best, boxes-last     best and last accuracies over attacks and seeds, a box a rule; one
+                             file for each setting
   acceptance                 weight that the rule gives to hostile rows, against the step
   loss                       honest minibatch loss, against the step
   ratio, ratio-sampled       variance-norm ratio of what honest workers send, and of their
                              gradients before momentum (runs with study > 0)
   against                    share of the coordinates that a vote moves against the sum of the
-                             honest signs (the same, where workers send signs)";
+                             honest signs (the same, where workers send signs)
+A rule has one colour, dashes and marker in all of them, by its place in the experiment. A picture
+that cannot be drawn is said, the others are drawn, and the exit code is 1.";
 
 /// Arguments of `varangian plot`.
 #[derive(clap::Args)]
@@ -34,48 +42,290 @@ pub(crate) struct Args {
 /// Draws everything that the results of a folder can show.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let store = Store::open(&args.folder)?;
-    let outcomes = store.outcomes()?;
+    let kept = store.kept()?;
     let name = name_of(&args.folder);
-    for (file, picture) in all(&name, &outcomes) {
-        let path = store.path(&file);
-        picture.write(&path)?;
-        print::line(&format!("{}.svg .png", path.display()));
+    let missing = kept.missing();
+    missing.iter().for_each(|missing| print::line(missing));
+    let subject = Subject::of(&store, &name, &kept.outcomes, missing);
+    let (drawn, trouble) = write_all(&store, &subject.all());
+    for file in drawn {
+        print::line(&format!("{}.svg .png", store.path(&file).display()));
     }
-    Ok(())
+    undrawn(&trouble)
 }
 
-/// The name of an experiment from its folder's.
+/// What the results of a folder are called: the experiment's name, or the folder's where the folder
+/// does not say.
 pub(crate) fn name_of(folder: &std::path::Path) -> String {
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let said = std::fs::read_to_string(folder.join("experiment.toml")).ok();
+    let table = said.and_then(|text| text.parse::<toml::Table>().ok());
+    let name = table.as_ref().and_then(|table| table.get("name")?.as_str());
+    if let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= 200) {
+        return print::one_line(name);
+    }
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     whole.file_name().map_or_else(String::new, |name| name.to_string_lossy().into())
 }
 
-/// Every picture with the file that it goes to.
-pub(crate) fn all(name: &str, outcomes: &[Outcome]) -> Vec<(String, Picture)> {
-    let table = Table::of(outcomes);
-    let mut out = learning(name, outcomes, &table);
-    if table.higher_is_better {
-        out.push(("heatmap".into(), worst_map(name, &table)));
-        out.extend(heterogeneity::maps(name, outcomes));
-        out.push(("boxes-best".into(), spread(name, "best", outcomes, |judged| judged.best)));
-        out.push(("boxes-last".into(), spread(name, "last", outcomes, |judged| judged.last)));
+/// What pictures are of.
+pub(crate) struct Subject<'a> {
+    name: &'a str,
+    outcomes: &'a [Outcome],
+    sweep: Sweep,
+    table: Table,
+    missing: Option<String>,
+}
+
+/// What each metric's picture is called and shows, beside that of learning.
+const MORE: [(&str, &str, &str, bool); 5] = [
+    ("hostile_weight", "acceptance", "weight of hostile rows", true),
+    ("train_loss", "loss", "honest minibatch loss", false),
+    ("study/Honest variance-norm ratio", "ratio", "ratio of what is sent", false),
+    (SAMPLED_RATIO, "ratio-sampled", "ratio before momentum", false),
+    ("study/Vote against-honest share", "against", "moved against the honest sum", true),
+];
+
+impl<'a> Subject<'a> {
+    /// Of the outcomes of a folder, of which `missing` says what is not there yet.
+    pub(crate) fn of(
+        store: &Store,
+        name: &'a str,
+        outcomes: &'a [Outcome],
+        missing: Option<String>,
+    ) -> Self {
+        let sweep = Sweep::kept(store, outcomes);
+        let table = Table::of(outcomes, &sweep);
+        Subject { name, outcomes, sweep, table, missing }
     }
-    let more = [
-        ("hostile_weight", "acceptance", "weight of hostile rows", true),
-        ("train_loss", "loss", "honest minibatch loss", false),
-        ("study/Honest variance-norm ratio", "ratio", "ratio of what is sent", false),
-        (SAMPLED_RATIO, "ratio-sampled", "ratio before momentum", false),
-        ("study/Vote against-honest share", "against", "moved against the honest sum", true),
-    ];
-    for (metric, file, label, percent) in more {
-        for (suffix, group) in groups(outcomes) {
-            if group.iter().any(|outcome| !curve_of(outcome, metric).is_empty()) {
-                let shown = Shown { name, suffix: &suffix, metric, label, percent };
-                out.push((format!("{file}{}", file_suffix(&suffix)), against_step(&shown, &group)));
-            }
+
+    /// The tables of the same outcomes.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Every picture.
+    pub(crate) fn all(&self) -> Vec<Drawing<'_>> {
+        let mut out = self.learning();
+        if self.table.higher_is_better {
+            let caption = format!("Accuracy, mean of the {}: rules by attacks", self.table.tail());
+            out.push(Drawing::new("heatmap", caption, || self.worst_map()));
+            out.extend(heterogeneity::maps(self));
+            out.extend(self.spreads("best", |judged| judged.best));
+            out.extend(self.spreads("last", |judged| judged.last));
         }
+        for (metric, file, label, percent) in MORE {
+            out.extend(self.against_steps(Shown { metric, file, label, percent }));
+        }
+        out
     }
-    out
+
+    /// Accuracy (or test loss) against the step, one picture for each of what varies beside rule,
+    /// attack and seed.
+    pub(crate) fn learning(&self) -> Vec<Drawing<'_>> {
+        let percent = self.table.higher_is_better;
+        let label = if percent { "test accuracy" } else { "test loss" };
+        let metric = self.table.metric;
+        self.against_steps(Shown { metric, file: metric, label, percent })
+    }
+
+    fn against_steps(&self, shown: Shown) -> Vec<Drawing<'_>> {
+        let mut out = Vec::new();
+        for (setting, group) in self.groups() {
+            if group.iter().all(|outcome| curve_of(outcome, shown.metric).is_empty()) {
+                continue;
+            }
+            let caption = format!("{}{}: against the step", capital(shown.label), of(&setting));
+            let file = file(shown.file, &setting);
+            let draw = move || self.against_step(shown, &setting, &group);
+            out.push(Drawing::new(&file, caption, draw));
+        }
+        out
+    }
+
+    /// Outcomes by what varies beside rule, attack and seed, in the order of the runs: one picture
+    /// each, so that none pools settings.
+    fn groups(&self) -> Vec<(String, Vec<&'a Outcome>)> {
+        let (mut names, mut groups) = (Vec::new(), Vec::<(String, Vec<&Outcome>)>::new());
+        for outcome in self.outcomes.iter().filter(|outcome| outcome.is_finished()) {
+            let place = results::place(&mut names, &self.sweep.setting(&outcome.settings));
+            if place == groups.len() {
+                groups.push((names[place].clone(), Vec::new()));
+            }
+            groups[place].1.push(outcome);
+        }
+        groups
+    }
+
+    /// "name" or "name: setting".
+    fn title(&self, what: &str, setting: &str) -> String {
+        let what = if what.is_empty() { String::new() } else { format!(": {what}") };
+        format!("{}{what}{}", self.name, of(setting))
+    }
+
+    /// What broke in a group of runs, and what is missing: notes below a picture.
+    fn notes(&self, group: &[&Outcome]) -> Vec<String> {
+        let (mut names, mut cells) = (Vec::new(), Vec::<Vec<Fate>>::new());
+        let settings: BTreeSet<String> =
+            group.iter().map(|outcome| self.sweep.setting(&outcome.settings)).collect();
+        let several = settings.len() > 1;
+        for outcome in group {
+            let own = &outcome.settings;
+            let line = if several { self.sweep.label(own) } else { self.sweep.line(own) };
+            let name = format!("{line} × {}", own.attack);
+            let place = results::place(&mut names, &name);
+            if place == cells.len() {
+                cells.push(Vec::new());
+            }
+            cells[place].push(Fate::of(outcome));
+        }
+        let broken = names.iter().zip(&cells).filter(|(_, fates)| fate::told(fates) != "-");
+        let told: Vec<String> =
+            broken.map(|(name, fates)| format!("{name}: {}", fate::told(fates))).collect();
+        let more = told.len().saturating_sub(NAMED);
+        let mut notes: Vec<String> = self.missing.iter().cloned().collect();
+        if !told.is_empty() {
+            let first = told[..told.len().min(NAMED)].join(" · ");
+            notes.push(match more {
+                0 => first,
+                more => format!("{first} · and {more} more"),
+            });
+        }
+        notes.extend(fate::meanings(&cells.concat()));
+        notes
+    }
+
+    /// Tail means, lines by attacks.
+    fn worst_map(&self) -> Picture {
+        let table = &self.table;
+        let cell = |line: usize, attack: usize| {
+            let cell = table.cells.get(&(line, attack)).filter(|cell| !cell.seeds.is_empty());
+            cell.map_or(f64::NAN, |cell| cell.over(|judged| judged.tail).mean)
+        };
+        let row = |line| (0..table.attacks.len()).map(|attack| cell(line, attack)).collect();
+        let values = (0..table.lines.len()).map(row).collect();
+        let grid = Grid { rows: table.lines.clone(), columns: table.attacks.clone(), values };
+        let title = format!("{}: accuracy, mean of the {}", self.name, table.tail());
+        let mut notes = vec!["Means over seeds; grey: not run, failed or not over".to_owned()];
+        notes.extend(self.notes(&self.outcomes.iter().collect::<Vec<_>>()));
+        heatmap(&title, "attack", "rule", grid, notes)
+    }
+
+    /// How one number of each run spreads over attacks and seeds, a box a rule; a picture for each
+    /// setting that was attacked.
+    fn spreads(&self, what: &'static str, of: fn(&Judged) -> f64) -> Vec<Drawing<'_>> {
+        let groups = self.groups().into_iter();
+        let attacked = groups.filter(|(_, group)| group.iter().any(|one| is_attacked(one)));
+        attacked
+            .map(|(setting, group)| {
+                let name = file(&format!("boxes-{what}"), &setting);
+                let caption = format!(
+                    "{} accuracy{} over attacks and seeds, a box a rule",
+                    capital(what),
+                    self::of(&setting)
+                );
+                let draw = move || self.spread(what, &setting, &group, of);
+                Drawing::new(&name, caption, draw)
+            })
+            .collect()
+    }
+
+    fn spread(
+        &self,
+        what: &str,
+        setting: &str,
+        group: &[&Outcome],
+        of: fn(&Judged) -> f64,
+    ) -> Picture {
+        let (mut labels, mut groups) = (Vec::new(), Vec::<BoxGroup>::new());
+        let mut clean = Vec::new();
+        for outcome in group {
+            let Some(judged) = judge(&outcome.curve("accuracy"), true) else { continue };
+            if !is_attacked(outcome) {
+                clean.push(of(&judged));
+                continue;
+            }
+            let place = results::place(&mut labels, &self.sweep.line(&outcome.settings));
+            if place == groups.len() {
+                let (label, line) =
+                    (labels[place].clone(), self.sweep.place(&outcome.settings.rule));
+                groups.push(BoxGroup { label, line, values: Vec::new() });
+            }
+            groups[place].values.push(of(&judged));
+        }
+        let clean = results::median(&clean);
+        let reference =
+            clean.is_finite().then_some((clean, "no attack, median of all rules and seeds"));
+        let title = self.title(&format!("{what} accuracy over attacks and seeds"), setting);
+        boxes(&title, &format!("{what} accuracy"), groups, reference, self.notes(group))
+    }
+
+    /// A metric against the step: a panel an attack, a line a rule, bands over seeds.
+    fn against_step(&self, shown: Shown, setting: &str, group: &[&Outcome]) -> Picture {
+        let (mut names, mut panels) = (Vec::new(), Vec::<Panel>::new());
+        let (mut legend, mut without) = (Vec::<(usize, String)>::new(), Vec::new());
+        let mut seeds: BTreeMap<(usize, usize), Vec<Vec<(u64, f64)>>> = BTreeMap::new();
+        for outcome in group {
+            let (own, curve) = (&outcome.settings, curve_of(outcome, shown.metric));
+            let line = self.sweep.line(own);
+            if curve.is_empty() {
+                results::place(&mut without, &line);
+                continue;
+            }
+            let panel = results::place(&mut names, &own.attack);
+            if panel == panels.len() {
+                panels.push(Panel { title: own.attack.clone(), curves: Vec::new() });
+            }
+            let place = match legend.iter().find(|entry| entry.1 == line) {
+                Some(entry) => entry.0,
+                None => {
+                    let taken = |place: usize| legend.iter().any(|entry| entry.0 == place);
+                    let later = self.sweep.rules.len()..;
+                    let places = std::iter::once(self.sweep.place(&own.rule)).chain(later);
+                    let free = places.into_iter().find(|place| !taken(*place)).unwrap_or(0);
+                    legend.push((free, line));
+                    free
+                }
+            };
+            seeds.entry((panel, place)).or_default().push(curve);
+        }
+        let end =
+            seeds.values().flatten().flat_map(|curve| curve.last()).map(|point| point.0).max();
+        for ((panel, line), curves) in seeds {
+            panels[panel].curves.push(Curve { line, points: whole(&curves, end.unwrap_or(0)) });
+        }
+        let mut notes = vec![band_note(group)];
+        if !without.is_empty() {
+            notes.push(format!("Without {}: {}", shown.label, without.join(", ")));
+        }
+        notes.extend(self.notes(group));
+        notes.retain(|note| !note.is_empty());
+        legend.sort();
+        let (title, x_label) = (self.title("", setting), "step".into());
+        let (y_label, percent) = (shown.label.to_owned(), shown.percent);
+        Sheet { title, x_label, y_label, legend, panels, percent, notes }.draw()
+    }
+}
+
+/// Runs that a note names.
+const NAMED: usize = 8;
+
+/// Whether anyone attacks in the run.
+pub(crate) fn is_attacked(outcome: &Outcome) -> bool {
+    outcome.settings.attack != "none" && outcome.settings.f_real() > 0
+}
+
+/// ", setting" or nothing.
+fn of(setting: &str) -> String {
+    if setting.is_empty() { String::new() } else { format!(", {setting}") }
+}
+
+fn file(what: &str, setting: &str) -> String {
+    if setting.is_empty() { what.to_owned() } else { format!("{what}-{setting}") }
+}
+
+fn capital(text: &str) -> String {
+    let mut signs = text.chars();
+    signs.next().map_or_else(String::new, |first| first.to_uppercase().chain(signs).collect())
 }
 
 /// (deviation/norm)² of sampled gradients: derived from two columns of the study.
@@ -94,134 +344,11 @@ fn curve_of(outcome: &Outcome, metric: &str) -> Vec<(u64, f64)> {
     deviation.zip(norm).map(ratio).collect()
 }
 
-/// Accuracy (or test loss) against the step, one picture for each of what varies beside rule,
-/// attack and seed.
-pub(crate) fn learning(name: &str, outcomes: &[Outcome], table: &Table) -> Vec<(String, Picture)> {
-    let percent = table.higher_is_better;
-    let label = if percent { "test accuracy" } else { "test loss" };
-    let picture = |(suffix, group): (String, Vec<&Outcome>)| {
-        let shown = Shown { name, suffix: &suffix, metric: table.metric, label, percent };
-        let file = format!("{}{}", table.metric, file_suffix(&suffix));
-        (file, against_step(&shown, &group))
-    };
-    groups(outcomes).into_iter().map(picture).collect()
-}
-
-/// Tail means, lines by attacks.
-fn worst_map(name: &str, table: &Table) -> Picture {
-    let cell = |line: usize, attack: usize| {
-        let cell = table.cells.get(&(line, attack)).filter(|cell| !cell.seeds.is_empty());
-        cell.map_or(f64::NAN, |cell| cell.over(|judged| judged.tail).mean)
-    };
-    let row = |line| (0..table.attacks.len()).map(|attack| cell(line, attack)).collect();
-    let values = (0..table.lines.len()).map(row).collect();
-    let grid = Grid { rows: table.lines.clone(), columns: table.attacks.clone(), values };
-    heatmap(&format!("{name}: accuracy, mean of the last 10"), "attack", "rule", grid)
-}
-
-/// How one number of each run spreads over attacks and seeds, a box a rule.
-fn spread(name: &str, what: &str, outcomes: &[Outcome], of: fn(&Judged) -> f64) -> Picture {
-    let mut labels = Vec::new();
-    let mut groups: Vec<BoxGroup> = Vec::new();
-    let mut clean = Vec::new();
-    for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
-        let curve: Vec<f64> = outcome.curve("accuracy").iter().map(|point| point.1).collect();
-        let Some(judged) = judge(&curve, true) else { continue };
-        if outcome.settings.attack == "none" {
-            clean.push(of(&judged));
-            continue;
-        }
-        let place = results::place(&mut labels, &outcome.settings.rule);
-        if place == groups.len() {
-            groups.push(BoxGroup { label: labels[place].clone(), values: Vec::new() });
-        }
-        groups[place].values.push(of(&judged));
-    }
-    let clean = results::median(&clean);
-    let reference = clean.is_finite().then_some((clean, "median without attack"));
-    let title = format!("{name}: {what} accuracy over attacks and seeds");
-    boxes(&title, &format!("{what} accuracy"), groups, reference)
-}
-
-/// Outcomes by what varies beside rule, attack and seed: one picture each.
-fn groups(outcomes: &[Outcome]) -> BTreeMap<String, Vec<&Outcome>> {
-    let settings: Vec<_> = outcomes.iter().map(|outcome| &outcome.settings).collect();
-    let keys: Vec<&str> = label_keys(&settings).into_iter().filter(|key| *key != "rule").collect();
-    let mut groups: BTreeMap<String, Vec<&Outcome>> = BTreeMap::new();
-    for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
-        groups.entry(outcome.settings.label(&keys)).or_default().push(outcome);
-    }
-    groups
-}
-
-/// "-momentum_at=worker", with nothing that a file name cannot hold.
-fn file_suffix(suffix: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '-' };
-    let text: String = suffix.replace(", ", "-").chars().map(plain).collect();
-    if text.is_empty() { text } else { format!("-{text}") }
-}
-
 /// What a curve picture shows.
-struct Shown<'a> {
-    name: &'a str,
-    suffix: &'a str,
-    metric: &'a str,
-    label: &'a str,
+#[derive(Clone, Copy)]
+struct Shown {
+    metric: &'static str,
+    file: &'static str,
+    label: &'static str,
     percent: bool,
-}
-
-/// A metric against the step: a panel an attack, a line a rule, bands over seeds.
-fn against_step(shown: &Shown<'_>, group: &[&Outcome]) -> Picture {
-    let (mut rules, mut panels) = (Vec::new(), Vec::<Panel>::new());
-    let mut seeds: BTreeMap<(usize, usize), Vec<Vec<(u64, f64)>>> = BTreeMap::new();
-    for outcome in group {
-        let rule = results::place(&mut rules, &outcome.settings.rule);
-        let attack = &outcome.settings.attack;
-        let panel = panels.iter().position(|panel| panel.title == *attack).unwrap_or(panels.len());
-        if panel == panels.len() {
-            panels.push(Panel { title: attack.clone(), curves: Vec::new() });
-        }
-        seeds.entry((panel, rule)).or_default().push(curve_of(outcome, shown.metric));
-    }
-    for ((panel, line), curves) in seeds {
-        panels[panel].curves.push(Curve { line, points: band(&curves) });
-    }
-    let mut title = shown.name.to_owned();
-    if !shown.suffix.is_empty() {
-        title.push_str(&format!(": {}", shown.suffix));
-    }
-    title.push_str(&band_note(group));
-    curves(&title, shown.label, &rules, panels, shown.percent)
-}
-
-/// With fewer seeds than this, Student's interval is wider than any picture: the range is drawn.
-const FEW: usize = 5;
-
-/// What the bands of a picture are.
-fn band_note(group: &[&Outcome]) -> String {
-    let seeds: BTreeSet<u64> = group.iter().map(|outcome| outcome.settings.seed).collect();
-    match seeds.len() {
-        0 | 1 => String::new(),
-        few if few < FEW => format!(" (bands: range of {few} seeds)"),
-        many => format!(" (bands: 95 % Student interval of {many} seeds)"),
-    }
-}
-
-/// (step, low, mean, high) over seeds at each step that all of them have.
-pub(crate) fn band(curves: &[Vec<(u64, f64)>]) -> Vec<Spread> {
-    let shortest = curves.iter().map(Vec::len).min().unwrap_or(0);
-    let point = |k: usize| {
-        let values: Vec<f64> = curves.iter().map(|curve| curve[k].1).collect();
-        let Interval { mean, half } = student(&values);
-        let (low, high) = match values.len() {
-            0 | 1 => (f64::NAN, f64::NAN),
-            few if few < FEW => (
-                values.iter().copied().fold(f64::INFINITY, f64::min),
-                values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            ),
-            _ => (mean - half, mean + half),
-        };
-        Spread { step: curves[0][k].0 as f64, low, mean, high }
-    };
-    (0..shortest).map(point).collect()
 }

@@ -60,6 +60,16 @@ pub(crate) fn one_line(text: &str) -> String {
     shown(&flat)
 }
 
+/// A number to four digits behind the point, or with an exponent where these would hide it.
+pub(crate) fn number(x: f64) -> String {
+    match x.abs() {
+        0.0 => "0".into(),
+        size if (1e-3..1e5).contains(&size) => format!("{x:.4}"),
+        size if size.is_finite() => format!("{x:.3e}"),
+        _ => x.to_string(),
+    }
+}
+
 /// A table with two spaces between columns; `right` marks the columns that align to the right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
     let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
@@ -86,6 +96,12 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_seen_at_any_magnitude() {
+        let all = [0.0, 0.25, 2.4e10, 1e-12, 1e73, f64::NAN, f64::INFINITY].map(number);
+        assert_eq!(all, ["0", "0.2500", "2.400e10", "1.000e-12", "1.000e73", "NaN", "inf"]);
+    }
 
     #[test]
     fn what_steers_a_terminal_is_escaped() {

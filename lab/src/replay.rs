@@ -1,7 +1,7 @@
 //! `varangian replay FOLDER --step T`: one step of a kept run again: who sent what, and what the
 //! rule gave each.
 
-use crate::results::Store;
+use crate::results::{Store, bare};
 use crate::run::{Course, Shelf};
 use crate::{Failure, print};
 use std::path::PathBuf;
@@ -73,7 +73,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The one key that starts with `start`.
 fn choose(keys: &[String], start: &str) -> Result<String, Failure> {
-    let found: Vec<&String> = keys.iter().filter(|key| key.starts_with(start)).collect();
+    // Before keys had a letter they were written without it.
+    let starts = |key: &str| key.starts_with(start) || bare(key).starts_with(start);
+    let found: Vec<&String> = keys.iter().filter(|key| starts(key)).collect();
     match found[..] {
         [key] => Ok(key.clone()),
         [] => Err(Failure::refused(format!("no run starts with \"{start}\"; runs.csv names them"))),

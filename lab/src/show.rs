@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use varangian_attacks::AttackEntry;
 use varangian_base::{Entry, Param, entry};
 use varangian_learn::{data, model, partition};
-use varangian_rules::entry::{Family, Kappa, RuleFacts};
+use varangian_rules::entry::{Claims, Family, Kappa, RuleFacts};
 use varangian_rules::{FilterEntry, RuleEntry};
 
 /// Arguments of the commands that list entries.
@@ -36,7 +36,11 @@ pub(crate) fn filters(args: &Args) -> Result<(), Failure> {
 
 /// Lists or explains models.
 pub(crate) fn models(args: &Args) -> Result<(), Failure> {
-    show("model", model::entry::ALL, args, model_facts)
+    show("model", model::entry::ALL, args, |entry| {
+        let mut facts = model_facts(entry);
+        facts.extend(tensors(entry));
+        facts
+    })
 }
 
 /// Lists or explains data sets.
@@ -128,38 +132,61 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
         Kappa::Through(_, text) => format!("of a rule with κ it makes at most {text}"),
         Kappa::Open(text) => text.into(),
     };
-    let claims = &facts.claims;
-    let pairs = [
-        ("permutation", claims.permutation),
-        ("translation", claims.translation),
-        ("scale", claims.scale),
-        ("rotation", claims.rotation),
-        ("coordinate-wise", claims.coordinate_wise),
-        ("honest box", claims.honest_box),
-        ("bounded", claims.bounded),
-        ("majority", claims.majority),
-    ];
-    let listed = |wanted: bool| {
-        let names = pairs.iter().filter(|(_, held)| *held == wanted).map(|(name, _)| *name);
-        let names: Vec<&str> = names.collect();
-        if names.is_empty() { "nothing".into() } else { names.join(", ") }
-    };
     let mut out = vec![
         ("Place", family.to_owned()),
         ("Bound", format!("{} ({})", facts.bound.text, facts.bound.source)),
         ("Kappa", kappa),
         ("Variance-norm limit", facts.variance_norm.map_or("none", |(_, text)| text).into()),
         ("Reports", reports(facts)),
-        ("Claims", listed(true)),
-        ("Not claimed", listed(false)),
+        ("Claims", claimed(&facts.claims, true)),
+        ("Not claimed", claimed(&facts.claims, false)),
     ];
+    if !facts.variants.is_empty() {
+        let claims =
+            |(choice, claims): &(&str, Claims)| format!("with {choice}: {}", claimed(claims, true));
+        let all: Vec<String> = facts.variants.iter().map(claims).collect();
+        out.push(("Claims otherwise", all.join("; ")));
+    }
+    if facts.weighted {
+        let text = "taken: the f heaviest may hold less than half (Dahan & Levy 2025)";
+        out.push(("Weights of rows", text.into()));
+    }
     if facts.needs_oracle {
         out.push(("Asks", "the loss on data that the server holds".into()));
     }
     if facts.has_memory {
         out.push(("Remembers", "earlier rounds".into()));
     }
+    out.push((
+        "Rows of f64",
+        match facts.needs_oracle {
+            true => "refused: it asks for a loss, and models compute in f32",
+            false => "answered in f64 from the formula, ten to a hundred times slower",
+        }
+        .into(),
+    ));
     out
+}
+
+/// The claims that are made, or those that are not.
+fn claimed(claims: &Claims, made: bool) -> String {
+    let permutation = match claims.ties && made {
+        true => "permutation (of rows without ties, which go by worker id)",
+        false => "permutation",
+    };
+    let pairs = [
+        (permutation, claims.permutation),
+        ("translation", claims.translation),
+        ("scale (by positive factors)", claims.scale),
+        ("rotation", claims.rotation),
+        ("coordinate-wise", claims.coordinate_wise),
+        ("honest box", claims.honest_box),
+        ("bounded", claims.bounded),
+        ("majority", claims.majority),
+    ];
+    let names = pairs.iter().filter(|(_, held)| *held == made).map(|(name, _)| *name);
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }
 
 /// What a rule says of each row's part in the answer.
@@ -198,6 +225,26 @@ pub(crate) fn model_facts(entry: &model::entry::ModelEntry) -> Facts {
     };
     let inputs = format!("{} × {} × {}", shape.channels, shape.height, shape.width);
     vec![("At home", format!("{inputs}, {answer}, d = {}", home.d))]
+}
+
+/// The names and shapes of a model's tensors at home, as a file to start from holds them.
+fn tensors(entry: &model::entry::ModelEntry) -> Facts {
+    let home = &entry.facts;
+    let Ok(model) = model::build(entry.name, home.shape, home.classes) else {
+        return Facts::new();
+    };
+    let list = |tensors: &[model::Tensor]| {
+        let one = |tensor: &model::Tensor| {
+            let sizes: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
+            format!("{} {}", tensor.name, sizes.join(" × "))
+        };
+        tensors.iter().map(one).collect::<Vec<String>>().join(", ")
+    };
+    let mut out = vec![("Tensors", list(model.tensors()))];
+    if !model.buffer_tensors().is_empty() {
+        out.push(("Running statistics", list(model.buffer_tensors())));
+    }
+    out
 }
 
 /// The facts of a data set.

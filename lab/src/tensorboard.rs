@@ -18,11 +18,12 @@ pub(crate) struct Args {
 /// Writes `tensorboard/` into the folder.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let store = Store::open(&args.folder)?;
-    for outcome in store.outcomes()?.iter().filter(|outcome| outcome.is_finished()) {
+    let kept = store.kept()?;
+    kept.missing().iter().for_each(|missing| print::line(missing));
+    for outcome in kept.outcomes.iter().filter(|outcome| outcome.is_finished()) {
         let own = &outcome.settings;
         let label = format!("{}-{}-{}-{}", own.rule, own.attack, own.seed, outcome.key);
-        let plain = |c: char| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '-' };
-        let folder = store.path("tensorboard").join(label.chars().map(plain).collect::<String>());
+        let folder = store.path("tensorboard").join(files::name(&label));
         files::make_folder(&folder)?;
         files::write(&folder.join("events.out.tfevents.0.varangian"), &events(outcome))?;
     }

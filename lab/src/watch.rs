@@ -4,14 +4,13 @@
 //! unless another address is asked for. Finished runs are read once from the folder; those
 //! that go on are in `live.json`, which `varangian run` writes every second.
 
-use crate::config::label_keys;
-use crate::results::{Outcome, Store, judge};
+use crate::results::{Fate, Outcome, Store, Sweep, fate, judge, metric};
 use crate::run::live::Live;
-use crate::{Failure, pictures, print};
+use crate::{Failure, pictures, plot, print};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +22,18 @@ pub(crate) struct Args {
     folder: PathBuf,
     /// Where the page is served
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8600")]
+    #[arg(value_parser = address)]
     http: SocketAddr,
+}
+
+/// Reads "127.0.0.1:8600", "localhost:8600", or a port of this machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let whole = match text.parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}"),
+        Err(_) => text.to_owned(),
+    };
+    let found = whole.to_socket_addrs().ok().and_then(|mut all| all.next());
+    found.ok_or_else(|| "an address and a port, as in 127.0.0.1:8600".into())
 }
 
 const PAGE: &str = include_str!("watch.html");
@@ -110,23 +120,41 @@ fn events(stream: &mut TcpStream, folder: &Folder) -> std::io::Result<()> {
     }
 }
 
-/// The folder now: how far it is, what goes on, mean curves of what is over, its latest runs.
+/// The folder now: how far it is, what goes on, mean curves of what is over, its runs in the order
+/// of the experiment.
 fn state(folder: &Folder) -> Value {
     let mut finished = folder.finished.lock().expect("no thread panicked");
-    for key in folder.store.keys().unwrap_or_default() {
-        if !finished.contains_key(&key) {
-            finished.extend(folder.store.load(&key).map(|outcome| (key, outcome)));
+    let planned = folder.store.planned().unwrap_or_default();
+    for key in &planned {
+        if !finished.contains_key(key) {
+            finished.extend(folder.store.load(key).map(|outcome| (key.clone(), outcome)));
         }
     }
-    let toml = std::fs::read_to_string(folder.store.path("experiment.toml")).unwrap_or_default();
-    let planned = toml.lines().filter(|line| line.starts_with("[[run]]")).count();
-    let failed = finished.values().filter(|outcome| !outcome.is_finished()).count();
+    let over: Vec<&Outcome> = planned.iter().filter_map(|key| finished.get(key)).collect();
+    let failed = over.iter().filter(|outcome| !outcome.is_finished()).count();
     let (running, silent) = running(folder);
+    let runs = over.iter().map(|outcome| &outcome.settings);
+    let mut sweep = Sweep::of(runs, &folder.store.tuned(), folder.store.rules());
+    for live in &running {
+        crate::results::place(&mut sweep.rules, &live.rule);
+    }
+    let metric = metric(over.iter().copied());
+    let fates: Vec<Fate> = over.iter().map(|outcome| Fate::of(outcome)).collect();
     json!({
-        "name": folder.name, "planned": planned.max(finished.len()), "over": finished.len(),
-        "failed": failed, "running": running, "silent": silent, "metric": metric(&finished), "lines": lines(&finished),
-        "runs": finished.values().map(row).collect::<Vec<_>>(),
+        "name": folder.name, "planned": planned.len(), "over": over.len(), "failed": failed,
+        "running": running, "silent": silent, "metric": metric, "rules": rules(&sweep),
+        "lines": lines(&over, &sweep, metric), "meanings": fate::meanings(&fates),
+        "runs": over.iter().map(|outcome| row(outcome, &sweep, metric)).collect::<Vec<_>>(),
     })
+}
+
+/// How each rule is drawn: as in every picture of the folder.
+fn rules(sweep: &Sweep) -> Vec<Value> {
+    let rule = |(k, name): (usize, &String)| {
+        let (colour, dashes) = (plot::colour(k), plot::dashes(k));
+        json!({ "rule": name, "colour": colour, "dashes": dashes })
+    };
+    sweep.rules.iter().enumerate().map(rule).collect()
 }
 
 /// The runs that go on, and whether they have been silent for long.
@@ -139,42 +167,50 @@ fn running(folder: &Folder) -> (Vec<Live>, bool) {
     (runs, age.is_some_and(|age| age > SILENT))
 }
 
-/// What is judged: accuracy, or the test loss where there is none.
-fn metric(finished: &BTreeMap<String, Outcome>) -> &'static str {
-    match finished.values().any(|outcome| !outcome.curve("accuracy").is_empty()) {
-        true => "accuracy",
-        false => "test_loss",
+/// A mean curve over seeds for each rule, setting and attack.
+fn lines(over: &[&Outcome], sweep: &Sweep, metric: &str) -> Vec<Value> {
+    let mut names: Vec<[&str; 3]> = Vec::new();
+    let labels: Vec<(String, String)> =
+        over.iter().map(|one| (sweep.setting(&one.settings), sweep.line(&one.settings))).collect();
+    let mut curves: Vec<Vec<Vec<(u64, f64)>>> = Vec::new();
+    let mut rules = Vec::new();
+    for (outcome, (setting, line)) in over.iter().zip(&labels) {
+        let name = [setting.as_str(), outcome.settings.attack.as_str(), line.as_str()];
+        let place = names.iter().position(|known| *known == name).unwrap_or(names.len());
+        if place == names.len() {
+            names.push(name);
+            curves.push(Vec::new());
+            rules.push(&outcome.settings.rule);
+        }
+        curves[place].extend(Some(outcome.curve(metric)).filter(|curve| !curve.is_empty()));
     }
-}
-
-/// A mean curve over seeds for each line of the tables and attack.
-fn lines(finished: &BTreeMap<String, Outcome>) -> Vec<Value> {
-    let settings: Vec<_> = finished.values().map(|outcome| &outcome.settings).collect();
-    let keys = label_keys(&settings);
-    let metric = metric(finished);
-    let mut all: BTreeMap<(&str, String), Vec<Vec<(u64, f64)>>> = BTreeMap::new();
-    for outcome in finished.values() {
-        let (attack, label) = (outcome.settings.attack.as_str(), outcome.settings.label(&keys));
-        all.entry((attack, label)).or_default().push(outcome.curve(metric));
-    }
-    let line = |((attack, label), curves): ((&str, String), Vec<Vec<(u64, f64)>>)| {
-        let spread = pictures::band(&curves);
-        let mean: Vec<(f64, f64)> = spread.iter().map(|point| (point.step, point.mean)).collect();
-        json!({ "attack": attack, "line": label, "seeds": curves.len(), "curve": mean })
+    let line = |(k, [setting, attack, line]): (usize, &[&str; 3])| {
+        let mean: Vec<(f64, f64)> =
+            pictures::band(&curves[k]).iter().map(|point| (point.step, point.mean)).collect();
+        json!({
+            "setting": setting, "attack": attack, "line": line, "rule": rules[k],
+            "seeds": curves[k].len(), "curve": mean,
+        })
     };
-    all.into_iter().map(line).collect()
+    names.iter().enumerate().map(line).collect()
 }
 
-fn row(outcome: &Outcome) -> Value {
+fn row(outcome: &Outcome, sweep: &Sweep, metric: &str) -> Value {
     let own = &outcome.settings;
-    let curve: Vec<f64> = outcome.curve("accuracy").iter().map(|point| point.1).collect();
-    let judged = judge(&curve, true);
+    let judged = judge(&outcome.curve(metric), metric == "accuracy");
     let refused = outcome.points.iter().filter(|point| point.metric.starts_with("refused/"));
+    // A number that is not finite is null in JSON, and must not read as "not measured".
+    let text = |x: f64| match metric {
+        "accuracy" if x.is_finite() => format!("{:.1} %", 100.0 * x),
+        _ => print::number(x),
+    };
     json!({
-        "rule": own.rule, "attack": own.attack, "seed": own.seed, "state": outcome.end.name(),
-        "error": outcome.end.error(), "last": judged.map(|judged| judged.last),
-        "best": judged.map(|judged| judged.best), "seconds": outcome.seconds,
+        "rule": sweep.line(own), "setting": sweep.setting(own), "attack": own.attack,
+        "seed": own.seed, "state": outcome.end.name(), "error": outcome.end.error(),
+        "last": judged.map(|judged| text(judged.last)),
+        "best": judged.map(|judged| text(judged.best)), "seconds": outcome.seconds,
         "refused": refused.map(|point| point.value).sum::<f64>(),
+        "broke": fate::told(&[Fate::of(outcome)]).replace("1 of 1 ", ""),
     })
 }
 
@@ -182,6 +218,45 @@ fn row(outcome: &Outcome) -> Value {
 mod tests {
     use super::*;
     use std::io::Read;
+
+    #[test]
+    fn an_address_may_be_a_port_or_a_name() {
+        assert_eq!(address("8600").unwrap().to_string(), "127.0.0.1:8600");
+        assert_eq!(address("localhost:8600").unwrap().port(), 8600);
+        assert!(address("8600x").is_err());
+    }
+
+    #[test]
+    fn the_page_keeps_settings_apart_colours_by_the_experiment_and_survives_nan() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let run = |rule: &str, n: usize, values: &[f64]| {
+            let mut outcome = Outcome::sample(rule, "alie", 1, values);
+            outcome.settings.n = n;
+            outcome.key = crate::results::key(&outcome.settings, &[0; 32]);
+            store.save(&outcome).unwrap();
+            outcome.key
+        };
+        let keys = [run("krum", 9, &[0.1, 0.9]), run("krum", 11, &[0.1, f64::NAN])];
+        let text = format!(
+            "rule = 'median'\n[[run]] # {}\n[[run]] # {}\n[[run]] # r0123456789ab\n",
+            keys[0], keys[1]
+        );
+        store.write("experiment.toml", text.as_bytes()).unwrap();
+        let mut live = Live::default();
+        live.curve.push((0, f64::NAN));
+        store.write("live.json", &serde_json::to_vec(&[live]).unwrap()).unwrap();
+        let state = state(&Folder::of(store, "a".into()));
+        assert_eq!((&state["over"], &state["planned"]), (&json!(2), &json!(3)));
+        assert_eq!(state["running"][0]["curve"], json!([[0, null]]));
+        let lines = state["lines"].as_array().unwrap();
+        assert_eq!((lines.len(), &lines[1]["setting"]), (2, &json!("n=11")));
+        assert_eq!(lines[1]["curve"], json!([[0.0, 0.1], [10.0, null]]));
+        assert_eq!(state["runs"][1]["broke"], "diverged, never learnt");
+        assert_eq!(state["runs"][1]["last"], "NaN");
+        assert_eq!(state["rules"][1]["colour"], "#D55E00");
+        assert!(state["meanings"][0].as_str().unwrap().starts_with("!d diverged"));
+    }
 
     #[test]
     fn the_page_and_the_stream_come_over_http() {
@@ -219,5 +294,6 @@ mod tests {
         assert_eq!(value["lines"][0]["curve"][1], json!([10.0, 0.5]));
         assert_eq!((&value["over"], &value["planned"]), (&json!(1), &json!(1)));
         assert_eq!(value["running"][0]["weights"], json!([1.0]));
+        assert_eq!(value["rules"][0], json!({ "rule": "krum", "colour": "#0072B2", "dashes": "" }));
     }
 }

@@ -138,7 +138,7 @@ fn threads_and_repetition_leave_the_same_bytes() {
     let results = case.read("one/results.csv");
     assert!(results.starts_with("run,seed,rule,attack,n,f,f_real,step,metric,value\n"));
     // 60 refusals a run of each of the two hostile workers.
-    assert!(results.contains(",60,refused/not-finite/worker-008,60"), "{results}");
+    assert!(results.contains(",60,\"refused/not-finite/worker-008\",60.0\n"), "{results}");
     // The resolved configuration is an experiment of its own, with the same results.
     fs::copy(case.path("one/experiment.toml"), case.path("e.toml")).unwrap();
     assert!(case.command("resolved", &["-q"]).output().unwrap().status.success());
@@ -300,7 +300,7 @@ fn tuning_gives_every_rule_the_same_budget_and_one_choice() {
     assert_eq!(table.matches(",true\n").count(), 3, "{table}");
     // A rate that learns nothing is never chosen by a rule that withstands the attacks.
     let index = case.read("out/runs.csv");
-    let lines: Vec<&str> = index.lines().filter(|line| line.contains(",median,")).collect();
+    let lines: Vec<&str> = index.lines().filter(|line| line.contains(",\"median\",")).collect();
     assert_eq!(lines.len(), 4, "{index}");
     assert!(lines.iter().all(|line| line.contains(",0.05,")), "{index}");
     let again = case.command("out", &[]).output().unwrap();
@@ -321,12 +321,12 @@ fn a_kept_model_is_where_another_run_starts() {
         case.read(&format!("{out}/results.csv"))
     };
     let loss = |table: &str, step: &str| {
-        let wanted = format!(",{step},test_loss,");
+        let wanted = format!(",{step},\"test_loss\",");
         let line = table.lines().find(|line| line.contains(&wanted)).unwrap();
         line.rsplit(',').next().unwrap().to_owned()
     };
     let first = run("first", &["--save-models"]);
-    let key = first.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    let key = first.lines().nth(1).unwrap().split('"').nth(1).unwrap().to_owned();
     let model = format!("first/runs/{key}.model.safetensors");
     let kept = fs::read(case.path(&model)).unwrap();
     let start = format!("start={model}");

@@ -46,9 +46,9 @@ fn residual_networks_learn_pictures_of_a_folder_from_the_configuration() {
     let shape = ["n=3", "batch=2", "steps=2", "evaluate_every=2", small];
     let hostile = ["attack=oppose", "f_real=1", "model=resnet18"];
     let (runs, results) = run(&[&shape[..], &hostile].concat());
-    assert!(runs.contains(",resnet18,") && runs.contains("oppose"), "{runs}");
-    assert_eq!(runs.matches(",finished,").count(), 1, "{runs}");
-    let losses = || results.lines().filter(|line| line.contains(",test_loss,"));
+    assert!(runs.contains(",\"resnet18\",") && runs.contains("oppose"), "{runs}");
+    assert_eq!(runs.matches(",\"finished\",").count(), 1, "{runs}");
+    let losses = || results.lines().filter(|line| line.contains(",\"test_loss\","));
     assert_eq!(losses().count(), 2, "before the first step and after the last: {results}");
     for line in losses() {
         let loss: f64 = line.rsplit(',').next().unwrap().parse().unwrap();
@@ -63,5 +63,9 @@ fn the_larger_network_makes_a_step_on_them() {
     let hostile = ["attack=none", "f_real=0", "model=resnet50 norm=frozen-init"];
     let (runs, results) = run(&[&shape[..], &hostile].concat());
     assert!(runs.contains("resnet50 norm=frozen-init"), "{runs}");
-    assert_eq!(results.lines().filter(|line| line.contains(",accuracy,")).count(), 2, "{results}");
+    assert_eq!(
+        results.lines().filter(|line| line.contains(",\"accuracy\",")).count(),
+        2,
+        "{results}"
+    );
 }

@@ -65,9 +65,10 @@ fn a_browser_shows_curves_weights_and_refusals() {
     assert!(run.unwrap().success());
     // As `varangian run` writes it each second of a longer run.
     let live = r#"[{"key":"a","rule":"krum","attack":"alie","seed":3,"step":20,"steps":40,
-        "curve":[[0,0.1],[10,0.5],[20,null]],"classifies":true,"weights":[1.0,0.0,0.25],
+        "setting":"n=7",
+        "curve":[[0,0.1],[10,0.5],[15,null],[20,0.6]],"classifies":true,"weights":[1.0,0.0,0.25],
         "refused":[0,0,7],"reasons":{"not-finite":7},"hostile":[2],"expelled":[2],"skipped":1}]"#;
-    std::fs::write(folder.path().join("out/live.json"), live.replace("null", "0.6")).unwrap();
+    std::fs::write(folder.path().join("out/live.json"), live).unwrap();
     let (_server, address) = serve(folder.path());
     let profile = folder.path().join("profile");
     let output = Command::new(chromium)
@@ -81,13 +82,15 @@ fn a_browser_shows_curves_weights_and_refusals() {
     let has = |text: &str| assert!(page.contains(text), "{text} is not in {page}");
     has("4 of 4 runs over, going on: 1");
     has("<title>4/4 out</title>");
-    has("krum × alie <small>seed 3, step 20 of 40, 60.0 %</small>");
+    has("krum × alie <small>n=7, seed 3, step 20 of 40, 60.0 %</small>");
     has("worker 2, hostile: 0.2500");
     has("refused: not-finite 7; worker 2");
     has("expelled: worker 2");
-    has("skipped: 1 steps");
+    has("skipped: 1 of 20 steps");
+    // The one that goes on leaves the numbers and comes back: a cross, and two lines.
+    assert_eq!(page.matches("class=\"left\"").count(), 1, "{page}");
     // A curve a rule in each of two panels, and the one that goes on.
-    assert_eq!(page.matches("<polyline points=\"").count(), 5, "{page}");
+    assert_eq!(page.matches("<polyline points=\"").count(), 6, "{page}");
     has("aria-label=\"non-finite\"");
     assert!(!page.contains("NaN"), "{page}");
 }

@@ -14,7 +14,7 @@ fn accuracies(text: &str) -> Vec<f64> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let results = fs::read_to_string(folder.path().join("out/results.csv")).unwrap();
     let mut found: Vec<(String, f64)> = Vec::new();
-    for line in results.lines().filter(|line| line.contains(",accuracy,")) {
+    for line in results.lines().filter(|line| line.contains(",\"accuracy\",")) {
         let run = line.split(',').next().unwrap().to_owned();
         let value = 100.0 * line.rsplit(',').next().unwrap().parse::<f64>().unwrap();
         match found.iter_mut().find(|(known, _)| *known == run) {

@@ -29,6 +29,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         },
         claims: Claims { bounded: false, majority: false, rotation: true, ..Claims::COLUMNS },
         weights: true,
+        weighted: true,
         kappa: Kappa::Open("unbounded for any f > 0: one hostile row moves the mean anywhere"),
         ..RuleFacts::RULE
     },
@@ -40,11 +41,18 @@ struct Average;
 
 impl Rule for Average {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
+        if let Some(weights) = round.weights {
+            combine::combine(round.rows, weights, out);
+            return verdict.weights.extend_from_slice(weights);
+        }
         combine::mean(round.rows, out);
         verdict.uniform(round.rows.n(), 1.0 / round.rows.n() as f64);
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        if let Some(weights) = round.weights {
+            return Ok(verdict.blend(round.rows, &exact::Blend::weighted(weights, 1.0)));
+        }
         let n = round.n();
         let all: Vec<usize> = (0..n).collect();
         Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &all)))

@@ -19,6 +19,7 @@
 //! ```
 
 use crate::exact::Wide;
+use crate::weights::{median, quantile};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::{columns, combine, norms};
@@ -65,6 +66,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         variants: &[("start=median", Claims { rotation: false, ties: false, ..Claims::GEOMETRIC })],
         has_memory: true,
         weights: true,
+        weighted: true,
         kappa: Kappa::Open("none from any start; its proof is of how far the last answer was off"),
         ..RuleFacts::RULE
     },
@@ -98,6 +100,9 @@ struct CentredClipping {
     shares: Vec<f64>,
     distances: Vec<f64>,
     sorted: Vec<f64>,
+    /// The weights of the round's rows; empty where they count alike.
+    masses: Vec<f64>,
+    keyed: Vec<(f64, f64)>,
 }
 
 impl CentredClipping {
@@ -106,6 +111,11 @@ impl CentredClipping {
         let n = self.distances.len();
         self.distances.iter_mut().for_each(|s| *s = s.sqrt());
         self.tau.unwrap_or_else(|| {
+            if !self.masses.is_empty() {
+                self.keyed.clear();
+                self.keyed.extend(self.distances.iter().copied().zip(self.masses.iter().copied()));
+                return quantile(&mut self.keyed, self.quantile);
+            }
             self.sorted.clone_from(&self.distances);
             self.sorted.sort_unstable_by(f64::total_cmp);
             self.sorted[((self.quantile * n as f64).ceil() as usize).clamp(1, n) - 1]
@@ -115,9 +125,9 @@ impl CentredClipping {
     /// Turns the distances to v into what each row adds to the next v; answers what is left of v.
     fn clip(&mut self, tau: f64) -> f64 {
         let n = self.distances.len();
-        for distance in &mut self.distances {
+        for (i, distance) in self.distances.iter_mut().enumerate() {
             let kept = if *distance > tau { tau / *distance } else { 1.0 };
-            *distance = kept / n as f64;
+            *distance = self.masses.get(i).map_or(kept / n as f64, |mass| mass * kept);
         }
         1.0 - self.distances.iter().sum::<f64>()
     }
@@ -180,9 +190,16 @@ impl CentredClipping {
 impl Rule for CentredClipping {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         let (rows, n) = (round.rows, round.rows.n());
+        self.masses.clear();
+        self.masses.extend_from_slice(round.weights.unwrap_or_default());
         if !self.remember {
             self.centre.resize(out.len(), 0.0);
-            columns::median(rows, &mut self.centre);
+            match round.weights {
+                None => columns::median(rows, &mut self.centre),
+                Some(weights) => columns::weighted(rows, weights, &mut self.centre, |column| {
+                    median(column, false) as f32
+                }),
+            }
         } else if self.centre.len() != out.len() {
             self.centre.clear();
             self.centre.resize(out.len(), 0.0);
@@ -200,8 +217,15 @@ impl Rule for CentredClipping {
         let (rows, n) = (round.rows, round.n());
         let mut v = match self.remember {
             true => vec![0.0; round.d()],
-            false => crate::median::exact(rows, false),
+            false => match round.weights {
+                None => crate::median::exact(rows, false),
+                Some(weights) => {
+                    exact::by_weighted_column(rows, weights, |column| median(column, false))
+                }
+            },
         };
+        let whole = Wide::from(if round.weights.is_some() { 1.0 } else { n as f64 });
+        let mass = |i: usize| round.weights.map_or(1.0, |weights| weights[i]);
         let mut shares = vec![0.0; n];
         for _ in 0..self.passes {
             let far: Vec<Wide> = exact::distances2(rows, &v).into_iter().map(Wide::sqrt).collect();
@@ -209,13 +233,18 @@ impl Rule for CentredClipping {
             sorted.sort_unstable();
             let at = ((self.quantile * n as f64).ceil() as usize).clamp(1, n) - 1;
             let tau = self.tau.map_or(sorted[at], Wide::from);
+            let tau = match (self.tau, round.weights) {
+                (None, Some(weights)) => weighted_quantile(&far, weights, self.quantile),
+                _ => tau,
+            };
             let one = Wide::from(1.0);
             let kept: Vec<Wide> =
                 far.iter().map(|&r| if r > tau { tau / r } else { one }).collect();
-            v = (0..v.len()).map(|k| moved(rows, &kept, k, v[k])).collect();
-            let given: f64 = kept.iter().map(|kept| kept.to_f64() / n as f64).sum();
+            let kept: Vec<Wide> = (0..n).map(|i| kept[i] * Wide::from(mass(i))).collect();
+            v = (0..v.len()).map(|k| moved(rows, &kept, whole, k, v[k])).collect();
+            let given: f64 = kept.iter().map(|&kept| (kept / whole).to_f64()).sum();
             shares.iter_mut().for_each(|share| *share *= 1.0 - given);
-            let added = kept.iter().map(|kept| kept.to_f64() / n as f64);
+            let added = kept.iter().map(|&kept| (kept / whole).to_f64());
             shares.iter_mut().zip(added).for_each(|(share, add)| *share += add);
         }
         verdict.weights = shares;
@@ -244,9 +273,17 @@ impl Rule for CentredClipping {
     }
 }
 
-/// vₖ + (1/n)·Σ keptᵢ·(xᵢₖ − vₖ), exactly.
-fn moved(rows: &[Vec<f64>], kept: &[Wide], k: usize, v: f64) -> f64 {
-    let (n, v) = (rows.len() as f64, Wide::from(v));
+/// The least of these distances up to and with which the share `part` of the weight lies.
+fn weighted_quantile(far: &[Wide], weights: &[f64], part: f64) -> Wide {
+    let order = exact::in_order(far);
+    let mut ranked: Vec<(f64, f64)> =
+        order.iter().enumerate().map(|(rank, &i)| (rank as f64, weights[i])).collect();
+    far[order[quantile(&mut ranked, part) as usize]]
+}
+
+/// vₖ + (1/whole)·Σ keptᵢ·(xᵢₖ − vₖ), exactly.
+fn moved(rows: &[Vec<f64>], kept: &[Wide], whole: Wide, k: usize, v: f64) -> f64 {
+    let v = Wide::from(v);
     let step = rows.iter().zip(kept).map(|(row, &kept)| kept * (Wide::from(row[k]) - v));
-    (v + exact::total(step.collect()) / Wide::from(n)).to_f64()
+    (v + exact::total(step.collect()) / whole).to_f64()
 }

@@ -20,6 +20,8 @@ pub struct Pipeline {
     rule: Box<dyn Rule>,
     rule_entry: &'static RuleEntry,
     post: Vec<(Box<dyn Post>, &'static RuleEntry)>,
+    /// The round's weights with the sum 1.
+    masses: Vec<f64>,
 }
 
 struct PreStage {
@@ -47,11 +49,34 @@ impl Pipeline {
     /// # Errors
     /// If a stage or parameter is unknown or the order of stages is wrong.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
+        Pipeline::parse_among(text, &[])
+    }
+
+    /// A rule from outside, alone. To compose it with stages, give it to
+    /// [`Pipeline::parse_among`].
+    pub fn own(rule: Box<dyn Rule>, entry: &'static RuleEntry) -> Self {
+        let (spec, pre, post, masses) = (entry.name.to_owned(), vec![], vec![], vec![]);
+        Pipeline { spec, pre, rule, rule_entry: entry, post, masses }
+    }
+
+    /// Reads `text`, in which entries of `own` may stand beside those of [`ALL`]: a rule or a stage
+    /// from outside, under a name of its own.
+    ///
+    /// # Errors
+    /// As [`Pipeline::parse`]; or if an own entry has the name of another.
+    pub fn parse_among(text: &str, own: &[&'static RuleEntry]) -> Result<Self, SpecError> {
+        let all: Vec<&'static RuleEntry> = ALL.iter().chain(own).copied().collect();
+        for (i, entry) in all.iter().enumerate() {
+            if all[..i].iter().any(|other| other.name == entry.name) {
+                let name = entry.name;
+                return Err(SpecError::new(format!("two rules are called \"{name}\"")));
+            }
+        }
         let specs = spec::parse_chain(text)?;
         let spec = specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
         let (mut pre, mut rule, mut post) = (Vec::new(), None, Vec::new());
         for stage in &specs {
-            let entry = entry::find("rule", ALL, &stage.name)?;
+            let entry = entry::find("rule", &all, &stage.name)?;
             match (*entry.make(stage)?, rule.is_some()) {
                 (Stage::Pre(stage), false) => {
                     let (mixing, recipe) = Default::default();
@@ -72,7 +97,7 @@ impl Pipeline {
                 "\"{text}\" holds no rule; end it with one, as in \"… | average\""
             ))
         })?;
-        Ok(Pipeline { spec, pre, rule, rule_entry, post })
+        Ok(Pipeline { spec, pre, rule, rule_entry, post, masses: Vec::new() })
     }
 
     /// Whether every stage accepts what reaches it when n rows, f of them hostile, go in.
@@ -173,6 +198,25 @@ impl Pipeline {
         self.entries().iter().any(|entry| entry.facts.needs_oracle)
     }
 
+    /// Whether rows with these weights, one each, may go in, f of them hostile; see
+    /// [`crate::weights`].
+    ///
+    /// # Errors
+    /// If a stage has no form for them, there is not one finite weight above 0 a row, or the f
+    /// heaviest rows hold half of the weight.
+    pub fn check_weights(&self, weights: &[f64], n: usize, f: usize) -> Result<(), SpecError> {
+        if let Some(entry) = self.entries().iter().find(|entry| !entry.facts.weighted) {
+            let with = ALL.iter().filter(|entry| entry.facts.weighted);
+            let with: Vec<&str> = with.map(|entry| entry.name).collect();
+            return Err(SpecError::new(format!(
+                "{} has no form for rows that count differently; these have: {}",
+                entry.name,
+                with.join(", ")
+            )));
+        }
+        crate::weights::check(weights, n, f)
+    }
+
     /// Whether a stage remembers earlier rounds.
     pub fn has_memory(&self) -> bool {
         self.entries().iter().any(|entry| entry.facts.has_memory)
@@ -189,13 +233,29 @@ impl Pipeline {
     /// went in, carried back through the pre-aggregations.
     ///
     /// # Panics
-    /// If `out` has not d coordinates. The bound is the caller's to check.
+    /// If `out` has not d coordinates, or the rows count differently and a stage has no form for
+    /// that. The bound is the caller's to check.
     pub fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         assert_eq!(out.len(), round.rows.d(), "the output has d coordinates");
         debug_assert!(round.rows.is_finite(), "the intake lets no other rows through");
         verdict.clear();
-        let Pipeline { pre, rule, post, .. } = self;
-        run(pre, rule.as_mut(), post, round, out, verdict);
+        let Pipeline { pre, rule, post, masses, .. } = self;
+        if let Some(weights) = round.weights {
+            let takes = |entry: &RuleEntry| entry.facts.weighted;
+            let all = pre.iter().all(|p| takes(p.entry)) && post.iter().all(|p| takes(p.1));
+            assert!(all && takes(self.rule_entry), "{} takes no weights", self.spec);
+            assert_eq!(weights.len(), round.rows.n(), "one weight a row");
+            let sum: f64 = weights.iter().sum();
+            masses.clear();
+            masses.extend(weights.iter().map(|w| w / sum));
+        }
+        let weights = round.weights.is_some().then_some(masses.as_slice());
+        let oracle: Option<&mut dyn crate::Oracle> = match round.oracle.as_mut() {
+            Some(oracle) => Some(&mut **oracle),
+            None => None,
+        };
+        let mut round = Round { weights, oracle, ..*round };
+        run(pre, rule.as_mut(), post, &mut round, out, verdict);
         if let Some(last) = pre.last_mut().filter(|_| !verdict.weights.is_empty()) {
             last.recipe.pull_back(&mut verdict.weights);
         }
@@ -221,6 +281,10 @@ impl Pipeline {
             let name = entry.name;
             move |why| SpecError::new(format!("{name} gives f64 rows no answer: {why}"))
         };
+        let sum: f64 = round.weights.unwrap_or_default().iter().sum();
+        let masses: Option<Vec<f64>> =
+            round.weights.map(|weights| weights.iter().map(|w| w / sum).collect());
+        let round = &exact::Round { weights: masses.as_deref(), ..*round };
         let (mut rows, mut ids) = (round.rows.to_vec(), round.ids.to_vec());
         let (mut f, mut maps) = (round.f, Vec::new());
         for PreStage { stage, entry, .. } in &self.pre {
@@ -258,6 +322,7 @@ impl Pipeline {
             rule: self.rule.fork(),
             rule_entry: self.rule_entry,
             post: self.post.iter().map(|(post, entry)| (post.fork(), *entry)).collect(),
+            masses: Vec::new(),
         }
     }
 
@@ -325,6 +390,7 @@ fn run(
     let mut inner = Round {
         rows: Mixed::new(round.rows.sent(), &first.recipe),
         f,
+        weights: round.weights,
         step: round.step,
         params: round.params,
         learning_rate: round.learning_rate,

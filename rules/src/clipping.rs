@@ -60,6 +60,7 @@ pub(crate) static ARC: RuleEntry = RuleEntry {
 
 const FACTS: RuleFacts = RuleFacts {
     family: Family::PreAggregation,
+    weighted: true,
     weights: true,
     kappa: Kappa::Open("none for a threshold given by hand"),
     ..RuleFacts::RULE

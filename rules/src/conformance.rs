@@ -1,21 +1,46 @@
-//! The suite that every entry goes through: reference, bound, determinism, claims.
+//! What every rule is held to: on tame and hostile families of rows, at every claim that it makes.
+//!
+//! [`check`] tries a rule from anywhere, and says what failed:
+//!
+//! ```
+//! use varangian_rules::{Pipeline, conformance};
+//! let report = conformance::check(|| Pipeline::parse("median").unwrap());
+//! assert!(report.passed(), "{report}");
+//! assert!(report.tried.contains(&"honest box"));
+//! ```
+//!
+//! The crate's own tests run the same checks on every entry with every combination of its choices,
+//! and compare each with a slow reference in f64 besides.
 
+#[cfg(test)]
 mod cases;
+#[cfg(test)]
 mod claims;
+#[cfg(test)]
 mod double;
 pub(crate) mod families;
+#[cfg(test)]
 mod machinery;
+mod suite;
+#[cfg(test)]
 mod vectors;
+#[cfg(test)]
 mod windows;
 
-use crate::{Oracle, Pipeline, Round, Verdict, build, exact};
+pub use suite::{Failure, Report, check};
+
+use crate::Oracle;
+#[cfg(test)]
+use crate::{Pipeline, Round, Verdict, build, exact};
 use varangian_base::{Rows, Seed};
 
+#[cfg(test)]
 /// Σ (aₖ − bₖ)².
 pub(crate) fn distance2(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
+#[cfg(test)]
 /// Indices by ascending key; ties by index.
 pub(crate) fn in_order(keys: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..keys.len()).collect();
@@ -23,12 +48,14 @@ pub(crate) fn in_order(keys: &[f64]) -> Vec<usize> {
     order
 }
 
+#[cfg(test)]
 /// The mean of some rows.
 pub(crate) fn mean<'a>(rows: impl Iterator<Item = &'a Vec<f64>>) -> Vec<f64> {
     let rows: Vec<&Vec<f64>> = rows.collect();
     (0..rows[0].len()).map(|k| rows.iter().map(|x| x[k]).sum::<f64>() / rows.len() as f64).collect()
 }
 
+#[cfg(test)]
 /// The sets of k of the numbers 0 … n − 1, in lexicographic order.
 pub(crate) fn subsets(n: usize, k: usize) -> impl Iterator<Item = Vec<usize>> {
     let mut next: Option<Vec<usize>> = (k <= n).then(|| (0..k).collect());
@@ -69,23 +96,26 @@ pub(crate) fn truth(k: usize) -> f32 {
     1.0 + (k % 3) as f32
 }
 
+#[cfg(test)]
 /// One aggregation with a fresh rule: the answer and the verdict.
 fn answer(spec: &str, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
     let mut rule = build(spec, rows.n(), f).unwrap_or_else(|error| panic!("{error}"));
     again(&mut rule, rows, f)
 }
 
+#[cfg(test)]
 /// What the exact path answers to a first round: the answer and the verdict.
 pub(crate) fn exactly(spec: &str, rows: &[Vec<f64>], f: usize) -> (Vec<f64>, Verdict) {
     let ids: Vec<u32> = (0..rows.len() as u32).collect();
     let rule = build(spec, rows.len(), f).unwrap_or_else(|error| panic!("{error}"));
-    let round = exact::Round { rows, ids: &ids, f, step: 0, seed: Seed(0) };
+    let round = exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0) };
     let mut verdict = Verdict::default();
     let out = rule.exact(&round, &mut verdict).unwrap_or_else(|error| panic!("{error}"));
     assert!(out.iter().all(|x| x.is_finite()), "{spec} answers {out:?}");
     (out, verdict)
 }
 
+#[cfg(test)]
 /// One more aggregation with the same rule.
 fn again(rule: &mut Pipeline, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
     let (mut out, mut verdict) = (vec![f32::NAN; rows.d()], Verdict::default());

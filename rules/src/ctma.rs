@@ -1,5 +1,7 @@
 //! CTMA, the centred trimmed meta-aggregator (Dahan & Levy 2024, algorithm 1): after any rule, the
-//! mean of the n − f rows nearest to its answer. Ties go to the lower id.
+//! mean of the n − f rows nearest to its answer. Ties go to the lower id. With weights, the mean of
+//! the nearest rows that hold all weight but F, the last of them in part (ω-CTMA of Dahan & Levy
+//! 2025).
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -11,6 +13,7 @@
 //! ```
 
 use crate::select::sort_by_key;
+use crate::weights::{nearest, shares};
 use crate::{Bound, Family, Kappa, Post, Round, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{combine, norms};
 
@@ -25,6 +28,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::MetaAggregation,
         bound: Bound::majority("Dahan & Levy 2024"),
         weights: true,
+        weighted: true,
         kappa: Kappa::Open(
             "the paper's is for another definition, of expectations; it brings any robust rule to O(f/n) (Dahan & Levy 2024)",
         ),
@@ -44,7 +48,13 @@ impl Post for Ctma {
         let n = round.rows.n();
         norms::rows_distance2(round.rows, out, &mut self.squared);
         sort_by_key(&self.squared, &mut self.order);
-        verdict.selection(n, &self.order[..n - round.f]);
+        match round.weights {
+            None => verdict.selection(n, &self.order[..n - round.f]),
+            Some(weights) => {
+                let (most, all) = shares(weights, round.f);
+                nearest(&self.order, weights, all - most, &mut verdict.weights);
+            }
+        }
         combine::combine(round.rows, &verdict.weights, out);
     }
 
@@ -56,6 +66,11 @@ impl Post for Ctma {
     ) -> Result<Vec<f64>, String> {
         let n = round.n();
         let order = exact::in_order(&exact::distances2(round.rows, &answer));
+        if let Some(weights) = round.weights {
+            let ((most, all), mut parts) = (shares(weights, round.f), Vec::new());
+            nearest(&order, weights, all - most, &mut parts);
+            return Ok(verdict.blend(round.rows, &exact::Blend::weighted(&parts, 1.0)));
+        }
         Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &order[..n - round.f])))
     }
 

@@ -33,6 +33,8 @@ pub struct RuleFacts {
     pub has_memory: bool,
     /// Whether its answer is a combination of rows, so that each row's weight is known.
     pub weights: bool,
+    /// Whether it has a form for rows that count differently; see [`crate::weights`].
+    pub weighted: bool,
     /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f
     /// rows. The least possible is f/(n − 2f).
     pub kappa: Kappa,
@@ -51,6 +53,7 @@ impl RuleFacts {
         needs_oracle: false,
         has_memory: false,
         weights: false,
+        weighted: false,
         kappa: Kappa::Open("none known"),
         variance_norm: None,
     };

@@ -35,6 +35,8 @@ pub struct Round<'a> {
     pub ids: &'a [u32],
     /// The declared number of hostile rows among them.
     pub f: usize,
+    /// How much each row counts, as in [`crate::Round::weights`].
+    pub weights: Option<&'a [f64]>,
     /// The step, from 0: where rules draw, and how old a window is.
     pub step: u64,
     /// The run's seed; the draws are those of the f32 path.
@@ -153,6 +155,24 @@ pub(crate) fn in_order(keys: &[Wide]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..keys.len()).collect();
     order.sort_by_key(|&i| keys[i]);
     order
+}
+
+/// `reduce` of each column of weighted values, sorted.
+pub(crate) fn by_weighted_column(
+    rows: &[Vec<f64>],
+    weights: &[f64],
+    reduce: impl Fn(&[(f64, f64)]) -> f64 + Sync,
+) -> Vec<f64> {
+    let mut out = vec![0.0; rows.first().map_or(0, Vec::len)];
+    blocks::fill(&mut out, COLUMNS, |range, out| {
+        for (x, k) in out.iter_mut().zip(range) {
+            let mut column: Vec<(f64, f64)> =
+                rows.iter().zip(weights).map(|(row, &w)| (row[k], w)).collect();
+            column.sort_by(|a, b| a.0.total_cmp(&b.0));
+            *x = reduce(&column);
+        }
+    });
+    out
 }
 
 /// `reduce` of each sorted column.

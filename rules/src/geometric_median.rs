@@ -6,7 +6,8 @@
 //! costs n². It starts at the row k of least total distance. That row is the answer if the unit
 //! vectors from it to the others sum to at most its multiplicity; else the Vardi–Zhang step leaves
 //! it downhill, and no later iterate meets a row. With the gradient g at z, φ(z) − φ* ≤ ‖g‖·‖z −
-//! z*‖ ≤ (2‖g‖/n)·φ(z): the iteration stops when 2‖g‖/n ≤ tolerance.
+//! z*‖ ≤ (2‖g‖/n)·φ(z): the iteration stops when 2‖g‖/n ≤ tolerance. With weights mᵢ the aim is
+//! Σ mᵢ·‖z − xᵢ‖, and n becomes Σ mᵢ.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -51,6 +52,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Chen et al. 2018"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        weighted: true,
         kappa: Kappa::Bound(
             |n, f| 4.0 * (1.0 + f as f64 / (n - 2 * f) as f64).powi(2),
             "4·(1 + f/(n−2f))² (Allouah et al. 2023)",
@@ -79,21 +81,48 @@ struct GeometricMedian {
     scratch: Vec<f64>,
     moved: Vec<f64>,
     point: Vec<f32>,
+    /// How much each row counts, 1 by default, and in all.
+    masses: Vec<f64>,
+    all: f64,
+    keyed: Vec<(f64, f64)>,
 }
 
 impl GeometricMedian {
-    /// The row of least distance to its ⌊n/2⌋-th nearest other, whatever the rest; ties to the
-    /// lower id. Leaves its distances in `reach`; also returns the distance beyond which rows are
-    /// far.
+    /// Takes the weights of n rows.
+    fn count(&mut self, n: usize, weights: Option<&[f64]>) {
+        self.masses.clear();
+        match weights {
+            None => self.masses.resize(n, 1.0),
+            Some(weights) => self.masses.extend_from_slice(weights),
+        }
+        self.all = self.masses.iter().sum();
+    }
+
+    /// The distance from row i within which more than half of the weight lies.
+    fn majority(&mut self, i: usize) -> f64 {
+        self.keyed.clear();
+        self.keyed.extend(self.pairs.row(i).iter().copied().zip(self.masses.iter().copied()));
+        self.keyed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let mut before = 0.0;
+        for &(squared, mass) in &self.keyed {
+            before += mass;
+            if before > self.all / 2.0 * (1.0 + 1e-12) {
+                return squared;
+            }
+        }
+        self.keyed.last().map_or(0.0, |last| last.0)
+    }
+
+    /// The row of least distance to the rows around it that hold most of the weight (to its
+    /// ⌊n/2⌋-th nearest other, where all count alike), whatever the rest; ties to the lower id.
+    /// Leaves its distances in `reach`; also returns the distance beyond which rows are far.
     fn anchor(&mut self) -> (usize, f64) {
         let n = self.pairs.n();
         let mut best = (f64::INFINITY, 0);
         for i in 0..n {
-            self.scratch.clear();
-            self.scratch.extend_from_slice(self.pairs.row(i));
-            self.scratch.sort_unstable_by(f64::total_cmp);
-            if self.scratch[n / 2] < best.0 {
-                best = (self.scratch[n / 2], i);
+            let squared = self.majority(i);
+            if squared < best.0 {
+                best = (squared, i);
             }
         }
         self.reach_from(best.1);
@@ -102,7 +131,10 @@ impl GeometricMedian {
 
     /// The row of least total distance, now that no row is far; ties to the lower id.
     fn start(&mut self) -> usize {
-        let total = |i: usize| self.pairs.row(i).iter().map(|s| s.sqrt()).sum::<f64>();
+        let total = |i: usize| {
+            let row = self.pairs.row(i).iter().zip(&self.masses);
+            row.map(|(s, mass)| mass * s.sqrt()).sum::<f64>()
+        };
         let totals = (0..self.pairs.n()).map(|i| (total(i), i));
         let (_, k) = totals.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are rows");
         self.reach_from(k);
@@ -143,15 +175,16 @@ impl GeometricMedian {
     /// Sets `next` to the Weiszfeld step from distances `reach`, where rows at distance 0 hold
     /// back; returns the length of the least subgradient there.
     fn step(&mut self) -> f64 {
-        let touching = self.reach.iter().filter(|&&r| r == 0.0).count() as f64;
-        let inverse = |&r: &f64| if r == 0.0 { 0.0 } else { 1.0 / r };
-        let total: f64 = self.reach.iter().map(inverse).sum();
+        let massed = || self.reach.iter().zip(&self.masses);
+        let touching: f64 = massed().filter(|(r, _)| **r == 0.0).map(|(_, mass)| mass).sum();
+        let inverse = |(&r, &mass): (&f64, &f64)| if r == 0.0 { 0.0 } else { mass / r };
+        let total: f64 = massed().map(inverse).sum();
         if total == 0.0 {
             self.next.clone_from(&self.weights);
             return 0.0;
         }
         self.next.clear();
-        self.next.extend(self.reach.iter().map(|r| inverse(r) / total));
+        self.next.extend(massed().map(|of| inverse(of) / total));
         let pull = total * self.apart();
         let held = if touching == 0.0 || pull == 0.0 { 0.0 } else { (touching / pull).min(1.0) };
         for (next, w) in self.next.iter_mut().zip(&self.weights) {
@@ -206,13 +239,12 @@ impl GeometricMedian {
 
     /// Sets `weights` to the minimiser's, from `reach` around row k; returns the certified gap.
     fn descend(&mut self, k: usize) -> f64 {
-        let n = self.pairs.n();
         self.weights.clear();
-        self.weights.resize(n, 0.0);
+        self.weights.resize(self.pairs.n(), 0.0);
         self.weights[k] = 1.0;
         let mut gap = f64::INFINITY;
         for _ in 0..self.steps {
-            gap = 2.0 * self.step() / n as f64;
+            gap = 2.0 * self.step() / self.all;
             if gap <= self.tolerance {
                 break;
             }
@@ -226,6 +258,7 @@ impl GeometricMedian {
 impl Rule for GeometricMedian {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         self.pairs.squared_distances(round.rows);
+        self.count(round.rows.n(), round.weights);
         let (anchor, horizon) = self.anchor();
         self.move_in(round.rows, anchor, horizon);
         let gap = self.find(anchor, horizon);
@@ -251,6 +284,7 @@ impl Rule for GeometricMedian {
 
     fn weigh(&mut self, squared: &Pairs, _f: usize, weights: &mut [f64]) -> bool {
         self.pairs.clone_from(squared);
+        self.count(squared.n(), None);
         let (anchor, horizon) = self.anchor();
         if self.reach.iter().any(|&r| horizon > 0.0 && r > horizon) {
             return false;

@@ -2,7 +2,7 @@
 //!
 //! The score of row i is the sum of ‖xᵢ − xⱼ‖² over its n − f − 2 nearest other rows. Krum answers
 //! the row of least score; Multi-Krum the mean of the m rows of least score. Ties go to the lower
-//! id.
+//! id. Weights of rows count in that mean, not in the scores.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -77,6 +77,7 @@ const FACTS: RuleFacts = RuleFacts {
     bound: BOUND,
     claims: Claims::GEOMETRIC,
     weights: true,
+    weighted: true,
     kappa: Kappa::Open(
         "proven by Bareilles et al. 2026 (arXiv 2602.03899); at least 4f/(n−2f), as of every mean of the n − f most compact rows",
     ),

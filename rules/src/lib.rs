@@ -13,6 +13,7 @@ mod centred_clipping;
 mod cge;
 mod chain;
 mod clipping;
+pub mod conformance;
 mod cover;
 mod ctma;
 mod dnc;
@@ -40,6 +41,7 @@ mod spectrum;
 mod sum;
 mod trimmed_mean;
 pub mod vote;
+pub mod weights;
 mod zeno;
 
 pub use chain::{Pipeline, build};
@@ -49,6 +51,3 @@ pub use oracle::Oracle;
 pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
 pub use safeguard::theory_threshold;
 pub use vote::{VOTES, Vote, VoteEntry, VoteFacts, VoteRound, build_vote};
-
-#[cfg(test)]
-mod conformance;

@@ -36,6 +36,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     facts: RuleFacts {
         bound: Bound::majority("Yin et al. 2018"),
         claims: Claims { honest_box: true, ..Claims::COLUMNS },
+        weighted: true,
         kappa: Kappa::Exact(kappa, "(n−1)/(n+1−2f) for odd n, (n−2)/(n+2−2f) for even n"),
         variance_norm: Some((
             |n, f| 1.0 / ((n - f) as f64).sqrt(),
@@ -73,6 +74,12 @@ struct Median {
 
 impl Rule for Median {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        if let Some(weights) = round.weights {
+            let lower = self.lower;
+            return columns::weighted(round.rows, weights, out, |column| {
+                crate::weights::median(column, lower) as f32
+            });
+        }
         match self.lower {
             false => columns::median(round.rows, out),
             true => columns::lower_median(round.rows, out),
@@ -80,7 +87,13 @@ impl Rule for Median {
     }
 
     fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
-        Ok(exact(round.rows, self.lower))
+        let (rows, lower) = (round.rows, self.lower);
+        Ok(match round.weights {
+            None => exact(rows, lower),
+            Some(weights) => exact::by_weighted_column(rows, weights, |column| {
+                crate::weights::median(column, lower)
+            }),
+        })
     }
 
     fn fork(&self) -> Box<dyn Rule> {

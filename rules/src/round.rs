@@ -11,6 +11,10 @@ pub struct Round<'a> {
     pub rows: Mixed<'a>,
     /// The declared number of hostile rows among them.
     pub f: usize,
+    /// How much each row counts, where they do not count alike: declared by the caller, checked by
+    /// [`Pipeline::check_weights`](crate::Pipeline::check_weights), and of any sum; a rule sees
+    /// them with the sum 1.
+    pub weights: Option<&'a [f64]>,
     /// The step, from 0.
     pub step: u64,
     /// The parameters at which the gradients were taken (empty outside training).
@@ -27,7 +31,8 @@ impl<'a> Round<'a> {
     /// A round outside training: step 0, no parameters, no oracle.
     pub fn of(rows: impl Into<Mixed<'a>>, f: usize) -> Self {
         let (rows, params) = (rows.into(), &[]);
-        Round { rows, f, step: 0, params, learning_rate: 1.0, oracle: None, seed: Seed(0) }
+        let (weights, oracle) = (None, None);
+        Round { rows, f, weights, step: 0, params, learning_rate: 1.0, oracle, seed: Seed(0) }
     }
 }
 

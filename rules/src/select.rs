@@ -20,6 +20,13 @@ pub(crate) fn mean_of(selected: &[usize], weights: &mut [f64]) {
     }
 }
 
+/// The mean of the chosen rows by their own weights, in place of the given mean of them.
+fn among(chosen: &mut [f64], weights: &[f64]) {
+    chosen.iter_mut().zip(weights).for_each(|(chosen, w)| *chosen *= w);
+    let sum: f64 = chosen.iter().sum();
+    chosen.iter_mut().for_each(|chosen| *chosen /= sum);
+}
+
 /// What a rule that needs nothing but distances does: distances to weights.
 pub(crate) trait Weigh: Clone + Send + 'static {
     /// Sets the weight of each row; they sum to 1 and none is negative.
@@ -53,12 +60,19 @@ impl<W: Weigh> Rule for ByDistances<W> {
         self.pairs.squared_distances(round.rows);
         self.weights.resize(round.rows.n(), 0.0);
         self.weigh.weigh(&self.pairs, round.f, &mut self.weights);
+        if let Some(weights) = round.weights {
+            among(&mut self.weights, weights);
+        }
         combine::combine(round.rows, &self.weights, out);
         verdict.weights.extend_from_slice(&self.weights);
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
-        Ok(verdict.blend(round.rows, &self.weigh.exact(round)))
+        let blend = self.weigh.exact(round);
+        let Some(weights) = round.weights else { return Ok(verdict.blend(round.rows, &blend)) };
+        let mut parts = blend.weights();
+        among(&mut parts, weights);
+        Ok(verdict.blend(round.rows, &exact::Blend::weighted(&parts, 1.0)))
     }
 
     fn fork(&self) -> Box<dyn Rule> {

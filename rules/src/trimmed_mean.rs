@@ -12,6 +12,7 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
+use crate::weights::{shares, trimmed};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 
@@ -25,6 +26,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     facts: RuleFacts {
         bound: Bound::majority("Yin et al. 2018"),
         claims: Claims { honest_box: true, ..Claims::COLUMNS },
+        weighted: true,
         kappa: Kappa::Exact(|n, f| f as f64 / (n - 2 * f) as f64, "f/(n−2f), the least possible"),
         ..RuleFacts::RULE
     },
@@ -36,11 +38,22 @@ struct TrimmedMean;
 
 impl Rule for TrimmedMean {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        if let Some(weights) = round.weights {
+            let (cut, _) = shares(weights, round.f);
+            return columns::weighted(round.rows, weights, out, |column| {
+                trimmed(column, cut) as f32
+            });
+        }
         columns::trimmed_mean(round.rows, round.f, out);
     }
 
     fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
         let f = round.f;
+        if let Some(weights) = round.weights {
+            let (cut, _) = shares(weights, f);
+            let reduce = |column: &[(f64, f64)]| trimmed(column, cut);
+            return Ok(exact::by_weighted_column(round.rows, weights, reduce));
+        }
         Ok(exact::by_column(round.rows, |column| exact::mean(&column[f..column.len() - f])))
     }
 

@@ -83,6 +83,8 @@ fn plan(split: &Split, rule: &str, f: usize) -> Plan {
         f,
         f_real: F,
         hostile: Hostile::Last,
+        participation: None,
+        weights: None,
         rule: Pipeline::parse(rule).expect("a known rule"),
         attack: varangian_attacks::build("alie z=1.5").expect("a known attack"),
         optimiser: Optimiser { momentum, clip, ..Optimiser::sgd(0.5) },

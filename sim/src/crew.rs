@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 use std::sync::Mutex;
-use varangian_base::{Matrix, RowsMut};
+use varangian_base::{Matrix, Rows, RowsMut};
 use varangian_learn::model::Prepared;
+use varangian_learn::optim::Compression;
 use varangian_rules::Pipeline;
 use varangian_train::{
     Adversary, Bench, Broadcast, Held, Job, Lent, Server, Sight, Worker, inspect,
@@ -11,9 +12,10 @@ use varangian_train::{
 
 /// Workers write straight into the server's slots: honest ones first, hostile ones last.
 pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server) -> f64 {
-    let Lent { broadcast, slots, rule, momentum } = server.lend();
+    let Lent { broadcast, slots, rule, weights, momentum } = server.lend();
     let (mine, theirs) = slots.split_at(team.honest.len());
-    let (loss, inspected) = crew.round(team, &broadcast, rule, momentum, mine, theirs);
+    let at_server = AtServer { rule, weights, momentum };
+    let (loss, inspected) = crew.round(team, &broadcast, at_server, mine, theirs);
     for (id, inspected) in inspected.into_iter().enumerate() {
         // A refusal is counted by the intake.
         let _ = server.commit(id as u32, inspected);
@@ -25,7 +27,8 @@ pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server
 pub(crate) fn stage(crew: &Crew<'_>, team: Team<'_>, server: &Server, staged: &mut Matrix) -> f64 {
     let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
     let broadcast = server.broadcast();
-    crew.round(team, &broadcast, server.rule(), server.momentum(), mine, theirs).0
+    let (rule, weights, momentum) = (server.rule(), server.weights(), server.momentum());
+    crew.round(team, &broadcast, AtServer { rule, weights, momentum }, mine, theirs).0
 }
 
 /// Workers write into a staging matrix, honest ones first, and send copies.
@@ -36,12 +39,25 @@ pub(crate) fn step_staged(
     staged: &mut Matrix,
 ) -> f64 {
     let ids: Vec<u32> = team.honest.iter().chain(team.hostile.iter()).map(Worker::id).collect();
+    let absent = team.absent;
     let (step, loss) = (server.step(), stage(crew, team, server, staged));
-    for (k, id) in ids.into_iter().enumerate() {
+    for (k, id) in ids.into_iter().enumerate().filter(|(k, _)| !is_away(absent, *k)) {
         // A refusal is counted by the intake.
         let _ = server.receive(id, step, staged.row(k));
     }
     loss
+}
+
+/// The rows at `places`: `rows` themselves where that is all of them, else copies in `copies`.
+fn picked<'a>(rows: Rows<'a>, places: &[usize], copies: &'a mut Matrix) -> Rows<'a> {
+    if places.len() == rows.n() {
+        return rows;
+    }
+    *copies = Matrix::zeros(places.len(), rows.d());
+    for (k, &place) in places.iter().enumerate() {
+        copies.row_mut(k).copy_from_slice(rows.row(place));
+    }
+    copies.rows()
 }
 
 /// What computes a round: the job, benches to sit at, and the numbers of the plan.
@@ -62,8 +78,21 @@ pub(crate) struct Team<'a> {
     pub(crate) own: &'a mut Matrix,
     pub(crate) prepared: &'a mut Prepared,
     pub(crate) sampled: Option<&'a mut Matrix>,
-    /// Honest workers, by place, that compute nothing this step; empty where all do.
+    /// Workers, by place (honest ones first), that compute nothing this step; false beyond its end.
     pub(crate) absent: &'a [bool],
+}
+
+/// What an omniscient adversary may see of the server.
+#[derive(Clone, Copy)]
+struct AtServer<'a> {
+    rule: &'a Pipeline,
+    weights: Option<&'a [f64]>,
+    momentum: &'a [f32],
+}
+
+/// Whether the worker at `place` computes nothing this step.
+fn is_away(absent: &[bool], place: usize) -> bool {
+    absent.get(place).is_some_and(|&absent| absent)
 }
 
 impl Crew<'_> {
@@ -73,8 +102,7 @@ impl Crew<'_> {
         &self,
         team: Team<'_>,
         broadcast: &Broadcast<'_>,
-        rule: &Pipeline,
-        server_momentum: &[f32],
+        at_server: AtServer<'_>,
         mut mine: RowsMut<'_>,
         mut theirs: RowsMut<'_>,
     ) -> (f64, Vec<Result<(), usize>>) {
@@ -82,42 +110,59 @@ impl Crew<'_> {
         self.job.model.prepare(broadcast.params, prepared);
         let found =
             self.gradients(honest, broadcast, prepared, None, sampled, absent, mine.reborrow());
-        let is_here = |place: &usize| !absent.get(*place).is_some_and(|&absent| absent);
-        let here: Vec<usize> = (0..found.len()).filter(is_here).collect();
+        let here: Vec<usize> = (0..found.len()).filter(|&k| !is_away(absent, k)).collect();
         let loss = here.iter().map(|&place| found[place].0).sum::<f64>() / here.len() as f64;
         let mut inspected: Vec<_> = found.into_iter().map(|(_, inspected)| inspected).collect();
-        if theirs.n() > 0 {
+        let those = absent.get(honest.len()..).unwrap_or_default();
+        let sent_by: Vec<usize> = (0..hostile.len()).filter(|&k| !is_away(those, k)).collect();
+        if !sent_by.is_empty() {
             if adversary.sees().own || self.all_pass {
                 let attack = Some(adversary.attack());
-                self.gradients(hostile, broadcast, prepared, attack, None, &[], own.rows_mut());
+                self.gradients(hostile, broadcast, prepared, attack, None, those, own.rows_mut());
             }
-            let hostile_ids: Vec<u32> = hostile.iter().map(Worker::id).collect();
-            let honest_ids: Vec<u32> = here.iter().map(|&place| honest[place].id()).collect();
-            let mut sent = Matrix::default();
-            if here.len() < honest.len() {
-                sent = Matrix::zeros(here.len(), mine.d());
-                for (k, &place) in here.iter().enumerate() {
-                    sent.row_mut(k).copy_from_slice(mine.row(place));
-                }
-            }
-            let seen = if here.len() < honest.len() { sent.rows() } else { mine.as_rows() };
+            let ids = |workers: &[Worker], places: &[usize]| -> Vec<u32> {
+                places.iter().map(|&place| workers[place].id()).collect()
+            };
+            let (honest_ids, hostile_ids) = (ids(honest, &here), ids(hostile, &sent_by));
+            let (mut sent, mut owned) = Default::default();
+            let seen = picked(mine.as_rows(), &here, &mut sent).with_ids(&honest_ids);
+            let own = picked(own.rows(), &sent_by, &mut owned).with_ids(&hostile_ids);
             let loss = adversary.sees().loss;
             let held = loss.then(|| Held::draw(&self.job, &hostile_ids, broadcast.step));
-            let sight = Sight {
-                honest: seen.with_ids(&honest_ids),
-                own: own.rows().with_ids(&hostile_ids),
-                n: self.n,
-                f: self.f,
-                server_momentum,
-                rule,
-                held,
-                seed: self.job.seed,
-            };
-            adversary.forge(broadcast, sight, theirs.reborrow());
-            let theirs = theirs.as_rows();
-            inspected.par_extend((0..theirs.n()).into_par_iter().map(|i| inspect(theirs.row(i))));
+            let (n, f, seed) = (self.n, self.f, self.job.seed);
+            let AtServer { rule, weights, momentum: server_momentum } = at_server;
+            let honest = seen;
+            let sight = Sight { honest, own, n, f, server_momentum, rule, weights, held, seed };
+            self.forge(adversary, broadcast, sight, &sent_by, theirs.reborrow());
         }
+        let theirs = theirs.as_rows();
+        inspected.par_extend((0..theirs.n()).into_par_iter().map(|i| inspect(theirs.row(i))));
         (loss, inspected)
+    }
+
+    /// Hostile rows into `theirs` at `places`, as short as messages are.
+    fn forge(
+        &self,
+        adversary: &mut Adversary,
+        broadcast: &Broadcast<'_>,
+        sight: Sight<'_>,
+        places: &[usize],
+        mut theirs: RowsMut<'_>,
+    ) {
+        if places.len() == theirs.n() {
+            adversary.forge(broadcast, sight, theirs.reborrow());
+        } else {
+            let mut forged = Matrix::zeros(places.len(), theirs.d());
+            adversary.forge(broadcast, sight, forged.rows_mut());
+            for (k, &place) in places.iter().enumerate() {
+                theirs.row_mut(place).copy_from_slice(forged.row(k));
+            }
+        }
+        // The wire carries no more of a hostile row than of an honest one.
+        let compression = self.job.optimiser.compression.without_feedback();
+        if compression != Compression::None {
+            theirs.iter_mut().for_each(|row| compression.apply(row, &mut Vec::new()));
+        }
     }
 
     /// One gradient a worker, one worker a thread.
@@ -137,7 +182,7 @@ impl Crew<'_> {
         };
         let of = workers.len();
         let one = |(place, ((worker, row), copy)): (usize, ((&mut Worker, &mut [f32]), _))| {
-            if absent.get(place).is_some_and(|&absent| absent) {
+            if is_away(absent, place) {
                 return (f64::NAN, Ok(()));
             }
             let attack = attack.map(|attack| (attack, place, of));

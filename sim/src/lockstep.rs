@@ -86,7 +86,8 @@ pub struct Lockstep {
     evaluator: Evaluator,
     benches: Mutex<Vec<Bench>>,
     study: Option<Studied>,
-    n: usize,
+    /// Workers of a round, and how many of them the rule is told are hostile.
+    workers: usize,
     f: usize,
 }
 
@@ -105,7 +106,8 @@ impl Lockstep {
     /// # Errors
     /// If the plan's numbers do not fit together; see [`Plan::check`].
     pub fn new(plan: Plan) -> Result<Self, SpecError> {
-        let in_place = plan.hostile == Hostile::Last || plan.f_real == 0;
+        let last = plan.hostile == Hostile::Last || plan.f_real == 0;
+        let in_place = last && plan.participation.is_none();
         Lockstep::build(plan, in_place, true)
     }
 
@@ -117,13 +119,16 @@ impl Lockstep {
     fn build(plan: Plan, in_place: bool, silence_is_hostile: bool) -> Result<Self, SpecError> {
         plan.check()?;
         let hostile_ids = plan.hostile_ids();
-        let (d, n, f) = (plan.model.dim(), plan.n, plan.f);
+        let (d, n) = (plan.model.dim(), plan.n);
+        let (workers, f) = plan.round();
         let settings = Settings {
             n,
             f,
+            weights: plan.weights,
+            participation: plan.participation,
             rule: plan.rule,
             optimiser: plan.optimiser.clone(),
-            steps_per_epoch: plan.sampler.steps_per_epoch(),
+            steps_per_epoch: plan.sampler.steps_per_epoch() / plan.optimiser.local.steps as f64,
             buffers: plan.model.init_buffers(),
             seed: plan.seed,
             silence_is_hostile,
@@ -157,7 +162,7 @@ impl Lockstep {
             hostile_ids,
             passes: plan.passes,
             in_place,
-            n,
+            workers,
             f,
         })
     }
@@ -165,17 +170,24 @@ impl Lockstep {
     /// Makes one step and says how it went.
     pub fn step(&mut self) -> StepRecord<'_> {
         let rate = self.server.broadcast().rate;
-        let in_place = self.in_place;
-        let loss = self.with_crew(&[], |crew, team, server, staged| match in_place {
+        let (in_place, absent) = (self.in_place, self.not_sampled());
+        let loss = self.with_crew(&absent, |crew, team, server, staged| match in_place {
             true => step_in_place(crew, team, server),
             false => step_staged(crew, team, server, staged),
         });
-        self.follow(&[]);
+        self.follow(&absent);
         self.close(loss, rate)
     }
 
-    /// Computes what is sent this step into the staging matrix, without the honest workers at the
-    /// places that are absent, and returns their mean loss.
+    /// By place, whether the worker was not drawn for the open step; empty where all take part.
+    pub(crate) fn not_sampled(&self) -> Vec<bool> {
+        let Some(sampled) = self.server.sampled() else { return Vec::new() };
+        let workers = self.honest.iter().chain(&self.hostile);
+        workers.map(|worker| sampled.binary_search(&worker.id()).is_err()).collect()
+    }
+
+    /// Computes what is sent this step into the staging matrix, without the workers at the places
+    /// that are absent, and returns the mean loss of the honest ones.
     pub(crate) fn stage(&mut self, absent: &[bool]) -> f64 {
         let loss =
             self.with_crew(absent, |crew, team, server, staged| stage(crew, team, server, staged));
@@ -191,8 +203,8 @@ impl Lockstep {
             Passes::Honest => &[][..],
             Passes::All => &self.hostile,
         };
-        let honest = self.honest.iter().enumerate().filter_map(here);
-        self.server.follow(honest.chain(hostile).map(Worker::statistics));
+        let all = self.honest.iter().chain(hostile).enumerate();
+        self.server.follow(all.filter_map(here).map(Worker::statistics));
     }
 
     /// Carries the staged row at `place` (honest workers first) to the server, as of `step`.
@@ -228,7 +240,7 @@ impl Lockstep {
                 seed: self.seed,
             },
             benches: &self.benches,
-            n: self.n,
+            n: self.workers,
             f: self.f,
             all_pass: self.passes == Passes::All && self.model.buffers() > 0,
         };
@@ -257,15 +269,17 @@ impl Lockstep {
             honest: rows.head(honest),
             attack: rows.tail(honest),
             params: self.server.params(),
-            variance_norm: self.server.rule().variance_norm(self.n, self.f),
-            kappa: self.server.rule().kappa(self.n, self.f),
+            variance_norm: self.server.rule().variance_norm(self.workers, self.f),
+            kappa: self.server.rule().kappa(self.workers, self.f),
             votes: self.optimiser.message != Message::Vector,
         };
         studied.study.before(&shown);
-        let mut indices = Vec::new();
+        let (mut indices, local) = (Vec::new(), self.optimiser.local.steps);
         for worker in &self.honest {
-            self.sampler.draw(worker.id(), shown.step, &mut indices);
-            studied.points += indices.len() as u64;
+            for draw in shown.step * local..(shown.step + 1) * local {
+                self.sampler.draw(worker.id(), draw, &mut indices);
+                studied.points += indices.len() as u64;
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
-use varangian_train::Passes;
+use varangian_train::{Participation, Passes};
 
 /// Which workers are hostile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub struct Plan {
     pub f_real: usize,
     /// Which workers attack.
     pub hostile: Hostile,
+    /// How much each worker counts, by the server's records; `None`: alike.
+    pub weights: Option<Vec<f64>>,
+    /// Which workers take part in a round; `None`: all.
+    pub participation: Option<Participation>,
     /// The gradient aggregation rule.
     pub rule: Pipeline,
     /// The attack.
@@ -75,8 +79,25 @@ impl Plan {
         if self.evaluate_every == 0 {
             return Err(SpecError::new("evaluate_every must be at least 1; got 0"));
         }
-        self.rule.check(n, self.f)?;
-        self.rule.fits(n, self.f)?;
+        self.optimiser.check()?;
+        let (workers, f) = self.round();
+        if workers > n || workers == 0 {
+            return Err(SpecError::new(format!(
+                "participation needs 1 to n workers a round; got {workers}, n = {n}"
+            )));
+        }
+        if self.participation.is_some() && self.study.is_some() {
+            return Err(SpecError::new(
+                "study looks at the rows of all workers, so participation must be all",
+            ));
+        }
+        self.rule.check(workers, f)?;
+        self.rule.fits(workers, f)?;
+        if let Some(weights) = &self.weights {
+            // Of a sample the f heaviest may hold more than half where of all they do not; such
+            // rounds are skipped.
+            self.rule.check_weights(weights, n, f)?;
+        }
         if f_real == 0 {
             return Ok(());
         }
@@ -91,6 +112,11 @@ impl Plan {
             )));
         }
         Ok(())
+    }
+
+    /// Workers of a round, and how many of them the rule is told are hostile.
+    pub fn round(&self) -> (usize, usize) {
+        self.participation.map_or((self.n, self.f), |sample| (sample.workers, sample.f))
     }
 
     /// The ids of the hostile workers, ascending.

@@ -40,7 +40,7 @@ impl Rounds {
     pub fn new(plan: Plan, network: Network) -> Result<Self, SpecError> {
         network.check(plan.n)?;
         let (n, seed, honest) = (plan.n, plan.seed, plan.n - plan.f_real);
-        let least = plan.rule.least(plan.f).unwrap_or(n);
+        let least = plan.rule.least(plan.round().1).unwrap_or(n);
         let temperaments = network.temperaments(n, seed);
         let run = Lockstep::staged(plan)?;
         let (agenda, free_at) = (Agenda::default(), vec![0.0; n]);
@@ -63,9 +63,11 @@ impl Rounds {
     pub fn step(&mut self) -> StepRecord<'_> {
         let (step, rate) = (self.run.server().step(), self.run.server().broadcast().rate);
         let journeys = self.set_out(step);
-        let absent: Vec<bool> = journeys[..self.honest].iter().map(Option::is_none).collect();
+        let away = self.run.not_sampled();
+        let mut absent: Vec<bool> = journeys[..self.honest].iter().map(Option::is_none).collect();
+        absent.extend_from_slice(away.get(self.honest..).unwrap_or_default());
         let loss = self.run.stage(&absent);
-        self.receive(step);
+        self.receive(step, away);
         let Rounds { run, trace, now, .. } = self;
         let record = run.close(loss, rate);
         trace.add(now.to_bits());
@@ -76,11 +78,13 @@ impl Rounds {
     /// Sends every free worker on its way; by place, the journeys of those that compute.
     fn set_out(&mut self, step: u64) -> Vec<Option<Journey>> {
         let n = self.free_at.len();
+        let away = self.run.not_sampled();
         let mut journeys = Vec::with_capacity(n);
         for place in 0..n {
             let id = self.run.id_at(place);
             let temperament = self.temperaments[id as usize];
-            if temperament.silent || self.free_at[place] > self.now {
+            let away = away.get(place).is_some_and(|&away| away);
+            if away || temperament.silent || self.free_at[place] > self.now {
                 journeys.push(None);
                 continue;
             }
@@ -96,10 +100,11 @@ impl Rounds {
         journeys
     }
 
-    /// Hands messages to the server until all are in or time is up.
-    fn receive(&mut self, step: u64) {
-        let n = self.free_at.len();
-        let (mut answered, mut taken) = (vec![false; n], 0);
+    /// Hands messages to the server until all are in, but for those by place that are `away`, or
+    /// time is up.
+    fn receive(&mut self, step: u64, away: Vec<bool>) {
+        let (mut answered, mut taken) = (away, 0);
+        answered.resize(self.free_at.len(), false);
         let mut end = self.now + self.network.deadline;
         let mut extended = false;
         while answered.iter().any(|&answered| !answered) {

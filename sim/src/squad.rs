@@ -136,6 +136,7 @@ impl Collusion {
         let solo = [worker];
         let ids = if self.together { &self.ids[..] } else { &solo[..] };
         let sight = Sight {
+            weights: None,
             honest: self.seen.rows().with_ids(&self.seen_ids),
             own: self.own.rows().with_ids(ids),
             n: self.n,
@@ -244,7 +245,7 @@ impl Squad {
         }
         if self.flights[w].state == State::Computed {
             self.flights[w].state = State::Sent;
-            let Squad { flights, rows, collusion, zeros, .. } = self;
+            let Squad { flights, rows, collusion, zeros, optimiser, .. } = self;
             let flight = &flights[w];
             let broadcast = Broadcast {
                 step: flight.number - 1,
@@ -256,6 +257,8 @@ impl Squad {
                 collusion.overhear(worker, rows.row(w));
             } else if attacks {
                 collusion.forge(worker, &broadcast, rows.row_mut(w));
+                let compression = optimiser.compression.without_feedback();
+                compression.apply(rows.row_mut(w), &mut Vec::new());
             }
         }
         self.flights[w].clone()

@@ -144,6 +144,7 @@ impl Swarm {
                 "at least one worker must be honest; got n = {n}, f_real = {found}"
             )));
         }
+        plan.optimiser.check()?;
         let temperaments = match &plan.staleness {
             Staleness::Network(network) => {
                 network.check(n)?;
@@ -156,7 +157,8 @@ impl Swarm {
             f,
             filter: plan.filter,
             optimiser: plan.optimiser.clone(),
-            arrivals_per_epoch: plan.sampler.steps_per_epoch() * n as f64,
+            arrivals_per_epoch: plan.sampler.steps_per_epoch() * n as f64
+                / plan.optimiser.local.steps as f64,
             keep: plan.keep,
             buffers: plan.model.init_buffers(),
             seed,

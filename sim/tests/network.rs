@@ -146,7 +146,7 @@ fn swarm(filter: &str, attack: &str, n: usize, f: usize, staleness: Staleness) -
 fn asynchronous_runs_repeat_at_any_number_of_threads() {
     for staleness in [Staleness::Network(faulty()), Staleness::Uniform { max_delay: 5 }] {
         for (filter, attack) in
-            [("zeno++", "sign-flip"), ("basgd", "alie"), ("kardam", "label-flip")]
+            [("zeno++", "sign-flip"), ("basgd", "alie"), ("kardam", "blind-inversion")]
         {
             let run = |threads| {
                 with_threads(threads, || {
@@ -180,7 +180,7 @@ fn a_saved_asynchronous_run_goes_on_to_the_same_bits() {
             ("zeno++ k=7", "sign-flip"),
             ("basgd", "alie"),
             ("kardam", "delayed-gradient delay=3"),
-            ("kardam-reduced", "label-flip"),
+            ("kardam-reduced", "blind-inversion"),
             ("weighted", "ipm"),
         ] {
             let make = || {

@@ -110,6 +110,8 @@ fn accuracy(n: usize, hostile: usize, attack: &str, beta: f64, epochs: u64) -> f
         f: 0,
         f_real: hostile,
         hostile: Hostile::Last,
+        participation: None,
+        weights: None,
         rule: Pipeline::parse("majority").unwrap(),
         attack: varangian_attacks::build(attack).unwrap(),
         optimiser: Optimiser {

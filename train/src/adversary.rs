@@ -29,6 +29,8 @@ pub struct Sight<'a> {
     pub server_momentum: &'a [f32],
     /// The server's rule; trials run on a fork.
     pub rule: &'a Pipeline,
+    /// How much each worker counts at the server, where they do not count alike.
+    pub weights: Option<&'a [f64]>,
     /// The loss on the samples that the hostile workers drew; `None` where the attack does not ask.
     pub held: Option<Held<'a>>,
     /// The run's seed.
@@ -46,15 +48,17 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// Draws the minibatches of `workers` at `step`. Cost: that many samples.
+    /// Draws the minibatches of `workers` at `step`; of several local steps, the first. Cost: that
+    /// many samples.
     pub fn draw(job: &Job<'a>, workers: &[u32], step: u64) -> Self {
         let (mut indices, mut one, mut batch) = (Vec::new(), Vec::new(), Batch::default());
+        let draw = step * job.optimiser.local.steps;
         for &worker in workers {
-            job.sampler.draw(worker, step, &mut one);
+            job.sampler.draw(worker, draw, &mut one);
             indices.extend_from_slice(&one);
         }
         let first = workers.first().copied().unwrap_or(0);
-        let mut augment = job.seed.stream(Domain::Augment, first, step);
+        let mut augment = job.seed.stream(Domain::Augment, first, draw);
         job.train.fill(&indices, &mut augment, &mut batch);
         let (workspace, prepared) = (job.model.workspace(), Box::new(()) as Prepared);
         Held { model: job.model, batch, workspace, prepared, trial: Vec::new() }
@@ -87,15 +91,22 @@ impl Adversary {
         self.attack.as_ref()
     }
 
-    /// Writes the hostile rows of this step.
+    /// Writes the hostile rows of this step: zeros where the attack cannot act on the rows that
+    /// there are, as it looks at honest rows and too few came in time.
     pub fn forge(&mut self, broadcast: &Broadcast<'_>, sight: Sight<'_>, out: RowsMut<'_>) {
         if out.n() == 0 {
             return;
         }
+        let blind = self.sees.honest && sight.honest.n() == 0;
+        if blind || self.attack.check(sight.honest.n(), out.n(), sight.f).is_err() {
+            let mut out = out;
+            return out.iter_mut().for_each(|row| row.fill(0.0));
+        }
         let rule = self.sees.rule.then(|| sight.rule.fork());
         let Adversary { attack, verdict, .. } = self;
         let (f, seed) = (sight.f, sight.seed);
-        let mut probe = Trial { rule, broadcast, held: sight.held, f, seed, verdict };
+        let Sight { held, weights, .. } = sight;
+        let mut probe = Trial { rule, broadcast, held, f, weights, seed, verdict };
         let mut view = View {
             honest: sight.honest,
             own: sight.own,
@@ -133,6 +144,7 @@ struct Trial<'a> {
     broadcast: &'a Broadcast<'a>,
     held: Option<Held<'a>>,
     f: usize,
+    weights: Option<&'a [f64]>,
     seed: Seed,
     verdict: &'a mut Verdict,
 }
@@ -140,9 +152,13 @@ struct Trial<'a> {
 impl Probe for Trial<'_> {
     fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
         let rule = self.rule.as_mut().expect("an attack that tries the rule says so in its entry");
+        let counts: Option<Vec<f64>> = self
+            .weights
+            .map(|weights| (0..rows.n()).map(|i| weights[rows.id(i) as usize]).collect());
         let mut round = Round {
             rows: rows.into(),
             f: self.f,
+            weights: counts.as_deref(),
             step: self.broadcast.step,
             params: self.broadcast.params,
             learning_rate: self.broadcast.rate as f32,
@@ -155,6 +171,10 @@ impl Probe for Trial<'_> {
 
     fn weigh(&mut self, squared: &Pairs, weights: &mut [f64]) -> bool {
         let f = self.f;
+        // Distances do not tell how much a row counts.
+        if self.weights.is_some() {
+            return false;
+        }
         let rule = self.rule.as_mut().and_then(Pipeline::bare_rule);
         rule.is_some_and(|rule| rule.weigh(squared, f, weights))
     }

@@ -23,6 +23,8 @@ pub enum Reason {
     Equivocation,
     /// Not an enrolled worker.
     UnknownWorker,
+    /// Not among the workers that take part in the step: harmless, it may be late news.
+    NotSampled,
 }
 
 impl Reason {
@@ -35,6 +37,7 @@ impl Reason {
             Reason::Duplicate => "duplicate",
             Reason::Equivocation => "equivocation",
             Reason::UnknownWorker => "unknown-worker",
+            Reason::NotSampled => "not-sampled",
         }
     }
 
@@ -72,6 +75,8 @@ enum Slot {
     Empty,
     Taken,
     Refused,
+    /// The worker takes no part in the step.
+    Away,
 }
 
 /// The messages of one open step, one slot a worker.
@@ -116,6 +121,13 @@ impl Intake {
         self.refused.clear();
     }
 
+    /// Of the open step, of which nothing was taken yet: only `workers` take part; the others'
+    /// messages are refused and their silence is no silence.
+    pub fn invite(&mut self, workers: &[u32]) {
+        self.slots.fill(Slot::Away);
+        workers.iter().for_each(|&worker| self.slots[worker as usize] = Slot::Empty);
+    }
+
     /// Takes a message: a copy of `body` becomes the worker's row, or it is refused.
     ///
     /// # Errors
@@ -130,6 +142,10 @@ impl Intake {
         if step != self.step {
             let detail = format!("step {} is open, the message is for step {step}", self.step);
             return Err(self.refuse(from, Reason::WrongStep, detail));
+        }
+        if self.slots[i] == Slot::Away {
+            let detail = format!("step {step} was drawn without this worker");
+            return Err(self.refuse(from, Reason::NotSampled, detail));
         }
         if body.len() != d {
             let detail = format!("{d} coordinates are wanted, {} came", body.len());
@@ -246,6 +262,21 @@ mod tests {
         assert_eq!(received.refused.len(), 6);
         assert_eq!(received.refused[3].to_string(), "worker 2: not-finite (coordinate 1 is NaN)");
         assert_eq!(intake.counts()[&(Reason::Duplicate, 2)], 1);
+    }
+
+    #[test]
+    fn whoever_was_not_drawn_is_neither_heard_nor_missed_nor_proven_hostile() {
+        let mut intake = Intake::new(4, 1);
+        intake.open(3);
+        intake.invite(&[1, 2]);
+        assert_eq!(reason(intake.receive(0, 3, &[1.0])), Reason::NotSampled);
+        assert_eq!(reason(intake.receive(3, 3, &[f32::NAN, 1.0])), Reason::NotSampled);
+        intake.receive(2, 3, &[5.0]).unwrap();
+        let received = intake.close();
+        assert_eq!((received.rows.id(0), received.rows.row(0)), (2, &[5.0][..]));
+        assert_eq!((received.rows.n(), received.proven, received.silent), (1, 0, 1));
+        intake.open(4);
+        assert_eq!(intake.receive(0, 4, &[1.0]), Ok(()));
     }
 
     #[test]

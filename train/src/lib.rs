@@ -10,9 +10,11 @@
 //! hostile; the [`Server`] aggregates the rest and steps.
 
 mod adversary;
+mod descent;
 mod evaluate;
 mod intake;
 mod oracle;
+mod participation;
 mod queue;
 mod running;
 mod server;
@@ -24,6 +26,7 @@ pub use adversary::{Adversary, Held, Sight};
 pub use evaluate::Evaluator;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
 pub use oracle::{Validation, hold_out};
+pub use participation::Participation;
 pub use queue::{Fate, Outcome, Queue, QueueSettings};
 pub use running::{Passes, Running};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};

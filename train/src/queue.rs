@@ -1,7 +1,7 @@
 //! The asynchronous server: gradients arrive one at a time, taken at older models, and a filter
 //! judges each at once.
 
-use crate::server::descend;
+use crate::descent::Descent;
 use crate::{Reason, Refusal, Running, inspect};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub struct Queue {
     version: u64,
     /// The newest models, oldest first; the last is `params`.
     models: VecDeque<(u64, Arc<Vec<f32>>)>,
-    velocity: Vec<f32>,
+    descent: Descent,
     out: Vec<f32>,
     waiting: VecDeque<Candidate>,
     /// By worker, the number of its last message.
@@ -104,18 +104,17 @@ impl Queue {
                 "asynchronous training takes momentum at \"update\" or \"worker\", without Nesterov",
             ));
         }
-        let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
         let d = params.len();
         let params = Arc::new(params);
         let mut settings = settings;
         let running = Running::new(std::mem::take(&mut settings.buffers));
         Ok(Queue {
             running,
+            descent: Descent::new(&settings.optimiser, d),
             settings,
             models: VecDeque::from([(0, Arc::clone(&params))]),
             params,
             version: 0,
-            velocity: vec![0.0; if keeps { d } else { 0 }],
             out: vec![0.0; d],
             waiting: VecDeque::new(),
             last: BTreeMap::new(),
@@ -288,7 +287,7 @@ impl Queue {
             }
             _ => old.to_vec(),
         };
-        descend(&self.settings.optimiser, rate, &self.out, &mut self.velocity, &mut next);
+        self.descent.step(&self.settings.optimiser, rate, &self.out, &mut next);
         self.params = Arc::new(next);
         self.version += 1;
         self.models.push_back((self.version, Arc::clone(&self.params)));
@@ -305,7 +304,7 @@ impl Queue {
         }
         let last = self.last.iter().flat_map(|(&worker, &number)| [u64::from(worker), number]);
         memory.put("last", Value::Integers(last.collect()));
-        memory.put("velocity", Value::Floats(self.velocity.clone()));
+        self.descent.save(&mut memory);
         memory.put("counts", Value::Integers(vec![self.version, self.judged]));
         let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
         memory.put("oracle", Value::Integers(vec![drawn]));
@@ -341,7 +340,7 @@ impl Queue {
                 "checkpoint: the newest model should be of version {version}; found {newest}"
             )));
         }
-        self.velocity = floats("velocity", self.velocity.len())?;
+        self.descent.load(memory)?;
         self.settings.filter.load(&memory.part("filter"))?;
         if let (Some(oracle), [drawn]) = (&mut self.oracle, memory.integers("oracle")?) {
             oracle.resume(*drawn);

@@ -1,6 +1,7 @@
 //! The server: parameters, momentum, intake, aggregation, step.
 
-use crate::{Intake, Refusal, Running};
+use crate::descent::{Descent, restore};
+use crate::{Intake, Participation, Refusal, Running};
 use varangian_base::{Memory, Seed, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement};
 use varangian_rules::{Oracle, Pipeline, Round, Verdict};
@@ -9,8 +10,13 @@ use varangian_rules::{Oracle, Pipeline, Round, Verdict};
 pub struct Settings {
     /// The number of workers.
     pub n: usize,
-    /// The declared number of hostile workers.
+    /// The declared number of hostile workers; of those of a round, where not all take part.
     pub f: usize,
+    /// How much each worker counts, by the server's own records; `None`: alike. Checked with the
+    /// rule by [`Pipeline::check_weights`] when a step is closed.
+    pub weights: Option<Vec<f64>>,
+    /// Which workers take part in a round; `None`: all.
+    pub participation: Option<Participation>,
     /// The gradient aggregation rule.
     pub rule: Pipeline,
     /// Momentum, schedule, weight decay.
@@ -46,6 +52,8 @@ pub struct Lent<'a> {
     pub slots: varangian_base::RowsMut<'a>,
     /// The rule.
     pub rule: &'a Pipeline,
+    /// How much each worker counts, where they do not count alike.
+    pub weights: Option<&'a [f64]>,
     /// The momentum buffer where it lives at the server, or empty.
     pub momentum: &'a [f32],
 }
@@ -75,13 +83,17 @@ pub struct Server {
     intake: Intake,
     params: Vec<f32>,
     ahead: Vec<f32>,
-    velocity: Vec<f32>,
+    descent: Descent,
+    /// The workers of this round, ascending, where not all take part.
+    sampled: Vec<u32>,
     aggregate: Vec<f32>,
     running: Running,
     oracle: Option<Box<dyn Oracle + Send>>,
     step: u64,
     rate: f64,
     closed: Closed,
+    /// The weights of the rows of the step that is being closed.
+    counted: Vec<f64>,
 }
 
 impl Server {
@@ -94,7 +106,8 @@ impl Server {
         params: Vec<f32>,
         oracle: Option<Box<dyn Oracle + Send>>,
     ) -> Result<Self, SpecError> {
-        settings.rule.check(settings.n, settings.f)?;
+        let workers = settings.participation.map_or(settings.n, |sample| sample.workers);
+        settings.rule.check(workers, settings.f)?;
         if settings.rule.needs_oracle() && oracle.is_none() {
             return Err(SpecError::new(format!(
                 "{} needs validation data on the server; none is configured",
@@ -102,21 +115,21 @@ impl Server {
             )));
         }
         let d = params.len();
-        let momentum = settings.optimiser.momentum;
-        let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
         let mut settings = settings;
         let mut server = Server {
             intake: Intake::new(settings.n, d),
             running: Running::new(std::mem::take(&mut settings.buffers)),
+            descent: Descent::new(&settings.optimiser, d),
             settings,
             params,
             ahead: Vec::new(),
-            velocity: vec![0.0; if keeps { d } else { 0 }],
+            sampled: Vec::new(),
             aggregate: vec![0.0; d],
             oracle,
             step: 0,
             rate: 0.0,
             closed: Closed::default(),
+            counted: Vec::new(),
         };
         server.open();
         Ok(server)
@@ -126,13 +139,17 @@ impl Server {
     fn open(&mut self) {
         self.rate = self.settings.optimiser.rate(self.step, self.settings.steps_per_epoch);
         self.intake.open(self.step);
+        if let Some(participation) = self.settings.participation {
+            let Settings { n, seed, .. } = self.settings;
+            self.sampled = participation.draw(n, seed, self.step);
+            self.intake.invite(&self.sampled);
+        }
         let momentum = self.settings.optimiser.momentum;
         if momentum.nesterov && momentum.placement != Placement::Worker {
             self.ahead.resize(self.params.len(), 0.0);
             let buffer = match momentum.placement {
-                Placement::Update if self.velocity.is_empty() => &self.aggregate,
-                Placement::Update => &self.velocity,
-                _ => &self.aggregate,
+                Placement::Update if !self.descent.momentum().is_empty() => self.descent.momentum(),
+                _ => self.aggregate.as_slice(),
             };
             momentum.look_ahead(&self.params, buffer, self.rate, &mut self.ahead);
         }
@@ -154,7 +171,8 @@ impl Server {
             broadcast,
             slots: self.intake.lend(),
             rule: &self.settings.rule,
-            momentum: &self.velocity,
+            weights: self.settings.weights.as_deref(),
+            momentum: self.descent.momentum(),
         }
     }
 
@@ -168,6 +186,16 @@ impl Server {
         self.step
     }
 
+    /// How much each worker counts, where they do not count alike.
+    pub fn weights(&self) -> Option<&[f64]> {
+        self.settings.weights.as_deref()
+    }
+
+    /// The workers that take part in the open step, ascending, where not all do.
+    pub fn sampled(&self) -> Option<&[u32]> {
+        self.settings.participation.is_some().then_some(self.sampled.as_slice())
+    }
+
     /// The rule.
     pub fn rule(&self) -> &Pipeline {
         &self.settings.rule
@@ -175,7 +203,7 @@ impl Server {
 
     /// The momentum buffer where it lives at the server, or empty.
     pub fn momentum(&self) -> &[f32] {
-        &self.velocity
+        self.descent.momentum()
     }
 
     /// The last aggregate.
@@ -232,7 +260,9 @@ impl Server {
     /// hostile). If what is left violates the rule's bound, the step is skipped and the record
     /// says so.
     pub fn close(&mut self) -> &Closed {
-        let Server { settings, intake, oracle, closed, aggregate, params, ahead, .. } = self;
+        let Server { settings, intake, oracle, closed, aggregate, params, ahead, counted, .. } =
+            self;
+        let weights = &settings.weights;
         let received = intake.close();
         let quiet = if settings.silence_is_hostile { received.silent } else { 0 };
         let f = settings.f.saturating_sub(received.proven + quiet);
@@ -243,12 +273,23 @@ impl Server {
         closed.ids.clear();
         closed.ids.extend((0..n).map(|i| received.rows.id(i)));
         closed.verdict.clear();
-        closed.skipped = settings.rule.check(n, f).err().map(|error| error.to_string());
+        let counts = weights.as_ref().map(|weights| {
+            counted.clear();
+            counted.extend(closed.ids.iter().map(|&id| weights[id as usize]));
+            counted.as_slice()
+        });
+        let fits = settings.rule.check(n, f);
+        let fits = fits.and_then(|()| match counts {
+            Some(counts) => settings.rule.check_weights(counts, n, f),
+            None => Ok(()),
+        });
+        closed.skipped = fits.err().map(|error| error.to_string());
         if closed.skipped.is_none() {
             let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
             let mut round = Round {
                 rows: received.rows.into(),
                 f,
+                weights: counts,
                 step: self.step,
                 params: if ahead.is_empty() { params } else { ahead },
                 learning_rate: self.rate as f32,
@@ -266,14 +307,14 @@ impl Server {
     /// Momentum at the server, then the step.
     fn update(&mut self) {
         let optimiser = &self.settings.optimiser;
-        descend(optimiser, self.rate, &self.aggregate, &mut self.velocity, &mut self.params);
+        self.descent.step(optimiser, self.rate, &self.aggregate, &mut self.params);
     }
 
     /// Saves parameters, buffers, step and the rule's memory. Only between steps.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("params", Value::Floats(self.params.clone()));
-        memory.put("velocity", Value::Floats(self.velocity.clone()));
+        self.descent.save(&mut memory);
         memory.put("aggregate", Value::Floats(self.aggregate.clone()));
         memory.put("step", Value::Integers(vec![self.step]));
         let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
@@ -288,20 +329,9 @@ impl Server {
     /// # Errors
     /// If the memory is of another model or rule.
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
-        let restore = |name: &str, into: &mut Vec<f32>| {
-            let saved = memory.floats(name)?;
-            if saved.len() != into.len() {
-                let (wanted, found) = (into.len(), saved.len());
-                return Err(SpecError::new(format!(
-                    "checkpoint: {name} should hold {wanted} floats; found {found}"
-                )));
-            }
-            into.copy_from_slice(saved);
-            Ok(())
-        };
-        restore("params", &mut self.params)?;
-        restore("velocity", &mut self.velocity)?;
-        restore("aggregate", &mut self.aggregate)?;
+        restore(memory, "params", &mut self.params)?;
+        restore(memory, "aggregate", &mut self.aggregate)?;
+        self.descent.load(memory)?;
         let step = memory.integers("step")?;
         self.step = *step.first().ok_or_else(|| SpecError::new("checkpoint: step is empty"))?;
         self.settings.rule.load(&memory.part("rule"))?;
@@ -312,26 +342,5 @@ impl Server {
         self.inform();
         self.open();
         Ok(())
-    }
-}
-
-/// θ ← (1 − αλ)·θ − α·U, with U the direction, or the momentum buffer where there is one.
-pub(crate) fn descend(
-    optimiser: &Optimiser,
-    rate: f64,
-    direction: &[f32],
-    velocity: &mut [f32],
-    params: &mut [f32],
-) {
-    let direction = if velocity.is_empty() {
-        direction
-    } else {
-        optimiser.momentum.accumulate(velocity, direction);
-        velocity
-    };
-    let keep = (1.0 - rate * optimiser.weight_decay) as f32;
-    let rate = rate as f32;
-    for (p, &u) in params.iter_mut().zip(direction) {
-        *p = keep * *p - rate * u;
     }
 }

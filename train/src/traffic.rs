@@ -1,7 +1,7 @@
 //! Bytes on the wire: what a worker sends and is told in a step.
 
 use varangian_base::Signs;
-use varangian_learn::optim::Message;
+use varangian_learn::optim::Optimiser;
 use varangian_rules::Pipeline;
 
 /// Where the server stands.
@@ -24,10 +24,10 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The traffic of d parameters under this message and rule.
-    pub fn of(d: usize, message: &Message, rule: &Pipeline) -> Self {
+    /// The traffic of d parameters under what workers send and this rule.
+    pub fn of(d: usize, optimiser: &Optimiser, rule: &Pipeline) -> Self {
         let down = rule.answers_signs().map_or(4 * d, |ternary| Signs::wire_len(d, ternary));
-        Traffic { up: message.wire_len(d), down }
+        Traffic { up: optimiser.wire_len(d), down }
     }
 
     /// Bytes a step of all of `workers`, both ways.
@@ -44,10 +44,12 @@ impl Traffic {
 mod tests {
     use super::*;
     use varangian_base::{Coins, mv32};
+    use varangian_learn::optim::Message;
 
     fn traffic(d: usize, message: &str, rule: &str) -> Traffic {
         let message = Message::parse(message).unwrap();
-        Traffic::of(d, &message, &Pipeline::parse(rule).unwrap())
+        let optimiser = Optimiser { message, ..Optimiser::sgd(0.1) };
+        Traffic::of(d, &optimiser, &Pipeline::parse(rule).unwrap())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use varangian_attacks::{Attack, Labels};
 use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Value};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
-use varangian_learn::optim::{Optimiser, Placement, sanitise};
+use varangian_learn::optim::{Local, Optimiser, Placement, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
 
 use crate::Broadcast;
@@ -29,6 +29,9 @@ pub struct Bench {
     batch: Batch,
     indices: Vec<u32>,
     ahead: Vec<f32>,
+    /// Where a local step stands, and its gradient.
+    point: Vec<f32>,
+    fresh: Vec<f32>,
     prepared: Prepared,
     ballot: Signs,
 }
@@ -41,16 +44,20 @@ impl Bench {
             batch: Batch::default(),
             indices: Vec::new(),
             ahead: Vec::new(),
+            point: Vec::new(),
+            fresh: Vec::new(),
             prepared: Box::new(()),
             ballot: Signs::default(),
         }
     }
 }
 
-/// One worker: its id and, where momentum lives at the worker, its momentum.
+/// One worker: its id, its momentum where that lives at the worker, and what compression left out
+/// of its messages.
 pub struct Worker {
     id: u32,
     momentum: Vec<f32>,
+    residual: Vec<f32>,
     statistics: Vec<f32>,
     sanitised: u64,
 }
@@ -58,7 +65,8 @@ pub struct Worker {
 impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
-        Worker { id, momentum: Vec::new(), statistics: Vec::new(), sanitised: 0 }
+        let (momentum, residual, statistics) = Default::default();
+        Worker { id, momentum, residual, statistics, sanitised: 0 }
     }
 
     /// Its id.
@@ -78,7 +86,7 @@ impl Worker {
         self.sanitised
     }
 
-    /// Computes the message of this step into `out` and returns the minibatch's mean loss.
+    /// Computes the message of this step into `out` and returns the mean loss over its minibatches.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
     /// its attack, which may poison the labels, and its place among how many hostile ones. A
@@ -93,34 +101,24 @@ impl Worker {
         sampled: Option<&mut [f32]>,
         out: &mut [f32],
     ) -> f64 {
-        let step = broadcast.step;
-        self.fill(job, step, poison, bench);
         let momentum = &job.optimiser.momentum;
         let at_worker = momentum.placement == Placement::Worker && momentum.coefficient > 0.0;
         if at_worker && self.momentum.is_empty() {
             self.momentum = vec![0.0; out.len()];
         }
-        let place = Place { seed: job.seed, worker: self.id, step };
-        let Bench { workspace, batch, ahead, prepared: own, ballot, .. } = bench;
-        let (params, prepared) = if at_worker && momentum.nesterov {
+        let loss = if at_worker && momentum.nesterov {
+            let mut ahead = std::mem::take(&mut bench.ahead);
             ahead.resize(out.len(), 0.0);
-            momentum.look_ahead(broadcast.params, &self.momentum, broadcast.rate, ahead);
-            job.model.prepare(ahead, own);
-            (ahead.as_slice(), &*own)
+            momentum.look_ahead(broadcast.params, &self.momentum, broadcast.rate, &mut ahead);
+            let mut own = std::mem::replace(&mut bench.prepared, Box::new(()));
+            job.model.prepare(&ahead, &mut own);
+            let loss = self.descend(job, broadcast, (&ahead, &own), poison, bench, out);
+            (bench.ahead, bench.prepared) = (ahead, own);
+            loss
         } else {
-            (broadcast.params, prepared)
+            let start = (broadcast.params, prepared);
+            self.descend(job, broadcast, start, poison, bench, out)
         };
-        let mut loss = job.model.gradient(params, prepared, batch, place, workspace, out);
-        self.statistics.resize(job.model.buffers(), 0.0);
-        job.model.statistics(workspace, &mut self.statistics);
-        let message = &job.optimiser.message;
-        if message.is_sign() {
-            self.sanitised += sanitise(out);
-        }
-        loss += job.optimiser.regulariser.apply(params, out);
-        if let Some(clip) = &job.optimiser.clip {
-            clip.apply(out);
-        }
         if let Some(sampled) = sampled {
             sampled.copy_from_slice(out);
         }
@@ -129,32 +127,95 @@ impl Worker {
         } else if momentum.placement == Placement::Server {
             momentum.blend(out, broadcast.previous);
         }
-        message.apply(out, Coins { seed: job.seed, worker: self.id, step }, ballot);
+        let coins = Coins { seed: job.seed, worker: self.id, step: broadcast.step };
+        job.optimiser.message.apply(out, coins, &mut bench.ballot);
+        job.optimiser.compression.apply(out, &mut self.residual);
         loss
     }
 
-    /// Draws the minibatch and, for a hostile worker, poisons its labels.
+    /// Makes the local steps from `start`, and adds up their gradients in `out`. Returns the mean
+    /// of their losses.
+    fn descend(
+        &mut self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        start: (&[f32], &Prepared),
+        poison: Option<(&dyn Attack, usize, usize)>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let Local { steps, rate } = job.optimiser.local;
+        let rate = rate.unwrap_or(broadcast.rate) as f32;
+        let first = broadcast.step * steps;
+        let mut loss = self.sample(job, first, start, poison, bench, out);
+        let mut point = std::mem::take(&mut bench.point);
+        let mut fresh = std::mem::take(&mut bench.fresh);
+        let mut prepared = std::mem::replace(&mut bench.prepared, Box::new(()));
+        for draw in first + 1..first + steps {
+            point.clear();
+            point.extend(start.0.iter().zip(out.iter()).map(|(&p, &moved)| p - rate * moved));
+            fresh.resize(out.len(), 0.0);
+            job.model.prepare(&point, &mut prepared);
+            loss += self.sample(job, draw, (&point, &prepared), poison, bench, &mut fresh);
+            out.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += x);
+        }
+        (bench.point, bench.fresh, bench.prepared) = (point, fresh, prepared);
+        loss / steps as f64
+    }
+
+    /// The clipped gradient of minibatch `draw` at these parameters, into `out`, and its loss.
+    fn sample(
+        &mut self,
+        job: &Job<'_>,
+        draw: u64,
+        (params, prepared): (&[f32], &Prepared),
+        poison: Option<(&dyn Attack, usize, usize)>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        self.fill(job, draw, poison, bench);
+        let place = Place { seed: job.seed, worker: self.id, step: draw };
+        let Bench { workspace, batch, .. } = bench;
+        let mut loss = job.model.gradient(params, prepared, batch, place, workspace, out);
+        self.statistics.resize(job.model.buffers(), 0.0);
+        job.model.statistics(workspace, &mut self.statistics);
+        if job.optimiser.message.is_sign() {
+            self.sanitised += sanitise(out);
+        }
+        loss += job.optimiser.regulariser.apply(params, out);
+        if let Some(clip) = &job.optimiser.clip {
+            clip.apply(out);
+        }
+        loss
+    }
+
+    /// Fills in minibatch `draw` and, for a hostile worker, poisons its labels.
     fn fill(
         &self,
         job: &Job<'_>,
-        step: u64,
+        draw: u64,
         poison: Option<(&dyn Attack, usize, usize)>,
         bench: &mut Bench,
     ) {
-        job.sampler.draw(self.id, step, &mut bench.indices);
-        let mut augment = job.seed.stream(Domain::Augment, self.id, step);
+        job.sampler.draw(self.id, draw, &mut bench.indices);
+        let mut augment = job.seed.stream(Domain::Augment, self.id, draw);
         job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
         let classes = job.train.classes() as u32;
         if let (Some((attack, hostile, of)), Some(labels)) = (poison, bench.batch.labels_mut()) {
-            let mut stream = job.seed.stream(Domain::Attack, self.id, step);
+            let mut stream = job.seed.stream(Domain::Attack, self.id, draw);
+            let step = draw / job.optimiser.local.steps;
             attack.poison(Labels { labels, classes, hostile, of, step }, &mut stream);
         }
     }
 
-    /// Saves the momentum, and what its last forward pass measured: a message under way brings it.
+    /// Saves the momentum, what compression left out, and what its last forward pass measured: a
+    /// message under way brings it.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("momentum", Value::Floats(self.momentum.clone()));
+        if !self.residual.is_empty() {
+            memory.put("residual", Value::Floats(self.residual.clone()));
+        }
         if !self.statistics.is_empty() {
             memory.put("statistics", Value::Floats(self.statistics.clone()));
         }
@@ -167,6 +228,9 @@ impl Worker {
     /// If the memory is not a worker's.
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         self.momentum = memory.floats("momentum")?.to_vec();
+        if memory.values.contains_key("residual") {
+            self.residual = memory.floats("residual")?.to_vec();
+        }
         if memory.values.contains_key("statistics") {
             self.statistics = memory.floats("statistics")?.to_vec();
         }

@@ -52,6 +52,7 @@ const WHOLE: &[(&str, Reason)] = &[
     ("data_seed", |_, g| (!g.drawn).then(|| "the data are read from files".into())),
     ("model", |_, _| None),
     ("start", |_, _| None),
+    ("start_prefix", |s, _| s.start.is_empty().then(|| "start is empty".into())),
     ("partition", |s, g| {
         let shared = s.sampling.starts_with("shared-stream") && g.whole;
         shared.then(|| "sampling=shared-stream draws from all samples, whoever holds them".into())
@@ -92,6 +93,15 @@ const WHOLE: &[(&str, Reason)] = &[
     ("regulariser", |s, _| (s.regularise <= 0.0).then(|| "regularise is 0".into())),
     ("regularise", |s, _| (s.regulariser == "none").then(|| "regulariser is none".into())),
     ("message", |_, _| None),
+    ("local_steps", |_, _| None),
+    ("local_rate", |s, _| (s.local_steps == 1).then(|| "local_steps is 1".into())),
+    ("compression", |_, _| None),
+    ("participation", |_, _| None),
+    ("server_optimiser", |_, _| None),
+    ("weights", |s, g| {
+        let alike = !g.whole && g.pools.windows(2).all(|w| w[0] == w[1]);
+        (alike && !s.weights.is_empty()).then(|| "all workers hold as many samples".into())
+    }),
     ("weight_decay", |_, _| None),
     ("statistics", |s, g| match g.statistics {
         true => peaceful(s),
@@ -126,7 +136,8 @@ const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
     }),
     ("evaluate_every", |s, _| {
         let only = s.evaluate_every > s.steps && s.evaluate_every != default().evaluate_every;
-        let why = format!("cut to the {} steps: evaluated before the first and at the end", s.steps);
+        let why =
+            format!("cut to the {} steps: evaluated before the first and at the end", s.steps);
         one(only, &s.evaluate_every.to_string(), &why)
     }),
     ("validation", |s, g| {
@@ -142,13 +153,22 @@ const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
                 let why = format!("validation_from=train shares all {} samples", g.held);
                 one(s.validation != g.held, &value, &why)
             }
-            _ => one(g.validates && s.validation > g.held, &value, &format!("cut to the {} there are", g.held)),
+            _ => one(
+                g.validates && s.validation > g.held,
+                &value,
+                &format!("cut to the {} there are", g.held),
+            ),
         }
     }),
     ("validation_batch", |s, g| {
         let cut = g.validates && s.validation_batch > g.held;
         let cut = cut && s.validation_batch != default().validation_batch;
         one(cut, &s.validation_batch.to_string(), &format!("cut to the {} there are", g.held))
+    }),
+    ("participation", |s, _| {
+        let value = pair(&s.participation, "risk").map(|risk| format!("risk={risk}"));
+        let given = pair(&s.participation, "f").is_some_and(|f| f != "auto");
+        one(value.is_some() && given, &value.unwrap_or_default(), "f is given")
     }),
     ("network", of_the_network),
 ];
@@ -239,7 +259,8 @@ fn of_the_model(settings: &Settings) -> Vec<(String, String)> {
         }
     };
     let dropless = pair(&settings.model, "dropout") == Some("false".into());
-    let never = pair(&settings.model, "p").is_some_and(|p| p.parse::<f64>().is_ok_and(|p| p <= 0.0));
+    let never =
+        pair(&settings.model, "p").is_some_and(|p| p.parse::<f64>().is_ok_and(|p| p <= 0.0));
     say("dropout-masks", dropless, "dropout=false drops nothing");
     say("p", dropless && !never, "dropout=false drops nothing");
     say("dropout-masks", never && !dropless, "p=0 drops nothing");

@@ -260,7 +260,8 @@ mod tests {
         assert!(error("n = \n").starts_with("line 1: "), "{}", error("n = \n"));
         assert_eq!(error("n = 4\nf = 4"), "f is less than n; got n = 4, f = 4");
         assert_eq!(error("rule = []"), "no run is left; a list of values is empty");
-        for name in ["../up", "...", ".", "..", "", " ", ".hidden", "-rf", "a/b", "a\\u001bb", "a."] {
+        for name in ["../up", "...", ".", "..", "", " ", ".hidden", "-rf", "a/b", "a\\u001bb", "a."]
+        {
             let error = error(&format!("name = \"{name}\""));
             assert!(error.starts_with("name takes a text that can name a folder"), "{error}");
         }

@@ -28,7 +28,12 @@ pub const KEYS: &[Key] = &[
     key(
         "start",
         "a .safetensors file with the model's initial state under PyTorch's names, as \
-         `run --save-models` writes it; empty: drawn from the seed as the model says",
+         `run --save-models` writes it, in f32, f64, f16 or bf16; empty: drawn from the seed as the model says",
+    ),
+    key(
+        "start_prefix",
+        "what stands before the names of all tensors in start and is taken off, such as \"module.\" \
+         or \"_orig_mod.\"; empty: nothing",
     ),
     key("partition", "how the training set is split over workers"),
     key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
@@ -62,6 +67,28 @@ pub const KEYS: &[Key] = &[
         "message",
         "what a worker sends: vector, sign (two bits a coordinate, as 0 can be said), one-bit (its \
          short form for zero=plus-one), stochastic-sign or dp-sign; `varangian keys message`",
+    ),
+    key(
+        "local_steps",
+        "steps of plain descent that a worker makes by itself, on a minibatch each, before it sends \
+         the sum of their gradients; 1: the gradient at the server's parameters",
+    ),
+    key("local_rate", "step size of local steps; 0: the learning rate of the step"),
+    key("compression", "what of a vector is left out: none, or \"top-k keep=0.1 feedback=true\""),
+    key(
+        "participation",
+        "workers that take part in a round: all, or \"sample workers=8 f=auto risk=0.01\", drawn anew \
+         each round; f of them hostile, by default so many that more are as rare as the risk",
+    ),
+    key(
+        "server_optimiser",
+        "how the server steps by the aggregate: sgd, or \"adagrad tau=1e-3\", \
+         \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum",
+    ),
+    key(
+        "weights",
+        "how much a worker counts at the server: equal, or \"samples floor=0.01 cap=10\", its number of \
+         samples between floor and cap times the median one; for rules with a weighted form",
     ),
     key("weight_decay", "decoupled weight decay, at least 0"),
     key(

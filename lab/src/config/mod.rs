@@ -18,8 +18,10 @@ pub use file::{Experiment, Source};
 pub use keys::{KEYS, Key};
 pub use profile::{QUIRKS, Quirk};
 pub use settings::Settings;
+pub(crate) use tune::TUNABLE;
 pub use tune::Tune;
 
 pub(crate) use file::read_settings;
 pub(crate) use grid::label_keys;
 pub(crate) use keys::FILE_HELP;
+pub(crate) use settings::WEIGHTS;

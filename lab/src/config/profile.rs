@@ -118,7 +118,11 @@ pub(super) fn stands(settings: &Settings, quirk: &Quirk) -> bool {
         "" => text == quirk.reference,
         param => stages.iter().any(|stage| {
             let concerned = quirk.of.is_empty() || quirk.of.contains(&stage.name.as_str());
-            concerned && stage.pairs.iter().any(|(key, value)| (key.as_str(), value.as_str()) == (param, quirk.reference))
+            concerned
+                && stage
+                    .pairs
+                    .iter()
+                    .any(|(key, value)| (key.as_str(), value.as_str()) == (param, quirk.reference))
         }),
     }
 }

@@ -3,12 +3,13 @@
 use crate::Failure;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use varangian_base::SpecError;
+use varangian_base::{Kind, Param, SpecError};
 use varangian_learn::optim::{
-    Clip, ClipMode, Message, Momentum, Optimiser, Placement, Regulariser, Schedule,
+    Clip, ClipMode, Compression, Local, Message, Momentum, Optimiser, Placement, Regulariser,
+    Schedule, ServerOptimiser,
 };
 use varangian_sim::Hostile;
-use varangian_train::Passes;
+use varangian_train::{Participation, Passes};
 
 /// One run. Fields are the keys of [`KEYS`](super::KEYS), which say what they mean.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Settings {
     /// Left out where it is empty, so that the keys of runs that draw their start stay.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub start: String,
+    /// Left out where it is empty, as `start` is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub start_prefix: String,
     pub partition: String,
     pub sampling: String,
     pub n: usize,
@@ -44,6 +48,20 @@ pub struct Settings {
     pub regulariser: String,
     pub regularise: f64,
     pub message: String,
+    // Keys that came later are left out where they stand at their defaults, so that the keys of
+    // older runs stay.
+    #[serde(skip_serializing_if = "is_one")]
+    pub local_steps: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub local_rate: f64,
+    #[serde(skip_serializing_if = "is_none")]
+    pub compression: String,
+    #[serde(skip_serializing_if = "is_all")]
+    pub participation: String,
+    #[serde(skip_serializing_if = "is_sgd")]
+    pub server_optimiser: String,
+    #[serde(skip_serializing_if = "is_equal")]
+    pub weights: String,
     pub weight_decay: f64,
     pub statistics: String,
     pub validation: usize,
@@ -56,6 +74,56 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// The parameters of `weights = "samples"`.
+pub(crate) const WEIGHTS: &[Param] = &[
+    Param {
+        name: "floor",
+        kind: Kind::Real { min: 0.0, max: 1.0 },
+        default: "0.01",
+        help: "the least that a worker counts, in workers with the median number of samples",
+    },
+    Param {
+        name: "cap",
+        kind: Kind::Real { min: 1.0, max: 1e12 },
+        default: "10",
+        help: "the most that a worker counts, in the same unit",
+    },
+];
+
+/// The keys that are left out at their defaults, and these as they print.
+const UNSAID: &[(&str, &str)] = &[
+    ("local_steps", "1"),
+    ("local_rate", "0.0"),
+    ("compression", "none"),
+    ("participation", "all"),
+    ("server_optimiser", "sgd"),
+    ("weights", "equal"),
+];
+
+fn is_one(steps: &u64) -> bool {
+    *steps == 1
+}
+
+fn is_zero(rate: &f64) -> bool {
+    *rate == 0.0
+}
+
+fn is_none(text: &str) -> bool {
+    text == "none"
+}
+
+fn is_all(text: &str) -> bool {
+    text == "all"
+}
+
+fn is_equal(text: &str) -> bool {
+    text == "equal"
+}
+
+fn is_sgd(text: &str) -> bool {
+    text == "sgd"
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -64,6 +132,7 @@ impl Default for Settings {
             data_seed: 1,
             model: "mlp".into(),
             start: String::new(),
+            start_prefix: String::new(),
             partition: "iid".into(),
             sampling: "epochs".into(),
             n: 11,
@@ -86,6 +155,12 @@ impl Default for Settings {
             regulariser: "none".into(),
             regularise: 0.0,
             message: "vector".into(),
+            local_steps: 1,
+            local_rate: 0.0,
+            compression: "none".into(),
+            participation: "all".into(),
+            server_optimiser: "sgd".into(),
+            weights: "equal".into(),
             weight_decay: 0.0,
             statistics: "honest".into(),
             validation: 0,
@@ -122,7 +197,10 @@ impl Settings {
         match Table::try_from(self).expect("scalars").get(key) {
             Some(toml::Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
-            None => String::new(),
+            None => {
+                let unsaid = UNSAID.iter().find(|(name, _)| *name == key);
+                unsaid.map_or_else(String::new, |(_, text)| (*text).to_owned())
+            }
         }
     }
 
@@ -161,6 +239,8 @@ impl Settings {
         demand((0.0..=1.0).contains(&self.dampening), "dampening is in [0, 1]", &self.dampening)?;
         demand(self.clip > 0.0, "clip is above 0", &self.clip)?;
         let not_below_0 = |x: f64| x >= 0.0 && x.is_finite();
+        demand(self.local_steps >= 1, "local_steps is at least 1", &self.local_steps)?;
+        demand(not_below_0(self.local_rate), "local_rate is at least 0", &self.local_rate)?;
         demand(not_below_0(self.regularise), "regularise is at least 0", &self.regularise)?;
         demand(not_below_0(self.weight_decay), "weight_decay is at least 0", &self.weight_decay)
     }
@@ -186,6 +266,31 @@ impl Settings {
             "all" => Passes::All,
             _ => Passes::Honest,
         })
+    }
+
+    /// How much each worker counts, given its number of samples; `None`: alike.
+    ///
+    /// # Errors
+    /// If the text is malformed, or the counts give no weights.
+    pub fn weights(&self, samples: &[f64]) -> Result<Option<Vec<f64>>, SpecError> {
+        let spec = varangian_base::spec::parse(&self.weights)?;
+        match spec.name.as_str() {
+            "equal" => spec.args(&[]).map(|_| None),
+            "samples" => {
+                let args = spec.args(WEIGHTS)?;
+                let real = |name| args.real(name).expect("has a default");
+                varangian_rules::weights::bounded(samples, real("floor"), real("cap")).map(Some)
+            }
+            other => Err(SpecError::unknown("weights", other, &["equal", "samples"])),
+        }
+    }
+
+    /// Which workers take part in a round; `None`: all.
+    ///
+    /// # Errors
+    /// If the text is malformed or its numbers do not fit n and f.
+    pub fn participation(&self) -> Result<Option<Participation>, SpecError> {
+        Participation::parse(&self.participation, self.n, self.f, self.steps)
     }
 
     /// The optimiser that these settings describe.
@@ -217,6 +322,12 @@ impl Settings {
             clip: self.clip.is_finite().then_some(Clip { bound: self.clip, mode }),
             regulariser,
             message: Message::parse(&self.message)?,
+            local: Local {
+                steps: self.local_steps,
+                rate: (self.local_rate > 0.0).then_some(self.local_rate),
+            },
+            compression: Compression::parse(&self.compression)?,
+            server: ServerOptimiser::parse(&self.server_optimiser)?,
             weight_decay: self.weight_decay,
         })
     }
@@ -241,13 +352,35 @@ mod tests {
 
     #[test]
     fn the_keys_are_the_fields_in_order() {
-        let full = Settings { f_real: Some(0), start: "file".into(), ..Settings::default() };
+        let full = Settings {
+            f_real: Some(0),
+            start: "file".into(),
+            start_prefix: "module.".into(),
+            local_steps: 2,
+            local_rate: 0.1,
+            compression: "top-k".into(),
+            participation: "sample workers=2".into(),
+            server_optimiser: "adam".into(),
+            weights: "samples".into(),
+            ..Settings::default()
+        };
         let table = Table::try_from(&full).unwrap();
         let mut keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
         let mut fields: Vec<&str> = table.keys().map(String::as_str).collect();
         keys.sort_unstable();
         fields.sort_unstable();
         assert_eq!(keys, fields);
+    }
+
+    #[test]
+    fn keys_that_are_left_out_print_their_defaults() {
+        let (table, default) = (Table::try_from(Settings::default()).unwrap(), Settings::default());
+        for (name, text) in UNSAID {
+            assert!(!table.contains_key(*name), "{name}");
+            assert_eq!(default.text(name), *text);
+        }
+        let told = Settings { local_rate: 0.5, ..default };
+        assert_eq!(told.text("local_rate"), "0.5");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use varangian_base::SpecError;
 
 /// What may be tuned: nothing that says what the problem or the adversary is.
-const TUNABLE: [&str; 12] = [
+pub(crate) const TUNABLE: [&str; 12] = [
     "batch",
     "learning_rate",
     "schedule",

@@ -1,7 +1,7 @@
 //! One rule against one attack on one set of rows: what came of it.
 
 use crate::trial::TrialRule;
-use varangian_attacks::View;
+use varangian_attacks::{Ground, View};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Matrix, Rows, Seed, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
@@ -60,6 +60,10 @@ impl Arena {
     /// If the rule or the attack cannot be built, or either refuses n and f.
     pub fn fight(&self, rule: &str, attack: &str) -> Result<Harm, SpecError> {
         let mut pipeline = varangian_rules::build(rule, self.n(), self.f)?;
+        if pipeline.needs_oracle() {
+            let why = format!("{rule} asks for the loss on data; rows alone have none");
+            return Err(SpecError::new(why));
+        }
         let rows = self.forge(&pipeline, attack)?;
         let (h, hostile) = (self.honest.n(), self.own.n());
         let kept = |i: &usize| *i < h || rows.row(*i).iter().all(|x| x.is_finite());
@@ -107,6 +111,10 @@ impl Arena {
             SpecError::new(format!("the attack needs {condition}; got {h} honest rows"))
         })?;
         let ids: Vec<u32> = (0..(h + hostile) as u32).collect();
+        let ground = Ground { honest: &ids[..h], d: self.honest.d(), classes: None };
+        attack
+            .fits(ground)
+            .map_err(|condition| SpecError::new(format!("the attack needs {condition}")))?;
         let mut rows = Matrix::zeros(h + hostile, self.honest.rows().d());
         for i in 0..h {
             rows.row_mut(i).copy_from_slice(self.honest.row(i));

@@ -44,6 +44,10 @@ pub fn found(
 ) -> Result<f64, SpecError> {
     let (n, f, d) = shape;
     let pipeline = varangian_rules::build(text, n, f)?;
+    if pipeline.needs_oracle() {
+        let why = format!("{text} asks for the loss on data; a search for κ has none");
+        return Err(SpecError::new(why));
+    }
     if f == 0 || 2 * f >= n || d == 0 {
         let why = format!("κ needs 0 < 2f < n and d > 0; got n = {n}, f = {f}, d = {d}");
         return Err(SpecError::new(why));

@@ -8,10 +8,12 @@ mod record;
 pub use harm::{Arena, Harm};
 pub use kappa::{Known, found, known};
 
-use crate::{Failure, files, plot, print};
+use crate::results::cells::{self, Cell};
+use crate::{Failure, aggregate, files, plot, print};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_attacks::search::Measure;
+use varangian_rules::Pipeline;
 use varangian_rules::entry::Family;
 
 /// Attacks that are tried when none is named: one of each kind that works on rows, and the search.
@@ -39,8 +41,9 @@ pub(crate) struct Args {
     /// The number of hostile workers
     #[arg(long)]
     f: usize,
-    /// What the honest workers send: an .npy matrix, workers × coordinates; without it, the
-    /// gradients of a model after some steps of honest training
+    /// What the honest workers send: an .npy matrix, workers × coordinates (in f32: f64 rows that
+    /// f32 cannot tell apart are refused); without it, the gradients of a model after some steps of
+    /// honest training
     #[arg(long, value_name = "HONEST.npy", conflicts_with_all = ["dataset", "model", "partition", "n", "batch", "at_step", "data"])]
     input: Option<PathBuf>,
     /// Training: the data set
@@ -84,6 +87,8 @@ struct Line {
     cells: Vec<Result<Harm, String>>,
     known: Known,
     found: Option<f64>,
+    /// What one round cannot show of the rule.
+    note: Option<String>,
 }
 
 /// Reads rows, lets every attack meet every rule, prints the table.
@@ -102,14 +107,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(folder) = &args.out {
         let path = folder.join("duel.csv");
         std::fs::create_dir_all(folder).map_err(|e| Failure::file("create", folder, &e))?;
-        files::write(&path, csv(&arena, &lines, &attacks).as_bytes())?;
-        picture(&lines, &attacks).write(&folder.join("duel"))?;
+        files::write(&path, &csv(&arena, &lines, &attacks))?;
     }
     print::line(&match args.json {
         true => format!("{:#}", to_json(&arena, &lines, &attacks)),
         false => table(&lines, &attacks),
     });
-    Ok(())
+    // Last: a picture that cannot be drawn takes nothing else along.
+    args.out.as_ref().map_or(Ok(()), |folder| picture(&lines, &attacks).write(&folder.join("duel")))
 }
 
 fn rules(args: &Args, n: usize, f: usize) -> Result<Vec<String>, Failure> {
@@ -122,7 +127,7 @@ fn rules(args: &Args, n: usize, f: usize) -> Result<Vec<String>, Failure> {
         return Ok(all.map(|entry| entry.name.to_owned()).collect());
     }
     for rule in &args.rule {
-        varangian_rules::build(rule, n, f)?;
+        aggregate::demand_no_oracle(&varangian_rules::build(rule, n, f)?)?;
     }
     Ok(args.rule.clone())
 }
@@ -141,7 +146,8 @@ fn line(args: &Args, arena: &Arena, rule: &str, attacks: &[String]) -> Result<Li
         Ok(best)
     };
     let found = args.kappa.map(search).transpose()?;
-    Ok(Line { rule: rule.to_owned(), cells, known: known(rule, n, f)?, found })
+    let note = aggregate::note(&Pipeline::parse(rule)?);
+    Ok(Line { rule: rule.to_owned(), cells, known: known(rule, n, f)?, found, note })
 }
 
 fn number(x: f64) -> String {
@@ -179,7 +185,24 @@ fn table(lines: &[Line], attacks: &[String]) -> String {
     right[0] = false;
     right[attacks.len() + 2] = false;
     let title = "Squared distance from the honest mean, in traces of the honest covariance";
-    format!("{title}\n\n{}", print::table(&header, &rows, &right).trim_end())
+    let mut text = format!("{title}\n\n{}", print::table(&header, &rows, &right).trim_end());
+    let mut notes: Vec<&String> = lines.iter().filter_map(|line| line.note.as_ref()).collect();
+    notes.dedup();
+    notes.iter().for_each(|note| text.push_str(&format!("\n\nNote: {note}")));
+    text.push_str(&failures(lines, attacks));
+    text
+}
+
+/// Why duels were not fought, each reason once.
+fn failures(lines: &[Line], attacks: &[String]) -> String {
+    let mut seen = Vec::new();
+    for line in lines {
+        for (cell, attack) in line.cells.iter().zip(attacks) {
+            let reason = cell.as_ref().err().map(|why| format!("\n\n– {attack}: {why}"));
+            seen.extend(reason.filter(|reason| !seen.contains(reason)));
+        }
+    }
+    seen.concat()
 }
 
 /// What is left of the honest step, between 0 and 1, for each rule under each attack.
@@ -193,7 +216,12 @@ fn picture(lines: &[Line], attacks: &[String]) -> plot::Picture {
         columns: attacks.to_vec(),
         values: lines.iter().map(|line| line.cells.iter().map(left).collect()).collect(),
     };
-    plot::heatmap("Share of the honest step that is left", "attack", "rule", grid)
+    let notes = vec![
+        "1: the whole step of the honest mean, in its direction; 0: none of it, or the other \
+         direction. The printed table is of another quantity: the squared distance."
+            .to_owned(),
+    ];
+    plot::heatmap("Share of the honest step that is left", "attack", "rule", grid, notes)
 }
 
 /// The attack of largest ratio, and the ratio.
@@ -204,22 +232,27 @@ fn worst(line: &Line, attacks: &[String]) -> (String, f64) {
     best.map_or(("none".into(), f64::NAN), |(ratio, attack)| (attack.clone(), ratio))
 }
 
-fn csv(arena: &Arena, lines: &[Line], attacks: &[String]) -> String {
-    let mut text = "rule,attack,n,f,d,ratio,progress,hostile_weight,refused\n".to_owned();
-    let (n, f, d) = (arena.n(), arena.f, arena.honest.d());
+fn csv(arena: &Arena, lines: &[Line], attacks: &[String]) -> Vec<u8> {
+    let header =
+        ["rule", "attack", "n", "f", "d", "ratio", "progress", "hostile_weight", "refused"];
+    let mut rows = Vec::new();
     for line in lines {
         for (cell, attack) in line.cells.iter().zip(attacks) {
             let Ok(harm) = cell else { continue };
-            let weight = harm.hostile_weight.map_or(String::new(), |w| w.to_string());
-            let Harm { ratio, progress, refused, .. } = harm;
-            text.push_str(&format!(
-                "\"{}\",\"{}\",{n},{f},{d},{ratio},{progress},{weight},{refused}\n",
-                line.rule.replace('"', "\"\""),
-                attack.replace('"', "\"\"")
-            ));
+            rows.push(vec![
+                Cell::text(&line.rule),
+                Cell::text(attack),
+                Cell::count(arena.n()),
+                Cell::count(arena.f),
+                Cell::count(arena.honest.d()),
+                Cell::Real(harm.ratio),
+                Cell::Real(harm.progress),
+                Cell::Real(harm.hostile_weight.unwrap_or(f64::NAN)),
+                Cell::count(harm.refused),
+            ]);
         }
     }
-    text
+    cells::csv(&header, rows.into_iter())
 }
 
 fn to_json(arena: &Arena, lines: &[Line], attacks: &[String]) -> Value {
@@ -237,7 +270,8 @@ fn to_json(arena: &Arena, lines: &[Line], attacks: &[String]) -> Value {
             Known::Nothing => (None, "none"),
         };
         json!({ "rule": line.rule, "duels": cells, "worst": worst, "by": by,
-            "kappa_known": known, "kappa_kind": kind, "kappa_found": line.found })
+            "kappa_known": known, "kappa_kind": kind, "kappa_found": line.found,
+            "note": line.note })
     };
     let lines: Vec<Value> = lines.iter().map(line).collect();
     json!({ "n": arena.n(), "f": arena.f, "d": arena.honest.d(), "rules": lines })

@@ -27,7 +27,7 @@ fn from_file(args: &Args) -> Result<Arena, Failure> {
         let text = format!("{}: honest rows are finite", path.display());
         return Err(Failure::refused(text));
     }
-    let honest = honest.finite;
+    let honest = honest.narrow(path)?;
     let mut own = Matrix::zeros(args.f, honest.d());
     for j in 0..args.f {
         own.row_mut(j).copy_from_slice(honest.row(j % honest.n()));

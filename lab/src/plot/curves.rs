@@ -1,12 +1,14 @@
 //! A metric against the step: one panel an attack, one line a rule, bands over seeds.
 
+use super::axis::Axis;
+use super::frame::{self, Frame, framed};
 use super::{Picture, style};
 use kuva::plot::LinePlot;
-use kuva::plot::legend::{LegendEntry, LegendShape};
-use kuva::plot::scatter::ScatterPlot;
+use kuva::plot::scatter::{MarkerShape, ScatterPlot};
 use kuva::render::figure::Figure;
 use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
+use std::sync::Arc;
 
 /// The width of a panel, in pixels.
 const WIDTH: f64 = 380.0;
@@ -14,6 +16,9 @@ const WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 280.0;
 /// Markers on a line.
 const MARKERS: usize = 5;
+/// The letters of a panel's title, in pixels, and how many fit into its width.
+const TITLE: u32 = 13;
+const LETTERS: usize = 38;
 
 /// A value at a step with its band; NaN ends: no band.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +35,7 @@ pub(crate) struct Spread {
 
 /// One line.
 pub(crate) struct Curve {
-    /// Which line of the legend it is, from 0: sets colour, marker and dashes.
+    /// Which line of the style it is, from 0: sets colour, marker and dashes.
     pub(crate) line: usize,
     /// Its points, by step.
     pub(crate) points: Vec<Spread>,
@@ -42,6 +47,24 @@ pub(crate) struct Panel {
     pub(crate) title: String,
     /// Its lines.
     pub(crate) curves: Vec<Curve>,
+}
+
+/// Panels on one scale, with one legend.
+pub(crate) struct Sheet {
+    /// Above all panels; wrapped, never cut.
+    pub(crate) title: String,
+    /// What the horizontal axes show.
+    pub(crate) x_label: String,
+    /// What the vertical axes show.
+    pub(crate) y_label: String,
+    /// The lines by their place in the style, with their names.
+    pub(crate) legend: Vec<(usize, String)>,
+    /// The panels.
+    pub(crate) panels: Vec<Panel>,
+    /// Values are shares, drawn as percent on 0 to 100; else the scale is that of the values.
+    pub(crate) percent: bool,
+    /// What stands below, a paragraph each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// Draws panels on one scale, with one legend. `percent`: values are shares, drawn as percent on
@@ -65,103 +88,155 @@ pub(crate) fn curves_over(
     panels: Vec<Panel>,
     percent: bool,
 ) -> Picture {
-    let columns = match panels.len() {
-        0..=3 => panels.len().max(1),
-        4 => 2,
-        _ => 3,
-    };
-    let rows = panels.len().div_ceil(columns).max(1);
-    let (low, high) = if percent { (0.0, 1.0) } else { range(&panels) };
-    let end = panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points).map(|p| p.step);
-    let end = end.fold(1.0, f64::max);
-    let (mut plots, mut layouts) = (Vec::new(), Vec::new());
-    for (k, panel) in panels.into_iter().enumerate() {
-        let drawn = draw(&panel.curves, low, high);
-        let mut layout = Layout::new((0.0, end), (low, high))
-            .with_title(panel.title)
-            .with_title_size(14)
-            .with_label_size(13)
-            .with_tick_size(11)
-            .with_x_axis_min(0.0)
-            .with_x_axis_max(end)
-            .with_y_axis_min(low)
-            .with_y_axis_max(high)
-            .with_x_label(x_label)
-            .with_ticks(5);
-        if k % columns == 0 {
-            layout = layout.with_y_label(y_label);
-        }
-        if percent {
-            layout = layout.with_y_tick_step(0.2).with_y_tick_format(TickFormat::Custom(
-                std::sync::Arc::new(|x| format!("{:.0} %", 100.0 * x)),
-            ));
-        }
-        plots.push(drawn);
-        layouts.push(layout);
-    }
-    let figure = Figure::new(rows, columns)
-        .with_title(title)
-        .with_title_size(17)
-        .with_cell_size(WIDTH, HEIGHT)
-        .with_plots(plots)
-        .with_layouts(layouts)
-        .with_shared_legend_right_middle()
-        .with_shared_legend_entries(legend_entries(legend));
-    Picture(figure.render())
+    let (title, x_label, y_label) = (title.into(), x_label.into(), y_label.into());
+    let legend = legend.iter().cloned().enumerate().collect();
+    Sheet { title, x_label, y_label, legend, panels, percent, notes: Vec::new() }.draw()
 }
 
-/// Lines first, bands below them, a few markers on top.
-fn draw(curves: &[Curve], low: f64, high: f64) -> Vec<Plot> {
-    let mut plots = Vec::new();
+impl Sheet {
+    /// The picture. Where a line leaves the finite numbers stands a large cross.
+    pub(crate) fn draw(self) -> Picture {
+        let Sheet { title, x_label, y_label, legend, panels, percent, mut notes } = self;
+        let columns = match panels.len() {
+            0..=3 => panels.len().max(1),
+            4 => 2,
+            _ => 3,
+        };
+        let rows = panels.len().div_ceil(columns).max(1);
+        let points = || panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
+        let values = points().map(|point| point.mean);
+        let axis = if percent { Axis::percent(values) } else { Axis::of(values) };
+        let end = points().map(|point| point.step).fold(1.0, f64::max);
+        if points().any(|point| !point.mean.is_finite()) {
+            notes.push(
+                "✕ in a line's colour: from this step on its value is not finite (NaN or infinite) \
+                 or was not measured, for at least one seed"
+                    .into(),
+            );
+        }
+        notes.extend(axis.note());
+        let y_label = format!("{y_label}{}", axis.suffix());
+        let (mut plots, mut layouts) = (Vec::new(), Vec::new());
+        for (k, panel) in panels.into_iter().enumerate() {
+            plots.push(draw(&panel.curves, &axis));
+            let mut layout = layout(panel.title, &axis, end).with_x_label(x_label.as_str());
+            if k % columns == 0 {
+                layout = layout.with_y_label(y_label.as_str());
+            }
+            layouts.push(layout);
+        }
+        let figure = Figure::new(rows, columns)
+            .with_cell_size(WIDTH, HEIGHT)
+            .with_plots(plots)
+            .with_layouts(layouts);
+        Picture(framed(figure.render(), &Frame { title, legend, notes }))
+    }
+}
+
+fn layout(title: String, axis: &Axis, end: f64) -> Layout {
+    let (low, high, labels) = (axis.low, axis.high, axis.clone());
+    // The crate wraps by letters: narrow enough that the widest ones fit.
+    let lines = frame::wrapped(&title, TITLE, WIDTH - 60.0).len();
+    let letters = if lines > 1 { LETTERS } else { title.chars().count().max(1) };
+    // Room for the markers at both ends.
+    let (from, to) = (-0.02 * end, 1.02 * end);
+    Layout::new((from, to), (low, high))
+        .with_title(title)
+        .with_title_wrap(letters)
+        .with_title_size(TITLE)
+        .with_label_size(13)
+        .with_tick_size(11)
+        .with_x_axis_min(from)
+        .with_x_axis_max(to)
+        .with_y_axis_min(low)
+        .with_y_axis_max(high)
+        .with_ticks(5)
+        .with_y_tick_step(axis.step)
+        .with_y_tick_format(TickFormat::Custom(Arc::new(move |place| labels.label(place))))
+}
+
+/// Lines with their bands, a few markers on top, and crosses where lines leave the finite numbers.
+fn draw(curves: &[Curve], axis: &Axis) -> Vec<Plot> {
+    let (mut plots, mut crosses) = (Vec::new(), 0);
     for curve in curves {
-        let whole: Vec<_> = curve.points.iter().filter(|point| point.mean.is_finite()).collect();
-        if whole.is_empty() {
-            continue;
+        let finite = |a: &Spread, b: &Spread| a.mean.is_finite() == b.mean.is_finite();
+        let mut last = None;
+        for part in curve.points.chunk_by(finite) {
+            match part[0].mean.is_finite() {
+                true => {
+                    stretch(curve.line, part, axis, &mut plots);
+                    last = part.last().map(|point| axis.at(point.mean));
+                }
+                false => {
+                    let place = last.unwrap_or_else(|| top(crosses, axis));
+                    crosses += usize::from(last.is_none());
+                    plots.push(cross(curve.line, part[0].step, place));
+                }
+            }
         }
-        let colour = style::colour(curve.line);
-        let clamp = |x: f64| x.clamp(low, high);
-        let mut line = LinePlot::new()
-            .with_data(whole.iter().map(|point| (point.step, clamp(point.mean))))
-            .with_color(colour)
-            .with_stroke_width(1.8)
-            .with_line_style(style::stroke(curve.line));
-        if whole.iter().all(|point| point.low.is_finite() && point.high.is_finite()) {
-            let low = whole.iter().map(|point| clamp(point.low));
-            let high = whole.iter().map(|point| clamp(point.high));
-            line = line.with_band(low, high);
-            line.band = line.band.map(|band| band.with_opacity(0.15));
-        }
-        plots.push(line.into());
-        let stride = whole.len().div_ceil(MARKERS).max(1);
-        // Lines that lie on one another still show a marker each.
-        let first = curve.line % stride;
-        let marks = whole.iter().skip(first).step_by(stride);
-        let marks = ScatterPlot::new()
-            .with_data(marks.map(|point| (point.step, clamp(point.mean))).collect::<Vec<_>>())
-            .with_color(colour)
-            .with_size(3.6)
-            .with_marker(style::marker(curve.line));
-        plots.push(marks.into());
     }
     plots
 }
 
-fn legend_entries(legend: &[String]) -> Vec<LegendEntry> {
-    let entry = |(k, label): (usize, &String)| LegendEntry {
-        label: label.clone(),
-        color: style::colour(k).into(),
-        shape: LegendShape::Marker(style::marker(k)),
-        dasharray: None,
-    };
-    legend.iter().enumerate().map(entry).collect()
+/// A part of a line without a hole.
+fn stretch(line: usize, part: &[Spread], axis: &Axis, plots: &mut Vec<Plot>) {
+    let colour = style::colour(line);
+    let mut drawn = LinePlot::new()
+        .with_data(part.iter().map(|point| (point.step, axis.at(point.mean))))
+        .with_color(colour)
+        .with_stroke_width(1.8)
+        .with_line_style(style::stroke(line));
+    if part.iter().all(|point| point.low.is_finite() && point.high.is_finite()) {
+        let low = part.iter().map(|point| axis.at(point.low));
+        let high = part.iter().map(|point| axis.at(point.high));
+        drawn = drawn.with_band(low, high);
+        drawn.band = drawn.band.map(|band| band.with_opacity(0.15));
+    }
+    plots.push(drawn.into());
+    let stride = part.len().div_ceil(MARKERS).max(1);
+    // Lines that lie on one another still show a marker each.
+    let marks = part.iter().skip(line % stride).step_by(stride);
+    let marks = ScatterPlot::new()
+        .with_data(marks.map(|point| (point.step, axis.at(point.mean))).collect::<Vec<_>>())
+        .with_color(colour)
+        .with_size(3.6)
+        .with_marker(style::marker(line));
+    plots.push(marks.into());
 }
 
-/// The range of finite values; from 0 where they are not negative.
-fn range(panels: &[Panel]) -> (f64, f64) {
-    let values = panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points).map(|p| p.mean);
-    let finite: Vec<f64> = values.filter(|value| value.is_finite()).collect();
-    // A run that diverges must not flatten all others: nine tenths of the values are shown.
-    let high = crate::results::quantile(&finite, 0.98);
-    let low = finite.iter().copied().fold(0.0, f64::min).max(-high.abs() * 10.0);
-    if high.is_finite() && high > low { (low, high * 1.05) } else { (0.0, 1.0) }
+/// Where a line without any value before it leaves: at the top, each a little lower than the one
+/// before.
+fn top(before: usize, axis: &Axis) -> f64 {
+    let down = 0.05 + 0.055 * (before % 16) as f64;
+    axis.high - down * (axis.high - axis.low)
+}
+
+/// Where a line leaves: at its last height.
+fn cross(line: usize, step: f64, place: f64) -> Plot {
+    ScatterPlot::new()
+        .with_data(vec![(step, place)])
+        .with_color(style::colour(line))
+        .with_size(7.0)
+        .with_marker(MarkerShape::Cross)
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cross_stands_at_the_last_height_and_a_line_comes_back_after_it() {
+        let axis = Axis::percent([0.0].into_iter());
+        let points = [0.5, 0.4, f64::NAN, f64::NAN, 0.7].into_iter().enumerate();
+        let points = points.map(|(k, mean)| {
+            let (low, high) = (f64::NAN, f64::NAN);
+            Spread { step: k as f64, low, mean, high }
+        });
+        let plots = draw(&[Curve { line: 1, points: points.collect() }], &axis);
+        // Two stretches, each with its markers, and the cross between them.
+        assert_eq!(plots.len(), 5);
+        let Plot::Scatter(cross) = &plots[2] else { panic!("a cross") };
+        assert_eq!((cross.data[0].x, cross.data[0].y), (2.0, 0.4));
+    }
 }

@@ -1,10 +1,16 @@
 //! Heatmaps: a share for each pair of two things that vary.
 
 use super::Picture;
-use kuva::plot::{ColorMap, Heatmap};
-use kuva::render::layout::Layout;
-use kuva::render::plots::Plot;
-use kuva::render::render::{Primitive, render_multiple};
+use super::frame::{Frame, framed, wide, wrapped};
+use kuva::render::render::{Primitive, Scene, TextAnchor};
+
+/// The letters of names and values, in pixels, and the height of a line of them.
+const TEXT: u32 = 12;
+const LINE: f64 = 15.0;
+/// A cell's least width and height, in pixels.
+const CELL: (f64, f64) = (92.0, 34.0);
+/// The most room for the rows' names, in pixels; longer ones are wrapped.
+const NAMES: f64 = 380.0;
 
 /// A matrix of values with names.
 pub(crate) struct Grid {
@@ -16,41 +22,75 @@ pub(crate) struct Grid {
     pub(crate) values: Vec<Vec<f64>>,
 }
 
-/// Draws the matrix with its values in the cells.
-pub(crate) fn heatmap(title: &str, x_label: &str, y_label: &str, grid: Grid) -> Picture {
-    let (rows, columns) = (grid.rows.len(), grid.columns.len());
-    // The crate draws the first row at the bottom.
-    let upwards: Vec<Vec<f64>> = grid.values.iter().rev().cloned().collect();
-    let names: Vec<String> = grid.rows.iter().rev().cloned().collect();
-    let plot = Heatmap::new()
-        .with_data(upwards)
-        .with_labels(names.clone(), grid.columns.clone())
-        .with_color_map(ColorMap::Custom(std::sync::Arc::new(shade)))
-        .with_values();
-    let plots: Vec<Plot> = vec![plot.into()];
-    let widest = grid.rows.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-    let mut layout = Layout::auto_from_plots(&plots)
-        .with_title(title)
-        .with_title_size(16)
-        .with_label_size(13)
-        .with_tick_size(11)
-        .with_x_label(x_label)
-        .with_y_label(y_label)
-        .with_x_categories(grid.columns.clone())
-        .with_y_categories(names)
-        .with_width(
-            (220.0 + 7.0 * widest as f64 + 80.0 * columns as f64)
-                .max(120.0 + 10.0 * title.chars().count() as f64),
-        )
-        .with_height(150.0 + 34.0 * rows as f64);
-    if grid.columns.iter().any(|name| name.chars().count() > 10) {
-        layout = layout.with_x_tick_rotate(-30.0);
+/// Draws the matrix with its values in percent in the cells, columns named above them. A colour
+/// means the same value in every picture; what was not run is a grey cell without a figure.
+pub(crate) fn heatmap(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    grid: Grid,
+    notes: Vec<String>,
+) -> Picture {
+    let names: Vec<Vec<String>> = grid.rows.iter().map(|row| wrapped(row, TEXT, NAMES)).collect();
+    let widest = names.iter().flatten().map(|line| wide(line, TEXT)).fold(60.0, f64::max);
+    let across = (4.2 * CELL.0 / grid.columns.len().max(1) as f64).max(CELL.0);
+    let heads: Vec<Vec<String>> =
+        grid.columns.iter().map(|column| wrapped(column, TEXT, across - 8.0)).collect();
+    let head = LINE * heads.iter().map(Vec::len).max().unwrap_or(0) as f64;
+    let (left, mut y) = (widest + 24.0, 30.0 + head);
+    let mut scene = Scene::new(left + across * grid.columns.len() as f64 + 14.0, 0.0);
+    scene.font_family = Some("DejaVu Sans, Verdana, Liberation Sans, Arial, sans-serif".into());
+    let middle = left + across * grid.columns.len() as f64 / 2.0;
+    scene.add(text(middle, 18.0, x_label.into(), TextAnchor::Middle));
+    scene.add(text(left - 10.0, 18.0, format!("{y_label} ↓"), TextAnchor::End));
+    for (k, lines) in heads.into_iter().enumerate() {
+        lettered(
+            &mut scene,
+            lines,
+            left + (k as f64 + 0.5) * across,
+            y - 6.0 - head,
+            TextAnchor::Middle,
+        );
     }
-    let mut scene = render_multiple(plots, layout);
-    // What was not run is a grey cell without a figure.
-    let is_figure = |element: &Primitive| !matches!(element, Primitive::Text { content, .. } if content == "NaN");
-    scene.elements.retain(is_figure);
-    Picture(scene)
+    for (lines, values) in names.into_iter().zip(&grid.values) {
+        let high = CELL.1.max(LINE * lines.len() as f64 + 8.0);
+        let top = y + (high - LINE * lines.len() as f64) / 2.0 - 2.0;
+        lettered(&mut scene, lines, left - 10.0, top, TextAnchor::End);
+        for (k, value) in values.iter().enumerate() {
+            cell(&mut scene, (left + k as f64 * across, y), (across, high), *value);
+        }
+        y += high;
+    }
+    scene.height = y + 10.0;
+    Picture(framed(scene, &Frame { title: title.into(), legend: Vec::new(), notes }))
+}
+
+fn cell(scene: &mut Scene, (x, y): (f64, f64), (width, height): (f64, f64), value: f64) {
+    scene.add(Primitive::Rect {
+        x,
+        y,
+        width,
+        height,
+        fill: shade(value).into(),
+        stroke: Some("#ffffff".into()),
+        stroke_width: Some(1.0),
+        opacity: None,
+    });
+    if value.is_finite() {
+        let figure = format!("{:.1}", 100.0 * value);
+        scene.add(text(x + width / 2.0, y + height / 2.0 + 4.0, figure, TextAnchor::Middle));
+    }
+}
+
+/// Lines below one another, the first below `top`.
+fn lettered(scene: &mut Scene, lines: Vec<String>, x: f64, top: f64, anchor: TextAnchor) {
+    for (k, line) in lines.into_iter().enumerate() {
+        scene.add(text(x, top + LINE * (k + 1) as f64 - 1.0, line, anchor));
+    }
+}
+
+fn text(x: f64, y: f64, content: String, anchor: TextAnchor) -> Primitive {
+    Primitive::Text { x, y, content, size: TEXT, anchor, rotate: None, bold: false, color: None }
 }
 
 /// From orange (low) over white to blue (high), light enough for black figures on every cell, and
@@ -60,6 +100,7 @@ fn shade(share: f64) -> String {
         return "#dddddd".into();
     }
     let (low, middle, high) = ([235.0, 165.0, 60.0], [250.0, 250.0, 245.0], [100.0, 180.0, 235.0]);
+    let share = share.clamp(0.0, 1.0);
     let (from, to, part) = match share < 0.5 {
         true => (low, middle, 2.0 * share),
         false => (middle, high, 2.0 * share - 1.0),
@@ -74,14 +115,13 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Draws one of each; set VARANGIAN_PICTURES to a folder to look at them.
     #[test]
     fn a_name_with_a_point_keeps_all_of_it() {
         let dir = tempfile::tempdir().unwrap();
         let grid =
             || Grid { rows: vec!["a".into()], columns: vec!["b".into()], values: vec![vec![0.5]] };
         for name in ["rate=0.5", "rate=0.5, seed=1"] {
-            heatmap("t", "x", "y", grid()).write(&dir.path().join(name)).unwrap();
+            heatmap("t", "x", "y", grid(), Vec::new()).write(&dir.path().join(name)).unwrap();
         }
         let mut names: Vec<String> = std::fs::read_dir(dir.path())
             .unwrap()
@@ -93,6 +133,7 @@ mod tests {
         assert_eq!(names, wanted);
     }
 
+    /// Draws one of each; set VARANGIAN_PICTURES to a folder to look at them.
     #[test]
     fn each_picture_names_what_it_shows() {
         let legend: Vec<String> = (0..6).map(|k| format!("rule-{k}")).collect();
@@ -109,6 +150,7 @@ mod tests {
         let panels = names.map(panel).into_iter().collect();
         let group = |label: &str, base: f64| BoxGroup {
             label: label.into(),
+            line: 0,
             values: (0..25).map(|k| base + 0.01 * k as f64).collect(),
         };
         let groups = vec![group("update", 0.5), group("worker", 0.7)];
@@ -124,8 +166,12 @@ mod tests {
         };
         let pictures = [
             ("curves", curves("first", "test accuracy", &legend, panels, true), "sign-flip"),
-            ("boxes", boxes("overview", "accuracy", groups, Some((0.97, "no attack"))), "worker"),
-            ("heatmap", heatmap("worst", "attack", "rule", grid), "rule-5"),
+            (
+                "boxes",
+                boxes("overview", "accuracy", groups, Some((0.97, "no attack")), Vec::new()),
+                "worker",
+            ),
+            ("heatmap", heatmap("worst", "attack", "rule", grid, Vec::new()), "rule-5"),
         ];
         for (name, picture, wanted) in pictures {
             assert!(picture.svg().contains(wanted), "{name}");

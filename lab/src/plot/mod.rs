@@ -1,16 +1,20 @@
 //! Pictures: curves, boxes, heatmaps, as SVG and PNG. The only place that knows the plotting crate.
 
+mod axis;
 mod boxes;
 mod curves;
+mod frame;
 mod heatmap;
+mod raster;
 mod style;
 
+pub(crate) use axis::compact;
 pub(crate) use boxes::{BoxGroup, boxes};
-pub(crate) use curves::{Curve, Panel, Spread, curves, curves_over};
+pub(crate) use curves::{Curve, Panel, Sheet, Spread, curves, curves_over};
 pub(crate) use heatmap::{Grid, heatmap};
+pub(crate) use style::{colour, dashes};
 
 use crate::{Failure, files};
-use kuva::backend::png::PngBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::render::render::Scene;
 use std::path::{Path, PathBuf};
@@ -19,9 +23,21 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Picture(Scene);
 
 impl Picture {
-    /// The picture as SVG.
+    /// The picture as SVG: the same bytes for the same picture.
     pub(crate) fn svg(&self) -> String {
-        SvgBackend::new().render_scene(&self.0)
+        let mut svg = SvgBackend::new().render_scene(&self.0);
+        // The crate numbers clips over the whole process.
+        let ids: Vec<String> = svg
+            .split(" id=\"kuva-clip-")
+            .skip(1)
+            .filter_map(|part| Some(part.split_once('"')?.0.to_owned()))
+            .collect();
+        for (k, id) in ids.iter().enumerate() {
+            svg = svg
+                .replace(&format!("\"kuva-clip-{id}\""), &format!("\"clip{k}\""))
+                .replace(&format!("#kuva-clip-{id})"), &format!("#clip{k})"));
+        }
+        svg
     }
 
     /// Writes `path` with the endings svg and png.
@@ -35,9 +51,10 @@ impl Picture {
             name.push(extension);
             PathBuf::from(name)
         };
-        files::write(&name(".svg"), self.svg().as_bytes())?;
-        let png = PngBackend::new().render_scene(&self.0);
-        let png = png.map_err(|error| Failure::file("draw", path, &error))?;
+        let svg = self.svg();
+        files::write(&name(".svg"), svg.as_bytes())?;
+        // The PNG is the SVG, rendered: they cannot differ.
+        let png = raster::png(&svg).map_err(|error| Failure::file("draw", path, &error))?;
         files::write(&name(".png"), &png)
     }
 }

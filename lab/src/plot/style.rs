@@ -29,9 +29,14 @@ pub(crate) fn marker(k: usize) -> MarkerShape {
     MARKERS[k % MARKERS.len()]
 }
 
+/// The dashes of line k as SVG writes them; empty: solid.
+pub(crate) fn dashes(k: usize) -> &'static str {
+    DASHES[k % DASHES.len()]
+}
+
 /// The stroke of line k.
 pub(crate) fn stroke(k: usize) -> LineStyle {
-    match DASHES[k % DASHES.len()] {
+    match dashes(k) {
         "" => LineStyle::Solid,
         dashes => LineStyle::Custom(dashes.to_owned()),
     }

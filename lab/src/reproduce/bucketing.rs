@@ -110,12 +110,8 @@ fn chosen<'a>(
 
 /// Means over seeds of last and best accuracies, in %.
 fn cell<'a>(runs: impl Iterator<Item = &'a Outcome>) -> Option<(f64, f64)> {
-    let judged: Vec<_> = runs
-        .filter_map(|outcome| {
-            let curve: Vec<f64> = outcome.curve("accuracy").iter().map(|point| point.1).collect();
-            judge(&curve, true)
-        })
-        .collect();
+    let judged: Vec<_> =
+        runs.filter_map(|outcome| judge(&outcome.curve("accuracy"), true)).collect();
     let of = |get: &dyn Fn(&crate::results::Judged) -> f64| {
         100.0 * mean(&judged.iter().map(get).collect::<Vec<_>>())
     };
@@ -215,25 +211,27 @@ fn shapes(outcomes: &[Outcome]) -> Vec<Shape> {
         let all: Option<Vec<(f64, &str)>> = cells.into_iter().collect();
         all.and_then(|all| all.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)))
     };
-    let shape =
-        |claim: &str, rule, [with, against]: [(bool, bool); 2], test: &dyn Fn(f64, f64) -> bool| {
-            let [a, b] = [with, against].map(|(momentum, buckets)| worst(rule, momentum, buckets));
-            let text = |one: Option<(f64, &str)>| {
-                one.map_or("–".into(), |(value, attack)| format!("{value:.1} % ({attack})"))
-            };
-            let how = |(momentum, buckets): (bool, bool)| match (momentum, buckets) {
-                (true, true) => "with both",
-                (true, false) => "with momentum alone",
-                (false, true) => "with buckets alone",
-                (false, false) => "with neither",
-            };
-            Shape {
-                claim: claim.into(),
-                found: format!("worst attack: {} {}, {} {}", how(with), text(a), how(against), text(b)),
-                holds: a.zip(b).map(|(a, b)| test(a.0, b.0)),
-                moot: false,
-            }
+    let shape = |claim: &str,
+                 rule,
+                 [with, against]: [(bool, bool); 2],
+                 test: &dyn Fn(f64, f64) -> bool| {
+        let [a, b] = [with, against].map(|(momentum, buckets)| worst(rule, momentum, buckets));
+        let text = |one: Option<(f64, &str)>| {
+            one.map_or("–".into(), |(value, attack)| format!("{value:.1} % ({attack})"))
         };
+        let how = |(momentum, buckets): (bool, bool)| match (momentum, buckets) {
+            (true, true) => "with both",
+            (true, false) => "with momentum alone",
+            (false, true) => "with buckets alone",
+            (false, false) => "with neither",
+        };
+        Shape {
+            claim: claim.into(),
+            found: format!("worst attack: {} {}, {} {}", how(with), text(a), how(against), text(b)),
+            holds: a.zip(b).map(|(a, b)| test(a.0, b.0)),
+            moot: false,
+        }
+    };
     let (bare, both, momentum) = ((false, false), (true, true), (true, false));
     let better = |a: f64, b: f64| a > b;
     vec![

@@ -47,7 +47,12 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         }
     };
     let holds = (any || !outcomes.is_empty()).then(|| found == "no honest worker");
-    shapes.push(Shape { claim: "no honest worker is ever expelled".into(), found, holds, moot: false });
+    shapes.push(Shape {
+        claim: "no honest worker is ever expelled".into(),
+        found,
+        holds,
+        moot: false,
+    });
     shapes
 }
 

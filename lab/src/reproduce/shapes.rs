@@ -84,15 +84,15 @@ fn word(shape: &Shape) -> &'static str {
 }
 
 fn table(shapes: &[Shape]) -> String {
-    let row =
-        |shape: &Shape| vec![shape.claim.clone(), shape.found.clone(), word(shape).into()];
+    let row = |shape: &Shape| vec![shape.claim.clone(), shape.found.clone(), word(shape).into()];
     let rows: Vec<Vec<String>> = shapes.iter().map(row).collect();
-    let table =
-        print::table(&["the publication shows", "found here", "holds"], &rows, &[false; 3]);
+    let table = print::table(&["the publication shows", "found here", "holds"], &rows, &[false; 3]);
     let moot = shapes.iter().any(|shape| shape.moot && shape.holds == Some(true));
     let more = match moot {
-        true => "no test: the claim is met, and by the plain mean under the same attack too, so \
-                 these runs do not show what the defence is worth\n",
+        true => {
+            "no test: the claim is met, and by the plain mean under the same attack too, so \
+                 these runs do not show what the defence is worth\n"
+        }
         false => "",
     };
     format!("{table}{more}")
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(ends.accuracy("zeno", "none", Some(3)), None);
         let shape =
             ends.shape("claim", &[("zeno", "none", None), ("krum", "none", None)], |_| true);
-                let text = "zeno × none 60.0 %, krum × none –";
+        let text = "zeno × none 60.0 %, krum × none –";
         assert_eq!((shape.found.as_str(), shape.holds), (text, None));
     }
 
@@ -252,7 +252,10 @@ mod tests {
         assert!(word == "yes" && !text.contains("no test"), "{text}");
         assert!(text.contains("undefended: average × zero 30.0 %"), "{text}");
         let (word, text) = told(&runs(0.87));
-        assert!(word.starts_with("no test") && text.contains("what the defence is worth"), "{text}");
+        assert!(
+            word.starts_with("no test") && text.contains("what the defence is worth"),
+            "{text}"
+        );
         let (word, _) = told(&runs(0.87)[..1]);
         assert_eq!(word, "not run");
     }

@@ -4,18 +4,24 @@
 //! `results.csv` and `results.parquet`, `runs.csv`, `heterogeneity.csv`, `experiment.toml`,
 //! `summary.txt`, the pictures.
 
+pub(crate) mod cells;
 pub(crate) mod checkpoint;
+pub(crate) mod fate;
 mod judge;
 mod parquet;
 mod stats;
 mod store;
 mod summary;
+mod sweep;
 mod tidy;
 
-pub(crate) use judge::place;
+pub use fate::Fate;
 pub use judge::{Cell, Judged, Table, judge};
+pub(crate) use judge::{metric, or_worst, place};
 pub(crate) use parquet::parquet;
 pub use stats::{Interval, mean, median, quantile, student};
 pub use store::{End, Outcome, Point, Store, key};
+pub(crate) use store::{bare, missing};
 pub(crate) use summary::summary;
-pub(crate) use tidy::{run_index, tidy};
+pub use sweep::Sweep;
+pub(crate) use tidy::{Tidy, run_index};

@@ -4,7 +4,8 @@
 //! A file is "PAR1", the columns' pages, a footer in Thrift's compact protocol, its length, "PAR1".
 //! Written by hand because the format's own crate would be the heaviest dependency of the program.
 
-use super::Outcome;
+use super::Tidy;
+use super::cells::Cell;
 use std::collections::BTreeMap;
 
 /// A column and its cells.
@@ -12,9 +13,11 @@ enum Column {
     Text(Vec<String>),
     Whole(Vec<i64>),
     Real(Vec<f64>),
+    Truth(Vec<bool>),
 }
 
 /// Numbers of the format: physical types, encodings, page types.
+const BOOLEAN: i64 = 0;
 const INT64: i64 = 2;
 const DOUBLE: i64 = 5;
 const BYTE_ARRAY: i64 = 6;
@@ -24,32 +27,38 @@ const RLE_DICTIONARY: i64 = 8;
 const DATA_PAGE: i64 = 0;
 const DICTIONARY_PAGE: i64 = 2;
 
-/// The table of [`super::tidy`] with the same columns and rows.
-pub(crate) fn parquet(outcomes: &[Outcome]) -> Vec<u8> {
-    let finished: Vec<&Outcome> = outcomes.iter().filter(|one| one.is_finished()).collect();
-    let text = |of: &dyn Fn(&Outcome) -> String| {
-        let cells = finished.iter().flat_map(|one| vec![of(one); one.points.len()]);
-        Column::Text(cells.collect())
+/// The table as Parquet, with the same columns and rows as its CSV.
+pub(crate) fn parquet(table: &Tidy) -> Vec<u8> {
+    let column = |k: usize| {
+        let cells = || table.rows.iter().map(move |row| &row[k]);
+        match cells().next() {
+            Some(Cell::Whole(_)) => Column::Whole(cells().map(whole).collect()),
+            Some(Cell::Real(_)) => Column::Real(cells().map(real).collect()),
+            Some(Cell::Truth(_)) => {
+                Column::Truth(cells().map(|cell| *cell == Cell::Truth(true)).collect())
+            }
+            _ => Column::Text(cells().map(text).collect()),
+        }
     };
-    let whole = |of: &dyn Fn(&Outcome) -> u64| {
-        let cells = finished.iter().flat_map(|one| vec![of(one) as i64; one.points.len()]);
-        Column::Whole(cells.collect())
-    };
-    let points = || finished.iter().flat_map(|one| &one.points);
-    let columns = [
-        text(&|one| one.key.clone()),
-        whole(&|one| one.settings.seed),
-        text(&|one| one.settings.rule.clone()),
-        text(&|one| one.settings.attack.clone()),
-        whole(&|one| one.settings.n as u64),
-        whole(&|one| one.settings.f as u64),
-        whole(&|one| one.settings.f_real() as u64),
-        Column::Whole(points().map(|point| point.step as i64).collect()),
-        Column::Text(points().map(|point| point.metric.clone()).collect()),
-        Column::Real(points().map(|point| point.value).collect()),
-    ];
-    let columns: Vec<(&str, Column)> = super::tidy::COLUMNS.into_iter().zip(columns).collect();
-    file(&columns, points().count())
+    let columns: Vec<(&str, Column)> =
+        table.header.iter().enumerate().map(|(k, name)| (*name, column(k))).collect();
+    file(&columns, table.rows.len())
+}
+
+fn whole(cell: &Cell) -> i64 {
+    if let Cell::Whole(x) = cell { *x } else { 0 }
+}
+
+fn real(cell: &Cell) -> f64 {
+    if let Cell::Real(x) = cell { *x } else { f64::NAN }
+}
+
+fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Text(text) if text.is_empty() => "-".into(),
+        Cell::Text(text) => text.clone(),
+        other => other.written(),
+    }
 }
 
 fn file(columns: &[(&str, Column)], rows: usize) -> Vec<u8> {
@@ -74,6 +83,7 @@ fn chunk(name: &str, column: &Column, rows: usize, out: &mut Vec<u8>) -> Thrift 
         }
         Column::Whole(cells) => (INT64, Some(indexed(cells.iter().copied(), plain_whole))),
         Column::Real(_) => (DOUBLE, None),
+        Column::Truth(_) => (BOOLEAN, None),
     };
     if let Some(dictionary) = &dictionary {
         page(DICTIONARY_PAGE, dictionary.distinct, PLAIN, &dictionary.values, out);
@@ -83,6 +93,7 @@ fn chunk(name: &str, column: &Column, rows: usize, out: &mut Vec<u8>) -> Thrift 
     let data = match (&dictionary, column) {
         (Some(dictionary), _) => run_lengths(&dictionary.indices, dictionary.distinct),
         (None, Column::Real(cells)) => cells.iter().flat_map(|cell| cell.to_le_bytes()).collect(),
+        (None, Column::Truth(cells)) => bits(cells),
         (None, _) => Vec::new(),
     };
     page(DATA_PAGE, rows, encoding, &data, out);
@@ -138,6 +149,7 @@ fn footer(columns: &[(&str, Column)], rows: usize, chunks: &[Thrift], size: usiz
                 Column::Text(_) => BYTE_ARRAY,
                 Column::Whole(_) => INT64,
                 Column::Real(_) => DOUBLE,
+                Column::Truth(_) => BOOLEAN,
             },
         );
         // Required: no cell is missing.
@@ -188,6 +200,13 @@ fn plain_text(cell: &str) -> Vec<u8> {
 
 fn plain_whole(cell: i64) -> Vec<u8> {
     cell.to_le_bytes().to_vec()
+}
+
+/// One bit a cell, from the lowest of each byte.
+fn bits(cells: &[bool]) -> Vec<u8> {
+    let byte =
+        |part: &[bool]| part.iter().enumerate().map(|(k, cell)| u8::from(*cell) << k).sum::<u8>();
+    cells.chunks(8).map(byte).collect()
 }
 
 /// Indices as the width of one in bits, then runs: twice the length as a varint, the index in whole
@@ -285,6 +304,7 @@ impl Thrift {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Outcome;
 
     #[test]
     fn runs_and_numbers_are_the_formats() {
@@ -293,6 +313,7 @@ mod tests {
         assert_eq!(run_lengths(&[0; 200], 1), [1, 0x90, 3, 0]);
         assert_eq!(run_lengths(&[300], 301), [9, 2, 44, 1]);
         assert_eq!((Thrift::number(-1), Thrift::number(64)), (vec![1], vec![0x80, 1]));
+        assert_eq!(bits(&[true, false, true, false, false, false, false, true, true]), [133, 1]);
         let mut one = Thrift::default();
         one.whole(1, 3);
         one.text_field(4, "ab");
@@ -301,8 +322,8 @@ mod tests {
 
     #[test]
     fn the_file_is_framed_and_its_columns_are_where_the_footer_says() {
-        let outcomes = [Outcome::sample("krum", "alie", 7, &[0.25, 0.5])];
-        let bytes = parquet(&outcomes);
+        let table = Tidy::of(&[Outcome::sample("krum", "alie", 7, &[0.25, 0.5])]);
+        let bytes = parquet(&table);
         assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
         let tail = bytes.len() - 8;
         let length = u32::from_le_bytes(bytes[tail..tail + 4].try_into().unwrap()) as usize;
@@ -310,7 +331,7 @@ mod tests {
         // Values are the last column: plain, in order.
         assert!(pages.ends_with(&[0.25f64.to_le_bytes(), 0.5f64.to_le_bytes()].concat()));
         let footer = &bytes[tail - length..tail];
-        for name in super::super::tidy::COLUMNS {
+        for name in &table.header {
             let found = footer.windows(name.len()).filter(|part| *part == name.as_bytes()).count();
             assert!(found >= 2, "{name}: in the schema and in its column");
         }

@@ -1,5 +1,6 @@
 //! The folder of a matrix of runs: one pair of files a run, each there whole or not at all.
 
+use super::cells::{self, Cell};
 use crate::config::Settings;
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
@@ -109,13 +110,53 @@ struct Record {
 }
 
 /// The hash of everything that can change a run's result: its settings, the data, and this
-/// program's results version. Twelve hexadecimal digits.
+/// program's results version. The letter r and twelve hexadecimal digits: without a letter, a key
+/// such as 26e222302492 is a number to whatever reads tables.
 pub fn key(settings: &Settings, data: &[u8; 32]) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&RESULTS_VERSION.to_le_bytes());
     hasher.update(data);
     hasher.update(toml::to_string(settings).expect("scalars").as_bytes());
-    hasher.finalize().to_hex()[..12].to_owned()
+    format!("r{}", &hasher.finalize().to_hex()[..DIGITS])
+}
+
+/// Hexadecimal digits of a key.
+const DIGITS: usize = 12;
+
+/// The key without its letter, as older folders have it; of anything else, itself.
+pub(crate) fn bare(key: &str) -> &str {
+    key.strip_prefix('r').filter(|digits| is_bare(digits)).unwrap_or(key)
+}
+
+fn is_bare(digits: &str) -> bool {
+    digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+}
+
+/// The key with its letter, whether it was written with it or before keys had one.
+fn lettered(key: &str) -> String {
+    if is_bare(key) { format!("r{key}") } else { key.to_owned() }
+}
+
+/// What a folder holds of a matrix of runs.
+pub(crate) struct Kept {
+    /// The outcomes that are there, in the order of the experiment.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// The runs that there will be.
+    pub(crate) planned: usize,
+}
+
+impl Kept {
+    /// What to say of tables and pictures that lack runs.
+    pub(crate) fn missing(&self) -> Option<String> {
+        missing(self.outcomes.len(), self.planned)
+    }
+}
+
+/// "Partial: …" where fewer runs are over than planned.
+pub(crate) fn missing(over: usize, planned: usize) -> Option<String> {
+    (over < planned).then(|| {
+        format!("Partial: {over} of {planned} runs are over; worst cases are over these alone")
+    })
 }
 
 /// The folder of a matrix of runs.
@@ -192,32 +233,99 @@ impl Store {
         let record: Record = serde_json::from_str(&text).ok()?;
         let settings = crate::config::read_settings(&record.settings).ok()?;
         let points = read_points(&std::fs::read(self.part(key, "csv")).ok()?)?;
-        let Record { key, end, parameters, seconds, .. } = record;
+        let Record { end, parameters, seconds, .. } = record;
+        let key = lettered(key);
         Some(Outcome { key, settings, points, end, parameters, seconds })
     }
 
-    /// Every outcome of the folder, in the order of its run index.
+    /// Every outcome of the folder's experiment that is there, in the experiment's order, whether
+    /// its runs are all over or not.
     ///
     /// # Errors
-    /// If there is no run index, or no outcome in it can be read.
+    /// If no run of it is over, or the folder holds something else.
+    pub(crate) fn kept(&self) -> Result<Kept, Failure> {
+        let keys = self.planned()?;
+        let outcomes: Vec<Outcome> = keys.iter().filter_map(|key| self.load(key)).collect();
+        if !outcomes.is_empty() {
+            return Ok(Kept { outcomes, planned: keys.len() });
+        }
+        let folder = self.folder.display();
+        Err(Failure::refused(match (keys.len(), self.path("experiment.toml").is_file()) {
+            (0, _) => {
+                format!("{folder} holds no results of varangian run: no run in its folder runs")
+            }
+            (count, true) => {
+                format!("{folder} has no results yet: none of its {count} runs is over")
+            }
+            (_, false) => format!(
+                "{folder} holds no results of varangian run: no file in its folder runs is one"
+            ),
+        }))
+    }
+
+    /// As [`Store::kept`], the outcomes alone.
+    ///
+    /// # Errors
+    /// If no run is over, or the folder holds something else.
     pub fn outcomes(&self) -> Result<Vec<Outcome>, Failure> {
-        let path = self.path("runs.csv");
-        let fail = |error: &dyn std::fmt::Display| Failure::file("read", &path, error);
-        let mut reader = csv::Reader::from_path(&path).map_err(|error| fail(&error))?;
-        let mut outcomes = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|error| fail(&error))?;
-            outcomes.extend(record.get(0).and_then(|key| self.load(key)));
+        Ok(self.kept()?.outcomes)
+    }
+
+    /// The keys of the folder's experiment: as its configuration lists them, which is there from
+    /// the start; else as the index of runs does; else all that were kept.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(crate) fn planned(&self) -> Result<Vec<String>, Failure> {
+        let text = std::fs::read_to_string(self.path("experiment.toml")).unwrap_or_default();
+        let listed = text.lines().filter_map(|line| line.strip_prefix("[[run]] # "));
+        let listed: Vec<String> = listed.map(|key| lettered(key.trim())).collect();
+        if !listed.is_empty() {
+            return Ok(listed);
         }
-        match outcomes.is_empty() {
-            true => Err(fail(&"no run in it is kept in this folder")),
-            false => Ok(outcomes),
+        if let Ok(mut index) = csv::Reader::from_path(self.path("runs.csv")) {
+            let keys = index.records().flatten();
+            let keys: Vec<String> = keys.filter_map(|row| row.get(0).map(lettered)).collect();
+            if keys.iter().any(|key| self.load(key).is_some()) {
+                return Ok(keys);
+            }
         }
+        self.keys()
+    }
+
+    /// The rules of the folder's experiment in its order, those included whose runs are not over.
+    pub(crate) fn rules(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path("experiment.toml")).unwrap_or_default();
+        let Ok(table) = text.parse::<toml::Table>() else { return Vec::new() };
+        let of = |table: &toml::Table| Some(table.get("rule")?.as_str()?.to_owned());
+        let mut rules: Vec<String> = of(&table).into_iter().collect();
+        let runs = table.get("run").and_then(toml::Value::as_array).into_iter().flatten();
+        for rule in runs.filter_map(|run| of(run.as_table()?)) {
+            super::place(&mut rules, &rule);
+        }
+        rules
+    }
+
+    /// The keys that `[tune]` chose for each rule of the folder's experiment.
+    pub(crate) fn tuned(&self) -> Vec<String> {
+        let candidates = self.path("tuning").join("tuning.csv");
+        let Ok(mut table) = csv::Reader::from_path(candidates) else { return Vec::new() };
+        let head = table.headers().cloned().unwrap_or_default();
+        let Some(k) = head.iter().position(|name| name == "candidate") else { return Vec::new() };
+        let first = table.records().flatten().next();
+        let candidate = first.as_ref().and_then(|row| row.get(k)).unwrap_or_default().to_owned();
+        let names = candidate.split(", ").filter_map(|part| part.split_once('='));
+        names.map(|(name, _)| name.to_owned()).collect()
     }
 
     /// A file among those of single runs.
+    /// One that was kept before keys had a letter goes on under its name of then.
     pub(crate) fn run_file(&self, name: &str) -> PathBuf {
-        self.folder.join("runs").join(name)
+        let runs = self.folder.join("runs");
+        let path = runs.join(name);
+        let (key, ending) = name.split_once('.').unwrap_or((name, ""));
+        let older = runs.join(format!("{}.{ending}", bare(key)));
+        if !path.exists() && older.exists() { older } else { path }
     }
 
     /// The keys of all runs that were kept, ascending.
@@ -230,7 +338,8 @@ impl Store {
         let list = list.map_err(|error| Failure::file("read", &folder, &error))?;
         let names = list.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut keys: Vec<String> =
-            names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).collect();
+            names.filter_map(|name| name.strip_suffix(".json").map(lettered)).collect();
+        keys.retain(|key| !key.contains('.'));
         keys.sort_unstable();
         Ok(keys)
     }
@@ -242,11 +351,11 @@ impl Store {
 
 /// Points as CSV: `step,metric,value`.
 pub(super) fn points_text(points: &[Point]) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for point in points {
-        writer.serialize(point).expect("memory is never full");
-    }
-    String::from_utf8(writer.into_inner().expect("memory is never full")).expect("text")
+    let row = |point: &Point| {
+        vec![Cell::Whole(point.step as i64), Cell::text(&point.metric), Cell::Real(point.value)]
+    };
+    let bytes = cells::csv(&["step", "metric", "value"], points.iter().map(row));
+    String::from_utf8(bytes).expect("text")
 }
 
 /// Points from CSV, if it is whole.
@@ -284,8 +393,52 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_bare_keys_is_read_and_goes_on_and_a_running_one_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let kept = Outcome::sample("krum", "none", 1, &[1.0]);
+        let other = Outcome::sample("median", "none", 1, &[1.0]);
+        assert!(kept.key.starts_with('r') && kept.key.parse::<f64>().is_err());
+        store.save(&kept).unwrap();
+        let runs = folder.path().join("runs");
+        for ending in ["json", "csv"] {
+            let old = runs.join(format!("{}.{ending}", bare(&kept.key)));
+            std::fs::rename(store.part(&kept.key, ending), old).unwrap();
+        }
+        assert_eq!(store.load(&kept.key).unwrap().key, kept.key);
+        store.save(&kept).unwrap();
+        assert_eq!(std::fs::read_dir(&runs).unwrap().count(), 2);
+        assert_eq!(store.keys().unwrap(), std::slice::from_ref(&kept.key));
+        let list = format!(
+            "[[run]] # {}\nrule = 'b'\n\n[[run]] # {}\nrule = 'a'\n",
+            bare(&kept.key),
+            other.key
+        );
+        store.write("experiment.toml", list.as_bytes()).unwrap();
+        let half = store.kept().unwrap();
+        assert!(half.missing().unwrap().starts_with("Partial: 1 of 2 runs are over"));
+        assert_eq!(store.rules(), ["b", "a"]);
+        store.save(&other).unwrap();
+        assert_eq!(store.kept().unwrap().missing(), None);
+    }
+
+    #[test]
+    fn a_foreign_folder_is_refused_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let says = |store: &Store| store.kept().map(|_| ()).unwrap_err().to_string();
+        assert!(says(&store).ends_with("no run in its folder runs"), "{}", says(&store));
+        std::fs::write(folder.path().join("runs/other.json"), "[1, 2]").unwrap();
+        std::fs::write(folder.path().join("runs.csv"), b"\xff\xfe,\n\"").unwrap();
+        assert!(says(&store).ends_with("no file in its folder runs is one"), "{}", says(&store));
+        store.write("experiment.toml", b"[[run]] # 0123456789ab\n").unwrap();
+        assert!(says(&store).ends_with("none of its 1 runs is over"), "{}", says(&store));
+    }
+
+    #[test]
     fn every_setting_and_the_data_change_the_key() {
-        let base = Settings { f_real: Some(0), start: "file".into(), ..Settings::default() };
+        let (start, start_prefix) = ("file".into(), "module.".into());
+        let base = Settings { f_real: Some(0), start, start_prefix, ..Settings::default() };
         let mut keys = vec![key(&base, &[0; 32]), key(&base, &[1; 32])];
         let table = toml::Table::try_from(&base).unwrap();
         for (name, value) in &table {

@@ -1,19 +1,22 @@
 //! The summary of a matrix of runs as text: every rule under every attack, and its worst.
 
-use super::{Cell, Table};
-use crate::html::number;
+use super::{Cell, Table, fate};
 use crate::print;
 
-/// Tables of the tail means by line and attack, and of the worst case by line.
-pub(crate) fn summary(table: &Table) -> String {
+/// Tables of the tail means by line and attack, and of the worst case by line. `missing`: what is
+/// not in them, where runs are not over.
+pub(crate) fn summary(table: &Table, missing: Option<&str>) -> String {
     let name = if table.higher_is_better { "accuracy, %" } else { "test loss" };
-    let mut out =
-        format!("Mean of the last 10 evaluations: {name}; ± Student's 95 % over seeds\n\n");
+    let mut out = missing.map_or_else(String::new, |missing| format!("{missing}\n\n"));
+    out.push_str(&format!("Mean of the {}: {name}", table.tail()));
+    table.explained().iter().for_each(|line| out.push_str(&format!("; {line}")));
+    out.push_str("\n\n");
     out.push_str(&matrix(table));
     out.push_str("\nWorst case over attacks\n\n");
     out.push_str(&worst_cases(table));
-    if table.cells.values().any(|cell| cell.collapsed() > 0) {
-        out.push_str("\n! collapsed: a run ended more than 5 points below its best\n");
+    let meanings = fate::meanings(&table.fates());
+    if !meanings.is_empty() {
+        out.push_str(&format!("\n{}\n", meanings.join("\n")));
     }
     out
 }
@@ -21,10 +24,11 @@ pub(crate) fn summary(table: &Table) -> String {
 fn matrix(table: &Table) -> String {
     let mut header = vec!["rule"];
     header.extend(table.attacks.iter().map(String::as_str));
+    let marks = table.cells.values().map(|cell| fate::marks(&cell.fates).len()).max().unwrap_or(0);
     let row = |line: usize| {
         let cell = |attack: usize| table.cells.get(&(line, attack));
         let cells = (0..table.attacks.len())
-            .map(|attack| cell(attack).map_or(String::new(), |cell| in_matrix(table, cell)));
+            .map(|attack| cell(attack).map_or(String::new(), |cell| in_matrix(table, cell, marks)));
         std::iter::once(table.lines[line].clone()).chain(cells).collect()
     };
     let rows: Vec<Vec<String>> = (0..table.lines.len()).map(row).collect();
@@ -32,46 +36,52 @@ fn matrix(table: &Table) -> String {
     print::table(&header, &rows, &right)
 }
 
-fn in_matrix(table: &Table, cell: &Cell) -> String {
+/// The number and its marks, in as many columns as the table's longest marks.
+fn in_matrix(table: &Table, cell: &Cell, marks: usize) -> String {
     if cell.seeds.is_empty() {
         return "failed".into();
     }
-    let mark = if cell.collapsed() > 0 { "!" } else { " " };
-    format!("{}{mark}", number(table, cell.over(|judged| judged.tail)))
+    let own = fate::marks(&cell.fates);
+    format!("{}{own:<marks$}", table.text(cell, |judged| judged.tail))
 }
 
 fn worst_cases(table: &Table) -> String {
-    let header = ["rule", "worst attack", "last", "last 10", "best", "collapsed"];
+    let header = ["rule", "worst attack", "last", "mean of last", "best", "what broke"];
     let mut rows = Vec::new();
     for line in 0..table.lines.len() {
         let Some((attack, cell)) = table.worst(line) else { continue };
         rows.push(vec![
             table.lines[line].clone(),
             table.attacks[attack].clone(),
-            number(table, cell.over(|judged| judged.last)),
-            number(table, cell.over(|judged| judged.tail)),
-            number(table, cell.over(|judged| judged.best)),
-            format!("{} of {}", cell.collapsed(), cell.seeds.len()),
+            table.text(cell, |judged| judged.last),
+            table.text(cell, |judged| judged.tail),
+            table.text(cell, |judged| judged.best),
+            fate::told(&cell.fates),
         ]);
     }
-    print::table(&header, &rows, &[false, false, true, true, true, true])
+    print::table(&header, &rows, &[false, false, true, true, true, false])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Outcome;
+    use crate::results::{Outcome, Sweep};
 
     #[test]
-    fn the_summary_names_the_worst_attack_and_marks_collapse() {
+    fn the_summary_names_the_worst_attack_and_says_what_broke() {
         let outcomes = [
             Outcome::sample("krum", "none", 1, &[0.5, 0.9]),
             Outcome::sample("krum", "none", 2, &[0.5, 0.8]),
             Outcome::sample("krum", "alie", 1, &[0.7, 0.1]),
         ];
-        let text = summary(&Table::of(&outcomes));
-        assert!(text.contains("67.5 ± 31.8"), "{text}");
+        let table = Table::of(&outcomes, &Sweep::default());
+        let text = summary(&table, Some("Partial: 3 of 4 runs are over"));
+        assert!(text.starts_with("Partial: 3 of 4 runs are over\n"), "{text}");
+        assert!(text.contains("Mean of the last evaluation (no more follow"), "{text}");
+        assert!(text.contains("85.0 [80.0, 90.0]"), "{text}");
         assert!(text.contains("krum  alie          10.0"), "{text}");
-        assert!(text.contains("40.0!") && text.contains("1 of 1"), "{text}");
+        assert!(text.contains("10.0!cn") && text.contains("1 of 1 collapsed"), "{text}");
+        assert!(text.contains("\n!c collapsed: ended more than 5 points"), "{text}");
+        assert!(!summary(&table, None).contains("Partial"));
     }
 }

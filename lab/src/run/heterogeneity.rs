@@ -8,9 +8,11 @@
 use super::setup::Shelf;
 use crate::Failure;
 use crate::config::Settings;
+use crate::plot::compact;
 use crate::results::Store;
+use crate::results::cells::{self, Cell};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Domain, Matrix, Seed};
 use varangian_learn::model::{Model, Place, Prepared};
@@ -24,7 +26,7 @@ const STEPS: usize = 9;
 const POINTS: [usize; 3] = [0, 3, STEPS];
 
 /// What was measured of one partition: a line of `heterogeneity.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Measured {
     dataset: String,
     model: String,
@@ -54,10 +56,17 @@ impl std::fmt::Display for Measured {
         write!(
             f,
             "partition {partition} over {n} workers: {fewest_samples} to {most_samples} samples a \
-             worker, measured G = {g:.3}, B = {b:.3}"
+             worker, measured G = {}, B = {}",
+            figure(*g),
+            figure(*b)
         )?;
         if self.notes.is_empty() { Ok(()) } else { write!(f, "; {}", self.notes) }
     }
+}
+
+/// A figure to three digits behind the point, or with an exponent where these say nothing.
+fn figure(x: f64) -> String {
+    if (0.01..1e5).contains(&x) || x == 0.0 { format!("{x:.3}") } else { compact(x) }
 }
 
 /// Measures every partition of `runs` (on the first seed that uses it), and keeps the answers in
@@ -80,10 +89,7 @@ pub(super) fn measure_all<'a>(
         wanted.extend(one.cloned());
     }
     if all.len() > known {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        all.iter().for_each(|one| writer.serialize(one).expect("memory is never full"));
-        let bytes = writer.into_inner().expect("memory is never full");
-        store.write("heterogeneity.csv", &bytes)?;
+        store.write("heterogeneity.csv", &table(&all))?;
     }
     Ok(wanted)
 }
@@ -93,7 +99,41 @@ pub(crate) fn kept(store: &Store) -> Vec<Measured> {
     let Ok(bytes) = std::fs::read(store.path("heterogeneity.csv")) else { return Vec::new() };
     let all: Result<Vec<Measured>, _> =
         csv::Reader::from_reader(bytes.as_slice()).deserialize().collect();
-    all.unwrap_or_default()
+    let mut all = all.unwrap_or_default();
+    // A table writes empty text as "-".
+    all.iter_mut().filter(|one| one.notes == "-").for_each(|one| one.notes.clear());
+    all
+}
+
+/// A line each.
+fn table(all: &[Measured]) -> Vec<u8> {
+    let header = [
+        "dataset",
+        "model",
+        "partition",
+        "n",
+        "seed",
+        "g",
+        "b",
+        "fewest_samples",
+        "most_samples",
+        "notes",
+    ];
+    let row = |one: &Measured| {
+        vec![
+            Cell::text(&one.dataset),
+            Cell::text(&one.model),
+            Cell::text(&one.partition),
+            Cell::count(one.n),
+            Cell::Whole(one.seed as i64),
+            Cell::Real(one.g),
+            Cell::Real(one.b),
+            Cell::count(one.fewest_samples),
+            Cell::count(one.most_samples),
+            Cell::text(&one.notes),
+        ]
+    };
+    cells::csv(&header, all.iter().map(row))
 }
 
 fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {

@@ -1,7 +1,8 @@
 //! What runs are doing right now: for the terminal and for the page of `varangian watch`.
 
 use super::one::Job;
-use serde::{Deserialize, Serialize};
+use crate::{plot, print};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use varangian_sim::lockstep::StepRecord;
 
@@ -14,16 +15,22 @@ pub(crate) struct Live {
     pub(crate) rule: String,
     /// Its attack.
     pub(crate) attack: String,
+    /// What else tells it from the others: "n=15, momentum_at=worker".
+    #[serde(default)]
+    pub(crate) setting: String,
     /// Its seed.
     pub(crate) seed: u64,
     /// Steps done, and to do in all.
     pub(crate) step: u64,
     pub(crate) steps: u64,
-    /// (step, accuracy) so far; the test loss where there is no accuracy.
+    /// (step, accuracy) so far; the test loss where there is no accuracy. What is not finite is
+    /// null in JSON, and comes back as NaN.
+    #[serde(deserialize_with = "with_nulls")]
     pub(crate) curve: Vec<(u64, f64)>,
     /// Whether the curve is an accuracy.
     pub(crate) classifies: bool,
     /// By worker: the mean of its weight over steps; empty where the rule gives none.
+    #[serde(deserialize_with = "numbers")]
     pub(crate) weights: Vec<f64>,
     /// By worker: rows refused so far.
     pub(crate) refused: Vec<u64>,
@@ -39,14 +46,27 @@ pub(crate) struct Live {
     weighed: u64,
 }
 
+/// Points whose values may be null.
+fn with_nulls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(u64, f64)>, D::Error> {
+    let points = Vec::<(u64, Option<f64>)>::deserialize(from)?;
+    Ok(points.into_iter().map(|(step, value)| (step, value.unwrap_or(f64::NAN))).collect())
+}
+
+/// Numbers that may be null.
+fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(from)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+}
+
 impl Live {
     /// A run before its first step.
-    pub(crate) fn of(job: &Job) -> Self {
+    pub(crate) fn of(job: &Job, setting: String) -> Self {
         let own = &job.settings;
         Live {
             key: job.key.clone(),
             rule: own.rule.clone(),
             attack: own.attack.clone(),
+            setting,
             seed: own.seed,
             steps: own.steps,
             refused: vec![0; own.n],
@@ -90,9 +110,13 @@ impl Live {
         let Live { rule, attack, seed, step, steps, .. } = self;
         let now = self.curve.last().map_or(String::new(), |(_, value)| match self.classifies {
             true => format!("  accuracy {:.1} %", 100.0 * value),
-            false => format!("  test loss {value:.4}"),
+            false => format!("  test loss {}", print::number(*value)),
         });
-        let mut out = vec![format!("{rule} × {attack}, seed {seed}  step {step}/{steps}{now}")];
+        let name = match self.setting.as_str() {
+            "" => rule.clone(),
+            setting => format!("{rule}, {setting}"),
+        };
+        let mut out = vec![format!("{name} × {attack}, seed {seed}  step {step}/{steps}{now}")];
         out.extend(self.chart(width.saturating_sub(10).clamp(10, 72)));
         out.extend(self.bars("weight", width));
         if !self.reasons.is_empty() {
@@ -109,7 +133,7 @@ impl Live {
             out.push(format!("  expelled worker {}", who.join(" ")));
         }
         if self.skipped > 0 {
-            out.push(format!("  skipped  {} steps", self.skipped));
+            out.push(format!("  skipped  {} of {step} steps", self.skipped));
         }
         out.into_iter().map(|line| cut(&line, width)).collect()
     }
@@ -162,7 +186,7 @@ impl Live {
         }
         let label = |row: usize| match (row, self.classifies) {
             (0, true) => "   100 %".to_owned(),
-            (0, false) => format!("{top:>8.3}"),
+            (0, false) => format!("{:>8}", plot::compact(top)),
             (row, _) if row + 1 == ROWS => "       0".into(),
             _ => "        ".into(),
         };
@@ -213,6 +237,19 @@ mod tests {
         assert!(rows[0].starts_with("   100 % ") && rows[ROWS - 1].starts_with("       0 "));
         assert!(rows[ROWS - 1].chars().nth(9) != Some('\u{2800}'), "{text}");
         assert!(live.lines(60).iter().all(|line| line.chars().count() <= 60));
+    }
+
+    #[test]
+    fn a_run_that_leaves_the_numbers_is_still_shown() {
+        let mut live = Live { steps: 10, step: 5, ..Live::default() };
+        live.curve = vec![(0, 2.0), (2, 1e73), (4, f64::INFINITY), (5, f64::NAN)];
+        live.weights = vec![f64::NAN];
+        let text = serde_json::to_string(&live).unwrap();
+        let back: Live = serde_json::from_str(&text).unwrap();
+        assert_eq!((back.curve.len(), back.curve[1].1), (4, 1e73));
+        assert!(back.curve[3].1.is_nan() && back.weights[0].is_nan());
+        let lines = back.lines(60).join("\n");
+        assert!(lines.contains("test loss NaN") && lines.contains("    1e73 "), "{lines}");
     }
 
     #[test]

@@ -13,12 +13,12 @@ mod setup;
 mod tuning;
 
 pub(crate) use crate::pictures::band;
-pub(crate) use report::assemble;
+use report::assemble;
 pub use setup::{Course, Loaded, Shelf};
 
 use crate::config::{self, Experiment, Settings, Source};
-use crate::results::{Outcome, Store, key};
-use crate::{Failure, print};
+use crate::results::{Outcome, Store, Sweep, bare, key};
+use crate::{Failure, pictures, print};
 use matrix::Shape;
 use notices::Notices;
 use one::{Job, Keep};
@@ -171,15 +171,19 @@ fn execute_runs(
     }
     let shape = Shape::of(threads, left.len(), how.jobs.map(usize::from));
     let steps = left.iter().map(|job| job.settings.steps).sum();
-    let progress = Progress::new(&store, left.len(), steps, how.quiet, how.watch);
+    let runs = jobs.iter().map(|job| &job.settings);
+    let sweep = Sweep::of(runs, &store.tuned(), Vec::new());
+    let progress = Progress::new(&store, sweep, left.len(), steps, how.quiet, how.watch);
     let stop = stop_on_interrupt();
     let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
     let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress, &stop);
     progress.clear();
     ran?;
     let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
+    let mut undrawn = Vec::new();
     if !outcomes.is_empty() {
-        let text = assemble(&store, &experiment.name, &outcomes)?;
+        let (text, trouble) = assemble(&store, &experiment.name, &outcomes, jobs.len())?;
+        undrawn = trouble;
         notices.compare(&outcomes);
         notices.write(&store)?;
         let text = format!("{text}{}", notices.section());
@@ -188,7 +192,9 @@ fn execute_runs(
             print::line(&format!("{text}\nResults: {}", folder.display()));
         }
     }
-    ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))
+    let ended = ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))?;
+    pictures::undrawn(&undrawn)?;
+    Ok(ended)
 }
 
 /// What has become of `runs` runs.
@@ -288,7 +294,11 @@ fn below_bound(settings: &Settings) -> Result<Option<String>, Failure> {
     let (n, f) = (settings.n, settings.f);
     let refused = match setup::filter_of(&settings.rule)? {
         Some(entry) => entry.facts.bound.check(entry.name, n, f).err(),
-        None => varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).err(),
+        None => {
+            let sample = settings.participation()?;
+            let (n, f) = sample.map_or((n, f), |sample| (sample.workers, sample.f));
+            varangian_rules::Pipeline::parse(&settings.rule)?.check(n, f).err()
+        }
     };
     Ok(refused.map(|error| error.to_string()))
 }
@@ -318,6 +328,10 @@ fn one_spelling(settings: &Settings) -> Result<Settings, Failure> {
             short if short == "one-bit" => "sign zero=plus-one".into(),
             message => message,
         },
+        compression: one(&settings.compression)?,
+        participation: one(&settings.participation)?,
+        server_optimiser: one(&settings.server_optimiser)?,
+        weights: one(&settings.weights)?,
         ..settings.clone()
     })
 }
@@ -337,7 +351,8 @@ fn is_done(store: &Store, job: &Job, how: &How) -> bool {
 fn matrix_hash(jobs: &[Job]) -> String {
     let mut hasher = blake3::Hasher::new();
     jobs.iter().for_each(|job| {
-        hasher.update(job.key.as_bytes());
+        // As before keys had a letter: the same matrix keeps its hash.
+        hasher.update(bare(&job.key).as_bytes());
     });
     hasher.finalize().to_hex().to_string()
 }

@@ -219,7 +219,8 @@ mod tests {
         ];
         let mut notices = Notices::default();
         notices.compare(&all);
-        let wanted = "these are one run, to the last bit: krum × none, seed 1; median × none, seed 1";
+        let wanted =
+            "these are one run, to the last bit: krum × none, seed 1; median × none, seed 1";
         assert_eq!(notices.lines(), [wanted]);
         all[1].parameters = "other".into();
         notices.compare(&all);

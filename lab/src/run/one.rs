@@ -88,12 +88,12 @@ pub(crate) fn run(
 fn outline(course: &Course) -> (bool, Traffic) {
     match course {
         Course::Lockstep(plan) | Course::Rounds(plan, _) => {
-            let traffic = Traffic::of(plan.model.dim(), &plan.optimiser.message, &plan.rule);
+            let traffic = Traffic::of(plan.model.dim(), &plan.optimiser, &plan.rule);
             (plan.test.classes() > 0, traffic)
         }
         Course::Swarm(plan) => {
-            let bytes = 4 * plan.model.dim();
-            (plan.test.classes() > 0, Traffic { up: bytes, down: bytes })
+            let d = plan.model.dim();
+            (plan.test.classes() > 0, Traffic { up: plan.optimiser.wire_len(d), down: 4 * d })
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use super::live::Live;
 use super::one::Job;
-use crate::results::{Outcome, Store, judge};
-use crate::{clock, files};
+use crate::results::{Fate, Outcome, Store, Sweep, fate, judge};
+use crate::{clock, files, print};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -22,6 +22,8 @@ const SHOWN: usize = 4;
 
 /// Shared by all threads of a matrix.
 pub(crate) struct Progress {
+    /// What tells the runs apart.
+    sweep: Sweep,
     bar: Option<ProgressBar>,
     /// Whether the terminal shows what runs are doing.
     watch: bool,
@@ -42,7 +44,14 @@ struct Lives {
 impl Progress {
     /// Progress of `runs` runs with `steps` steps in all; `watch` shows what they do, where
     /// standard error is a terminal.
-    pub(crate) fn new(store: &Store, runs: usize, steps: u64, quiet: bool, watch: bool) -> Self {
+    pub(crate) fn new(
+        store: &Store,
+        sweep: Sweep,
+        runs: usize,
+        steps: u64,
+        quiet: bool,
+        watch: bool,
+    ) -> Self {
         let draws = !quiet && std::io::stderr().is_terminal();
         let bar = draws.then(|| {
             let bar =
@@ -56,13 +65,13 @@ impl Progress {
         let (drawn, written) = (clock::now(), clock::now());
         let file = store.path("live.json");
         let live = Mutex::new(Lives { runs: BTreeMap::new(), file, drawn, written });
-        Progress { bar, watch, quiet, done: AtomicUsize::new(0), runs, live }
+        Progress { sweep, bar, watch, quiet, done: AtomicUsize::new(0), runs, live }
     }
 
     /// A run starts.
     pub(crate) fn begin(&self, job: &Job) {
         self.locked(|lives| {
-            lives.runs.insert(job.key.clone(), Live::of(job));
+            lives.runs.insert(job.key.clone(), Live::of(job, self.sweep.setting(&job.settings)));
         });
     }
 
@@ -119,7 +128,7 @@ impl Progress {
         if self.quiet {
             return;
         }
-        let line = format!("[{done}/{}] {}", self.runs, describe(outcome));
+        let line = format!("[{done}/{}] {}", self.runs, describe(outcome, &self.sweep));
         match &self.bar {
             Some(bar) => bar.println(line),
             None => eprintln!("{line}"),
@@ -152,21 +161,39 @@ fn text(lives: &Lives) -> String {
     lines.join("\n")
 }
 
-/// "krum × alie z=1.5, seed 1: accuracy 0.913, best 0.934 (2.1 s)".
-fn describe(outcome: &Outcome) -> String {
+/// "krum, n=9 × alie z=1.5, seed 1: accuracy 0.913, best 0.934 (2.1 s)".
+fn describe(outcome: &Outcome, sweep: &Sweep) -> String {
     let settings = &outcome.settings;
-    let name = format!("{} × {}, seed {}", settings.rule, settings.attack, settings.seed);
+    let name = format!("{} × {}, seed {}", sweep.label(settings), settings.attack, settings.seed);
     if !outcome.is_finished() {
         return format!("{name}: failed: {}", outcome.end.error());
     }
-    let values =
-        |metric: &str| -> Vec<f64> { outcome.curve(metric).iter().map(|point| point.1).collect() };
-    let text = match judge(&values("accuracy"), true) {
+    let mut text = match judge(&outcome.curve("accuracy"), true) {
         Some(judged) => format!("accuracy {:.3}, best {:.3}", judged.last, judged.best),
-        None => match values("test_loss").last() {
-            Some(loss) => format!("test loss {loss:.5}"),
+        None => match outcome.curve("test_loss").last() {
+            Some((_, loss)) => format!("test loss {}", print::number(*loss)),
             None => "nothing evaluated".into(),
         },
     };
+    let fates = [Fate::of(outcome)];
+    if !fate::marks(&fates).is_empty() {
+        text.push_str(&format!("; {}", fate::told(&fates).replace("1 of 1 ", "")));
+    }
     format!("{name}: {text} ({:.1} s)", outcome.seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_what_varies_and_what_broke() {
+        let mut one = Outcome::sample("krum", "alie", 2, &[0.1, 0.9, 0.2]);
+        let mut other = one.clone();
+        (one.settings.n, other.settings.n) = (9, 11);
+        let sweep = Sweep::of([&one, &other].map(|run| &run.settings).into_iter(), &[], Vec::new());
+        let text = describe(&one, &sweep);
+        let wanted = "krum, n=9 × alie, seed 2: accuracy 0.200, best 0.900; collapsed (1.5 s)";
+        assert_eq!(text, wanted);
+    }
 }

@@ -3,28 +3,35 @@
 use super::one::Job;
 use crate::Failure;
 use crate::config::{Experiment, KEYS};
-use crate::pictures;
-use crate::results::{self, Outcome, Store, Table};
+use crate::pictures::{self, Subject};
+use crate::results::{self, Outcome, Store, Tidy};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Writes tables, summary and curves; returns the summary.
+/// Writes tables, summary and curves; returns the summary, and what could not be drawn: tables are
+/// there whatever becomes of a picture. `planned`: the runs that there will be.
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub(crate) fn assemble(store: &Store, name: &str, outcomes: &[Outcome]) -> Result<String, Failure> {
-    store.write("results.csv", &results::tidy(outcomes))?;
-    store.write("results.parquet", &results::parquet(outcomes))?;
+pub(crate) fn assemble(
+    store: &Store,
+    name: &str,
+    outcomes: &[Outcome],
+    planned: usize,
+) -> Result<(String, Vec<String>), Failure> {
+    let tidy = Tidy::of(outcomes);
+    store.write("results.csv", &tidy.csv())?;
+    store.write("results.parquet", &results::parquet(&tidy))?;
     store.write("runs.csv", &results::run_index(outcomes))?;
-    let table = Table::of(outcomes);
-    let text = results::summary(&table);
+    let missing = results::missing(outcomes.len(), planned);
+    let subject = Subject::of(store, name, outcomes, missing.clone());
+    let text = results::summary(subject.table(), missing.as_deref());
     store.write("summary.txt", text.as_bytes())?;
-    let drawn = pictures::learning(name, outcomes, &table);
-    remove_stale(store, table.metric, &drawn.iter().map(|(file, _)| file.as_str()).collect());
-    for (file, picture) in drawn {
-        picture.write(&store.path(&file))?;
-    }
-    Ok(text)
+    let drawings = subject.learning();
+    let files: BTreeSet<&str> = drawings.iter().map(|drawing| drawing.file.as_str()).collect();
+    remove_stale(store, subject.table().metric, &files);
+    let (_, trouble) = pictures::write_all(store, &drawings);
+    Ok((text, trouble))
 }
 
 /// Takes away what an assembly of fewer runs drew: its pictures are named by what varied then, and
@@ -35,8 +42,9 @@ fn remove_stale(store: &Store, metric: &str, drawn: &BTreeSet<&str>) {
         let path = entry.path();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let picture = ["svg", "png"].map(Some).contains(&path.extension().and_then(|e| e.to_str()));
-        let rest = stem.strip_prefix(metric).and_then(|rest| rest.strip_prefix('-'));
-        if picture && rest.is_some_and(|rest| rest.contains('=')) && !drawn.contains(stem) {
+        let rest = stem.strip_prefix(metric);
+        let ours = |rest: &str| rest.is_empty() || rest.starts_with('-') && rest.contains('=');
+        if picture && rest.is_some_and(ours) && !drawn.contains(stem) {
             let _ = fs::remove_file(path);
         }
     }
@@ -102,10 +110,11 @@ mod tests {
             names.sort();
             names
         };
+        fs::write(folder.path().join("accuracy.svg"), "of one setting").unwrap();
         for mine in ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"] {
             fs::write(folder.path().join(mine), "mine").unwrap();
         }
-        assemble(&store, "name", &[run(10, 12), run(11, 12)]).unwrap();
+        assemble(&store, "name", &[run(10, 12), run(11, 12)], 2).unwrap();
         let of = |middle: &[&str]| {
             let mut names: Vec<String> =
                 ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"]
@@ -118,7 +127,7 @@ mod tests {
             names
         };
         assert_eq!(drawn(), of(&["n=10", "n=11"]));
-        assemble(&store, "name", &[run(10, 12), run(11, 12), run(11, 24)]).unwrap();
+        assemble(&store, "name", &[run(10, 12), run(11, 12), run(11, 24)], 4).unwrap();
         assert_eq!(drawn(), of(&["n=10-batch=12", "n=11-batch=12", "n=11-batch=24"]));
     }
 }

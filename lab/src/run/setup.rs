@@ -96,6 +96,8 @@ impl Shelf {
             f: settings.f,
             f_real: settings.f_real(),
             hostile: settings.hostile()?,
+            participation: settings.participation()?,
+            weights: parts.weights,
             rule: Pipeline::parse(&settings.rule)?,
             attack: varangian_attacks::build(&settings.attack)?,
             optimiser: settings.optimiser()?,
@@ -141,6 +143,16 @@ impl Shelf {
         entry: &'static FilterEntry,
     ) -> Result<AsyncPlan, Failure> {
         let parts = self.parts(settings)?;
+        if settings.participation()?.is_some() {
+            return Err(Failure::refused(
+                "a filter judges whoever arrives; participation must be all; found a sample",
+            ));
+        }
+        if parts.weights.is_some() {
+            return Err(Failure::refused(
+                "a filter judges one gradient at a time; weights must be equal; found samples",
+            ));
+        }
         let (n, f) = (settings.n, settings.f);
         let network = settings.network.as_str();
         let network = if network.is_empty() { "uniform" } else { network };
@@ -273,6 +285,8 @@ impl Shelf {
         let (train, held) = self.trained_on(settings)?;
         let seed = Seed(settings.seed);
         let shares = shared_out(train.as_ref(), settings)?;
+        let counts: Vec<f64> = shares.samples.iter().map(|of| of.len() as f64).collect();
+        let weights = settings.weights(&counts)?;
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
         let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
         let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref())?);
@@ -281,17 +295,23 @@ impl Shelf {
                 .map(|oracle| Box::new(oracle) as Box<dyn Oracle + Send>)
         });
         let oracle = oracle.transpose()?;
-        Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle })
+        Ok(Parts { model, train, test, sampler: Arc::new(sampler), oracle, weights })
     }
 }
 
 /// The model of these settings for these data, where it starts.
 fn model_of(settings: &Settings, train: &dyn Dataset) -> Result<Box<dyn Model>, Failure> {
     let model = model::build(&settings.model, train.shape(), train.classes())?;
+    let prefix = settings.start_prefix.as_str();
     if settings.start.is_empty() {
-        return Ok(model);
+        return match prefix {
+            "" => Ok(model),
+            _ => Err(Failure::refused(format!(
+                "start_prefix is taken off the names in start; got \"{prefix}\" and no start"
+            ))),
+        };
     }
-    let state = state::load(model.as_ref(), Path::new(&settings.start));
+    let state = state::load(model.as_ref(), Path::new(&settings.start), prefix);
     Ok(model::starting_from(model, state.map_err(|error| error.at("start"))?))
 }
 
@@ -307,6 +327,8 @@ struct Parts {
     test: Arc<dyn Dataset>,
     sampler: Arc<Minibatches>,
     oracle: Option<Box<dyn Oracle + Send>>,
+    /// How much each worker counts, where not all alike.
+    weights: Option<Vec<f64>>,
 }
 
 /// Validation samples, where the server holds any.
@@ -415,8 +437,8 @@ fn demand_oracle(name: &str, needs: bool, has: bool) -> Result<(), Failure> {
     }
 }
 
-/// A hash of sizes, all labels, and the pixels of 256 samples spread over each split: enough to
-/// tell apart data sets that differ by more than a few pixels, at no cost.
+/// A hash of sizes, all labels, and the pixels of 256 samples spread over each split: enough for
+/// sets that are generated or published. Of the user's own files it takes in every number.
 fn digest(split: &Split) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for part in [&split.train, &split.test] {
@@ -426,6 +448,9 @@ fn digest(split: &Split) -> [u8; 32] {
 }
 
 fn hash_part(data: &dyn Dataset, hasher: &mut blake3::Hasher) {
+    if let Some(whole) = data.fingerprint() {
+        hasher.update(&whole);
+    }
     let (len, shape) = (data.len(), data.shape());
     for number in [len, shape.channels, shape.height, shape.width, data.classes()] {
         hasher.update(&(number as u64).to_le_bytes());

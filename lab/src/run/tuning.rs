@@ -3,6 +3,7 @@
 
 use super::{How, Twins, execute_runs};
 use crate::config::{Experiment, Settings, Tune};
+use crate::results::cells::{self, Cell};
 use crate::results::{Outcome, judge, mean};
 use crate::{Failure, files, print};
 use std::path::Path;
@@ -138,8 +139,8 @@ fn worst_case(outcomes: &[&Outcome]) -> Option<(String, f64)> {
             true => ("test_loss", -1.0),
             false => ("accuracy", 1.0),
         };
-        let curve: Vec<f64> = outcome.curve(metric).iter().map(|point| point.1).collect();
-        let tail = judge(&curve, true).map_or(f64::NAN, |judged| sign * judged.tail);
+        let tail =
+            judge(&outcome.curve(metric), true).map_or(f64::NAN, |judged| sign * judged.tail);
         if tail.is_finite() && outcome.is_finished() { tail } else { f64::NEG_INFINITY }
     };
     let of = |one: &(String, usize, String)| {
@@ -155,34 +156,53 @@ fn label(base: &Settings) -> String {
     format!("{}, n={}, f={}", base.rule, base.n, base.f)
 }
 
+/// What tells choices apart beside rule, n, f and what is tuned: the keys that vary between them.
+fn others(tune: &Tune, choices: &[Choice]) -> Vec<&'static str> {
+    let bases: Vec<&Settings> = choices.iter().map(|choice| &choice.base).collect();
+    let tuned = |key: &str| tune.candidates.iter().any(|one| one.contains_key(key));
+    let named = |key: &str| ["rule", "n", "f", "f_real"].contains(&key);
+    crate::config::label_keys(&bases).into_iter().filter(|key| !named(key) && !tuned(key)).collect()
+}
+
 fn table(tune: &Tune, choices: &[Choice]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let full = "memory is never full";
-    let header = ["rule", "partition", "candidate", "worst_attack", "worst_case", "chosen"];
-    writer.write_record(header).expect(full);
+    let keys: Vec<&str> =
+        others(tune, choices).into_iter().filter(|key| *key != "partition").collect();
+    let mut header = vec!["rule", "partition"];
+    header.extend(&keys);
+    header.extend(["candidate", "worst_attack", "worst_case", "chosen"]);
+    let mut rows = Vec::new();
     for choice in choices {
         for (k, (attack, value)) in choice.worst.iter().enumerate() {
-            let (own, chosen) = (label(&choice.base), (k == choice.best).to_string());
-            let (partition, value) = (choice.base.partition.clone(), value.to_string());
-            let row = [own, partition, tune.label(k), attack.clone(), value, chosen];
-            writer.write_record(row).expect(full);
+            let mut row = vec![Cell::text(label(&choice.base)), Cell::text(&choice.base.partition)];
+            let settings = toml::Table::try_from(&choice.base).expect("scalars");
+            row.extend(keys.iter().map(|key| Cell::of(settings.get(*key))));
+            row.extend([Cell::text(tune.label(k)), Cell::text(attack)]);
+            row.extend([Cell::Real(*value), Cell::Truth(k == choice.best)]);
+            rows.push(row);
         }
     }
-    writer.into_inner().expect(full)
+    cells::csv(&header, rows.into_iter())
 }
 
 fn summary(tune: &Tune, choices: &[Choice], runs: usize) -> String {
+    let keys = others(tune, choices);
     let row = |choice: &Choice| {
         let (attack, value) = &choice.worst[choice.best];
-        vec![label(&choice.base), tune.label(choice.best), attack.clone(), format!("{value:.4}")]
+        let mut row = vec![label(&choice.base)];
+        row.extend(keys.iter().map(|key| choice.base.text(key)));
+        row.extend([tune.label(choice.best), attack.clone(), print::number(*value)]);
+        row
     };
     let rows: Vec<Vec<String>> = choices.iter().map(row).collect();
-    let head = ["rule", "chosen", "worst attack", "worst case on validation"];
+    let mut head = vec!["rule"];
+    head.extend(&keys);
+    head.extend(["chosen", "worst attack", "worst case on validation"]);
+    let right: Vec<bool> = (1..=head.len()).map(|k| k == head.len()).collect();
     format!(
         "Chosen among {} candidates for each rule, {runs} runs on {} held-out training samples\n\n{}",
         tune.candidates.len(),
         tune.validation,
-        print::table(&head, &rows, &[false, false, false, true])
+        print::table(&head, &rows, &right)
     )
 }
 
@@ -205,7 +225,7 @@ mod tests {
                 ("none", rate) => rate,
                 (_, rate) => 0.4 - (rate - 0.5).abs(),
             };
-            Outcome { settings: settings.clone(), ..Outcome::sample("", "", 1, &[value]) }
+            Outcome { settings: settings.clone(), ..Outcome::sample("", "", 1, &[0.0, value]) }
         };
         let outcomes: Vec<Outcome> = trials.iter().map(outcome).collect();
         let choices = judged(&experiment, &tune, &outcomes).unwrap();
@@ -215,12 +235,18 @@ mod tests {
         }
         let text = summary(&tune, &choices, outcomes.len());
         assert!(text.contains("learning_rate=0.5"), "{text}");
+        let two = |partition: &str| {
+            let base = Settings { partition: partition.into(), ..choices[0].base.clone() };
+            Choice { base, worst: choices[0].worst.clone(), best: 1 }
+        };
+        let text = summary(&tune, &[two("iid"), two("by-label")], 4);
+        assert!(text.contains("partition") && text.contains("by-label"), "{text}");
     }
 
     #[test]
     fn a_diverged_run_is_worse_than_any() {
-        let good = Outcome::sample("krum", "none", 1, &[0.3]);
-        let gone = Outcome::sample("krum", "alie", 1, &[f64::NAN]);
+        let good = Outcome::sample("krum", "none", 1, &[0.1, 0.3]);
+        let gone = Outcome::sample("krum", "alie", 1, &[0.1, f64::NAN]);
         assert_eq!(worst_case(&[&good, &gone]).unwrap(), ("alie".into(), f64::NEG_INFINITY));
         assert_eq!(worst_case(&[]), None);
     }

@@ -8,7 +8,7 @@ use varangian_learn::model::{self, state};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let shape = Shape { channels: 1, height: 2, width: 2 };
     let model = model::build("mlp hidden=3", shape, 2).expect("an MLP takes any shape");
-    if let Ok(state) = state::from_bytes(model.as_ref(), bytes) {
+    if let Ok(state) = state::from_bytes(model.as_ref(), bytes, "") {
         assert_eq!(state.params.len(), model.dim());
     }
 });

@@ -133,7 +133,15 @@ impl Source for Cifar {
         let [train, test] = self.records.map_or([None; 2], |counts| counts.map(Some));
         let train = self.read(place, self.train, train)?;
         let test = self.read(place, self.test, test)?;
-        Ok(self.options.views(train, test))
+        if let Some((i, label)) = train.lacks(&test) {
+            let expected = "a class that a training image has";
+            let path = files::find(place, self.name, self.folders, self.test)?;
+            return Err(DataError::expected(&format!("label {i}"), expected, label).at(&path));
+        }
+        Ok(match self.records {
+            Some(_) => self.options.views(train, test),
+            None => self.options.views(train.from_files(), test.from_files()),
+        })
     }
 }
 
@@ -243,11 +251,15 @@ mod tests {
         assert_eq!((split.train.len(), split.test.len(), split.train.label(4)), (10, 1, 3));
         let hundred = dir.path().join("cifar-100-binary");
         std::fs::create_dir(&hundred).unwrap();
-        std::fs::write(hundred.join("train.bin"), file(&[7, 19], 2)).unwrap();
+        std::fs::write(hundred.join("train.bin"), file(&[7, 99], 2)).unwrap();
         std::fs::write(hundred.join("test.bin"), file(&[99], 2)).unwrap();
         assert_eq!(load("cifar100 crop=4 pad=replicate records=any").unwrap().test.label(0), 99);
         let refused = load("cifar100 labels=coarse records=any").err().unwrap().to_string();
-        assert!(refused.ends_with("label 0: expected a class from 0 to 19, found 99"), "{refused}");
+        assert!(refused.ends_with("label 1: expected a class from 0 to 19, found 99"), "{refused}");
+        std::fs::write(hundred.join("train.bin"), file(&[7, 19], 2)).unwrap();
+        let refused = load("cifar100 records=any").err().unwrap().to_string();
+        let wanted = "test.bin: label 0: expected a class that a training image has, found 99";
+        assert!(refused.ends_with(wanted), "{refused}");
     }
 
     #[test]

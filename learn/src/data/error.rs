@@ -12,14 +12,15 @@ pub struct DataError {
 }
 
 impl DataError {
-    /// An error with this text, one line without a final stop.
+    /// An error with this text, one line without a final stop. Control characters, which names of
+    /// files and classes may hold, are shown as blanks: they would command a terminal.
     pub fn new(text: impl Into<String>) -> Self {
-        DataError { text: text.into(), missing: false }
+        DataError { text: printable(&text.into()), missing: false }
     }
 
     /// A file or folder that is not there.
     pub fn missing(text: impl Into<String>) -> Self {
-        DataError { text: text.into(), missing: true }
+        DataError { text: printable(&text.into()), missing: true }
     }
 
     /// Whether the data are not there at all, rather than there and wrong.
@@ -29,13 +30,19 @@ impl DataError {
 
     /// The same error with the file it was found in.
     pub fn at(self, file: &Path) -> Self {
-        DataError { text: format!("{}: {}", file.display(), self.text), ..self }
+        let file = printable(&file.display().to_string());
+        DataError { text: format!("{file}: {}", self.text), ..self }
     }
 
     /// Something that should have been `expected` but is `found`.
     pub fn expected(what: &str, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
         DataError::new(format!("{what}: expected {expected}, found {found}"))
     }
+}
+
+/// The text with blanks for control characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 impl fmt::Display for DataError {

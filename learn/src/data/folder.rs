@@ -4,13 +4,18 @@
 //! decoded set is kept beside the folders in one file, named by what went into it (paths, sizes,
 //! times, parameters), and read from there the next time.
 
+mod listing;
+mod picture;
+
+pub use picture::picture;
+
 use super::transform::{CROP, FLIP_TRAIN, NORMALISE, Options, PAD};
 use super::{DataError, Facts, Images, Place, Shape, Source, Split, files};
+use image::DynamicImage;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Limits};
+use listing::Listing;
 use rayon::prelude::*;
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use varangian_base::{Entry, Kind, Param};
 
 /// Image folders.
@@ -19,6 +24,10 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     summary: "Your own pictures: folders of PNG and JPEG files, one a class (ImageNet's layout).",
     paper: "Deng et al.: ImageNet, CVPR 2009 (the layout)",
     differs: &[
+        "Pictures are turned upright as their EXIF orientation says; transparency is dropped.",
+        "Hidden files and folders are passed over; an empty class, a picture that is cut and a link out of the data folder are refused.",
+        "The test split holds the first picture of each class, then the second, and so on.",
+        "Classes are numbered by the names of their folders: numbers by value, then names, digits in them counted as numbers.",
         "Training images are cut at their middle and then changed by crop= and flip=; there is no crop of random size.",
     ],
     params: &[
@@ -92,24 +101,25 @@ struct Folder {
     options: Options,
 }
 
-/// The files of one split, with the class of each.
-type Listing = Vec<(PathBuf, u16)>;
-
 impl Source for Folder {
     fn load(&self, place: &Place) -> Result<Split, DataError> {
-        let root = files::folder(place, "images", "train/CLASS/*.png")?.join(&self.file);
+        let dir = files::folder(place, "images", "train/CLASS/*.png")?;
+        let root = files::below(place, "images", &self.file)?;
         let train_dir = root.join("train");
         let test_dir = ["val", "test", "valid"].map(|name| root.join(name));
         let test_dir = test_dir.iter().find(|dir| dir.is_dir()).ok_or_else(|| {
             DataError::expected("test images", "a folder val, test or valid", "none").at(&root)
         })?;
-        let names = entries(&train_dir, true)?;
-        if names.is_empty() || names.len() > usize::from(u16::MAX) {
+        files::stays(dir, &train_dir)?;
+        files::stays(dir, test_dir)?;
+        let classes = listing::classes(dir, &train_dir)?;
+        if classes.is_empty() || classes.len() > usize::from(u16::MAX) {
             let expected = "1 to 65535 folders, one a class";
-            return Err(DataError::expected("classes", expected, names.len()).at(&train_dir));
+            return Err(DataError::expected("classes", expected, classes.len()).at(&train_dir));
         }
-        let classes: Vec<String> = names.iter().map(|path| name(path)).collect();
-        let (train, test) = (list(&train_dir, &classes)?, list(test_dir, &classes)?);
+        let train = listing::list(dir, &train_dir, &classes)?;
+        // Evaluations may take the start of the test set alone.
+        let test = listing::in_turn(listing::list(dir, test_dir, &classes)?);
         let gib =
             (train.len() + test.len()) as f64 * self.shape().len() as f64 / f64::from(1 << 30);
         if gib > self.memory {
@@ -140,7 +150,7 @@ impl Folder {
             let bytes = std::fs::read(&cache);
             let bytes =
                 bytes.map_err(|e| DataError::new(format!("cannot read: {e}")).at(&cache))?;
-            return Ok(Images::new(self.shape(), classes, bytes, labels));
+            return Ok(Images::new(self.shape(), classes, bytes, labels).from_files());
         }
         let mut pixels = vec![0; size];
         let slots = pixels.par_chunks_mut(self.shape().len()).zip(listing);
@@ -159,13 +169,13 @@ impl Folder {
                 let _ = std::fs::remove_file(&draft);
             }
         }
-        Ok(Images::new(self.shape(), classes, pixels, labels))
+        Ok(Images::new(self.shape(), classes, pixels, labels).from_files())
     }
 
     /// What the decoded bytes depend on, hashed.
     fn key(&self, listing: &Listing) -> Result<String, DataError> {
         let mut hash = blake3::Hasher::new();
-        hash.update(format!("1 {} {} {}", self.size, self.resize, self.colour).as_bytes());
+        hash.update(format!("2 {} {} {}", self.size, self.resize, self.colour).as_bytes());
         for (path, _) in listing {
             let fail = |e: std::io::Error| DataError::new(format!("cannot read: {e}")).at(path);
             let meta = std::fs::metadata(path).map_err(fail)?;
@@ -208,78 +218,11 @@ impl Folder {
     }
 }
 
-/// Decodes a PNG or JPEG whose header may not ask for more memory than a file of its length can
-/// fill, nor for more than 512 MiB, nor for sides beyond 32768 or more than 64 times apart.
-///
-/// # Errors
-/// If the bytes are no such picture.
-pub fn picture(bytes: &[u8]) -> Result<DynamicImage, DataError> {
-    let bad = |e: &dyn std::fmt::Display| DataError::new(format!("not a PNG or JPEG: {e}"));
-    let open = || ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| bad(&e));
-    let (width, height) = open()?.into_dimensions().map_err(|e| bad(&e))?;
-    let (short, long) = (width.min(height), width.max(height));
-    if short == 0 || long / short > 64 {
-        let expected = "sides above 0 and at most 64 times apart";
-        return Err(DataError::expected("picture", expected, format!("{width} × {height}")));
-    }
-    let most = (bytes.len() as u64).saturating_mul(files::DEFLATE_RATIO).min(512 << 20);
-    let wanted = u64::from(width) * u64::from(height);
-    if wanted > most {
-        let expected = format!("at most {most} pixels for {} bytes", bytes.len());
-        return Err(DataError::expected("picture", expected, wanted));
-    }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(1 << 15);
-    limits.max_image_height = Some(1 << 15);
-    limits.max_alloc = Some(most.saturating_mul(8).clamp(1 << 20, 512 << 20));
-    let mut reader = open()?;
-    reader.limits(limits);
-    reader.decode().map_err(|e| bad(&e))
-}
-
-/// The pictures of each class below `dir`, sorted by class and name.
-fn list(dir: &Path, classes: &[String]) -> Result<Listing, DataError> {
-    let mut out = Vec::new();
-    for path in entries(dir, true)? {
-        let class = classes.binary_search(&name(&path)).map_err(|_| {
-            let expected = "only classes that train has";
-            DataError::expected("classes", expected, format!("\"{}\"", name(&path))).at(dir)
-        })?;
-        let picture = |path: &PathBuf| {
-            let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
-            end.is_some_and(|end| ["png", "jpg", "jpeg"].contains(&end.as_str()))
-        };
-        let pictures = entries(&path, false)?.into_iter().filter(picture);
-        out.extend(pictures.map(|file| (file, class as u16)));
-    }
-    match out.is_empty() {
-        true => Err(DataError::expected("pictures", "at least one .png or .jpg", "none").at(dir)),
-        false => Ok(out),
-    }
-}
-
-/// The folders, or the files, in `dir`, sorted by name.
-fn entries(dir: &Path, folders: bool) -> Result<Vec<PathBuf>, DataError> {
-    let fail = |e: std::io::Error| DataError::new(format!("cannot list: {e}")).at(dir);
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(fail)? {
-        let path = entry.map_err(fail)?.path();
-        if path.is_dir() == folders {
-            out.push(path);
-        }
-    }
-    out.sort();
-    Ok(out)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Cursor;
     use varangian_base::Seed;
 
     /// A PNG of one colour, its right half blue.
@@ -339,7 +282,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 30]).unwrap();
         let error = load(&dir, "images file=p size=4 resize=4").err().unwrap();
-        assert!(error.starts_with("p/train/dog/1.png: not a PNG or JPEG: "), "{error}");
+        assert!(error.starts_with("p/train/dog/1.png: picture: expected"), "{error}");
         std::fs::create_dir(dir.path().join("p/val/fox")).unwrap();
         let error = load(&dir, "images file=p size=4").err().unwrap();
         assert_eq!(error, "p/val: classes: expected only classes that train has, found \"fox\"");

@@ -18,6 +18,8 @@ pub(crate) struct IdxImages {
     pub first: u8,
     /// Whether images are stored column by column.
     pub transposed: bool,
+    /// Images for training and for testing in the published set.
+    pub published: [usize; 2],
     /// Normalisation and transforms.
     pub options: Options,
 }
@@ -37,7 +39,16 @@ impl Source for IdxImages {
                 self.name, a.height, a.width, b.height, b.width
             )));
         }
-        Ok(self.options.views(train, test))
+        if let Some((i, label)) = train.lacks(&test) {
+            let expected = "a class that a training image has";
+            let what = format!("{}: label {i} of {}", self.name, self.files[3]);
+            return Err(DataError::expected(&what, expected, label + u16::from(self.first)));
+        }
+        Ok(match [train.count(), test.count()] == self.published {
+            true => self.options.views(train, test),
+            // A set of one's own in this format.
+            false => self.options.views(train.from_files(), test.from_files()),
+        })
     }
 }
 
@@ -124,7 +135,7 @@ mod tests {
         gz.write_all(&idx_file(&[2, 2], &[1; 8])).unwrap();
         std::fs::create_dir(dir.path().join("mnist")).unwrap();
         put("mnist/t10k-images-idx3-ubyte.gz", &gz.finish().unwrap());
-        put(FILES[3], &idx_file(&[], &[1, 2]));
+        put(FILES[3], &idx_file(&[], &[9, 0]));
         dir
     }
 
@@ -164,6 +175,11 @@ mod tests {
             error("train-labels.idx1-ubyte", &idx_file(&[], &[5, 0, 10])),
             "train-labels.idx1-ubyte: label 2: expected a class from 0 to 9, found 10"
         );
+        assert_eq!(
+            error(FILES[3], &idx_file(&[], &[9, 1])),
+            "mnist: label 1 of t10k-labels-idx1-ubyte: expected a class that a training image has, \
+             found 1"
+        );
         let truncated = &idx_file(&[2, 2], &[1; 12])[..20];
         assert_eq!(
             error(FILES[0], truncated),
@@ -172,7 +188,7 @@ mod tests {
         );
         assert!(
             error("mnist/t10k-images-idx3-ubyte.gz", b"this is no gzip file")
-                .contains("cannot read")
+                .contains("magic number: expected 0x00000803")
         );
         assert_eq!(
             error(FILES[0], &idx_file(&[3, 1], &[1; 9])),

@@ -15,6 +15,7 @@ pub struct Images {
     /// For each channel, what each byte becomes.
     lookup: Vec<[f32; 256]>,
     transform: Transform,
+    fingerprint: Option<[u8; 32]>,
 }
 
 impl Images {
@@ -28,15 +29,30 @@ impl Images {
         assert!(labels.iter().all(|&l| usize::from(l) < classes), "labels below {classes}");
         let lookup = lookup(&Normalise::none(shape.channels));
         let (pixels, labels) = (Arc::new(pixels), Arc::new(labels));
-        Images { shape, classes, pixels, labels, lookup, transform: Transform::default() }
+        let transform = Transform::default();
+        Images { shape, classes, pixels, labels, lookup, transform, fingerprint: None }
+    }
+
+    /// The same images with a hash of all of them, for files whose content nobody vouches for:
+    /// it may change from day to day.
+    #[must_use]
+    pub fn from_files(mut self) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        self.labels.iter().for_each(|label| {
+            hasher.update(&label.to_le_bytes());
+        });
+        hasher.update(&self.pixels);
+        self.fingerprint = Some(*hasher.finalize().as_bytes());
+        self
     }
 
     /// A view of the same stored images under this normalisation and transform.
     pub fn with(&self, normalise: &Normalise, transform: Transform) -> Self {
         assert_eq!(normalise.mean.len(), self.shape.channels, "one mean a channel");
         let (pixels, labels) = (self.pixels.clone(), self.labels.clone());
-        let lookup = lookup(normalise);
-        Images { shape: self.shape, classes: self.classes, pixels, labels, lookup, transform }
+        let (lookup, fingerprint) = (lookup(normalise), self.fingerprint);
+        let (shape, classes) = (self.shape, self.classes);
+        Images { shape, classes, pixels, labels, lookup, transform, fingerprint }
     }
 
     /// The bytes of image i.
@@ -47,6 +63,14 @@ impl Images {
     /// The channels of image i.
     pub(crate) fn planes(&self, i: usize) -> impl Iterator<Item = &[u8]> {
         self.pixels(i).chunks_exact(self.shape.height * self.shape.width)
+    }
+
+    /// The first image of `test` whose class none of these images has, and its label.
+    pub(crate) fn lacks(&self, test: &Images) -> Option<(usize, u16)> {
+        let mut known = vec![false; self.classes.max(test.classes)];
+        self.labels.iter().for_each(|&label| known[usize::from(label)] = true);
+        let unknown = |&(_, label): &(usize, &u16)| !known[usize::from(*label)];
+        test.labels.iter().enumerate().find(unknown).map(|(i, &label)| (i, label))
     }
 
     pub(crate) fn stored_shape(&self) -> Shape {
@@ -80,6 +104,10 @@ impl Dataset for Images {
 
     fn label(&self, i: usize) -> u32 {
         u32::from(self.labels[i])
+    }
+
+    fn fingerprint(&self) -> Option<[u8; 32]> {
+        self.fingerprint
     }
 
     fn fill(&self, indices: &[u32], augment: &mut Stream, batch: &mut Batch) {

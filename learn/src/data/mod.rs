@@ -20,6 +20,7 @@ pub mod idx;
 mod idx_images;
 mod images;
 mod mnist;
+mod order;
 mod subset;
 mod synthetic;
 mod table;
@@ -27,6 +28,7 @@ pub mod tables;
 mod transform;
 
 pub use error::DataError;
+pub(crate) use error::printable;
 pub use images::Images;
 pub use subset::Subset;
 pub use table::Table;
@@ -87,6 +89,12 @@ pub trait Dataset: Send + Sync {
     /// For each sample, the file or author that it came from, for partitions by file; `None`
     /// where the set does not say.
     fn groups(&self) -> Option<&[u32]> {
+        None
+    }
+
+    /// A hash of all samples, where the set was read from files that may change: part of the key
+    /// of every run on them. `None` for sets that are generated or published and always the same.
+    fn fingerprint(&self) -> Option<[u8; 32]> {
         None
     }
 

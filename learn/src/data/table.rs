@@ -8,10 +8,12 @@ use varangian_base::Stream;
 /// Samples of a fixed number of features.
 pub struct Table {
     features: usize,
+    shape: Shape,
     classes: usize,
     inputs: Vec<f32>,
     targets: Targets,
     groups: Option<Vec<u32>>,
+    fingerprint: Option<[u8; 32]>,
 }
 
 impl Table {
@@ -31,7 +33,19 @@ impl Table {
             }
         };
         assert_eq!(inputs.len(), len * features, "one target a sample");
-        Table { features, classes, inputs, targets, groups: None }
+        let shape = Shape::flat(features);
+        Table { features, shape, classes, inputs, targets, groups: None, fingerprint: None }
+    }
+
+    /// The same samples, each an image: channel by channel, row by row.
+    ///
+    /// # Panics
+    /// If the shape does not hold the features.
+    #[must_use]
+    pub fn with_shape(mut self, shape: Shape) -> Self {
+        assert_eq!(shape.len(), self.features, "a shape of the features");
+        self.shape = shape;
+        self
     }
 
     /// The same samples with the file that each came from.
@@ -41,6 +55,29 @@ impl Table {
     pub fn with_groups(mut self, groups: Vec<u32>) -> Self {
         assert_eq!(groups.len(), self.len(), "one group a sample");
         self.groups = Some(groups);
+        self
+    }
+
+    /// The same samples with a hash of all of them: what a file holds may change from day to day.
+    #[must_use]
+    pub fn from_a_file(mut self) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |values: &[f32]| {
+            for part in values.chunks(4096) {
+                let bytes: Vec<u8> = part.iter().flat_map(|v| v.to_bits().to_le_bytes()).collect();
+                hasher.update(&bytes);
+            }
+        };
+        add(&self.inputs);
+        if let Targets::Values(values) = &self.targets {
+            add(values);
+        }
+        let numbers = |all: &[u32]| all.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        if let Targets::Labels(labels) = &self.targets {
+            hasher.update(&numbers(labels));
+        }
+        hasher.update(&numbers(self.groups.as_deref().unwrap_or(&[])));
+        self.fingerprint = Some(*hasher.finalize().as_bytes());
         self
     }
 
@@ -64,7 +101,7 @@ impl Dataset for Table {
     }
 
     fn shape(&self) -> Shape {
-        Shape::flat(self.features)
+        self.shape
     }
 
     fn classes(&self) -> usize {
@@ -80,6 +117,10 @@ impl Dataset for Table {
 
     fn groups(&self) -> Option<&[u32]> {
         self.groups.as_deref()
+    }
+
+    fn fingerprint(&self) -> Option<[u8; 32]> {
+        self.fingerprint
     }
 
     fn fill(&self, indices: &[u32], _augment: &mut Stream, batch: &mut Batch) {

@@ -39,7 +39,8 @@ impl Normalise {
             };
             let mean = sum(1);
             let deviation = (sum(2) - mean * mean).max(0.0).sqrt();
-            (mean as f32, if deviation > 1e-6 { deviation as f32 } else { 1.0 })
+            let constant = counts.iter().filter(|&&n| n > 0).count() < 2 || deviation == 0.0;
+            (mean as f32, if constant { 1.0 } else { deviation as f32 })
         };
         let (mean, deviation) = counts.iter().map(moments).unzip();
         Normalise { mean, deviation }

@@ -71,14 +71,8 @@ impl Dirichlet {
         for (class, pool) in pools.iter().enumerate() {
             let mut stream = seed.lane(Domain::Partition, 0, class as u64, 2);
             let proportions = dirichlet(&vec![self.alpha; workers], &mut stream);
-            let (mut start, mut sum) = (0, 0.0);
-            for (w, share) in shares.iter_mut().enumerate() {
-                sum += proportions[w];
-                let cut = (sum * pool.len() as f64).round() as usize;
-                let end = if w + 1 == workers { pool.len() } else { cut.clamp(start, pool.len()) };
-                share.extend_from_slice(&pool[start..end]);
-                start = end;
-            }
+            let parts = cut(pool, &proportions);
+            shares.iter_mut().zip(parts).for_each(|(share, part)| share.extend_from_slice(part));
         }
         shares
     }
@@ -109,6 +103,21 @@ impl Dirichlet {
     }
 }
 
+/// Contiguous slices of `pool` in these proportions, which sum to 1.
+pub(super) fn cut<'a>(pool: &'a [u32], proportions: &[f64]) -> Vec<&'a [u32]> {
+    let (mut start, mut sum) = (0, 0.0);
+    let mut slice = |(w, &share): (usize, &f64)| {
+        sum += share;
+        let cut = (sum * pool.len() as f64).round() as usize;
+        let last = w + 1 == proportions.len();
+        let end = if last { pool.len() } else { cut.clamp(start, pool.len()) };
+        let part = &pool[start..end];
+        start = end;
+        part
+    };
+    proportions.iter().enumerate().map(&mut slice).collect()
+}
+
 /// A class drawn from `mixture` among those that have samples left.
 fn pick(mixture: &[f64], pools: &[Vec<u32>], stream: &mut Stream) -> usize {
     let left = |c: &usize| !pools[*c].is_empty();
@@ -126,7 +135,7 @@ fn pick(mixture: &[f64], pools: &[Vec<u32>], stream: &mut Stream) -> usize {
 
 /// A draw from Dir(α₁, …), in logarithms so that a small α does not end as 0/0:
 /// Gamma(α) = Gamma(α + 1)·U^{1/α}.
-fn dirichlet(alpha: &[f64], stream: &mut Stream) -> Vec<f64> {
+pub(super) fn dirichlet(alpha: &[f64], stream: &mut Stream) -> Vec<f64> {
     let logs: Vec<f64> = alpha
         .iter()
         .map(|&a| {

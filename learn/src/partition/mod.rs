@@ -13,6 +13,7 @@ mod by_file;
 mod dirichlet;
 mod iid;
 mod long_tail;
+mod quantity;
 mod sampler;
 mod skew;
 mod sorted;
@@ -79,6 +80,7 @@ pub static ALL: &[&Entry<dyn Partition>] = &[
     &sorted::SORTED,
     &sorted::SHARDS,
     &long_tail::ENTRY,
+    &quantity::ENTRY,
     &by_file::ENTRY,
 ];
 

@@ -156,7 +156,8 @@ fn equal_rows_win_exactly_whatever_the_rest() {
 fn draws_and_ids_are_those_of_the_kernels_and_what_has_no_answer_says_why() {
     let rows = wide(ties(9, 4, 1).rows());
     let ids: Vec<u32> = (0..9).map(|i| i + u32::from(i > 3)).collect();
-    let round = exact::Round { rows: &rows, ids: &ids, f: 1, step: 5, seed: Seed(3) };
+    let round =
+        exact::Round { rows: &rows, ids: &ids, f: 1, weights: None, step: 5, seed: Seed(3) };
     let matrix = ties(9, 4, 1);
     for spec in ["bucketing s=2 | median", "monna pivot=4", "monna pivot=5", "majority ties=random"]
     {
@@ -173,5 +174,53 @@ fn draws_and_ids_are_those_of_the_kernels_and_what_has_no_answer_says_why() {
         let error = build(spec, 9, 1).unwrap().exact(&round, &mut Verdict::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("gives f64 rows no answer: it asks for a loss"), "{error}");
+    }
+}
+
+#[test]
+fn every_entry_has_an_exact_path_but_those_that_ask_an_oracle() {
+    for entry in ALL {
+        let spec = super::machinery::bare(entry.facts.family, entry.name);
+        let n = least(&spec, 1);
+        let rows = wide(random(n, 3, 1).rows());
+        let ids: Vec<u32> = (0..n as u32).collect();
+        let round =
+            exact::Round { rows: &rows, ids: &ids, f: 1, weights: None, step: 0, seed: Seed(0) };
+        let answer = build(&spec, n, 1).unwrap().exact(&round, &mut Verdict::default());
+        assert_eq!(answer.is_ok(), !entry.facts.needs_oracle, "{spec}");
+    }
+}
+
+/// Any finite bits: normal numbers of every magnitude, zeros, numbers below the normal range.
+fn bits(n: usize, d: usize, lane: u64) -> Vec<Vec<f64>> {
+    let mut draws = super::draws(lane);
+    let mut number = || loop {
+        let x = match draws.below(8) {
+            0 => 0.0,
+            1 => f64::MAX,
+            2 => f64::MIN,
+            3 => f64::from_bits(draws.word() >> 12),
+            4 => draws.below(3) as f64,
+            _ => f64::from_bits(draws.word()),
+        };
+        if x.is_finite() {
+            return x;
+        }
+    };
+    (0..n).map(|_| (0..d).map(|_| number()).collect()).collect()
+}
+
+#[test]
+fn any_finite_doubles_are_answered_by_finite_ones_with_finite_weights() {
+    for spec in CASES.iter().copied().chain(["geometric-median steps=200"]) {
+        for lane in 0..24 {
+            let f = (lane % 3) as usize;
+            let n = Pipeline::parse(spec).unwrap().least(f).expect("some n suffices").max(4);
+            if build(spec, n, f).is_err() {
+                continue;
+            }
+            let (_, verdict) = exactly(spec, &bits(n, 1 + lane as usize % 4, lane), f);
+            assert!(verdict.weights.iter().all(|w| w.is_finite()), "{spec}, lane {lane}");
+        }
     }
 }

@@ -61,7 +61,7 @@ fn indices_counts_and_margins_beyond_the_workers_are_refused_before_round_0() {
     for spec in [
         "multi-krum m=9",
         "bulyan m=9",
-        "zeno b=9",
+        "zeno b=11",
         "zeno b=1",
         "dnc T=4",
         "safeguard patience=100",

@@ -16,11 +16,13 @@ struct Walk {
     e: i64,
     at: Vec<f64>,
     weights: Vec<f64>,
+    /// How much each row counts.
+    masses: Vec<f64>,
 }
 
 impl Walk {
     /// From row k.
-    fn from(rows: &[Vec<f64>], k: usize) -> Walk {
+    fn from(rows: &[Vec<f64>], masses: Vec<f64>, k: usize) -> Walk {
         let apart = |x: &Vec<f64>| -> Vec<Wide> {
             x.iter().zip(&rows[k]).map(|(&a, &b)| Wide::from(a) - Wide::from(b)).collect()
         };
@@ -30,7 +32,7 @@ impl Walk {
         let points = apart.iter().map(|x| x.iter().map(|z| z.over(e)).collect()).collect();
         let mut weights = vec![0.0; rows.len()];
         weights[k] = 1.0;
-        Walk { points, e, at: vec![0.0; rows[k].len()], weights }
+        Walk { points, e, at: vec![0.0; rows[k].len()], weights, masses }
     }
 
     /// One Weiszfeld step, where points that the iterate touches hold it back; answers the least
@@ -41,15 +43,17 @@ impl Walk {
         blocks::map(points.len(), 1, &mut reach, |range, r| {
             *r = distance2(&points[range.start], at).sqrt().to_f64();
         });
-        let inverse = |&r: &f64| if r == 0.0 { 0.0 } else { 1.0 / r };
-        let all: f64 = reach.iter().map(inverse).sum();
-        let touching = reach.iter().filter(|&&r| r == 0.0).count() as f64;
+        let massed = || reach.iter().zip(&self.masses);
+        let inverse = |(&r, &mass): (&f64, &f64)| if r == 0.0 { 0.0 } else { mass / r };
+        let all: f64 = massed().map(inverse).sum();
+        let touching: f64 = massed().filter(|(r, _)| **r == 0.0).map(|(_, mass)| mass).sum();
         if all == 0.0 {
             return (0.0, false);
         }
         let mut pull = vec![0.0; at.len()];
-        for (x, &r) in points.iter().zip(&reach).filter(|(_, r)| **r > 0.0) {
-            pull.iter_mut().zip(x).zip(at).for_each(|((sum, x), z)| *sum += (x - z) / r);
+        for (x, (&r, mass)) in points.iter().zip(massed()).filter(|(_, (r, _))| **r > 0.0) {
+            let far = pull.iter_mut().zip(x).zip(at);
+            far.for_each(|((sum, x), z)| *sum += mass * ((x - z) / r));
         }
         let length = crate::exact::norm2(&pull).sqrt().to_f64();
         let held = if touching == 0.0 { 0.0 } else { (touching / length).min(1.0) };
@@ -60,8 +64,8 @@ impl Walk {
             moved |= next != *z;
             *z = next;
         }
-        for (w, r) in self.weights.iter_mut().zip(&reach) {
-            *w = held * *w + (1.0 - held) * inverse(r) / all;
+        for (w, of) in self.weights.iter_mut().zip(massed()) {
+            *w = held * *w + (1.0 - held) * inverse(of) / all;
         }
         ((length - touching).max(0.0), moved)
     }
@@ -74,16 +78,19 @@ pub(super) fn descend(
     tolerance: f64,
 ) -> (Vec<f64>, Vec<f64>, f64) {
     let (rows, n) = (round.rows, round.n());
-    let sums: Vec<Wide> = pairs(rows)
-        .into_iter()
-        .map(|far| total(far.into_iter().map(Wide::sqrt).collect()))
-        .collect();
+    let masses = round.weights.map_or_else(|| vec![1.0; n], <[f64]>::to_vec);
+    let all: f64 = masses.iter().sum();
+    let away = |far: Vec<Wide>| {
+        let roots = far.into_iter().zip(&masses);
+        total(roots.map(|(s, &mass)| Wide::from(mass) * s.sqrt()).collect())
+    };
+    let sums: Vec<Wide> = pairs(rows).into_iter().map(away).collect();
     let k = (0..n).min_by_key(|&i| sums[i]).expect("there are rows");
-    let mut walk = Walk::from(rows, k);
+    let mut walk = Walk::from(rows, masses, k);
     let mut gap = f64::INFINITY;
     for _ in 0..steps {
         let (subgradient, moved) = walk.step();
-        gap = 2.0 * subgradient / n as f64;
+        gap = 2.0 * subgradient / all;
         if gap <= tolerance.min(LEAST) || !moved {
             break;
         }

@@ -103,6 +103,7 @@ const fn threshold(name: &'static str, help: &'static str) -> Param {
 
 const FACTS: RuleFacts = RuleFacts {
     weights: true,
+    weighted: false,
     family: Family::Rule,
     bound: Bound {
         text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source: "Allen-Zhu et al. 2021, §2"

@@ -143,6 +143,8 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         f,
         f_real: f,
         hostile: Hostile::Last,
+        participation: None,
+        weights: None,
         rule: Pipeline::parse(rule).unwrap(),
         attack: attacks::build(attack).unwrap(),
         optimiser,

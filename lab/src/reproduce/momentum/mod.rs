@@ -118,8 +118,8 @@ struct Pair {
 
 /// Best or last accuracy of an outcome.
 fn accuracy(outcome: &Outcome, best: bool) -> f64 {
-    let curve: Vec<f64> = outcome.curve("accuracy").iter().map(|point| point.1).collect();
-    judge(&curve, true).map_or(f64::NAN, |judged| if best { judged.best } else { judged.last })
+    judge(&outcome.curve("accuracy"), true)
+        .map_or(f64::NAN, |judged| if best { judged.best } else { judged.last })
 }
 
 fn pairs(outcomes: &[Outcome], best: bool) -> Vec<Pair> {
@@ -164,13 +164,13 @@ fn overview(name: &str, what: &str, pairs: &[Pair]) -> crate::plot::Picture {
         for (place, of) in [("update", 0), ("workers", 1)] {
             let own = pairs.iter().filter(|pair| pair.group == group);
             let values = own.map(|pair| if of == 0 { pair.update } else { pair.worker }).collect();
-            out.push(BoxGroup { label: format!("{group}, {place}"), values });
+            out.push(BoxGroup { label: format!("{group}, {place}"), line: of, values });
         }
     }
     let reference = median(&pairs.iter().map(|pair| pair.reference).collect::<Vec<_>>());
     let title = format!("{name}: {what} accuracy, momentum at the update and at the workers");
     let y_label = format!("{what} accuracy");
-    boxes(&title, &y_label, out, Some((reference, "median without attack")))
+    boxes(&title, &y_label, out, Some((reference, "no attack, median")), Vec::new())
 }
 
 /// Best (last) accuracy, update -> worker, rules by settings: medians over seeds.

@@ -38,11 +38,7 @@ fn ends(outcomes: &[&Outcome], metric: &str) -> Vec<f64> {
 }
 
 /// The table of ends, line by line in the order of the runs.
-pub(super) fn comparison(
-    published: &[Published],
-    source: Source,
-    outcomes: &[Outcome],
-) -> String {
+pub(super) fn comparison(published: &[Published], source: Source, outcomes: &[Outcome]) -> String {
     let mut groups: Vec<(Group<'_>, Vec<&Outcome>)> = Vec::new();
     for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
         let key = group(&outcome.settings);

@@ -1,64 +1,40 @@
 //! Tables from the user's own files: CSV, LIBSVM, numpy arrays.
 
 pub mod csv;
+mod dictionary;
 pub mod libsvm;
 pub mod npy;
 pub(crate) mod npz;
+mod scale;
 
-use super::{DataError, Place, Split, Table, files};
+pub use dictionary::Dictionary;
+
+use super::{DataError, Place, Shape, Split, Table, files};
 use crate::Targets;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use varangian_base::{Args, Domain, Kind, Param, Seed};
 
-/// Samples as they were read.
+/// Samples as they were read, in double precision until they are scaled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parsed {
     /// Features of a sample.
     pub features: usize,
     /// Inputs, one sample after another.
-    pub inputs: Vec<f32>,
+    pub inputs: Vec<f64>,
     /// What to predict: a number a sample, or the code of a name in the dictionary.
     pub targets: Vec<f64>,
     /// The file that each sample came from, by number.
     pub groups: Vec<u32>,
-}
-
-/// Names of classes, numbered as they are met; training and test files share one.
-#[derive(Clone, Debug, Default)]
-pub struct Dictionary {
-    codes: BTreeMap<String, u32>,
-}
-
-impl Dictionary {
-    /// The code of a class; `1`, `1.0` and `+1` are the same class.
-    pub fn code(&mut self, name: &str) -> u32 {
-        let name = match name.trim().parse::<f64>() {
-            Ok(number) if number.is_finite() => (number + 0.0).to_string(),
-            _ => name.trim().to_owned(),
-        };
-        let next = self.codes.len() as u32;
-        *self.codes.entry(name).or_insert(next)
-    }
-
-    /// For each code met below `known`, its class: numbers in ascending order, then other names.
-    fn classes(&self, known: u32) -> Vec<u32> {
-        let mut names: Vec<(&String, u32)> =
-            self.codes.iter().map(|(n, &c)| (n, c)).filter(|&(_, code)| code < known).collect();
-        let number = |name: &str| name.parse::<f64>().unwrap_or(f64::INFINITY);
-        names.sort_by(|a, b| number(a.0).total_cmp(&number(b.0)).then(a.0.cmp(b.0)));
-        let mut classes = vec![0; names.len()];
-        for (class, &(_, code)) in names.iter().enumerate() {
-            classes[code as usize] = class as u32;
-        }
-        classes
-    }
-
-    /// The number of names.
-    fn len(&self) -> u32 {
-        self.codes.len() as u32
-    }
+    /// Where each sample stands in its file, as messages count it.
+    pub rows: Vec<u32>,
+    /// What messages call the features; where it is short, "column" and a number from 0.
+    pub columns: Vec<String>,
+    /// What messages call a sample's place: "row", "line" or "entry".
+    pub unit: &'static str,
+    /// The files, by number.
+    files: Vec<String>,
 }
 
 /// The parameter that names the file.
@@ -100,11 +76,13 @@ pub(crate) struct TableOptions {
     test: String,
     pub labels: bool,
     standardise: bool,
+    /// Whether a narrower file is widened by zeros, as in sparse text; otherwise it is refused.
+    sparse: bool,
 }
 
 /// Reads one file into samples, with class names in the dictionary.
 pub(crate) type Reading<'a> =
-    &'a dyn Fn(&mut dyn std::io::Read, u64, &mut Dictionary) -> Result<Parsed, DataError>;
+    &'a dyn Fn(&mut dyn std::io::Read, &mut Dictionary) -> Result<Parsed, DataError>;
 
 impl TableOptions {
     pub(crate) fn read(set: &'static str, args: &Args) -> TableOptions {
@@ -114,12 +92,14 @@ impl TableOptions {
             test: args.text("test").to_owned(),
             labels: args.text("task") == "labels",
             standardise: args.flag("standardise"),
+            sparse: set == "libsvm",
         }
     }
 
     /// Options for samples that are already divided.
     pub(crate) fn plain(labels: bool, standardise: bool) -> TableOptions {
-        TableOptions { set: "", file: String::new(), test: String::new(), labels, standardise }
+        let (file, test) = (String::new(), String::new());
+        TableOptions { set: "", file, test, labels, standardise, sparse: false }
     }
 
     /// Reads the file or folder, and the test file where one is named; gives both splits.
@@ -131,47 +111,44 @@ impl TableOptions {
     ) -> Result<Split, DataError> {
         let mut names = Dictionary::default();
         let train = self.parse(&self.paths(place, &self.file, end)?, reading, &mut names)?;
-        let known = names.len();
         match self.test.parse::<f64>() {
-            Ok(share) => self.divide(train, share, known, &names, place.seed),
+            Ok(share) => self.divide(train, share, &names, place.seed),
             Err(_) => {
                 let test = self.parse(&self.paths(place, &self.test, end)?, reading, &mut names)?;
-                if let Some(i) = test.targets.iter().position(|&t| self.labels && t >= known as f64)
-                {
-                    return Err(DataError::new(format!(
-                        "{}: test sample {i} has a label that no training sample has",
-                        self.test
-                    )));
-                }
-                self.finish(train, test, known, &names)
+                self.finish(train, test, &names, "", None)
             }
         }
     }
 
-    /// The file, or the files of the folder whose names end in `end`, sorted by name.
+    /// The file, or the files of the folder whose names end in `end`, sorted by name. Hidden files
+    /// are passed over.
     fn paths(&self, place: &Place, name: &str, end: &str) -> Result<Vec<PathBuf>, DataError> {
         let set = self.set;
         if name.is_empty() {
             let text = format!("{set} needs a file: \"{set} file=NAME\" below --data DIR");
             return Err(DataError::new(text));
         }
-        let path = files::folder(place, set, name)?.join(name);
+        let path = files::named(place, set, name)?;
         if !path.is_dir() {
-            return files::find(place, set, &[""], &[name]).map(|path| vec![path]);
+            return Ok(vec![path]);
         }
-        let fail = |e: std::io::Error| DataError::new(format!("cannot list: {e}")).at(&path);
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&path).map_err(fail)? {
-            let file = entry.map_err(fail)?.path();
-            let text = file.to_string_lossy().into_owned();
-            if text.ends_with(end) || text.ends_with(&format!("{end}.gz")) {
-                paths.push(file);
+        let dir = files::folder(place, set, name)?;
+        let plain = |file: &str| file.strip_suffix(".gz").unwrap_or(file).to_owned();
+        let mut found = BTreeMap::new();
+        for file in files::list(dir, &path)?.into_iter().filter(|file| !file.is_dir()) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            if !plain(&name).ends_with(end) {
+                continue;
+            }
+            let bare = plain(&file.to_string_lossy());
+            if let Some(other) = found.insert(bare, file.clone()) {
+                let found = format!("{} too, the same table twice", other.display());
+                return Err(DataError::expected("files", "one of each name", found).at(&file));
             }
         }
-        paths.sort();
-        match paths.is_empty() {
+        match found.is_empty() {
             true => Err(DataError::new(format!("no file that ends in {end}")).at(&path)),
-            false => Ok(paths),
+            false => Ok(found.into_values().collect()),
         }
     }
 
@@ -183,20 +160,24 @@ impl TableOptions {
     ) -> Result<Parsed, DataError> {
         let mut all = Parsed::default();
         for (group, path) in paths.iter().enumerate() {
-            let (path, part) =
-                files::read(path.clone(), |reader, most| reading(reader, most, names))?;
+            let (path, mut part) = files::read(path.clone(), |reader, _| reading(reader, names))?;
             if part.targets.is_empty() {
                 let found = "none";
                 return Err(DataError::expected("samples", "at least one", found).at(&path));
             }
-            // LIBSVM files end at their highest feature: the wider of two widens the other.
-            let features = all.features.max(part.features);
-            all.widen(features);
-            let mut part = part;
-            part.widen(features);
+            if self.sparse {
+                // Sparse files end at their highest feature: the wider of two widens the other.
+                let features = all.features.max(part.features);
+                all.widen(features);
+                part.widen(features);
+            }
+            (all.features, all.unit) = (part.features, part.unit);
+            all.files.push(path.display().to_string());
             all.groups.extend(part.targets.iter().map(|_| group as u32));
             all.inputs.append(&mut part.inputs);
             all.targets.append(&mut part.targets);
+            all.rows.append(&mut part.rows);
+            all.columns = part.columns;
         }
         Ok(all)
     }
@@ -206,7 +187,6 @@ impl TableOptions {
         &self,
         all: Parsed,
         share: f64,
-        known: u32,
         names: &Dictionary,
         seed: Seed,
     ) -> Result<Split, DataError> {
@@ -223,24 +203,38 @@ impl TableOptions {
         let mut train = order.split_off(count);
         order.sort_unstable();
         train.sort_unstable();
-        self.finish(all.pick(&train), all.pick(&order), known, names)
+        let drawn = "; all its samples were drawn for testing: take another test= or data_seed";
+        self.finish(all.pick(&train), all.pick(&order), names, drawn, None)
     }
 
+    /// Scales both splits, rounds them and numbers their classes. `drawn` ends the message on a
+    /// class without training samples; `shape` is that of a sample, where it is not flat.
     fn finish(
         &self,
         mut train: Parsed,
         mut test: Parsed,
-        known: u32,
         names: &Dictionary,
+        drawn: &str,
+        shape: Option<Shape>,
     ) -> Result<Split, DataError> {
         let features = train.features.max(test.features);
+        if features == 0 {
+            return Err(DataError::expected("samples", "at least one feature", "none"));
+        }
         train.widen(features);
         test.widen(features);
-        if self.standardise {
-            standardise(&mut train, &mut test);
+        if self.labels {
+            seen(&train, &test, names, drawn)?;
+        } else {
+            scale::targets_survive(&train)?;
         }
-        let classes = names.classes(known);
-        let table = |parsed: Parsed| {
+        match self.standardise {
+            true => scale::standardise(&mut train, &mut test),
+            false => scale::survives(&train)?,
+        }
+        let classes = names.classes();
+        let table = |parsed: Parsed| -> Result<Arc<Table>, DataError> {
+            let inputs = scale::singles(&parsed, self.standardise)?;
             let targets = match self.labels {
                 true => {
                     let class = |&code: &f64| classes[code as usize];
@@ -249,10 +243,26 @@ impl TableOptions {
                 false => Targets::Values(parsed.targets.iter().map(|&v| v as f32).collect()),
             };
             let count = if self.labels { classes.len() } else { 0 };
-            let table = Table::new(features, count, parsed.inputs, targets);
-            Arc::new(table.with_groups(parsed.groups))
+            let table = Table::new(features, count, inputs, targets);
+            let table = table.with_shape(shape.unwrap_or(Shape::flat(features)));
+            Ok(Arc::new(table.with_groups(parsed.groups).from_a_file()))
         };
-        Ok(Split { train: table(train), test: table(test) })
+        Ok(Split { train: table(train)?, test: table(test)? })
+    }
+}
+
+/// Refuses a test sample of a class that no training sample has: it can only be missed.
+fn seen(train: &Parsed, test: &Parsed, names: &Dictionary, drawn: &str) -> Result<(), DataError> {
+    let known: BTreeSet<u32> = train.targets.iter().map(|&code| code as u32).collect();
+    match test.targets.iter().position(|&code| !known.contains(&(code as u32))) {
+        None => Ok(()),
+        Some(i) => {
+            let found = format!("\"{}\"{drawn}", csv::clip(names.name(test.targets[i] as u32)));
+            let many = known.len() > 20 && known.len() * 2 > train.targets.len();
+            let hint = if many { " (real numbers to predict? task=values)" } else { "" };
+            let expected = format!("a label that a training sample has{hint}");
+            Err(DataError::expected(&test.place(i), expected, found))
+        }
     }
 }
 
@@ -274,27 +284,35 @@ impl Parsed {
     fn pick(&self, indices: &[u32]) -> Parsed {
         let row = |&i: &u32| &self.inputs[i as usize * self.features..][..self.features];
         Parsed {
-            features: self.features,
             inputs: indices.iter().flat_map(row).copied().collect(),
             targets: indices.iter().map(|&i| self.targets[i as usize]).collect(),
             groups: indices.iter().map(|&i| self.groups[i as usize]).collect(),
+            rows: indices.iter().map(|&i| self.rows[i as usize]).collect(),
+            features: self.features,
+            columns: self.columns.clone(),
+            unit: self.unit,
+            files: self.files.clone(),
         }
     }
-}
 
-/// Scales the columns of both by the training mean and population deviation; constant columns are
-/// only shifted.
-fn standardise(train: &mut Parsed, test: &mut Parsed) {
-    let (features, n) = (train.features, train.targets.len() as f64);
-    for k in 0..features {
-        let column = || train.inputs.iter().skip(k).step_by(features).map(|&v| f64::from(v));
-        let mean = column().sum::<f64>() / n;
-        let deviation = (column().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-        let scale = if deviation > 1e-12 { 1.0 / deviation } else { 1.0 };
-        for inputs in [&mut train.inputs, &mut test.inputs] {
-            for value in inputs.iter_mut().skip(k).step_by(features) {
-                *value = ((f64::from(*value) - mean) * scale) as f32;
-            }
+    /// Where sample i stands, for a message.
+    fn place(&self, i: usize) -> String {
+        let file = self.groups.get(i).and_then(|&group| self.files.get(group as usize));
+        let file = file.map_or(String::new(), |file| format!("{file}: "));
+        let row = self.rows.get(i).map_or(i as u64, |&row| u64::from(row));
+        format!("{file}{} {row}", self.unit)
+    }
+
+    /// What a message calls feature k.
+    fn column(&self, k: usize) -> String {
+        self.columns.get(k).cloned().unwrap_or_else(|| format!("column {k}"))
+    }
+
+    /// The file, for the start of a message, where there is only one.
+    fn file(&self) -> String {
+        match &self.files[..] {
+            [file] => format!("{file}: "),
+            _ => String::new(),
         }
     }
 }
@@ -322,14 +340,6 @@ mod tests {
         let indices: Vec<u32> = (0..set.len() as u32).collect();
         set.fill(&indices, &mut Seed(0).stream(Domain::Augment, 0, 0), &mut batch);
         (batch.inputs, batch.targets)
-    }
-
-    #[test]
-    fn classes_are_numbered_by_value_and_spellings_of_a_number_are_one() {
-        let mut names = Dictionary::default();
-        let codes: Vec<u32> = ["+1", "-1", "1.0", "10", "2"].map(|n| names.code(n)).to_vec();
-        assert_eq!(codes, [0, 1, 0, 2, 3]);
-        assert_eq!(names.classes(4), [1, 0, 3, 2]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The .npy format: a magic string, a header that is a Python dictionary, little-endian data.
+//! The .npy format: a magic string, a header that is a Python dictionary, data.
 
 use crate::data::DataError;
+use half::{bf16, f16};
 use std::io::Read;
 
 /// An array read from a .npy file.
@@ -17,7 +18,7 @@ pub struct Array {
 pub enum Values {
     /// Unsigned bytes, as images are stored.
     Bytes(Vec<u8>),
-    /// Any other kind of number.
+    /// Any other kind of number, exact but for whole numbers beyond 2⁵³.
     Numbers(Vec<f64>),
 }
 
@@ -35,6 +36,8 @@ impl Values {
 struct Header {
     /// The kind of number: a letter and a width in bytes, as `f4`.
     kind: String,
+    /// Whether the most significant byte comes first.
+    big: bool,
     fortran: bool,
     shape: Vec<usize>,
 }
@@ -65,16 +68,23 @@ pub fn read(reader: &mut dyn Read, most: u64) -> Result<Array, DataError> {
         let expected = format!("the end after {total} bytes");
         return Err(DataError::expected("data", expected, "trailing bytes"));
     }
+    if header.big {
+        bytes.chunks_exact_mut((width as usize).max(1)).for_each(<[u8]>::reverse);
+    }
     let values = values(&header.kind, bytes)?;
-    let shape = header.shape;
-    Ok(if header.fortran { to_c_order(Array { shape, values })? } else { Array { shape, values } })
+    let array = Array { shape: header.shape, values };
+    Ok(if header.fortran { to_c_order(array) } else { array })
 }
 
 fn values(kind: &str, bytes: Vec<u8>) -> Result<Values, DataError> {
     macro_rules! numbers {
-        ($t:ty) => {{
-            let read = |b: &[u8]| <$t>::from_le_bytes(b.try_into().unwrap_or_default()) as f64;
-            Ok(Values::Numbers(bytes.chunks_exact(size_of::<$t>()).map(read).collect()))
+        ($t:ty) => {
+            numbers!($t, |v| v as f64)
+        };
+        ($t:ty, $double:expr) => {{
+            let read = |b: &[u8]| <$t>::from_le_bytes(b.try_into().unwrap_or_default());
+            let double: fn($t) -> f64 = $double;
+            Ok(Values::Numbers(bytes.chunks_exact(size_of::<$t>()).map(read).map(double).collect()))
         }};
     }
     match kind {
@@ -86,31 +96,61 @@ fn values(kind: &str, bytes: Vec<u8>) -> Result<Values, DataError> {
         "u2" => numbers!(u16),
         "u4" => numbers!(u32),
         "u8" => numbers!(u64),
+        "f2" => numbers!(f16, f16::to_f64),
+        "V2" => numbers!(bf16, bf16::to_f64),
         "f4" => numbers!(f32),
         "f8" => numbers!(f64),
-        other => Err(DataError::expected("kind of number", "u1 to u8, i1 to i8, f4 or f8", other)),
+        other => Err(foreign(other)),
     }
 }
 
-/// Two-dimensional arrays in Fortran order are turned; one-dimensional ones are the same in both.
-fn to_c_order(array: Array) -> Result<Array, DataError> {
+/// The kinds that are read. bfloat16 goes by V2, as ml_dtypes writes it.
+const KINDS: &[&str] =
+    &["u1", "b1", "i1", "i2", "i4", "i8", "u2", "u4", "u8", "f2", "V2", "f4", "f8"];
+
+/// What to say of a kind that is not read.
+fn foreign(kind: &str) -> DataError {
+    let meaning = match kind.chars().next() {
+        Some('U' | 'S' | 'a') => " (text: numbers can stand for classes)",
+        Some('O') => " (pickled Python objects, which are never read: save numbers)",
+        Some('c') => " (complex numbers)",
+        Some('M' | 'm') => " (dates or durations: save numbers)",
+        Some('V' | '[') => " (records: save one array of numbers)",
+        Some('f') => " (long doubles: save f8)",
+        _ => "",
+    };
+    let found = format!("{}{meaning}", super::csv::clip(kind));
+    DataError::expected("kind of number", "u1 to u8, i1 to i8, b1, f2, bfloat16, f4 or f8", found)
+}
+
+/// From Fortran order, in which the first index runs fastest, to row-major order.
+fn to_c_order(array: Array) -> Array {
     let Array { shape, values } = array;
-    let (rows, columns) = match shape[..] {
-        [] | [_] => return Ok(Array { shape, values }),
-        [rows, columns] => (rows, columns),
-        _ => {
-            let expected = "at most two dimensions";
-            return Err(DataError::expected("Fortran order", expected, format!("{shape:?}")));
+    // How far apart entries lie whose index differs by one, in the file.
+    let strides: Vec<usize> = shape
+        .iter()
+        .scan(1, |stride, &size| {
+            let here = *stride;
+            *stride *= size;
+            Some(here)
+        })
+        .collect();
+    let place = |mut i: usize| {
+        let mut from = 0;
+        for (&size, &stride) in shape.iter().zip(&strides).rev() {
+            from += i % size * stride;
+            i /= size;
         }
+        from
     };
-    fn turn<T: Copy>(from: &[T], rows: usize, columns: usize) -> Vec<T> {
-        (0..rows * columns).map(|i| from[(i % columns) * rows + i / columns]).collect()
+    fn turn<T: Copy>(from: &[T], place: impl Fn(usize) -> usize) -> Vec<T> {
+        (0..from.len()).map(|i| from[place(i)]).collect()
     }
-    let values = match values {
-        Values::Bytes(from) => Values::Bytes(turn(&from, rows, columns)),
-        Values::Numbers(from) => Values::Numbers(turn(&from, rows, columns)),
+    let values = match &values {
+        Values::Bytes(from) => Values::Bytes(turn(from, place)),
+        Values::Numbers(from) => Values::Numbers(turn(from, place)),
     };
-    Ok(Array { shape, values })
+    Array { shape, values }
 }
 
 fn header(reader: &mut dyn Read) -> Result<Header, DataError> {
@@ -142,12 +182,15 @@ fn parse(text: &str) -> Result<Header, DataError> {
         let rest = text.split_once(&format!("'{key}'")).ok_or_else(missing)?.1;
         Ok::<&str, DataError>(rest.trim_start_matches([':', ' ']))
     };
-    let kind = after("descr")?.split('\'').nth(1).unwrap_or("");
+    let kind = after("descr")?;
+    if kind.starts_with('[') {
+        return Err(foreign("[…]"));
+    }
+    let kind = kind.split(['\'', '"']).nth(1).unwrap_or("");
     let big = kind.starts_with('>');
-    let kind = kind.trim_start_matches(['<', '|', '=']).to_owned();
-    if big || kind.len() != 2 || !kind.is_ascii() {
-        let expected = "little-endian u1 to u8, i1 to i8, f4 or f8";
-        return Err(DataError::expected("kind of number", expected, kind));
+    let kind = kind.trim_start_matches(['<', '>', '|', '=']).to_owned();
+    if !KINDS.contains(&kind.as_str()) {
+        return Err(foreign(&kind));
     }
     let fortran = after("fortran_order")?.starts_with("True");
     let sizes = after("shape")?.strip_prefix('(').and_then(|rest| rest.split_once(')'));
@@ -157,7 +200,7 @@ fn parse(text: &str) -> Result<Header, DataError> {
         let bad = |_| DataError::expected("shape", "whole numbers", format!("({sizes})"));
         shape.push(size.parse().map_err(bad)?);
     }
-    Ok(Header { kind, fortran, shape })
+    Ok(Header { kind, big, fortran, shape })
 }
 
 fn exact(reader: &mut dyn Read, out: &mut [u8]) -> Result<(), DataError> {
@@ -201,6 +244,33 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn widths_and_ends_and_orders_say_the_same_numbers() {
+        let numbers = [1.5, -2.0, 0.25, 96.0, -0.0, 1024.0];
+        let one = |kind: &str, v: f64| match kind {
+            "<f8" => v.to_le_bytes().to_vec(),
+            ">f8" => v.to_be_bytes().to_vec(),
+            "<f4" => (v as f32).to_le_bytes().to_vec(),
+            ">f4" => (v as f32).to_be_bytes().to_vec(),
+            "<f2" => f16::from_f64(v).to_le_bytes().to_vec(),
+            ">f2" => f16::from_f64(v).to_be_bytes().to_vec(),
+            _ => bf16::from_f64(v).to_le_bytes().to_vec(),
+        };
+        for kind in ["<f8", ">f8", "<f4", ">f4", "<f2", ">f2", "<V2", "|V2"] {
+            let data: Vec<u8> = numbers.iter().flat_map(|&v| one(kind, v)).collect();
+            let array = read_all(&file(kind, false, "(1, 2, 3)", &data)).unwrap();
+            assert_eq!(array.values, Values::Numbers(numbers.to_vec()), "{kind}");
+        }
+        let c: Vec<u8> = (0..24).collect();
+        let place = |i: usize, j: usize, k: usize| i + 2 * j + 6 * k;
+        let mut fortran = vec![0; 24];
+        for (i, j, k) in (0..24).map(|e| (e / 12, e / 4 % 3, e % 4)) {
+            fortran[place(i, j, k)] = c[i * 12 + j * 4 + k];
+        }
+        let turned = read_all(&file("|u1", true, "(2, 3, 4)", &fortran)).unwrap();
+        assert_eq!(turned.values, Values::Bytes(c));
+    }
+
+    #[test]
     fn each_fault_has_its_line() {
         let error = |bytes: &[u8]| read_all(bytes).unwrap_err();
         let starts = |bytes: &[u8], text: &str| {
@@ -209,7 +279,10 @@ pub(super) mod tests {
         };
         starts(b"PK34567890", "magic: expected \\x93NUMPY (a .npy file), found [");
         starts(&file("<c8", false, "(1,)", &[0; 8]), "kind of number: expected u1 to u8");
-        starts(&file(">f4", false, "(1,)", &[0; 4]), "kind of number: expected little-endian");
+        for kind in ["<U2", "|S1", "<U9", "|O", "<M8[ns]", "<f16", "|V8"] {
+            starts(&file(kind, false, "(1,)", &[0; 8]), "kind of number: expected u1 to u8");
+        }
+        assert!(error(&file("<U2", false, "(1,)", &[0; 8])).contains("found U2 (text"));
         starts(&file("<f4", false, "(9, 9)", &[]), "data of shape [9, 9]: expected at most the");
         starts(&file("<f4", false, "(2,)", &[0; 5]), "data: expected 8 bytes, found only 5");
         starts(&file("<f4", false, "(1,)", &[0; 5]), "data: expected the end after 4 bytes");

@@ -14,7 +14,10 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     name: "npz",
     summary: "Your own arrays: an .npz, or a folder of .npy files, with x_train, y_train, x_test, y_test.",
     paper: "numpy.lib.format",
-    differs: &["Bytes of three or four dimensions are images, all else is a table."],
+    differs: &[
+        "Bytes of three or four dimensions are images; other numbers of such shapes are taken as they are.",
+        "Text, dates and Python objects are refused: labels are numbers.",
+    ],
     params: &[
         Param {
             name: "file",
@@ -24,9 +27,9 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
         },
         Param {
             name: "layout",
-            kind: Kind::Choice(&["hwc", "chw"]),
-            default: "hwc",
-            help: "of images of four dimensions: channels last or channels first",
+            kind: Kind::Choice(&["auto", "hwc", "chw"]),
+            default: "auto",
+            help: "of arrays of four dimensions: channels last, channels first, or as the sizes tell (the end that is 1 or 3)",
         },
         TASK,
         Param { default: "false", ..STANDARDISE },
@@ -38,9 +41,16 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     cost: "1 byte a pixel, 4 bytes a number of a table",
     facts: Facts { size: "that of the file", files: &["the file named by file="] },
     build: |args| {
+        let layout = match args.text("layout") {
+            "hwc" => Layout::Last,
+            "chw" => Layout::First,
+            _ => Layout::Auto,
+        };
+        let only = ["normalise", "flip", "crop", "pad"];
         Ok(Box::new(Npz {
+            for_images: only.into_iter().find(|name| args.is_given(name)),
+            layout,
             file: args.text("file").to_owned(),
-            channels_first: args.text("layout") == "chw",
             labels: args.text("task") == "labels",
             standardise: args.flag("standardise"),
             images: Options::read(args, None),
@@ -50,21 +60,35 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
 
 struct Npz {
     file: String,
-    channels_first: bool,
+    layout: Layout,
     labels: bool,
     standardise: bool,
     images: Options,
+    /// A parameter that was given and that only bytes heed.
+    for_images: Option<&'static str>,
 }
+
+/// Where an array of images holds its channels.
+#[derive(Clone, Copy, PartialEq)]
+enum Layout {
+    Last,
+    First,
+    /// Where the sizes tell.
+    Auto,
+}
+
+/// Inputs and targets of a split.
+type Pair = (Array, Array);
 
 impl Source for Npz {
     fn load(&self, place: &Place) -> Result<Split, DataError> {
         if self.file.is_empty() {
             return Err(DataError::new("npz needs a file: \"npz file=NAME\" below --data DIR"));
         }
-        let path = files::folder(place, "npz", &self.file)?.join(&self.file);
-        let pair = |view: &str| -> Result<(Array, Array), DataError> {
-            let inputs = array(&path, &format!("x_{view}"))?;
-            let targets = array(&path, &format!("y_{view}"))?;
+        let path = files::below(place, "npz", &self.file)?;
+        let pair = |view: &str| -> Result<Pair, DataError> {
+            let inputs = array(place, &path, &format!("x_{view}"))?;
+            let targets = array(place, &path, &format!("y_{view}"))?;
             let (samples, found) = (inputs.shape.first(), targets.shape.iter().product::<usize>());
             match samples {
                 Some(&n) if n == found && n > 0 => Ok((inputs, targets)),
@@ -80,111 +104,191 @@ impl Source for Npz {
             let found = format!("{:?}", &test.0.shape[1..]);
             return Err(DataError::expected("x_test", expected, found).at(&path));
         }
-        let image = |array: &Array| {
-            array.shape.len() > 2
-                && array.shape.len() < 5
-                && matches!(array.values, Values::Bytes(_))
-        };
-        match image(&train.0) && image(&test.0) {
-            true => self.pictures(train, test).map_err(|e| e.at(&path)),
-            false => self.table(train, test).map_err(|e| e.at(&path)),
-        }
+        self.views(train, test).map_err(|e| e.at(&path))
     }
 }
 
 impl Npz {
-    fn table(&self, train: (Array, Array), test: (Array, Array)) -> Result<Split, DataError> {
-        let mut names = Dictionary::default();
-        let train = self.parsed(train, &mut names)?;
-        let known = names.len();
-        let test = self.parsed(test, &mut names)?;
-        if names.len() > known {
-            return Err(DataError::new("y_test has a label that y_train has not"));
+    fn views(&self, train: Pair, test: Pair) -> Result<Split, DataError> {
+        let bytes = |array: &Array| matches!(array.values, Values::Bytes(_));
+        let spatial = matches!(train.0.shape.len(), 3 | 4);
+        if spatial && bytes(&train.0) != bytes(&test.0) {
+            let kind = |array| if bytes(array) { "bytes" } else { "other numbers" };
+            let expected = format!("{} as in x_train", kind(&train.0));
+            return Err(DataError::expected("x_test", expected, kind(&test.0)));
         }
-        TableOptions::plain(self.labels, self.standardise).finish(train, test, known, &names)
+        match spatial && bytes(&train.0) {
+            true => self.pictures(train, test),
+            false => self.table(train, test),
+        }
+    }
+
+    fn table(&self, mut train: Pair, mut test: Pair) -> Result<Split, DataError> {
+        if let Some(name) = self.for_images {
+            let expected = "x_train to hold images in bytes (u1, of three or four dimensions)";
+            return Err(DataError::expected(name, expected, format!("{:?}", train.0.shape)));
+        }
+        let mut shape = None;
+        if matches!(train.0.shape.len(), 3 | 4) {
+            let layout = layout(&train.0.shape[1..], self.layout)?;
+            for (inputs, _) in [&mut train, &mut test] {
+                if let Values::Numbers(numbers) = &mut inputs.values {
+                    let (sizes, all) = planes(&inputs.shape[1..], std::mem::take(numbers), layout);
+                    (shape, *numbers) = (Some(sizes), all);
+                }
+            }
+        } else if self.layout != Layout::Auto {
+            let expected = "samples of three dimensions";
+            let found = format!("{:?}", &train.0.shape[1..]);
+            return Err(DataError::expected("layout", expected, found));
+        }
+        let mut names = Dictionary::default();
+        let train = self.parsed(train, "train", &mut names)?;
+        let test = self.parsed(test, "test", &mut names)?;
+        let options = TableOptions::plain(self.labels, self.standardise);
+        options.finish(train, test, &names, "", shape)
     }
 
     fn parsed(
         &self,
-        (inputs, targets): (Array, Array),
+        (inputs, targets): Pair,
+        view: &str,
         names: &mut Dictionary,
     ) -> Result<Parsed, DataError> {
         let features: usize = inputs.shape[1..].iter().product();
-        let numbers = inputs.values.numbers();
-        if let Some(i) = numbers.iter().position(|&v| !(v as f32).is_finite()) {
-            let what = format!("entry {i} of the inputs");
-            return Err(DataError::expected(&what, "a finite number", numbers[i]));
+        let inputs = inputs.values.numbers();
+        if let Some(i) = inputs.iter().position(|v| !v.is_finite()) {
+            let what = format!("x_{view}: sample {}, column {}", i / features, i % features);
+            return Err(DataError::expected(&what, "a finite number", inputs[i]));
         }
         let targets = targets.values.numbers();
-        if let Some(i) = targets.iter().position(|&v| !(v as f32).is_finite()) {
-            let what = format!("target {i}");
-            return Err(DataError::expected(&what, "a finite number", targets[i]));
-        }
-        let targets: Vec<f64> = match self.labels {
-            true => targets.iter().map(|v| f64::from(names.code(&v.to_string()))).collect(),
-            false => targets,
+        let targets = match self.labels {
+            true => codes(&targets, view, names)?.into_iter().map(f64::from).collect(),
+            false => match targets.iter().position(|&v| !(v as f32).is_finite()) {
+                Some(i) => {
+                    let what = format!("y_{view}: entry {i}");
+                    let expected = "a finite number of single precision";
+                    return Err(DataError::expected(&what, expected, targets[i]));
+                }
+                None => targets,
+            },
         };
+        let unit = if view == "train" { "training sample" } else { "test sample" };
+        let rows = (0..targets.len() as u32).collect();
         let groups = vec![0; targets.len()];
-        let inputs = numbers.into_iter().map(|v| v as f32).collect();
-        Ok(Parsed { features, inputs, targets, groups })
+        Ok(Parsed { features, inputs, targets, groups, rows, unit, ..Parsed::default() })
     }
 
-    fn pictures(&self, train: (Array, Array), test: (Array, Array)) -> Result<Split, DataError> {
+    fn pictures(&self, train: Pair, test: Pair) -> Result<Split, DataError> {
         if !self.labels {
             return Err(DataError::expected("task", "labels, as x_train holds images", "values"));
         }
-        let classes = labels(&train.1)?.iter().chain(&labels(&test.1)?).max().map_or(0, |&m| m + 1);
-        let images = |(inputs, targets): (Array, Array)| {
+        if self.standardise {
+            let expected = "normalise=measured, as x_train holds images";
+            return Err(DataError::expected("standardise", expected, "true"));
+        }
+        let layout = layout(&train.0.shape[1..], self.layout)?;
+        let mut names = Dictionary::default();
+        let known = codes(&train.1.values.clone().numbers(), "train", &mut names)?;
+        let asked = codes(&test.1.values.clone().numbers(), "test", &mut names)?;
+        let count = known.iter().max().map_or(0, |&code| code as usize + 1);
+        if let Some(i) = asked.iter().position(|&code| code as usize >= count) {
+            let expected = "a label that y_train has";
+            let found = names.name(asked[i]);
+            return Err(DataError::expected(&format!("y_test: entry {i}"), expected, found));
+        }
+        if count > usize::from(u16::MAX) {
+            return Err(DataError::expected("classes", "at most 65535", count));
+        }
+        let classes = names.classes();
+        let images = |inputs: Array, codes: Vec<u32>| {
             let Values::Bytes(bytes) = inputs.values else {
                 return Err(DataError::new("images are bytes"));
             };
-            let (shape, bytes) = planes(&inputs.shape[1..], bytes, self.channels_first);
+            let (shape, bytes) = planes(&inputs.shape[1..], bytes, layout);
             if shape.is_empty() {
                 return Err(DataError::expected("images", "at least one pixel", "none"));
             }
-            Ok(Images::new(shape, usize::from(classes), bytes, labels(&targets)?))
+            let labels = codes.into_iter().map(|code| classes[code as usize] as u16).collect();
+            Ok(Images::new(shape, count, bytes, labels).from_files())
         };
-        Ok(self.images.views(images(train)?, images(test)?))
+        Ok(self.images.views(images(train.0, known)?, images(test.0, asked)?))
     }
 }
 
-/// Labels as whole numbers from 0.
-fn labels(targets: &Array) -> Result<Vec<u16>, DataError> {
-    let label = |v: f64| {
-        let whole = v.fract() == 0.0 && (0.0..65_535.0).contains(&v);
-        match whole {
-            true => Ok(v as u16),
-            false => Err(DataError::expected("label", "a whole number from 0 to 65534", v)),
-        }
+/// The codes of labels, which may be any numbers that a double tells apart.
+fn codes(labels: &[f64], view: &str, names: &mut Dictionary) -> Result<Vec<u32>, DataError> {
+    let code = |(i, &label): (usize, &f64)| {
+        let whole = label.abs() < 9_007_199_254_740_992.0;
+        let code = whole.then(|| names.code(&label.to_string())).flatten();
+        code.ok_or_else(|| {
+            let expected = "a class: a finite number, below 2^53 in size";
+            DataError::expected(&format!("y_{view}: entry {i}"), expected, label)
+        })
     };
-    targets.values.clone().numbers().into_iter().map(label).collect()
+    labels.iter().enumerate().map(code).collect()
+}
+
+/// Where these sizes of one sample have their channels.
+///
+/// # Errors
+/// If nobody said and the sizes do not tell.
+fn layout(sizes: &[usize], given: Layout) -> Result<Layout, DataError> {
+    let &[first, middle, last] = sizes else {
+        return match given {
+            Layout::Auto => Ok(Layout::First),
+            _ => {
+                let found = format!("{sizes:?}");
+                Err(DataError::expected("layout", "samples of three dimensions", found))
+            }
+        };
+    };
+    // Grey and colour are likeliest, then those with transparency; images are mostly square.
+    let likely = |channels: usize| match channels {
+        1 | 3 => 2,
+        2 | 4 => 1,
+        _ => 0,
+    };
+    match (given, likely(first), likely(last)) {
+        (Layout::Auto, a, b) if a > b => Ok(Layout::First),
+        (Layout::Auto, a, b) if a < b => Ok(Layout::Last),
+        (Layout::Auto, 0, 0) if first == middle && middle != last => Ok(Layout::Last),
+        (Layout::Auto, 0, 0) if first != middle && middle == last => Ok(Layout::First),
+        (Layout::Auto, ..) => {
+            let what = format!("samples of shape {sizes:?}");
+            let expected = "channels that the sizes tell, or layout=hwc or layout=chw";
+            Err(DataError::expected(&what, expected, "neither"))
+        }
+        (given, ..) => Ok(given),
+    }
 }
 
 /// Images as planes: height × width, height × width × channels, or channels first.
-fn planes(sizes: &[usize], bytes: Vec<u8>, channels_first: bool) -> (Shape, Vec<u8>) {
+fn planes<T: Copy>(sizes: &[usize], values: Vec<T>, layout: Layout) -> (Shape, Vec<T>) {
     match *sizes {
-        [height, width, channels] if !channels_first => {
+        [height, width, channels] if layout == Layout::Last => {
             let shape = Shape { channels, height, width };
-            let mut out = Vec::with_capacity(bytes.len());
-            for image in bytes.chunks_exact(shape.len().max(1)) {
+            let mut out = Vec::with_capacity(values.len());
+            for image in values.chunks_exact(shape.len().max(1)) {
                 for channel in 0..channels {
                     out.extend(image.iter().skip(channel).step_by(channels));
                 }
             }
             (shape, out)
         }
-        [channels, height, width] => (Shape { channels, height, width }, bytes),
-        _ => (Shape { channels: 1, height: sizes[0], width: sizes[1] }, bytes),
+        [channels, height, width] => (Shape { channels, height, width }, values),
+        _ => (Shape { channels: 1, height: sizes[0], width: sizes[1] }, values),
     }
 }
 
 /// The array `name` of an .npz or of a folder.
-fn array(path: &Path, name: &str) -> Result<Array, DataError> {
+fn array(place: &Place, path: &Path, name: &str) -> Result<Array, DataError> {
     if path.is_dir() {
-        let file = path.join(format!("{name}.npy"));
-        if !file.is_file() {
+        let named = |end: &str| path.join(format!("{name}.npy{end}"));
+        let Some(file) = [named(""), named(".gz")].into_iter().find(|file| file.is_file()) else {
             return Err(DataError::new(format!("no array {name}.npy")).at(path));
-        }
+        };
+        files::stays(files::folder(place, "npz", name)?, &file)?;
         return files::read(file, npy::read).map(|(_, array)| array);
     }
     let fail = |e: &dyn std::fmt::Display| DataError::new(format!("cannot read: {e}")).at(path);
@@ -232,9 +336,9 @@ mod tests {
             zip.write_all(bytes).unwrap();
         }
         let bytes = zip.finish().unwrap().into_inner();
-        let split = load("npz file=a.npz normalise=none", &[("a.npz", &bytes)]).unwrap();
+        let split = load("npz file=a.npz normalise=none layout=hwc", &[("a.npz", &bytes)]).unwrap();
         assert_eq!(split.train.shape(), Shape { channels: 3, height: 1, width: 2 });
-        assert_eq!((split.train.classes(), split.train.label(1)), (8, 3));
+        assert_eq!((split.train.classes(), split.train.label(1)), (2, 0));
         let (inputs, _) = all(&*split.test);
         let wanted = [0.0, 0.6, 0.2, 0.8, 0.4, 1.0];
         assert!(inputs[..6].iter().zip(wanted).all(|(x, w)| (x - w).abs() < 1e-6));

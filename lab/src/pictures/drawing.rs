@@ -1,0 +1,87 @@
+//! Pictures that may fail to be drawn: each alone, none ends what else is written.
+
+use crate::plot::Picture;
+use crate::results::Store;
+use crate::{Failure, files};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Fails, naming the pictures that could not be drawn, if there are any.
+///
+/// # Errors
+/// If there are any.
+pub(crate) fn undrawn(trouble: &[String]) -> Result<(), Failure> {
+    match trouble {
+        [] => Ok(()),
+        some => Err(Failure::failed(format!("not drawn: {}", some.join("; ")))),
+    }
+}
+
+/// A picture that can be drawn.
+pub(crate) struct Drawing<'a> {
+    /// Its file, without an ending.
+    pub(crate) file: String,
+    /// What it shows, in a sentence.
+    pub(crate) caption: String,
+    draw: Box<dyn Fn() -> Picture + 'a>,
+}
+
+impl<'a> Drawing<'a> {
+    /// A picture under this name.
+    pub(super) fn new(file: &str, caption: String, draw: impl Fn() -> Picture + 'a) -> Self {
+        Drawing { file: files::name(file), caption, draw: Box::new(draw) }
+    }
+
+    /// The picture; what a fault in drawing it says, where there is one.
+    pub(crate) fn picture(&self) -> Result<Picture, String> {
+        catch_unwind(AssertUnwindSafe(|| (self.draw)())).map_err(|cause| {
+            let text = cause.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
+            text.unwrap_or("no message").to_owned()
+        })
+    }
+}
+
+/// Writes what can be drawn: the files, and what went wrong with each of the others.
+pub(crate) fn write_all(store: &Store, drawings: &[Drawing<'_>]) -> (Vec<String>, Vec<String>) {
+    let (mut drawn, mut trouble) = (Vec::new(), Vec::new());
+    for Drawing { file, .. } in drawings {
+        debug_assert!(file.len() <= 96, "{file}");
+    }
+    for drawing in drawings {
+        let file = &drawing.file;
+        let done = drawing.picture().and_then(|picture| {
+            picture.write(&store.path(file)).map_err(|failure| failure.to_string())
+        });
+        match done {
+            Ok(()) => drawn.push(file.clone()),
+            Err(why) => trouble.push(format!("{file}: {why}")),
+        }
+    }
+    (drawn, trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_one_picture_leaves_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let good = || crate::plot::curves("t", "y", &[], Vec::new(), true);
+        let all = [
+            Drawing::new("first", String::new(), || panic!("no room")),
+            Drawing::new("second", String::new(), good),
+        ];
+        let (drawn, trouble) = write_all(&store, &all);
+        assert_eq!(
+            (drawn, trouble.clone()),
+            (vec!["second".into()], vec!["first: no room".into()])
+        );
+        let failure = undrawn(&trouble).unwrap_err();
+        assert_eq!(
+            (failure.code(), failure.to_string().as_str()),
+            (1, "not drawn: first: no room")
+        );
+    }
+}

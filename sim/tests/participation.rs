@@ -1,0 +1,148 @@
+//! Local steps, samples of workers, compression and adaptive servers: what each must equal where
+//! it says nothing new, and that the bits hold.
+
+mod common;
+
+use common::plan;
+use std::sync::Mutex;
+use varangian_learn::optim::{Compression, Local, Momentum, Optimiser, Placement, ServerOptimiser};
+use varangian_sim::lockstep::Lockstep;
+use varangian_sim::network::Network;
+use varangian_sim::rounds::Rounds;
+use varangian_sim::{Hostile, Plan, Scenario, swarm::Staleness};
+use varangian_train::Participation;
+
+fn make(run: &mut Lockstep, steps: u64) {
+    for _ in 0..steps {
+        run.step();
+    }
+}
+
+fn after(plan: Plan, steps: u64) -> Vec<f32> {
+    let mut run = Lockstep::new(plan).unwrap();
+    make(&mut run, steps);
+    run.params().to_vec()
+}
+
+fn gap(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn with_momentum(rate: f64) -> Optimiser {
+    let placement = Placement::Worker;
+    let momentum = Momentum { coefficient: 0.9, dampening: 0.9, nesterov: false, placement };
+    Optimiser { momentum, ..Optimiser::sgd(rate) }
+}
+
+/// Everything at once: a sample of five in nine, two local steps, the largest half, Adam.
+fn everything() -> Plan {
+    let optimiser = Optimiser {
+        local: Local { steps: 2, rate: Some(0.05) },
+        compression: Compression::parse("top-k keep=0.5").unwrap(),
+        server: ServerOptimiser::parse("adam").unwrap(),
+        ..with_momentum(0.1)
+    };
+    let participation = Some(Participation { workers: 5, f: 1 });
+    Plan { participation, ..plan("median", "alie", 9, 2, optimiser) }
+}
+
+#[test]
+fn local_steps_of_one_worker_are_plain_steps() {
+    // The same minibatches in the same order: 10 rounds of 5 local steps, 50 steps.
+    let local = Local { steps: 5, rate: None };
+    let rounds = Optimiser { local, ..Optimiser::sgd(0.1) };
+    let rounds = after(plan("average", "none", 1, 0, rounds), 10);
+    let plain = after(plan("average", "none", 1, 0, Optimiser::sgd(0.1)), 50);
+    assert!(gap(&rounds, &plain) < 1e-5, "{rounds:?} {plain:?}");
+    let mut short = Optimiser::sgd(0.1);
+    short.local = Local { steps: 5, rate: Some(1e-9) };
+    let short = after(plan("average", "none", 1, 0, short), 10);
+    assert!(gap(&short, &plain) > 1e-3, "a local rate of its own is used");
+}
+
+#[test]
+fn what_leaves_nothing_out_changes_no_bit() {
+    for hostile in [Hostile::Last, Hostile::First, Hostile::Random] {
+        let plan = |compression, participation| {
+            let optimiser = Optimiser { compression, ..with_momentum(0.1) };
+            Plan { hostile, participation, ..plan("krum", "alie", 9, 2, optimiser) }
+        };
+        let bare = after(plan(Compression::None, None), 20);
+        let whole = Compression::TopK { keep: 1.0, feedback: true };
+        let all = Participation { workers: 9, f: 2 };
+        assert_eq!(bare, after(plan(whole, Some(all)), 20), "{hostile:?}");
+        let half = Participation { workers: 7, f: 2 };
+        assert_ne!(bare, after(plan(whole, Some(half)), 20), "{hostile:?}");
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_threads_nor_on_a_pause() {
+    let whole = after(everything(), 12);
+    for threads in [1, 2, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| after(everything(), 12)), whole, "{threads}");
+    }
+    let mut first = Lockstep::new(everything()).unwrap();
+    make(&mut first, 5);
+    let mut second = Lockstep::new(everything()).unwrap();
+    second.load(&first.save()).unwrap();
+    make(&mut second, 7);
+    assert_eq!(second.params(), whole);
+}
+
+#[test]
+fn a_network_without_faults_ends_on_the_bits_of_lockstep() {
+    let text = "network compute=(constant t=1) down=(constant t=0.1) up=(constant t=0.1)";
+    let Staleness::Network(network) = Scenario::parse(text).unwrap().staleness else { panic!() };
+    let network: Network = network;
+    let mut run = Rounds::new(everything(), network).unwrap();
+    let before = run.now();
+    for _ in 0..12 {
+        run.step();
+    }
+    assert_eq!(run.params(), after(everything(), 12));
+    // Nobody waits for those who were not drawn: a round takes what its messages take.
+    assert!(run.now() - before < 12.0 * 1.3, "{}", run.now());
+}
+
+#[test]
+fn each_round_holds_its_sample_and_the_rest_is_neither_refused_nor_missed() {
+    let mut run = Lockstep::new(everything()).unwrap();
+    let seen = Mutex::new([0; 9]);
+    for _ in 0..60 {
+        let record = run.step();
+        assert_eq!((record.closed.n, record.closed.f, record.closed.refused.len()), (5, 1, 0));
+        assert!(record.closed.skipped.is_none() && record.loss.is_finite());
+        record.closed.ids.iter().for_each(|&id| seen.lock().unwrap()[id as usize] += 1);
+    }
+    assert!(seen.into_inner().unwrap().iter().all(|&rounds| (18..50).contains(&rounds)));
+}
+
+#[test]
+fn a_round_of_hostile_workers_alone_is_survived() {
+    // One worker a round of six, two of them hostile: a third of the rounds hold no honest one.
+    for attack in varangian_attacks::ALL.iter().map(|entry| entry.name) {
+        let participation = Some(Participation { workers: 1, f: 0 });
+        let plan = plan("average", attack, 6, 2, Optimiser::sgd(0.1));
+        let params = after(Plan { participation, ..plan }, 20);
+        assert!(params.iter().all(|x| x.is_finite()), "{attack}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_by_name() {
+    let refused = |plan: Plan| Lockstep::new(plan).err().unwrap().to_string();
+    let signs = varangian_learn::optim::Message::parse("sign").unwrap();
+    let mut plan = everything();
+    plan.optimiser.message = signs;
+    assert!(refused(plan).contains("compression shortens vectors"));
+    let mut plan = everything();
+    plan.optimiser.momentum.placement = Placement::Update;
+    assert!(refused(plan).contains("server_optimiser"));
+    let plan = Plan { study: Some(1), ..everything() };
+    assert!(refused(plan).contains("participation"));
+    let sample = Some(Participation { workers: 2, f: 1 });
+    let plan = Plan { participation: sample, ..everything() };
+    assert!(refused(plan).contains("median needs n ≥ 2f + 1; got n = 2, f = 1"));
+}

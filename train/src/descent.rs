@@ -1,0 +1,100 @@
+//! How the server moves: momentum or adaptive means, weight decay, the step.
+
+use varangian_base::{Memory, SpecError, Value};
+use varangian_learn::optim::{Optimiser, Placement, ServerOptimiser};
+
+/// What the server's optimiser remembers between steps.
+pub(crate) struct Descent {
+    /// The momentum buffer, or m of an adaptive optimiser; empty without either.
+    first: Vec<f32>,
+    /// v of an adaptive optimiser, or empty.
+    second: Vec<f32>,
+    /// Steps made; counted for adaptive optimisers only.
+    steps: u64,
+}
+
+impl Descent {
+    /// The memory of `optimiser` before the first step, for d parameters.
+    pub(crate) fn new(optimiser: &Optimiser, d: usize) -> Self {
+        let momentum = optimiser.momentum;
+        let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
+        let adapts = optimiser.server != ServerOptimiser::Sgd;
+        Descent {
+            first: vec![0.0; if keeps || adapts { d } else { 0 }],
+            second: vec![optimiser.server.first_second(); if adapts { d } else { 0 }],
+            steps: 0,
+        }
+    }
+
+    /// The momentum buffer, or m; empty without either.
+    pub(crate) fn momentum(&self) -> &[f32] {
+        &self.first
+    }
+
+    /// θ ← (1 − αλ)·θ − α·U, with U the aggregate, the momentum buffer where there is one, or what
+    /// an adaptive optimiser makes of it.
+    pub(crate) fn step(
+        &mut self,
+        optimiser: &Optimiser,
+        rate: f64,
+        aggregate: &[f32],
+        params: &mut [f32],
+    ) {
+        let keep = 1.0 - rate * optimiser.weight_decay;
+        if optimiser.server != ServerOptimiser::Sgd {
+            self.steps += 1;
+            let means = (self.first.as_mut_slice(), self.second.as_mut_slice());
+            optimiser.server.step(self.steps, (rate, keep), aggregate, means, params);
+            return;
+        }
+        let direction = if self.first.is_empty() {
+            aggregate
+        } else {
+            optimiser.momentum.accumulate(&mut self.first, aggregate);
+            &self.first
+        };
+        let (keep, rate) = (keep as f32, rate as f32);
+        for (p, &u) in params.iter_mut().zip(direction) {
+            *p = keep * *p - rate * u;
+        }
+    }
+
+    /// Adds the memory to a machine's.
+    pub(crate) fn save(&self, memory: &mut Memory) {
+        memory.put("velocity", Value::Floats(self.first.clone()));
+        if !self.second.is_empty() {
+            memory.put("second", Value::Floats(self.second.clone()));
+            memory.put("descents", Value::Integers(vec![self.steps]));
+        }
+    }
+
+    /// Restores what `save` added.
+    ///
+    /// # Errors
+    /// If the memory is of another model or optimiser.
+    pub(crate) fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        restore(memory, "velocity", &mut self.first)?;
+        if !self.second.is_empty() {
+            restore(memory, "second", &mut self.second)?;
+            let steps = memory.integers("descents")?.first();
+            self.steps = *steps.ok_or_else(|| SpecError::new("checkpoint: descents is empty"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies the floats that were saved as `name` over those of `into`.
+///
+/// # Errors
+/// If there are none, or their number is another.
+pub(crate) fn restore(memory: &Memory, name: &str, into: &mut [f32]) -> Result<(), SpecError> {
+    let saved = memory.floats(name)?;
+    if saved.len() != into.len() {
+        let (wanted, found) = (into.len(), saved.len());
+        return Err(SpecError::new(format!(
+            "checkpoint: {name} should hold {wanted} floats; found {found}"
+        )));
+    }
+    into.copy_from_slice(saved);
+    Ok(())
+}
