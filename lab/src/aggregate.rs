@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// hundred times slower
     #[arg(long, value_name = "ROWS.npy")]
     input: PathBuf,
-    /// How much each row counts, one number above 0 a row with commas between them, for rules with a
+    /// How much each row counts, one number above 0 a row with commas between, for rules with a
     /// weighted form: a server's own records, such as sizes of sites
     #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
     weights: Vec<f64>,
