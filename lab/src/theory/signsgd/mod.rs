@@ -53,12 +53,12 @@ pub(crate) struct Args {
 
 /// Which papers the names below are of, and what the symbols mean.
 const SOURCES: &str = "\
-Theorems 1 to 3 (2018): Bernstein et al., signSGD, arXiv 1802.04434; (2019): Bernstein et al., signSGD
-with majority vote, arXiv 1810.05291. Lemmas and theorems with bis and those without a year: Akoun &
-Meyer, SIGNSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085.
-g: the gradient; σ: the noise of one sample of it; S = |g|/σ: its signal-to-noise ratio on a coordinate;
-p: the probability that an honest worker sends the true sign; M: workers; f: hostile ones; α = f/M;
-K: steps; η: the step size; N: gradients in all; L: smoothness; β: momentum.
+Theorems 1 to 3 (2018): Bernstein et al., signSGD, arXiv 1802.04434; (2019): Bernstein et al.,
+signSGD with majority vote, arXiv 1810.05291. Lemmas and theorems with bis and those without a
+year: Akoun & Meyer, SIGNSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv
+2202.02085. g: the gradient; σ: the noise of one sample of it; S = |g|/σ: its signal-to-noise ratio
+on a coordinate; p: the probability that an honest worker sends the true sign; M: workers; f:
+hostile ones; α = f/M; K: steps; η: the step size; N: gradients in all; L: smoothness; β: momentum.
 ";
 
 /// Prints three tables: sign errors, vote failures, convergence.
