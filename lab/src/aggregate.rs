@@ -21,8 +21,8 @@ pub(crate) struct Args {
     /// hundred times slower
     #[arg(long, value_name = "ROWS.npy")]
     input: PathBuf,
-    /// How much each row counts, one number above 0 a row with commas between them, for rules with a
-    /// weighted form: a server's own records, such as sizes of sites
+    /// How much each row counts, one number above 0 a row with commas between them, for rules with
+    /// a weighted form: a server's own records, such as sizes of sites
     #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Where the aggregate goes, as f32 or f64 as it was computed; printed if absent
