@@ -178,14 +178,12 @@ pub static ALIASES: &[(&str, &[&str])] = &[
     ("full", &["vector"]),
     ("lognormal", &["log-normal"]),
     ("fixed", &["constant"]),
-    ("none-delay", &["constant"]),
     ("step", &["steps"]),
     ("multistep", &["steps"]),
     ("exponential-decay", &["decay"]),
     // Commands.
     ("train", &["run"]),
     ("exec", &["run"]),
-    ("start-run", &["run"]),
     ("compare", &["results"]),
     ("show", &["results"]),
     ("summary", &["results"]),
@@ -194,7 +192,6 @@ pub static ALIASES: &[(&str, &[&str])] = &[
     ("options", &["keys"]),
     ("config", &["keys"]),
     ("params", &["keys"]),
-    ("help", &["keys"]),
     ("download", &["fetch", "data"]),
     ("check", &["verify", "data"]),
 ];

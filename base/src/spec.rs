@@ -1,14 +1,14 @@
-//! One spelling everywhere: `"nnm | krum m=3"` in TOML, on the command line, in Python, in legends.
+//! One spelling everywhere: `"nnm | multi-krum m=3"` in TOML, on the command line, in Python, in legends.
 //!
 //! A chain is one or more stages separated by `|`; a stage is a name and `key=value` pairs. A value
 //! that holds spaces, `|` or `=` is quoted with `"…"` or `'…'` or stands in balanced `(…)`.
 //!
 //! ```
 //! use varangian_base::spec::{parse, parse_chain};
-//! let chain = parse_chain("nnm | krum m=3").unwrap();
-//! assert_eq!((chain[0].name.as_str(), chain[1].name.as_str()), ("nnm", "krum"));
+//! let chain = parse_chain("nnm | multi-krum m=3").unwrap();
+//! assert_eq!((chain[0].name.as_str(), chain[1].name.as_str()), ("nnm", "multi-krum"));
 //! assert_eq!(chain[1].pairs, [("m".to_string(), "3".to_string())]);
-//! assert_eq!(parse("krum  m=3").unwrap().to_string(), "krum m=3");
+//! assert_eq!(parse("multi-krum  m=3").unwrap().to_string(), "multi-krum m=3");
 //! assert!(parse_chain("nnm | ").is_err());
 //! ```
 

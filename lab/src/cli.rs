@@ -12,9 +12,15 @@ use std::sync::atomic::AtomicBool;
 use varangian_base::SpecError;
 use varangian_base::kernels::isa;
 
+/// What stands below the help.
+const START: &str = "Start here:
+  varangian run experiments/first.toml      # six rules, five attacks: tables and pictures
+  varangian rules trimmed-mean              # what a rule is, and its bound on n and f
+  varangian duel --f 2 --rule \"nnm | krum\" --attack alie";
+
 /// Training with workers that cannot be trusted.
 #[derive(Parser)]
-#[command(name = "varangian", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "varangian", version, propagate_version = true, after_help = START)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,12 +1,13 @@
 //! `varangian keys`: what an experiment file can say.
 
-use crate::config::{FILE_HELP, KEYS, QUIRKS, Quirk, Settings};
+use crate::config::{FILE_HELP, KEYS, QUIRKS, Quirk, Settings, WEIGHTS};
 use crate::{Failure, print};
 use varangian_base::{Param, SpecError};
-use varangian_learn::optim::{MESSAGES, SCHEDULES};
+use varangian_learn::optim::{Compression, MESSAGES, SCHEDULES, ServerOptimiser};
 use varangian_learn::partition::SAMPLING;
 use varangian_sim::network::DELAYS;
 use varangian_sim::scenario::{NETWORK, UNIFORM};
+use varangian_train::Participation;
 
 /// Arguments of `varangian keys`.
 #[derive(clap::Args)]
@@ -123,6 +124,12 @@ fn values(name: &str) -> String {
         "model" => return also("`varangian models` lists"),
         "dataset" => return also("`varangian datasets` lists"),
         "partition" => return also("`varangian partitions` lists"),
+        "compression" => return named(Compression::NAMES, Compression::params),
+        "server_optimiser" => return named(ServerOptimiser::NAMES, ServerOptimiser::params),
+        "participation" => return named(Participation::NAMES, Participation::params),
+        "weights" => {
+            return named(&["equal", "samples"], |name| if name == "samples" { WEIGHTS } else { &[] });
+        }
         _ => return String::new(),
     };
     lists.iter().map(|(title, words)| listed(title, words)).collect()
@@ -132,15 +139,26 @@ fn also(command: &str) -> String {
     format!("Values: {command} them; with a NAME, it lists that one's parameters\n")
 }
 
+/// Words whose help stands with their parameters.
+fn named(names: &[&str], params: fn(&str) -> &'static [Param]) -> String {
+    names.iter().fold("\n".to_owned(), |out, name| out + &word(name, params(name)))
+}
+
 fn listed(title: &str, words: Words) -> String {
     let mut out = if title.is_empty() { "\n".into() } else { format!("\n{title}:\n\n") };
-    for (word, help, params) in words {
-        out.push_str(&format!("{word}: {help}\n"));
-        for Param { name, kind, default, help } in *params {
-            let default =
-                if default.contains(' ') { format!("({default})") } else { (*default).into() };
-            out.push_str(&format!("  {name}={default}  {help} ({kind})\n"));
-        }
+    for (name, help, params) in words {
+        out.push_str(&word(&format!("{name}: {help}"), params));
+    }
+    out
+}
+
+/// A word, and its parameters line by line.
+fn word(word: &str, params: &[Param]) -> String {
+    let mut out = format!("{word}\n");
+    for Param { name, kind, default, help } in params {
+        let default =
+            if default.contains(' ') { format!("({default})") } else { (*default).into() };
+        out.push_str(&format!("  {name}={default}  {help} ({kind})\n"));
     }
     out
 }
@@ -213,6 +231,14 @@ mod tests {
         for (word, ..) in REGULARISERS {
             let settings = Settings { regulariser: (*word).into(), ..Settings::default() };
             settings.optimiser().unwrap();
+        }
+        for (key, word) in [
+            ("participation", "risk=0.01"),
+            ("compression", "keep=0.1"),
+            ("server_optimiser", "tau=1e-3"),
+            ("weights", "cap=10"),
+        ] {
+            assert!(explain(key).unwrap().contains(word), "{key}");
         }
         let text = explain("network").unwrap();
         for word in ["max-delay=10", "slowdown=10", "log-normal", "median=1"] {

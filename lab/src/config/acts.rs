@@ -165,6 +165,11 @@ const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
         let cut = cut && s.validation_batch != default().validation_batch;
         one(cut, &s.validation_batch.to_string(), &format!("cut to the {} there are", g.held))
     }),
+    ("participation", |s, _| {
+        let value = pair(&s.participation, "risk").map(|risk| format!("risk={risk}"));
+        let given = pair(&s.participation, "f").is_some_and(|f| f != "auto");
+        one(value.is_some() && given, &value.unwrap_or_default(), "f is given")
+    }),
     ("network", of_the_network),
 ];
 

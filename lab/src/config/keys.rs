@@ -50,9 +50,13 @@ pub const KEYS: &[Key] = &[
         "training samples that are held out and evaluated on instead of the test set; 0: the test set",
     ),
     key("learning_rate", "step size at step 0"),
-    key("schedule", "how the step size changes: constant, inverse, steps, decay"),
+    key("schedule", "how the step size changes: constant, inverse, steps, decay; `varangian keys schedule`"),
     key("momentum", "momentum coefficient, in [0, 1)"),
-    key("momentum_at", "where momentum lives: update, server or worker"),
+    key(
+        "momentum_at",
+        "where momentum lives: update (of aggregates, at the server), worker (of its gradients), or \
+         server (of the broadcast aggregate, in each message)",
+    ),
     key("nesterov", "whether gradients are taken at the look-ahead point"),
     key("dampening", "new gradients enter momentum with weight 1 − dampening, in [0, 1]"),
     key("clip", "bound on the norm of a sampled gradient; inf: none"),
@@ -61,7 +65,8 @@ pub const KEYS: &[Key] = &[
     key("regularise", "coefficient of the regulariser, at least 0"),
     key(
         "message",
-        "what a worker sends: vector, \"sign zero=zero\", \"stochastic-sign bound=1\" or \"dp-sign epsilon=1 delta=1e-5 sensitivity=1\"",
+        "what a worker sends: vector, sign (two bits a coordinate, as 0 can be said), one-bit (its \
+         short form for zero=plus-one), stochastic-sign or dp-sign; `varangian keys message`",
     ),
     key(
         "local_steps",

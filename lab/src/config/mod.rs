@@ -24,3 +24,4 @@ pub use tune::Tune;
 pub(crate) use file::read_settings;
 pub(crate) use grid::label_keys;
 pub(crate) use keys::FILE_HELP;
+pub(crate) use settings::WEIGHTS;

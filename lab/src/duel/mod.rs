@@ -32,7 +32,7 @@ const ATTACKS: &[&str] = &[
 /// Arguments of `varangian duel`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A rule: "nnm | krum m=3"; repeat for more, leave out for all that accept n and f
+    /// A rule: "nnm | multi-krum m=3"; repeat for more, leave out for all that accept n and f
     #[arg(long, value_name = "SPEC")]
     rule: Vec<String>,
     /// An attack: "alie z=1.5"; repeat for more, leave out for one of each kind and the search

@@ -36,9 +36,10 @@ pub(super) fn list(experiment: &Experiment, how: &How) -> Result<(), Failure> {
     });
     let steps: u64 = jobs.iter().map(|job| job.settings.steps).sum();
     let gradients: u64 = jobs.iter().map(|job| gradients(&job.settings)).sum();
+    let runs = if jobs.len() == 1 { "1 run".into() } else { format!("{} runs", jobs.len()) };
     print::line(&format!(
-        "{} runs, {left} to do{tuned}; {steps} steps, {gradients} gradients in all; nothing was trained",
-        jobs.len()
+        "{runs}, {left} to do{tuned}; {steps} steps, {gradients} gradients in all; nothing was \
+         trained"
     ));
     Ok(())
 }

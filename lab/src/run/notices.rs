@@ -3,9 +3,10 @@
 
 use super::one::Job;
 use crate::Failure;
-use crate::config::{Idle, Settings, label_keys};
+use crate::config::{Idle, KEYS, Settings, label_keys};
 use crate::results::{Outcome, Store};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where the notes of a matrix stand in its folder.
 const FILE: &str = "notes.json";
@@ -74,10 +75,15 @@ impl Notices {
     /// curves to the last bit, at one seed.
     pub(super) fn compare(&mut self, outcomes: &[Outcome]) {
         let mut groups: Vec<Vec<&Outcome>> = Vec::new();
+        let mut ends: BTreeMap<(u64, &str), Vec<usize>> = BTreeMap::new();
         for outcome in outcomes.iter().filter(|outcome| outcome.is_finished()) {
-            match groups.iter_mut().find(|group| is_same(group[0], outcome)) {
-                Some(group) => group.push(outcome),
-                None => groups.push(vec![outcome]),
+            let end = ends.entry((outcome.settings.seed, outcome.parameters.as_str())).or_default();
+            match end.iter().find(|&&at| same_curves(groups[at][0], outcome)) {
+                Some(&at) => groups[at].push(outcome),
+                None => {
+                    end.push(groups.len());
+                    groups.push(vec![outcome]);
+                }
             }
         }
         let settings: Vec<&Settings> = outcomes.iter().map(|outcome| &outcome.settings).collect();
@@ -88,7 +94,7 @@ impl Notices {
         };
         self.one_run = groups
             .iter()
-            .filter(|group| group.len() > 1)
+            .filter(|group| group.iter().any(|one| asked(one) != asked(group[0])))
             .map(|group| group.iter().map(name).collect())
             .collect();
     }
@@ -99,11 +105,9 @@ impl Notices {
         for Vain { key, value, why, nothing, runs, of } in &self.set_in_vain {
             let count = if runs == of { String::new() } else { format!(" in {runs} of {of} runs") };
             let verb = if *nothing { " does nothing" } else { "" };
-            let named = if value.contains('=') {
-                format!("{key}: {value}")
-            } else {
-                format!("{key}={value}")
-            };
+            // A parameter of the value has its own name: "network: keep=5".
+            let part = value.split_once('=').is_some_and(|(name, _)| !name.contains(' '));
+            let named = if part { format!("{key}: {value}") } else { format!("{key}={value}") };
             out.push(format!("{named}{verb}{count}: {why}"));
         }
         out.extend(self.left_out.iter().cloned());
@@ -134,42 +138,71 @@ impl Notices {
     }
 }
 
-/// Whether two outcomes of one seed are of one run.
-fn is_same(a: &Outcome, b: &Outcome) -> bool {
+/// The settings of an outcome, without who is hostile where nobody attacks: there the names of one
+/// run are no surprise.
+fn asked(outcome: &Outcome) -> Settings {
+    let own = &outcome.settings;
+    if own.f_real() > 0 && own.attack != "none" {
+        return own.clone();
+    }
+    let (attack, hostile) = ("none".into(), "last".into());
+    Settings { attack, hostile, f_real: Some(0), ..own.clone() }
+}
+
+/// Whether two outcomes have the same curves, to the last bit.
+fn same_curves(a: &Outcome, b: &Outcome) -> bool {
     let bits = |outcome: &Outcome, metric| -> Vec<(u64, u64)> {
         outcome.curve(metric).into_iter().map(|(step, x)| (step, x.to_bits())).collect()
     };
-    a.settings.seed == b.settings.seed
-        && a.parameters == b.parameters
-        && ["accuracy", "test_loss"].iter().all(|metric| bits(a, metric) == bits(b, metric))
+    ["accuracy", "test_loss"].iter().all(|metric| bits(a, metric) == bits(b, metric))
 }
 
-/// The jobs without those that are another one's run, which is noted: of the names for a run, the
-/// one whose keys all act is kept, else the first. `effective`: each job's settings without what
-/// does nothing, and the data's digest, as a key.
+/// The jobs without those that are another one's run, which is noted, and the keys of those: of the
+/// names for a run, the one whose keys all act is kept, else the first. `jobs`: each with the key
+/// of its settings without what does nothing.
 pub(super) fn without_twins(
     jobs: Vec<(Job, String)>,
     notices: &mut Notices,
 ) -> (Vec<Job>, Vec<String>) {
     let mut kept: Vec<(Job, String)> = Vec::new();
-    let mut dropped = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut twins, mut dropped) = (Vec::new(), Vec::new());
     for (job, effective) in jobs {
-        let Some(at) = kept.iter().position(|(_, other)| *other == effective) else {
+        let Some(&at) = places.get(&effective) else {
+            places.insert(effective.clone(), kept.len());
             kept.push((job, effective));
             continue;
         };
         let own = job.key == effective && kept[at].0.key != effective;
         let twin = if own { std::mem::replace(&mut kept[at].0, job) } else { job };
         if twin.key != kept[at].0.key {
-            let named = |job: &Job| {
-                let own = &job.settings;
-                format!("{} × {} (f_real = {})", own.rule, own.attack, own.f_real())
-            };
-            notices.left_out(format!("{} is the run of {}", named(&twin), named(&kept[at].0)));
-            dropped.push(twin.key);
+            dropped.push(twin.key.clone());
+            twins.push((twin, at));
         }
     }
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for (twin, at) in &twins {
+        let text = apart(&twin.settings, &kept[*at].0.settings);
+        match told.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => told.push((text, 1)),
+        }
+    }
+    notices.left_out.extend(told.into_iter().map(|(text, count)| match count {
+        1 => format!("{text}; 1 run is made once, under the latter"),
+        _ => format!("{text}; {count} runs are made once, under the latter"),
+    }));
     (kept.into_iter().map(|(job, _)| job).collect(), dropped)
+}
+
+/// "attack=ipm is the run of attack=none": the keys in which two names of a run differ.
+fn apart(twin: &Settings, kept: &Settings) -> String {
+    let keys = KEYS.iter().map(|key| key.name);
+    let keys: Vec<&str> = keys.filter(|key| twin.text(key) != kept.text(key)).collect();
+    let named = |own: &Settings| {
+        keys.iter().map(|key| format!("{key}={}", own.text(key))).collect::<Vec<_>>().join(", ")
+    };
+    format!("{} is the run of {}", named(twin), named(kept))
 }
 
 #[cfg(test)]

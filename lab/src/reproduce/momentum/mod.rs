@@ -1,5 +1,5 @@
 //! The grid of Distributed Momentum (El-Mhamdi, Guerraoui & Rouault, ICLR 2021, §4) on MNIST-size
-//! data: does momentum at the workers beat momentum at the server?
+//! data: does momentum at the workers beat momentum at the update (of aggregates)?
 
 mod published;
 mod statistics;
@@ -154,21 +154,21 @@ fn pairs(outcomes: &[Outcome], best: bool) -> Vec<Pair> {
     out
 }
 
-/// Two boxes a setting: momentum at the server, at the workers.
+/// Two boxes a setting: momentum at the update, at the workers.
 fn overview(name: &str, what: &str, pairs: &[Pair]) -> crate::plot::Picture {
     let mut groups: Vec<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
     groups.sort_unstable();
     groups.dedup();
     let mut out = Vec::new();
     for group in groups {
-        for (place, of) in [("server", 0), ("workers", 1)] {
+        for (place, of) in [("update", 0), ("workers", 1)] {
             let own = pairs.iter().filter(|pair| pair.group == group);
             let values = own.map(|pair| if of == 0 { pair.update } else { pair.worker }).collect();
             out.push(BoxGroup { label: format!("{group}, {place}"), line: of, values });
         }
     }
     let reference = median(&pairs.iter().map(|pair| pair.reference).collect::<Vec<_>>());
-    let title = format!("{name}: {what} accuracy, momentum at the server and at the workers");
+    let title = format!("{name}: {what} accuracy, momentum at the update and at the workers");
     let y_label = format!("{what} accuracy");
     boxes(&title, &y_label, out, Some((reference, "no attack, median")), Vec::new())
 }
