@@ -128,7 +128,10 @@ fn values(name: &str) -> String {
         "server_optimiser" => return named(ServerOptimiser::NAMES, ServerOptimiser::params),
         "participation" => return named(Participation::NAMES, Participation::params),
         "weights" => {
-            return named(&["equal", "samples"], |name| if name == "samples" { WEIGHTS } else { &[] });
+            return named(
+                &["equal", "samples"],
+                |name| if name == "samples" { WEIGHTS } else { &[] },
+            );
         }
         _ => return String::new(),
     };

@@ -23,8 +23,7 @@ attack = "sign-flip"
 "#;
 
 /// Batch norm, for what concerns running statistics.
-const NORMED: &str =
-    "model='resnet20' dataset='glyphs' sampling='shared-stream' n=3 f=0 f_real=1 batch=4 \
+const NORMED: &str = "model='resnet20' dataset='glyphs' sampling='shared-stream' n=3 f=0 f_real=1 batch=4 \
      steps=2 test_samples=20";
 
 /// For each key, what the two runs share beside [`BASE`], and two values that tell them apart.
@@ -85,12 +84,21 @@ const IDLE: &[(&str, &str)] = &[
     ),
     ("f_real=0 hostile='first'", "hostile=first does nothing: no worker is hostile"),
     ("f_real=0", "attack=sign-flip does nothing: no worker is hostile"),
-    ("batch=100000", "batch=100000: cut to what there is; the fewest samples to draw from are 1142"),
-    ("sampling='epochs last=drop' batch=2 n=4 f=1", "sampling: last=drop does nothing: every epoch"),
+    (
+        "batch=100000",
+        "batch=100000: cut to what there is; the fewest samples to draw from are 1142",
+    ),
+    (
+        "sampling='epochs last=drop' batch=2 n=4 f=1",
+        "sampling: last=drop does nothing: every epoch",
+    ),
     ("evaluate_every=50", "evaluate_every=50: cut to the 12 steps"),
     ("test_samples=5000", "test_samples=5000 does nothing: the test set has 2000 samples"),
     ("schedule='steps at=0:0.1'", "learning_rate=0.05 does nothing: the schedule sets the rate"),
-    ("schedule='steps at=500:0.1'", "schedule=steps at=500:0.1 does nothing: no change comes in 12"),
+    (
+        "schedule='steps at=500:0.1'",
+        "schedule=steps at=500:0.1 does nothing: no change comes in 12",
+    ),
     ("schedule='decay every=30'", "schedule=decay every=30 does nothing: no change comes"),
     ("momentum=0 momentum_at='update'", "momentum_at=update does nothing: momentum is 0"),
     ("momentum=0 nesterov=true", "nesterov=true does nothing: momentum is 0"),
@@ -154,7 +162,8 @@ fn with(more: &str) -> String {
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let rows = |from: usize| (from..from + 40).map(|i| format!("{i},{}\n", i % 2)).collect::<String>();
+    let rows =
+        |from: usize| (from..from + 40).map(|i| format!("{i},{}\n", i % 2)).collect::<String>();
     fs::write(folder.path().join("a.csv"), rows(0)).unwrap();
     folder
 }
@@ -319,7 +328,8 @@ fn parts_of_files_keep_their_files() {
         fs::write(folder.path().join(format!("parts/{part}.csv")), rows).unwrap();
     }
     let set = "dataset='csv file=parts' model='linear' partition='by-file' n=4 f=1 batch=4";
-    for more in ["judge_on=10", "rule='zeno' validation=10", "judge_on=9 rule='zeno' validation=9"] {
+    for more in ["judge_on=10", "rule='zeno' validation=10", "judge_on=9 rule='zeno' validation=9"]
+    {
         fs::write(folder.path().join("e.toml"), with(&format!("{set} {more}"))).unwrap();
         let output =
             varangian(folder.path(), &["run", "e.toml", "--data", ".", "--out", "o", "--replace"]);

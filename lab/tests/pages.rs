@@ -144,7 +144,10 @@ impl Bench {
         // The share of a tuned experiment that is another machine's is asked for.
         let judged = judged || command.contains("--shard") && said.contains("for other shards");
         let code = output.status.code();
-        assert!(code == Some(0) || (judged && code == Some(1)), "{place}: {command}\n{said}{shown}");
+        assert!(
+            code == Some(0) || (judged && code == Some(1)),
+            "{place}: {command}\n{said}{shown}"
+        );
         true
     }
 
@@ -175,7 +178,8 @@ impl Bench {
 }
 
 /// Commands that begin as one that is not run does.
-const RUN_ALL_THE_SAME: &[&str] = &["varangian run experiments/network", "varangian run experiments/mnist-51"];
+const RUN_ALL_THE_SAME: &[&str] =
+    &["varangian run experiments/network", "varangian run experiments/mnist-51"];
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -243,7 +247,10 @@ fn every_command_of_every_page_runs_or_stands_among_those_that_cannot() {
     assert!(ran >= 20, "{ran} of {seen:?}");
     for (start, why) in NOT_RUN {
         let start = start.trim_end_matches('`');
-        assert!(seen.iter().any(|command| command.starts_with(start)), "{start} ({why}) is nowhere");
+        assert!(
+            seen.iter().any(|command| command.starts_with(start)),
+            "{start} ({why}) is nowhere"
+        );
     }
 }
 
@@ -281,8 +288,9 @@ fn the_library_example_is_compiled_and_answers() {
         use varangian_base::Matrix;
         use varangian_rules::{Round, Verdict, build};
 
-        let rows = Matrix::from_rows(&[[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]]);
-        let mut rule = build("nnm | trimmed-mean", 5, 1)?;          // refuses n and f below the rule's bound
+        let rows =
+            Matrix::from_rows(&[[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]]);
+        let mut rule = build("nnm | trimmed-mean", 5, 1)?; // refuses n and f below the rule's bound
         let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
         rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
         // README
@@ -299,8 +307,10 @@ fn the_library_example_is_compiled_and_answers() {
 #[test]
 fn every_pipeline_that_is_quoted_is_one() {
     let mut found = 0;
-    let help = Bench::new().sh("varangian duel --help; varangian run --help; varangian aggregate --help");
-    let mut texts: Vec<(String, String)> = pages().iter().map(|name| (name.clone(), page(name))).collect();
+    let help =
+        Bench::new().sh("varangian duel --help; varangian run --help; varangian aggregate --help");
+    let mut texts: Vec<(String, String)> =
+        pages().iter().map(|name| (name.clone(), page(name))).collect();
     texts.push(("--help".into(), String::from_utf8(help.stdout).unwrap()));
     for (name, text) in texts {
         for quoted in text.replace("\\|", "|").split('"').skip(1).step_by(2) {
@@ -318,8 +328,10 @@ fn the_examples_below_every_help_run() {
     let bench = Bench::new();
     let top = String::from_utf8(bench.sh("varangian --help").stdout).unwrap();
     let names = top.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
-    let names: Vec<&str> =
-        names.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next()).collect();
+    let names: Vec<&str> = names
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     assert!(names.len() > 20, "{top}");
     let (mut seen, mut ran) = (BTreeSet::new(), 0);
     for name in std::iter::once("").chain(names.into_iter().filter(|name| *name != "help")) {
@@ -341,9 +353,27 @@ fn the_examples_below_every_help_run() {
 #[test]
 fn counts_in_words_are_the_counts() {
     const WORDS: [&str; 21] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-        "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
-        "nineteen", "twenty",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
     ];
     let counts = [
         ("data sets", varangian_learn::data::ALL.len()),

@@ -50,7 +50,10 @@ pub const KEYS: &[Key] = &[
         "training samples that are held out and evaluated on instead of the test set; 0: the test set",
     ),
     key("learning_rate", "step size at step 0"),
-    key("schedule", "how the step size changes: constant, inverse, steps, decay; `varangian keys schedule`"),
+    key(
+        "schedule",
+        "how the step size changes: constant, inverse, steps, decay; `varangian keys schedule`",
+    ),
     key("momentum", "momentum coefficient, in [0, 1)"),
     key(
         "momentum_at",
