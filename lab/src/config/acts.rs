@@ -66,7 +66,7 @@ const WHOLE: &[(&str, Reason)] = &[
     ("steps", |_, _| None),
     ("evaluate_every", |_, _| None),
     ("test_samples", |s, g| {
-        (s.test_samples >= g.test).then(|| format!("the test set has {} samples", g.test))
+        (s.test_samples > g.test).then(|| format!("the test set has {} samples", g.test))
     }),
     ("judge_on", |_, _| None),
     ("learning_rate", |s, _| match Schedule::parse(&s.schedule) {

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 /// One line a publication.
 #[derive(Subcommand)]
 enum What {
-    /// El-Mhamdi, Guerraoui & Rouault 2021: momentum at the workers against momentum at the update (at the server)
+    /// El-Mhamdi, Guerraoui & Rouault 2021: momentum at the workers or at the update
     Momentum(momentum::Args),
     /// Karimireddy, He & Jaggi 2022: buckets and momentum on heterogeneous data, the logs' cells
     Bucketing(shapes::One),

@@ -143,7 +143,7 @@ impl Ends<'_> {
         Shape { claim: claim.into(), found: listed.join(", "), holds, moot: false }
     }
 
-    /// As [`Ends::shape`] for the claim that a rule is good enough under an attack: it is moot where
+    /// As [`Ends::shape`] for the claim that a rule is good enough under attack: it is moot where
     /// `plain`, the undefended run, would pass the same test in the rule's place, which is the
     /// first.
     pub(super) fn defended(

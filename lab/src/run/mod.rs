@@ -2,6 +2,7 @@
 
 mod drive;
 mod dry;
+mod ground;
 pub(crate) mod heterogeneity;
 pub(crate) mod live;
 mod matrix;
@@ -245,7 +246,7 @@ fn check(experiment: &Experiment, shelf: &Shelf, twins: Twins) -> Result<Checked
             notices.left_out(format!("left out: {why}"));
             continue;
         }
-        setup::well_formed(&settings).map_err(|failure| failure.at(place()))?;
+        ground::well_formed(&settings).map_err(|failure| failure.at(place()))?;
         runs.push((settings, place()));
     }
     let mut jobs = Vec::new();
@@ -253,7 +254,7 @@ fn check(experiment: &Experiment, shelf: &Shelf, twins: Twins) -> Result<Checked
         let digest = shelf.digest(&settings).map_err(|failure| failure.at(&place))?;
         let course = shelf.course(&settings).map_err(|failure| failure.at(&place))?;
         let idle = config::idle(&settings, &shelf.ground(&settings, &course)?);
-        setup::can_begin(course).map_err(|failure| failure.at(&place))?;
+        ground::can_begin(course).map_err(|failure| failure.at(&place))?;
         notices.vain(&idle);
         let own = key(&settings, &digest);
         let effective = match twins {
