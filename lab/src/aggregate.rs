@@ -21,8 +21,8 @@ pub(crate) struct Args {
     /// hundred times slower
     #[arg(long, value_name = "ROWS.npy")]
     input: PathBuf,
-    /// How much each row counts, one number above 0 a row with commas between, for rules with a
-    /// weighted form: a server's own records, such as sizes of sites
+    /// How much each row counts, one number above 0 a row with commas between them, for rules with
+    /// a weighted form: a server's own records, such as sizes of sites
     #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
     weights: Vec<f64>,
     /// Where the aggregate goes, as f32 or f64 as it was computed; printed if absent
@@ -144,7 +144,7 @@ fn report(
 ) {
     let note = note(rule);
     if let Some(note) = &note {
-        eprintln!("{note}");
+        print::note(note);
     }
     if args.json {
         let mut weights = vec![serde_json::Value::Null; rows.total()];
@@ -169,14 +169,14 @@ fn report(
         return;
     }
     if !rows.refused.is_empty() {
-        eprintln!(
+        print::note(&format!(
             "refused, not finite: rows {}; {} rows and f = {f} are left",
             list(&rows.refused),
             rows.ids.len()
-        );
+        ));
     }
     if let Some(event) = &verdict.event {
-        eprintln!("{event}");
+        print::note(event);
     }
     match (&args.output, answer) {
         (Some(_), _) => {}

@@ -3,6 +3,9 @@
 //! The only place with arguments, result files and a clock. A subcommand is one module with a clap
 //! `Args` and a `run`, and one line in `cli::Command`.
 
+// `print` writes to both streams: a closed one is no panic, and what steers a terminal is escaped.
+#![warn(clippy::print_stderr)]
+
 mod aggregate;
 mod arrays;
 mod catalogue;

@@ -378,3 +378,21 @@ fn what_a_partition_moved_and_how_far_it_is_from_even_is_said_and_kept() {
     assert!(kept.starts_with("dataset,model,partition,n,seed,g,b,"), "{kept}");
     assert!(kept.contains("dirichlet alpha=0.01"), "{kept}");
 }
+
+#[test]
+fn readers_that_go_away_end_no_training() {
+    let case = Case::new(SMALL);
+    for (out, gone) in [("no-stderr", 1), ("no-stdout", 2), ("neither", 3)] {
+        let mut child = case.command(out, &[]).spawn().unwrap();
+        if gone & 1 > 0 {
+            drop(child.stderr.take());
+        }
+        if gone & 2 > 0 {
+            drop(child.stdout.take());
+        }
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{out}: {}", String::from_utf8_lossy(&output.stderr));
+        let runs = case.read(&format!("{out}/runs.csv"));
+        assert_eq!(runs.lines().count(), 13, "{out}: {runs}");
+    }
+}

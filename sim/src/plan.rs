@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use varangian_attacks::{Attack, Ground};
 use varangian_base::{Domain, Seed, SpecError};
+use varangian_learn::data::Split;
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
@@ -65,6 +66,42 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan in which f of n workers are hostile, the last ones, as the server is told; plain
+    /// descent at rate 0.1 for 100 steps, everything else left at what does nothing. Fields are
+    /// public: set what should differ.
+    pub fn new(
+        model: Arc<dyn Model>,
+        data: &Split,
+        sampler: Arc<dyn Sampler>,
+        (n, f): (usize, usize),
+        rule: Pipeline,
+        attack: Box<dyn Attack>,
+        seed: Seed,
+    ) -> Self {
+        Plan {
+            model,
+            train: Arc::clone(&data.train),
+            test: Arc::clone(&data.test),
+            sampler,
+            n,
+            f,
+            f_real: f,
+            hostile: Hostile::Last,
+            weights: None,
+            participation: None,
+            rule,
+            attack,
+            optimiser: Optimiser::sgd(0.1),
+            passes: Passes::Honest,
+            oracle: None,
+            steps: 100,
+            evaluate_every: 10,
+            test_samples: usize::MAX,
+            study: None,
+            seed,
+        }
+    }
+
     /// Whether the numbers fit together.
     ///
     /// # Errors

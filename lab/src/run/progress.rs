@@ -60,7 +60,7 @@ impl Progress {
             bar.with_style(ProgressStyle::with_template(style).expect("a valid template"))
         });
         if watch && !draws && !quiet {
-            eprintln!("--watch needs a terminal; a line follows for each run that is over");
+            print::note("--watch needs a terminal; a line follows for each run that is over");
         }
         let (drawn, written) = (clock::now(), clock::now());
         let file = store.path("live.json");
@@ -131,7 +131,7 @@ impl Progress {
         let line = format!("[{done}/{}] {}", self.runs, describe(outcome, &self.sweep));
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => print::note(&line),
         }
     }
 

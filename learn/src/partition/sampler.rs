@@ -81,6 +81,21 @@ struct Pool {
 const SHARED: u32 = u32::MAX;
 
 impl Minibatches {
+    /// A sampler of batches of `batch` samples, in epochs, from an even random split.
+    ///
+    /// # Errors
+    /// If there are fewer samples than workers, or the batch is 0.
+    pub fn iid(
+        data: &dyn crate::Dataset,
+        workers: usize,
+        batch: usize,
+        seed: Seed,
+    ) -> Result<Minibatches, SpecError> {
+        let iid = super::make(&varangian_base::Spec::bare("iid"))?;
+        let shares = iid.split(&super::Samples::of(data), workers, seed)?;
+        Minibatches::new(shares.samples, batch, Sampling::Epochs { drop_last: false }, seed)
+    }
+
     /// A sampler of batches of `batch` samples from `shares`, one share a worker.
     ///
     /// # Errors

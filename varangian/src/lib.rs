@@ -1,0 +1,78 @@
+//! Training with workers that cannot be trusted.
+//!
+//! A parameter server trains a model from gradients that n workers send; up to f of them are
+//! Byzantine: broken, mis-set, or hostile and colluding. This crate is the front of everything that
+//! varangian has as a library; the command `varangian` is in `varangian-lab`.
+//!
+//! # Aggregate
+//!
+//! A rule needs rows and f. Stages stand before and after it, left to right.
+//!
+//! ```
+//! use varangian::{Matrix, Round, Verdict, rules};
+//!
+//! let rows = [[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]];
+//! let rows = Matrix::from_rows(&rows);
+//! let mut rule = rules::build("nnm | trimmed-mean", 5, 1)?; // refuses n and f below the bound
+//! let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
+//! rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
+//! assert!((out[0] - 0.1).abs() < 0.05 && (out[1] - 1.0).abs() < 0.05);
+//! # Ok::<(), varangian::SpecError>(())
+//! ```
+//!
+//! # Where workers do not count alike
+//!
+//! ```
+//! use varangian::{Matrix, Round, Verdict, rules};
+//!
+//! let rows = Matrix::from_rows(&[[1.0], [1.1], [0.9], [1000.0]]);
+//! let samples = [100.0, 100.0, 100.0, 5.0];
+//! let mut rule = rules::build("trimmed-mean", 4, 1)?;
+//! rule.check_weights(&samples, 4, 1)?;
+//! let mut out = [0.0];
+//! let mut round = Round { weights: Some(&samples), ..Round::of(rows.rows(), 1) };
+//! rule.aggregate(&mut round, &mut out, &mut Verdict::default());
+//! assert!((0.9..=1.1).contains(&out[0]));
+//! # Ok::<(), varangian::SpecError>(())
+//! ```
+//!
+//! # A rule of one's own
+//!
+//! Implement [`Rule`] and say in a [`RuleEntry`](rules::RuleEntry) what it claims. It then composes
+//! with every stage, and [`rules::conformance::check`] tries it on the hostile families that our
+//! own rules are tried on. `examples/own_rule.rs` does that, and trains with it under attack:
+//!
+//! ```text
+//! let report = conformance::check(|| Pipeline::own(Box::new(Mine), &ENTRY));
+//! assert!(report.passed(), "{report}");
+//! let mixed = Pipeline::parse_among("nnm | mine", &[&ENTRY])?;
+//! ```
+//!
+//! # Train
+//!
+//! With the feature `train` (on by default): models and data sets in `learn`, the machines of a
+//! round in `train`, and drivers for them in `sim`.
+
+pub use varangian_base::{Matrix, Rows, Seed, SpecError};
+pub use varangian_rules::{Pipeline, Post, Pre, Round, Rule, Verdict};
+
+/// Rows, packed signs, seeds, kernels over rows, and what a variant says about itself.
+pub use varangian_base as base;
+
+/// Gradient aggregation rules, stages around them, filters and votes.
+pub use varangian_rules as rules;
+
+/// What Byzantine workers send.
+pub use varangian_attacks as attacks;
+
+/// Models, data sets, partitions and optimisers.
+#[cfg(feature = "train")]
+pub use varangian_learn as learn;
+
+/// Worker, adversary, intake and server: machines without socket, clock or thread.
+#[cfg(feature = "train")]
+pub use varangian_train as train;
+
+/// Drivers of these machines in one process: lockstep, a simulated network, asynchronous.
+#[cfg(feature = "train")]
+pub use varangian_sim as sim;
