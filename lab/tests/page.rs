@@ -81,7 +81,7 @@ fn a_browser_shows_curves_weights_and_refusals() {
     let page = String::from_utf8_lossy(&output.stdout);
     let has = |text: &str| assert!(page.contains(text), "{text} is not in {page}");
     has("4 of 4 runs over, going on: 1");
-    has("<title>4/4 out</title>");
+    has("<title>4/4 paged</title>");
     has("krum × alie <small>n=7, seed 3, step 20 of 40, 60.0 %</small>");
     has("worker 2, hostile: 0.2500");
     has("refused: not-finite 7; worker 2");

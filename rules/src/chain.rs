@@ -250,10 +250,7 @@ impl Pipeline {
             masses.extend(weights.iter().map(|w| w / sum));
         }
         let weights = round.weights.is_some().then_some(masses.as_slice());
-        let oracle: Option<&mut dyn crate::Oracle> = match round.oracle.as_mut() {
-            Some(oracle) => Some(&mut **oracle),
-            None => None,
-        };
+        let oracle = crate::oracle::lent(&mut round.oracle);
         let mut round = Round { weights, oracle, ..*round };
         run(pre, rule.as_mut(), post, &mut round, out, verdict);
         if let Some(last) = pre.last_mut().filter(|_| !verdict.weights.is_empty()) {
@@ -383,10 +380,7 @@ fn run(
     let Mixing { coefficients, m } = &first.mixing;
     first.recipe.set(coefficients, *m, round.rows, first.stage.keeps_workers());
     let (_, f) = first.stage.shape(round.rows.n(), round.f);
-    let oracle: Option<&mut dyn crate::Oracle> = match round.oracle.as_mut() {
-        Some(oracle) => Some(&mut **oracle),
-        None => None,
-    };
+    let oracle = crate::oracle::lent(&mut round.oracle);
     let mut inner = Round {
         rows: Mixed::new(round.rows.sent(), &first.recipe),
         f,

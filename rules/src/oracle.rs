@@ -66,3 +66,11 @@ impl Oracle for Bowl {
         self.loss(params)
     }
 }
+
+/// The oracle for a shorter while.
+pub(crate) fn lent<'a>(oracle: &'a mut Option<&mut dyn Oracle>) -> Option<&'a mut dyn Oracle> {
+    match oracle {
+        Some(oracle) => Some(&mut **oracle),
+        None => None,
+    }
+}

@@ -1,5 +1,10 @@
 //! The checks of [`check`], each a function of how the rule is made.
 
+mod claims;
+
+#[cfg(test)]
+pub(super) use claims::ignores_ties;
+
 use super::families::{FAMILIES, random, ties};
 use super::{Knows, draws, truth, wide};
 use crate::{Claims, Pipeline, Round, Verdict, exact};
@@ -97,15 +102,15 @@ const CHECKS: &[(&str, Applies, Check)] = &[
     ("memory", ALWAYS, memory),
     ("weights", |s| s.all(|entry| entry.facts.weights), weights),
     ("exact path", |s| s.has_exact(), exact_path),
-    ("permutation", |s| s.claims.permutation, permutation),
-    ("ties", |s| s.claims.permutation && !s.claims.ties, tied),
-    ("translation", |s| s.claims.translation, translation),
-    ("scale", |s| s.claims.scale, scale),
-    ("rotation", |s| s.claims.rotation, rotation),
-    ("coordinate-wise", |s| s.claims.coordinate_wise, coordinate_wise),
-    ("honest box", |s| s.claims.honest_box, honest_box),
-    ("bounded", |s| s.claims.bounded, bounded),
-    ("majority", |s| s.claims.majority, majority),
+    ("permutation", |s| s.claims.permutation, claims::permutation),
+    ("ties", |s| s.claims.permutation && !s.claims.ties, claims::tied),
+    ("translation", |s| s.claims.translation, claims::translation),
+    ("scale", |s| s.claims.scale, claims::scale),
+    ("rotation", |s| s.claims.rotation, claims::rotation),
+    ("coordinate-wise", |s| s.claims.coordinate_wise, claims::coordinate_wise),
+    ("honest box", |s| s.claims.honest_box, claims::honest_box),
+    ("bounded", |s| s.claims.bounded, claims::bounded),
+    ("majority", |s| s.claims.majority, claims::majority),
 ];
 
 /// Coordinates of the rows of most checks.
@@ -183,7 +188,7 @@ fn doubles(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }
 
-pub(super) fn map(matrix: &Matrix, entry: impl Fn(usize, usize, f64) -> f64) -> Matrix {
+fn map(matrix: &Matrix, entry: impl Fn(usize, usize, f64) -> f64) -> Matrix {
     let mut result = matrix.clone();
     for i in 0..matrix.n() {
         for k in 0..matrix.d() {
@@ -296,98 +301,6 @@ fn exact_path(subject: &Subject<'_>) -> Outcome {
     })
 }
 
-fn permutation(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        let rows = random(n, D, n as u64);
-        let order = draws(7).permutation(n);
-        let shuffled = map(&rows, |i, k, _| f64::from(rows.row(order[i] as usize)[k]));
-        let expected = doubles(&subject.answer(rows.rows(), f)?);
-        near(&subject.answer(shuffled.rows(), f)?, &expected, 1e-5)
-    })
-}
-
-fn tied(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        (0..40).try_for_each(|lane| match ignores_ties(subject, n, f, 3, lane)? {
-            true => Ok(()),
-            false => Err("the order of tied rows matters, and ties are not said to".into()),
-        })
-    })
-}
-
-/// Whether rows of small whole numbers, of which many are tied, are answered alike in any order.
-pub(super) fn ignores_ties(
-    subject: &Subject<'_>,
-    n: usize,
-    f: usize,
-    d: usize,
-    lane: u64,
-) -> Result<bool, String> {
-    let rows = ties(n, d, lane);
-    let order = draws(lane + 1000).permutation(n);
-    let mut shuffled = rows.clone();
-    (0..n).for_each(|i| shuffled.row_mut(i).copy_from_slice(rows.row(order[i] as usize)));
-    let (one, other) = (subject.answer(rows.rows(), f)?, subject.answer(shuffled.rows(), f)?);
-    Ok(one.iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-5))
-}
-
-fn translation(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        let by = |k: usize| 64.0 * k as f64 - 100.0;
-        let rows = map(&random(n, D, n as u64), |_, _, x| (x * 256.0).round() / 256.0);
-        let moved = map(&rows, |_, k, x| x + by(k));
-        let found = subject.answer(rows.rows(), f)?;
-        let expected: Vec<f64> =
-            found.iter().enumerate().map(|(k, &x)| f64::from(x) + by(k)).collect();
-        near(&subject.answer(moved.rows(), f)?, &expected, 1e-4)
-    })
-}
-
-fn scale(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        let rows = random(n, D, n as u64);
-        let plain = doubles(&subject.answer(rows.rows(), f)?);
-        for scale in [1e-30, 1e-6, 3.0, 1e30] {
-            let scaled = map(&rows, |_, _, x| x * scale);
-            let found = subject.answer(scaled.rows(), f)?;
-            let found: Vec<f32> = found.iter().map(|&x| (f64::from(x) / scale) as f32).collect();
-            near(&found, &plain, 2e-5).map_err(|what| format!("times {scale:e}: {what}"))?;
-        }
-        Ok(())
-    })
-}
-
-/// x reflected at the hyperplane with normal v: an orthogonal map.
-fn reflect(x: &[f32], v: &[f64]) -> Vec<f64> {
-    let along: f64 = x.iter().zip(v).map(|(&x, v)| f64::from(x) * v).sum();
-    let norm2: f64 = v.iter().map(|v| v * v).sum();
-    x.iter().zip(v).map(|(&x, v)| f64::from(x) - 2.0 * along / norm2 * v).collect()
-}
-
-fn rotation(subject: &Subject<'_>) -> Outcome {
-    let v: Vec<f64> = (0..D).map(|k| 1.0 + k as f64 * 0.7).collect();
-    subject.each(|n, f| {
-        let rows = random(n, D, n as u64);
-        let turned = map(&rows, |i, k, _| reflect(rows.row(i), &v)[k]);
-        let expected = reflect(&subject.answer(rows.rows(), f)?, &v);
-        near(&subject.answer(turned.rows(), f)?, &expected, 1e-4)
-    })
-}
-
-fn coordinate_wise(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        let rows = random(n, D, n as u64);
-        let whole = subject.answer(rows.rows(), f)?;
-        (0..D).try_for_each(|k| {
-            let one = subject.answer(rows.rows().columns(k..k + 1), f)?;
-            match one[0].to_bits() == whole[k].to_bits() {
-                true => Ok(()),
-                false => Err(format!("coordinate {k} alone gives {}, not {}", one[0], whole[k])),
-            }
-        })
-    })
-}
-
 /// What hostile rows hold, by kind.
 const SENDS: [&str; KINDS] = [
     "normal numbers times 1e20",
@@ -402,10 +315,10 @@ const SENDS: [&str; KINDS] = [
 ];
 
 /// The kinds of hostile rows.
-pub(super) const KINDS: usize = 9;
+const KINDS: usize = 9;
 
 /// f rows of a kind before the honest ones.
-pub(super) fn hostile(honest: &Matrix, f: usize, kind: usize) -> Matrix {
+fn hostile(honest: &Matrix, f: usize, kind: usize) -> Matrix {
     let (h, d) = (honest.n(), honest.d());
     let mut draws = draws(kind as u64 + 50);
     let centre: Vec<f32> =
@@ -431,58 +344,4 @@ pub(super) fn hostile(honest: &Matrix, f: usize, kind: usize) -> Matrix {
         }
     }
     rows
-}
-
-/// `trial` of the answer to honest rows with hostile ones of each kind beside them.
-fn beside(
-    subject: &Subject<'_>,
-    (n, f): (usize, usize),
-    honest: &Matrix,
-    trial: impl Fn(&[f32]) -> Outcome,
-) -> Outcome {
-    (0..KINDS).try_for_each(|kind| {
-        let out = subject.answer(hostile(honest, f, kind).rows(), f);
-        let at = |what| format!("n = {n}, f = {f}, hostile rows hold {}: {what}", SENDS[kind]);
-        out.and_then(|out| trial(&out)).map_err(at)
-    })
-}
-
-fn honest_box(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        let honest = random(n - f, D, n as u64);
-        beside(subject, (n, f), &honest, |out| {
-            (0..D).try_for_each(|k| {
-                let column = (0..n - f).map(|i| honest.row(i)[k]);
-                let (low, high) =
-                    column.fold((f32::MAX, f32::MIN), |(a, b), x| (a.min(x), b.max(x)));
-                match (low..=high).contains(&out[k]) {
-                    true => Ok(()),
-                    false => Err(format!("coordinate {k} is {}, not {low} to {high}", out[k])),
-                }
-            })
-        })
-    })
-}
-
-fn bounded(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        [0.0, 3000.0].into_iter().try_for_each(|offset| {
-            let honest = map(&random(n - f, D, n as u64), |_, _, x| x + offset);
-            beside(subject, (n, f), &honest, |out| {
-                let far = out.iter().map(|&x| (f64::from(x) - offset).powi(2)).sum::<f64>().sqrt();
-                match far < 60.0 {
-                    true => Ok(()),
-                    false => Err(format!("{far} from the centre of rows of spread 1")),
-                }
-            })
-        })
-    })
-}
-
-fn majority(subject: &Subject<'_>) -> Outcome {
-    subject.each(|n, f| {
-        let honest = map(&random(n - f, D, n as u64), |_, k, _| 1.0 + k as f64 / 7.0);
-        let expected = doubles(honest.row(0));
-        beside(subject, (n, f), &honest, |out| near(out, &expected, 1e-6))
-    })
 }

@@ -60,7 +60,7 @@ fn every_weighted_stage_is_tried_here() {
     for entry in ALL.iter().filter(|entry| entry.facts.weighted) {
         let named =
             |spec: &&str| spec.split(" | ").any(|s| s.split(' ').next() == Some(entry.name));
-        assert!(SPECS.iter().any(|spec| named(spec)), "{}", entry.name);
+        assert!(SPECS.iter().any(named), "{}", entry.name);
     }
     assert!(ALL.iter().any(|e| e.facts.weighted && e.facts.family == Family::MetaAggregation));
 }
