@@ -122,12 +122,17 @@ fn each_round_holds_its_sample_and_the_rest_is_neither_refused_nor_missed() {
 #[test]
 fn a_round_of_hostile_workers_alone_is_survived() {
     // One worker a round of six, two of them hostile: a third of the rounds hold no honest one.
+    let mut tried = 0;
     for attack in varangian_attacks::ALL.iter().map(|entry| entry.name) {
         let participation = Some(Participation { workers: 1, f: 0 });
         let plan = plan("average", attack, 6, 2, Optimiser::sgd(0.1));
-        let params = after(Plan { participation, ..plan }, 20);
-        assert!(params.iter().all(|x| x.is_finite()), "{attack}");
+        // Points have no labels to flip.
+        let Ok(mut run) = Lockstep::new(Plan { participation, ..plan }) else { continue };
+        make(&mut run, 20);
+        assert!(run.params().iter().all(|x| x.is_finite()), "{attack}");
+        tried += 1;
     }
+    assert!(tried > 28, "{tried} of {}", varangian_attacks::ALL.len());
 }
 
 #[test]
