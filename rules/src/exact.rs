@@ -70,7 +70,7 @@ impl Blend {
         Blend { parts, whole: Wide::from(selected.len() as f64) }
     }
 
-    /// Σ parts[i]·xᵢ / whole, for whole > 0.
+    /// Σ pᵢ·xᵢ / whole over the parts pᵢ, for whole > 0.
     pub fn weighted(parts: &[f64], whole: f64) -> Blend {
         Blend::wide(parts.iter().map(|&part| part.into()).collect(), whole.into())
     }

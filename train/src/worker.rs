@@ -227,13 +227,13 @@ impl Worker {
     /// # Errors
     /// If the memory is not a worker's.
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        let floats = |name: &str| match memory.values.contains_key(name) {
+            true => memory.floats(name).map(<[f32]>::to_vec),
+            false => Ok(Vec::new()),
+        };
         self.momentum = memory.floats("momentum")?.to_vec();
-        if memory.values.contains_key("residual") {
-            self.residual = memory.floats("residual")?.to_vec();
-        }
-        if memory.values.contains_key("statistics") {
-            self.statistics = memory.floats("statistics")?.to_vec();
-        }
+        self.residual = floats("residual")?;
+        self.statistics = floats("statistics")?;
         Ok(())
     }
 }

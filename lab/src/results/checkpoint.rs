@@ -1,7 +1,11 @@
 //! Half-finished runs: everything that the next step depends on, as safetensors beside JSON.
 //!
-//! `KEY.STEP.safetensors` goes first, `KEY.checkpoint.json` that names it second; only then is an
+//! `KEY.STEP.safetensors` goes first, `KEY.checkpoint.json` that says STEP second; only then is an
 //! older one removed. A process killed at any moment leaves a pair that fits or none.
+//!
+//! A folder may come from somebody else. Nothing that is stored in it becomes a path: the names of
+//! tensors are formed from the key and a number. A checksum over all of a pair, with the format's
+//! version, finds what was cut, mixed up or edited by accident; such a pair counts as none.
 
 use super::{Point, Store};
 use crate::{Failure, files};
@@ -25,14 +29,35 @@ pub(crate) struct Checkpoint {
     pub(crate) memory: Memory,
 }
 
+/// The version of what is stored.
+const FORMAT: u32 = 2;
+
 /// What stands in `KEY.checkpoint.json`. Points are CSV, which keeps NaN.
 #[derive(Serialize, Deserialize)]
 struct Sidecar {
+    format: u32,
+    /// BLAKE3 of the tensors and of everything here but itself.
+    checksum: String,
     step: u64,
-    tensors: String,
     points: String,
     refused: BTreeMap<String, u64>,
     skipped: u64,
+}
+
+impl Sidecar {
+    /// The checksum that belongs to this and to these bytes of tensors.
+    fn sum(&self, tensors: &[u8]) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let rest = (self.format, self.step, &self.points, &self.refused, self.skipped);
+        let rest = serde_json::to_vec(&rest).expect("plain values");
+        hasher.update(&(rest.len() as u64).to_le_bytes()).update(&rest).update(tensors);
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// The name of the tensors of `key` before `step`.
+fn tensors_of(key: &str, step: u64) -> String {
+    format!("{key}.{step}.safetensors")
 }
 
 /// Keeps a checkpoint in place of an older one.
@@ -40,39 +65,54 @@ struct Sidecar {
 /// # Errors
 /// If the folder cannot be written.
 pub(crate) fn save(store: &Store, key: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
-    let older = sidecar(store, key).map(|old| old.tensors);
-    let tensors = format!("{key}.{}.safetensors", checkpoint.step);
-    files::write(&store.run_file(&tensors), &pack(&checkpoint.memory))?;
-    let new = Sidecar {
+    let tensors = pack(&checkpoint.memory);
+    let file = tensors_of(key, checkpoint.step);
+    files::write(&store.run_file(&file), &tensors)?;
+    let mut new = Sidecar {
+        format: FORMAT,
+        checksum: String::new(),
         step: checkpoint.step,
-        tensors: tensors.clone(),
         points: super::store::points_text(&checkpoint.points),
         refused: checkpoint.refused.clone(),
         skipped: checkpoint.skipped,
     };
+    new.checksum = new.sum(&tensors);
     let text = serde_json::to_string(&new).expect("plain values");
     files::write(&store.run_file(&format!("{key}.checkpoint.json")), text.as_bytes())?;
-    if let Some(older) = older.filter(|older| *older != tensors) {
-        // What is left over takes room and does no harm.
-        let _ = std::fs::remove_file(store.run_file(&older));
-    }
+    sweep(store, key, Some(checkpoint.step));
     Ok(())
 }
 
-/// The checkpoint of `key`, if there is one that can be read.
+/// The checkpoint of `key`, if there is one that can be read and is whole.
 pub(crate) fn load(store: &Store, key: &str) -> Option<Checkpoint> {
-    let Sidecar { step, tensors, points, refused, skipped } = sidecar(store, key)?;
-    let memory = unpack(&std::fs::read(store.run_file(&tensors)).ok()?)?;
+    let sidecar = sidecar(store, key)?;
+    let tensors = std::fs::read(store.run_file(&tensors_of(key, sidecar.step))).ok()?;
+    if sidecar.format != FORMAT || sidecar.checksum != sidecar.sum(&tensors) {
+        return None;
+    }
+    let Sidecar { step, points, refused, skipped, .. } = sidecar;
+    let memory = unpack(&tensors)?;
     let points = super::store::read_points(points.as_bytes())?;
     Some(Checkpoint { step, points, refused, skipped, memory })
 }
 
 /// Removes the checkpoint of `key`: its run is over.
 pub(crate) fn remove(store: &Store, key: &str) {
-    if let Some(old) = sidecar(store, key) {
-        // The sidecar first: without it the tensors are never read.
-        let _ = std::fs::remove_file(store.run_file(&format!("{key}.checkpoint.json")));
-        let _ = std::fs::remove_file(store.run_file(&old.tensors));
+    // The sidecar first: without it the tensors are never read.
+    let _ = std::fs::remove_file(store.run_file(&format!("{key}.checkpoint.json")));
+    sweep(store, key, None);
+}
+
+/// Removes the tensors of `key` but those before `kept`. What is left over takes room and does no
+/// harm.
+fn sweep(store: &Store, key: &str, kept: Option<u64>) {
+    for name in std::fs::read_dir(store.path("runs")).into_iter().flatten().flatten() {
+        let name = name.file_name().to_string_lossy().into_owned();
+        let middle = name.strip_suffix(".safetensors").and_then(|stem| stem.strip_prefix(key));
+        let step = middle.and_then(|middle| middle.strip_prefix('.')?.parse::<u64>().ok());
+        if step.is_some_and(|step| name == tensors_of(key, step) && Some(step) != kept) {
+            let _ = std::fs::remove_file(store.path("runs").join(name));
+        }
     }
 }
 
@@ -149,5 +189,71 @@ mod tests {
         remove(&store, "k");
         assert!(load(&store, "k").is_none());
         assert_eq!(std::fs::read_dir(folder.path().join("runs")).unwrap().count(), 0);
+    }
+
+    fn kept(store: &Store, step: u64) {
+        let mut memory = Memory::default();
+        memory.put("server/params", Value::Floats(vec![1.0, 2.0]));
+        let checkpoint =
+            Checkpoint { step, points: Vec::new(), refused: BTreeMap::new(), skipped: 0, memory };
+        save(store, "k", &checkpoint).unwrap();
+    }
+
+    #[test]
+    fn what_a_foreign_checkpoint_names_is_neither_read_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&folder.path().join("results")).unwrap();
+        let precious = folder.path().join("precious.safetensors");
+        std::fs::write(&precious, "mine").unwrap();
+        let sidecar = store.run_file("k.checkpoint.json");
+        for name in ["../../precious.safetensors", precious.to_str().unwrap()] {
+            kept(&store, 3);
+            let text = std::fs::read_to_string(&sidecar).unwrap();
+            let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            value["tensors"] = name.into();
+            value["step"] = name.into();
+            std::fs::write(&sidecar, value.to_string()).unwrap();
+            assert!(load(&store, "k").is_none(), "{name}");
+            kept(&store, 4);
+            remove(&store, "k");
+            assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine", "{name}");
+        }
+        // A link is taken away; what it leads to stays.
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&precious, store.run_file("k.9.safetensors")).unwrap();
+            remove(&store, "k");
+            assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+        }
+    }
+
+    #[test]
+    fn a_pair_that_was_cut_edited_or_mixed_up_counts_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let (sidecar, tensors) =
+            (store.run_file("k.checkpoint.json"), store.run_file("k.3.safetensors"));
+        let edit = |path: &std::path::Path, edit: &dyn Fn(&mut Vec<u8>)| {
+            kept(&store, 3);
+            assert!(load(&store, "k").is_some());
+            let mut bytes = std::fs::read(path).unwrap();
+            edit(&mut bytes);
+            std::fs::write(path, bytes).unwrap();
+            assert!(load(&store, "k").is_none(), "{}", path.display());
+        };
+        edit(&tensors, &|bytes| *bytes.last_mut().unwrap() ^= 1);
+        edit(&tensors, &|bytes| bytes.truncate(bytes.len() - 4));
+        edit(&tensors, &|bytes| bytes.clear());
+        edit(&sidecar, &|bytes| bytes.truncate(20));
+        let replaced = |from: &'static str, to: &'static str| {
+            move |bytes: &mut Vec<u8>| {
+                let text = String::from_utf8(bytes.clone()).unwrap();
+                assert!(text.contains(from), "{text}");
+                *bytes = text.replace(from, to).into_bytes();
+            }
+        };
+        edit(&sidecar, &replaced("\"skipped\":0", "\"skipped\":1"));
+        edit(&sidecar, &replaced("\"step\":3", "\"step\":4611686018427387904"));
+        edit(&sidecar, &replaced("\"format\":2", "\"format\":1"));
     }
 }

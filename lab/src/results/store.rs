@@ -263,7 +263,7 @@ impl Store {
         }))
     }
 
-    /// As [`Store::kept`], the outcomes alone.
+    /// The outcomes of the runs that are over, in the experiment's order.
     ///
     /// # Errors
     /// If no run is over, or the folder holds something else.

@@ -70,7 +70,7 @@ pub(super) fn drive(
     notes: &mut Notes<'_>,
     context: &Context<'_>,
 ) -> Result<bool, Failure> {
-    notes.resume(run, context.store, key);
+    notes.resume(run, steps, context.store, key);
     let mut since = clock::now();
     // At least one step between two pauses: a run goes on however short they are.
     let mut fresh = true;

@@ -195,11 +195,15 @@ impl<'a> Notes<'a> {
         self.points.push(Point { step, metric: metric.to_owned(), value });
     }
 
-    /// Goes on from the checkpoint of `key`, if there is one that fits.
-    pub(super) fn resume(&mut self, run: &mut dyn Run, store: &Store, key: &str) {
+    /// Goes on from the checkpoint of `key`, if there is one that fits a run of so many `steps`;
+    /// else the run stands where it stood.
+    pub(super) fn resume(&mut self, run: &mut dyn Run, steps: u64, store: &Store, key: &str) {
         let Some(checkpoint) = checkpoint::load(store, key) else { return };
-        if run.load(&checkpoint.memory).is_err() {
-            return;
+        let Some(fresh) = run.save() else { return };
+        let loaded = run.load(&checkpoint.memory).is_ok();
+        if !loaded || run.step() != checkpoint.step || checkpoint.step > steps {
+            // A memory that fits in part must leave nothing behind.
+            return run.load(&fresh).expect("a run takes what it saved");
         }
         let evaluations = checkpoint.points.iter().filter(|point| point.metric == "test_loss");
         self.evaluated = evaluations.map(|point| point.step).max();
