@@ -57,6 +57,28 @@ fn missing_cells_and_labels_are_named_by_file_row_and_column() {
 }
 
 #[test]
+fn what_doubles_cannot_tell_apart_is_no_column() {
+    let stamps = "1700000000000000001,2,0\n1700000000000000100,3,1\n1700000000000000200,5,0\n";
+    has(&csv(stamps), "a.csv: column 0: entries near 1.7");
+    has(&csv("1e30,2,0\n1e30,3,1\n"), "subtract a constant from the column");
+    // Constant columns and large shifts that doubles hold are columns as any other.
+    let spec = "csv file=a.csv test=a.csv";
+    assert!(seen(spec, &two("7,2,0\n7,3,1\n", "")).is_ok());
+    assert!(seen(spec, &two("1000000000001,2,0\n1000000000002,3,1\n", "")).is_ok());
+    assert!(seen(spec, &two("1e-300,2,0\n3e-300,3,1\n", "")).is_ok());
+}
+
+#[test]
+fn words_of_spreadsheets_and_of_c_for_no_number_are_no_classes() {
+    for word in ["#REF!", "#DIV/0!", "#VALUE!", "nan(0x1)", "-nan(ind)"] {
+        has(&csv(&format!("1,2,0\n3,1,1\n4,5,{word}\n")), "row 3, column 2: expected a class");
+    }
+    // A hole in the first row of a table of one feature makes no header of it.
+    has(&csv("-,1\n2,0\n3,1\n"), "row 1, column 0: expected a number, or names");
+    has(&csv("unknown,1\n2,0\n3,1\n"), "header=true or header=false");
+}
+
+#[test]
 fn a_first_row_is_a_header_or_a_sample_or_refused() {
     has(
         &csv("1,x,0\n3,4,1\n5,6,1\n"),

@@ -96,7 +96,11 @@ const WHOLE: &[(&str, Reason)] = &[
     ("local_steps", |_, _| None),
     ("local_rate", |s, _| (s.local_steps == 1).then(|| "local_steps is 1".into())),
     ("compression", |_, _| None),
-    ("participation", |_, _| None),
+    ("participation", |s, _| {
+        let all = pair(&s.participation, "workers") == Some(s.n.to_string());
+        let auto = pair(&s.participation, "f").is_none_or(|f| f == "auto" || f == s.f.to_string());
+        (all && auto).then(|| format!("all {} workers take part", s.n))
+    }),
     ("server_optimiser", |_, _| None),
     ("weights", |s, g| {
         let alike = !g.whole && g.pools.windows(2).all(|w| w[0] == w[1]);

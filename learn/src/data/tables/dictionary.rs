@@ -95,6 +95,11 @@ pub(super) fn is_missing(text: &str) -> bool {
         "<null>",
         "(null)",
         "#null!",
+        "#ref!",
+        "#div/0!",
+        "#value!",
+        "#name?",
+        "#num!",
         "none",
         "nil",
         "nat",
@@ -103,7 +108,8 @@ pub(super) fn is_missing(text: &str) -> bool {
         "\\n",
     ];
     let text = text.to_lowercase();
-    WORDS.contains(&text.as_str())
+    // "nan(0x1)": how C prints a NaN with its payload.
+    WORDS.contains(&text.as_str()) || text.starts_with("nan(") || text.starts_with("-nan(")
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl TableOptions {
             scale::targets_survive(&train)?;
         }
         match self.standardise {
-            true => scale::standardise(&mut train, &mut test),
+            true => scale::standardise(&mut train, &mut test)?,
             false => scale::survives(&train)?,
         }
         let classes = names.classes();

@@ -15,7 +15,7 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     summary: "Your own arrays: an .npz, or a folder of .npy files, with x_train, y_train, x_test, y_test.",
     paper: "numpy.lib.format",
     differs: &[
-        "Bytes of three or four dimensions are images; other numbers of such shapes are taken as they are.",
+        "Arrays of three or four dimensions that hold bytes, or whole numbers from 0 to 255 in any kind of number, are images; other numbers of such shapes are taken as they are.",
         "Text, dates and Python objects are refused: labels are numbers.",
     ],
     params: &[
@@ -108,8 +108,27 @@ impl Source for Npz {
     }
 }
 
+/// Whether these are the bytes of images, in whatever kind of number: whole numbers from 0 to 255
+/// that are not all 0 and 1.
+fn pixels(array: &Array) -> bool {
+    match &array.values {
+        Values::Bytes(_) => true,
+        Values::Numbers(all) => {
+            all.iter().all(|&v| v.fract() == 0.0 && (0.0..=255.0).contains(&v))
+                && all.iter().any(|&v| v > 1.0)
+        }
+    }
+}
+
 impl Npz {
-    fn views(&self, train: Pair, test: Pair) -> Result<Split, DataError> {
+    fn views(&self, mut train: Pair, mut test: Pair) -> Result<Split, DataError> {
+        if matches!(train.0.shape.len(), 3 | 4) && pixels(&train.0) && pixels(&test.0) {
+            for (inputs, _) in [&mut train, &mut test] {
+                let numbers = std::mem::replace(&mut inputs.values, Values::Bytes(Vec::new()));
+                let numbers = numbers.numbers().into_iter();
+                inputs.values = Values::Bytes(numbers.map(|v| v as u8).collect());
+            }
+        }
         let bytes = |array: &Array| matches!(array.values, Values::Bytes(_));
         let spatial = matches!(train.0.shape.len(), 3 | 4);
         if spatial && bytes(&train.0) != bytes(&test.0) {

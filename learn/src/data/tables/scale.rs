@@ -46,12 +46,38 @@ fn power(x: f64) -> f64 {
     f64::from_bits(x.to_bits() & 0x7ff0_0000_0000_0000).max(f64::MIN_POSITIVE)
 }
 
+/// The least range of a column, in steps of double precision at its largest entry.
+const STEPS: f64 = 4096.0;
+
+/// What reading as doubles did to a column, if it did too much: entries so large that their
+/// differences are lost, or mostly lost.
+fn blurred(column: &[f64]) -> Option<String> {
+    let (least, most) = column.iter().fold((f64::MAX, f64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+    let size = least.abs().max(most.abs());
+    let step = power(size) * f64::EPSILON;
+    let flat = least == most && step > 1.0;
+    let coarse = least < most && (most - least) / step < STEPS;
+    (flat || coarse).then(|| {
+        format!(
+            "entries near {size:e} span {:e}, where doubles lie {step:e} apart; subtract a \
+             constant from the column",
+            most - least
+        )
+    })
+}
+
 /// Scales the columns of both by the training mean and population deviation; constant columns are
 /// only shifted.
-pub(super) fn standardise(train: &mut Parsed, test: &mut Parsed) {
+///
+/// # Errors
+/// Names a column whose differences double precision does not hold.
+pub(super) fn standardise(train: &mut Parsed, test: &mut Parsed) -> Result<(), DataError> {
     let features = train.features;
     for k in 0..features {
-        let column = train.inputs.iter().skip(k).step_by(features).copied().collect();
+        let column: Vec<f64> = train.inputs.iter().skip(k).step_by(features).copied().collect();
+        if let Some(text) = blurred(&column) {
+            return Err(DataError::new(format!("{}{}: {text}", train.file(), train.column(k))));
+        }
         let scale = Scale::measure(column);
         for inputs in [&mut train.inputs, &mut test.inputs] {
             for value in inputs.iter_mut().skip(k).step_by(features) {
@@ -59,6 +85,7 @@ pub(super) fn standardise(train: &mut Parsed, test: &mut Parsed) {
             }
         }
     }
+    Ok(())
 }
 
 /// The inputs in single precision.

@@ -121,6 +121,15 @@ fn is_header(
                 format!("{found}; header=true or header=false says which it is"),
             ))
         }
+        // Names beside a number in the column to predict: a header has names throughout.
+        (Some((k, name)), None) if names[wanted].parse::<f64>().is_ok_and(f64::is_finite) => {
+            let found = format!("\"{}\" beside {} in column {wanted}", clip(name), names[wanted]);
+            Err(DataError::expected(
+                &format!("row 1, column {k}"),
+                "a number, or names in the whole row",
+                format!("{found}; header=true or header=false says which it is"),
+            ))
+        }
         (text, _) => Ok(text.is_some()),
     }
 }
