@@ -6,6 +6,7 @@ use crate::Failure;
 use crate::config::{Idle, Settings, label_keys};
 use crate::results::{Outcome, Store};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// Where the notes of a matrix stand in its folder.
 const FILE: &str = "notes.json";
@@ -152,12 +153,15 @@ pub(super) fn without_twins(
     notices: &mut Notices,
 ) -> (Vec<Job>, Vec<String>) {
     let mut kept: Vec<(Job, String)> = Vec::new();
+    // By what a run comes to, its place: a list of many seeds stays linear.
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut dropped = Vec::new();
     for (job, effective) in jobs {
-        let Some(at) = kept.iter().position(|(_, other)| *other == effective) else {
+        let at = *places.entry(effective.clone()).or_insert(kept.len());
+        if at == kept.len() {
             kept.push((job, effective));
             continue;
-        };
+        }
         let own = job.key == effective && kept[at].0.key != effective;
         let twin = if own { std::mem::replace(&mut kept[at].0, job) } else { job };
         if twin.key != kept[at].0.key {
