@@ -146,7 +146,10 @@ pub(crate) fn demand_room(f: usize, d: usize) -> Result<(), Failure> {
         let most = Bound::MOST;
         return Err(Failure::refused(format!("f is at most {most}; got {f}")));
     }
-    memory::demand(&format!("f = {f} rows of {d} coordinates"), 8 * f as u128 * d as u128)
+    memory::demand(
+        &format!("f = {f} rows of {d} coordinates"),
+        (8 * f as u128).saturating_mul(d as u128),
+    )
 }
 
 /// The rows of n that are finite, and the others.

@@ -1,5 +1,6 @@
 //! Draws whole configurations and runs each for a few steps in this process.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use varangian_base::{Domain, Seed, Stream};
@@ -15,10 +16,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What became of a number of cases.
 #[derive(Default)]
 pub(crate) struct Counts {
-    /// Refused before the first step.
-    pub(crate) refused: u64,
+    /// Refused before the first step: how often, by the start of the reason.
+    pub(crate) refused: BTreeMap<String, u64>,
     /// Run to their last step.
     pub(crate) run: u64,
+    /// The pairs of rule and attack that were run.
+    pub(crate) pairs: BTreeSet<(String, String)>,
     /// Panicked, were refused only when they had begun, or took longer than the limit: the
     /// case's number, and why.
     pub(crate) failed: Vec<(u64, String)>,
@@ -33,8 +36,14 @@ pub(crate) fn run_cases(seed: Seed, (from, to): (u64, u64), begin: &dyn Fn(u64))
         let begun = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| one(&shelf, &settings)));
         match ended {
-            Ok(Ok(true)) => counts.run += 1,
-            Ok(Ok(false)) => counts.refused += 1,
+            Ok(Ok(None)) => {
+                counts.run += 1;
+                counts.pairs.insert((settings.rule, settings.attack));
+            }
+            Ok(Ok(Some(reason))) => {
+                let start: String = reason.chars().take(60).collect();
+                *counts.refused.entry(start).or_default() += 1;
+            }
             Ok(Err(why)) => counts.failed.push((case, why)),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -50,9 +59,12 @@ pub(crate) fn run_cases(seed: Seed, (from, to): (u64, u64), begin: &dyn Fn(u64))
     counts
 }
 
-/// Whether it was run; an error where it was found wrong only after it had been accepted.
-fn one(shelf: &Shelf, settings: &Settings) -> Result<bool, String> {
-    let Ok(course) = shelf.course(settings) else { return Ok(false) };
+/// Why it was refused, if it was; an error where it was found wrong only after it had begun.
+fn one(shelf: &Shelf, settings: &Settings) -> Result<Option<String>, String> {
+    let course = match shelf.course(settings) {
+        Ok(course) => course,
+        Err(failure) => return Ok(Some(failure.to_string())),
+    };
     let late = |error: varangian_base::SpecError| format!("refused late: {error}");
     match course {
         Course::Lockstep(plan) => {
@@ -67,7 +79,10 @@ fn one(shelf: &Shelf, settings: &Settings) -> Result<bool, String> {
         }
         Course::Swarm(plan) => {
             // The command sets an asynchronous run up before the first run starts.
-            let Ok(mut run) = Swarm::new(*plan) else { return Ok(false) };
+            let mut run = match Swarm::new(*plan) {
+                Ok(run) => run,
+                Err(error) => return Ok(Some(error.to_string())),
+            };
             let arrivals = settings.steps * settings.n as u64;
             (0..arrivals).for_each(|_| {
                 run.step();
@@ -75,24 +90,28 @@ fn one(shelf: &Shelf, settings: &Settings) -> Result<bool, String> {
             run.evaluate();
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
-/// The settings of one case.
+/// The settings of one case. Most that cannot be combined are drawn apart, so that most cases run;
+/// one case in eight draws everything from everything.
 pub(crate) fn draw(stream: &mut Stream) -> Settings {
-    let data = pick(stream, &["logreg", "linreg"]);
-    let models: &[&str] = match data {
-        "logreg" => &["linear", "logistic", "mlp hidden=3"],
-        _ => &["linear", "mlp hidden=3"],
+    let free = stream.below(8) == 0;
+    let data = pick(stream, &["logreg", "logreg", "linreg"]);
+    let (models, partitions): (&[&str], &[&str]) = match data {
+        "logreg" => (
+            &["linear", "logistic", "mlp hidden=3"],
+            &["sorted", "dirichlet alpha=0.1", "long-tail", "quantity-skew", "shards"],
+        ),
+        _ if free => (&["linear", "logistic"], &["sorted", "shards"]),
+        _ => (&["linear", "mlp hidden=3"], &["quantity-skew"]),
     };
-    let n = 1 + stream.below(9);
-    let f = stream.below(n.div_ceil(2) + 1).min(n - 1);
+    let n = 1 + stream.below(12);
+    let f = stream.below(n.div_ceil(3) + 1 + usize::from(free)).min(n - 1);
     let f_real = if stream.below(3) == 0 { stream.below(n) } else { f };
     let (rule, network) = judge(stream);
-    let text = |stream: &mut Stream, common: &str, others: &[&str]| -> String {
-        if stream.below(2) == 0 { common.into() } else { pick(stream, others).into() }
-    };
-    Settings {
+    let filter = varangian_rules::FILTERS.iter().any(|filter| filter.name == rule);
+    let mut settings = Settings {
         dataset: data.into(),
         model: pick(stream, models).into(),
         n,
@@ -102,49 +121,61 @@ pub(crate) fn draw(stream: &mut Stream) -> Settings {
         network,
         attack: attack(stream),
         hostile: pick(stream, &["last", "first", "random"]).into(),
-        partition: text(
-            stream,
-            "iid",
-            &["sorted", "dirichlet alpha=0.1", "long-tail", "quantity-skew", "shards"],
-        ),
-        sampling: text(
-            stream,
-            "epochs",
-            &["with-replacement", "shared-stream", "epochs last=drop"],
-        ),
+        partition: or(stream, "iid", partitions),
+        sampling: or(stream, "epochs", &["with-replacement", "shared-stream", "epochs last=drop"]),
         batch: [1, 2, 5][stream.below(3)],
         steps: 2 + stream.below(3) as u64,
-        evaluate_every: 1,
         test_samples: 5,
-        validation: [0, 20, 20][stream.below(3)],
+        validation: [0, 20, 20, 20][stream.below(4)],
         validation_batch: 5,
         learning_rate: [0.1, 1.0, 1e20][stream.below(3)],
-        momentum: [0.0, 0.9][stream.below(2)],
-        momentum_at: pick(stream, &["worker", "worker", "server", "update"]).into(),
-        nesterov: stream.below(6) == 0,
-        dampening: [0.0, 0.0, 0.9][stream.below(3)],
         clip: [f64::INFINITY, 1.0][stream.below(2)],
-        message: text(
-            stream,
-            "vector",
-            &["sign", "sign zero=plus-one", "sign zero=abstain", "stochastic-sign"],
-        ),
         local_steps: [1, 1, 3][stream.below(3)],
-        compression: text(stream, "none", &["none", "top-k", "top-k share=0.5"]),
-        participation: text(
-            stream,
-            "all",
-            &["all", "all", "sample workers=1", "sample workers=3", "sample workers=5 f=1"],
-        ),
-        weights: text(stream, "equal", &["equal", "samples"]),
-        server_optimiser: text(stream, "sgd", &["sgd", "adam", "yogi", "adagrad"]),
         weight_decay: [0.0, 0.1][stream.below(2)],
         statistics: pick(stream, &["honest", "all"]).into(),
-        study: [0, 0, 0, 2][stream.below(4)],
         seed: 1 + stream.below(1000) as u64,
-        data_seed: 1,
         ..Settings::default()
+    };
+    server(stream, &mut settings, filter && !free);
+    messages(stream, &mut settings, free);
+    settings
+}
+
+/// What the server does beside judging: momentum, samples of workers, weights, a study.
+fn server(stream: &mut Stream, settings: &mut Settings, filter: bool) {
+    settings.momentum = [0.0, 0.9][stream.below(2)];
+    settings.dampening = [0.0, 0.0, 0.9][stream.below(3)];
+    settings.momentum_at = pick(stream, &["worker", "update"]).into();
+    if filter {
+        return;
     }
+    settings.momentum_at = pick(stream, &["worker", "server", "update"]).into();
+    settings.nesterov = stream.below(6) == 0;
+    settings.study = [0, 0, 0, 2][stream.below(4)];
+    settings.weights = or(stream, "equal", &["equal", "samples"]);
+    settings.server_optimiser = or(stream, "sgd", &["sgd", "adam", "yogi", "adagrad"]);
+    if settings.server_optimiser != "sgd" && stream.below(4) > 0 {
+        (settings.momentum, settings.nesterov) = (0.0, false);
+    }
+    if settings.study == 0 && stream.below(3) == 0 {
+        let workers = 1 + stream.below(settings.n);
+        settings.participation = format!("sample workers={workers}");
+    }
+}
+
+/// What workers send.
+fn messages(stream: &mut Stream, settings: &mut Settings, free: bool) {
+    let signs = ["sign", "sign zero=plus-one", "sign zero=random", "stochastic-sign", "dp-sign"];
+    settings.message = or(stream, "vector", &signs);
+    if free || settings.message == "vector" {
+        let packed = ["none", "top-k", "top-k keep=0.5", "top-k keep=0.5 feedback=false"];
+        settings.compression = or(stream, "none", &packed);
+    }
+}
+
+/// The common text in half of all cases, or one of the others.
+fn or(stream: &mut Stream, common: &str, others: &[&str]) -> String {
+    if stream.below(2) == 0 { common.into() } else { pick(stream, others).into() }
 }
 
 /// A rule with stages around it or a filter, and how messages travel.
@@ -186,7 +217,7 @@ fn attack(stream: &mut Stream) -> String {
     let all = varangian_attacks::ALL;
     match stream.below(8) {
         0 => "none".into(),
-        1 => pick(stream, &["worst evaluations=10", "ipm epsilon=10", "alie z=1.5"]).into(),
+        1 => pick(stream, &["worst budget=10", "ipm epsilon=10", "alie z=1.5"]).into(),
         _ => all[stream.below(all.len())].name.into(),
     }
 }

@@ -29,8 +29,17 @@ fn main() {
         let settings = draw::draw(&mut seed.stream(Domain::Test, 2, *case));
         println!("case {case}: {why}\n{settings:?}\n");
     }
-    let (refused, run, failed) = (counts.refused, counts.run, counts.failed.len());
-    println!("{cases} cases, seed {}: {refused} refused, {run} run, {failed} failed", seed.0);
+    let mut reasons: Vec<(&String, &u64)> = counts.refused.iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    println!("most frequent reasons of refusals:");
+    reasons.iter().take(20).for_each(|(reason, count)| println!("{count:>9} {reason}"));
+    let refused: u64 = counts.refused.values().sum();
+    let (run, pairs, failed) = (counts.run, counts.pairs.len(), counts.failed.len());
+    println!(
+        "{cases} cases, seed {}: {refused} refused, {run} run ({pairs} pairs of rule and attack), \
+         {failed} failed",
+        seed.0
+    );
     std::process::exit(i32::from(failed > 0));
 }
 

@@ -68,11 +68,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array, String> {
     let (wanted, found) = (count * kind.width, data.len());
     if wanted != found {
         let (n, d) = shape;
-        let fault = if found < wanted { "it is truncated" } else { "something follows" };
-        return Err(format!(
-            "{n} × {d} of {} take {wanted} bytes; found {found}: {fault}",
-            kind.name
-        ));
+        let found = match found < wanted {
+            true => format!("found {found}: it is truncated"),
+            false => "found more: something follows".into(),
+        };
+        return Err(format!("{n} × {d} of {} take {wanted} bytes; {found}", kind.name));
     }
     let at = |i: usize| if fortran { i % shape.1 * shape.0 + i / shape.1 } else { i };
     let entry = |i: usize| -> &[u8] { &data[at(i) * kind.width..][..kind.width] };

@@ -93,7 +93,7 @@ fn each_fault_is_one_line() {
         (file("'<f4'", false, "(0, 3)", &[]), "the matrix is empty"),
         (file("'<f4'", false, "(1, x)", &four), "shape holds no whole numbers"),
         (file("'<f4'", false, "(2, 2)", &four), "take 16 bytes; found 4: it is truncated"),
-        (file("'<f4'", false, "(1, 1)", &[0; 6]), "take 4 bytes; found 6: something follows"),
+        (file("'<f4'", false, "(1, 1)", &[0; 6]), "take 4 bytes; found more: something follows"),
         (file("'<f4'", false, "(9999999999999999, 9999)", &four), "its header promises"),
         (file("'<c8'", false, "(1, 1)", &[0; 8]), "found <c8 (complex numbers)"),
         (file("'<f16'", false, "(1, 1)", &[0; 16]), "found <f16 (a wider float"),

@@ -37,7 +37,7 @@ fn fits(what: &str, bytes: u128, available: Option<u64>) -> Result<(), Failure> 
 pub(crate) fn of_run(n: usize, d: usize, momentum_at_workers: bool) -> u128 {
     let (n, d) = (n as u128, d as u128);
     let rows = if momentum_at_workers { 2 * n } else { n };
-    4 * d * (rows + 3)
+    d.saturating_mul(rows + 3).saturating_mul(4)
 }
 
 /// Bytes as a reader says them: "7.8 GiB".
