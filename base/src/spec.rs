@@ -155,6 +155,10 @@ impl Param {
 /// # Errors
 /// Says which stage is malformed and why.
 pub fn parse_chain(text: &str) -> Result<Vec<Spec>, SpecError> {
+    if text.len() > LONGEST {
+        let why = format!("at most {LONGEST} bytes are read; found {}", text.len());
+        return Err(malformed(text, &why));
+    }
     let mut stages = Vec::new();
     let mut pairs: Vec<Vec<Word>> = vec![Vec::new()];
     for word in words(text)? {
@@ -199,8 +203,15 @@ pub fn parse(text: &str) -> Result<Spec, SpecError> {
 }
 
 fn malformed(text: &str, why: &str) -> SpecError {
-    SpecError::new(format!("cannot read \"{text}\": {why}"))
+    let mut short: String = text.chars().take(200).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    SpecError::new(format!("cannot read \"{short}\": {why}"))
 }
+
+/// The longest text of a variant, in bytes.
+const LONGEST: usize = 1 << 16;
 
 enum Word {
     Bar,

@@ -5,7 +5,7 @@ use arrays::Values;
 use serde_json::json;
 use std::path::PathBuf;
 use varangian_base::Seed;
-use varangian_rules::{Pipeline, Round, Verdict, exact};
+use varangian_rules::{Bound, Pipeline, Round, Verdict, exact};
 
 /// Arguments of `varangian aggregate`.
 #[derive(clap::Args)]
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut rule = Pipeline::parse(&args.rule)?;
     demand_no_oracle(&rule)?;
     let rows = arrays::read(&args.input)?;
+    Bound::declared(rule.spec(), rows.total(), args.f)?;
     let refused = rows.refused.len();
     if refused > args.f {
         return Err(Failure::refused(format!(

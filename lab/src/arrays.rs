@@ -3,6 +3,7 @@
 
 mod npy;
 
+use crate::run::memory;
 use crate::{Failure, files};
 use ndarray::{Array1, Array2};
 use ndarray_npy::{WritableElement, WriteNpyExt};
@@ -10,6 +11,7 @@ use npy::Entries;
 use std::io::Read;
 use std::path::Path;
 use varangian_base::Matrix;
+use varangian_rules::Bound;
 
 /// A matrix as it was read.
 pub(crate) struct Rows {
@@ -87,11 +89,10 @@ impl Rows {
 pub(crate) fn read(path: &Path) -> Result<Rows, Failure> {
     let fail = |error: &dyn std::fmt::Display| Failure::file("read", path, error);
     let bytes = match path.as_os_str() == "-" {
-        true => {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-        }
-        false => std::fs::read(path),
+        true => whole(&mut std::io::stdin().lock(), memory::available()),
+        false => std::fs::File::open(path)
+            .map_err(|error| error.to_string())
+            .and_then(|mut file| whole(&mut file, memory::available())),
     };
     let array = npy::read(&bytes.map_err(|error| fail(&error))?).map_err(|error| fail(&error))?;
     let (n, d) = array.shape;
@@ -108,6 +109,47 @@ pub(crate) fn read(path: &Path) -> Result<Rows, Failure> {
         }
     };
     Ok(Rows { finite, ids, refused, kind: array.kind, d })
+}
+
+/// All that a file or pipe holds: no more than one byte beyond what its header promises, growing
+/// with what comes, so that neither a header nor an endless pipe takes more memory than the bytes
+/// that are there; and not begun where the rows beside their copy would not fit into `room` bytes.
+///
+/// # Errors
+/// If it cannot be read, or takes more than there is room for.
+fn whole(reader: &mut dyn Read, room: Option<u64>) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut read = |bytes: &mut Vec<u8>, most: u64| {
+        let read = (&mut *reader).take(most).read_to_end(bytes);
+        read.map_err(|error| error.to_string())
+    };
+    read(&mut bytes, npy::START)?;
+    let header = npy::header_length(&bytes);
+    read(&mut bytes, header)?;
+    let wanted = npy::promised(&bytes);
+    let needed = u128::from(wanted) * 2;
+    if let Some(room) = room.filter(|&room| needed > u128::from(room)) {
+        return Err(format!(
+            "its header promises {wanted} bytes, which take {needed} to work on; {room} can be had"
+        ));
+    }
+    read(&mut bytes, wanted.saturating_add(1))?;
+    Ok(bytes)
+}
+
+/// Whether rows for f hostile workers can be had, before any of them is made.
+///
+/// # Errors
+/// If f is above 2³¹, or f rows of d coordinates take more memory than there is.
+pub(crate) fn demand_room(f: usize, d: usize) -> Result<(), Failure> {
+    if f > Bound::MOST {
+        let most = Bound::MOST;
+        return Err(Failure::refused(format!("f is at most {most}; got {f}")));
+    }
+    memory::demand(
+        &format!("f = {f} rows of {d} coordinates"),
+        (8 * f as u128).saturating_mul(d as u128),
+    )
 }
 
 /// The rows of n that are finite, and the others.

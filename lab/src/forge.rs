@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let given = finite(&args.input)?;
     let honest = given.narrow(&args.input)?;
     let (h, d) = (honest.n(), honest.d());
+    arrays::demand_room(args.f, d)?;
     demand(&*attack, about, (h, d), args.f)?;
     let n = h + args.f;
     let mut probe = TrialRule::new(rule(args, about.name, attack.sees().rule, n)?, args.f);

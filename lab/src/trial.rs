@@ -23,6 +23,10 @@ impl TrialRule {
 
 impl Probe for TrialRule {
     fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
+        // Too few rows, as in a round that a server would skip: nothing moves.
+        if self.pipeline.check(rows.n(), self.f).is_err() {
+            return out.fill(0.0);
+        }
         let mut fork = self.pipeline.has_memory().then(|| self.pipeline.fork());
         let rule = fork.as_mut().unwrap_or(&mut self.pipeline);
         rule.aggregate(&mut Round::of(rows, self.f), out, &mut self.verdict);

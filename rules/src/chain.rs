@@ -10,7 +10,7 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
-use crate::{ALL, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
+use crate::{ALL, Bound, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
 use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
@@ -125,6 +125,7 @@ impl Pipeline {
     /// # Errors
     /// Names the stage, the condition, and the n and f that reach it.
     pub fn fits(&self, n: usize, f: usize) -> Result<(), SpecError> {
+        Bound::declared(self.rule_entry.name, n, f)?;
         let (mut n, mut f) = (n, f);
         let refused = |name: &str, n: usize, f: usize, condition: String| {
             SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))

@@ -82,6 +82,10 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// The largest f that is worked with, and the largest number of rows: far above any crowd of
+    /// workers, and small enough that no formula of a bound overflows.
+    pub const MOST: usize = 1 << 31;
+
     /// At least one row.
     pub const ANY: Bound = Bound { text: "n ≥ 1", least: |_| 1, source: "any number of rows" };
 
@@ -93,8 +97,15 @@ impl Bound {
     /// Whether (n, f) satisfies the bound of `name`.
     ///
     /// # Errors
-    /// Names the rule, the bound, n and f.
+    /// Names the rule, the bound, n and f; n or f above [`Bound::MOST`] is refused before any
+    /// arithmetic.
     pub fn check(&self, name: &str, n: usize, f: usize) -> Result<(), SpecError> {
+        if n.max(f) > Bound::MOST {
+            return Err(SpecError::new(format!(
+                "{name} takes n and f up to {}; got n = {n}, f = {f}",
+                Bound::MOST
+            )));
+        }
         if n >= (self.least)(f) && n > 0 {
             return Ok(());
         }
@@ -118,6 +129,21 @@ impl Bound {
         demand(n, f).map_err(|condition| {
             SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
         })
+    }
+
+    /// Whether some of n rows are honest where f are hostile: asked of what is declared before a
+    /// first round, whatever the rule. In a later round fewer than f rows may be there.
+    ///
+    /// # Errors
+    /// Names what was asked for, n and f.
+    pub fn declared(name: &str, n: usize, f: usize) -> Result<(), SpecError> {
+        match f < n && n <= Bound::MOST {
+            true => Ok(()),
+            false => Err(SpecError::new(format!(
+                "{name} needs f below n, and n up to {}; got n = {n}, f = {f}",
+                Bound::MOST
+            ))),
+        }
     }
 }
 
@@ -233,3 +259,41 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::clipping::ARC,
     &crate::ctma::ENTRY,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts at which a doubled, tripled or quadrupled f wraps around.
+    const FAR: [usize; 5] = [usize::MAX, usize::MAX / 2, 1 << 63, 1 << 62, usize::MAX / 4];
+
+    #[test]
+    fn no_rule_stage_filter_or_vote_takes_an_f_whose_bound_would_overflow() {
+        for f in FAR {
+            for entry in ALL {
+                assert!(entry.facts.bound.check(entry.name, 11, f).is_err(), "{} {f}", entry.name);
+                if entry.facts.family == Family::Rule {
+                    assert!(crate::build(entry.name, 11, f).is_err(), "{} {f}", entry.name);
+                }
+            }
+            for entry in crate::FILTERS {
+                assert!(crate::build_filter(entry.name, 11, f).is_err(), "{} {f}", entry.name);
+            }
+            for entry in crate::VOTES {
+                assert!(crate::build_vote(entry.name, 11, f).is_err(), "{} {f}", entry.name);
+            }
+            for text in ["bucketing s=2 | median", "nnm | krum", "median | ctma"] {
+                assert!(crate::build(text, 11, f).is_err(), "{text} {f}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_declared_leaves_an_honest_row() {
+        let error = crate::build("average", 3, 3).err().unwrap().to_string();
+        assert_eq!(error, "average needs f below n, and n up to 2147483648; got n = 3, f = 3");
+        assert!(crate::build("average", 3, 2).is_ok());
+        // In a round, fewer rows than f may come: no defence is promised, and none is refused.
+        assert!(crate::Pipeline::parse("average").unwrap().check(2, 3).is_ok());
+    }
+}

@@ -116,6 +116,7 @@ pub fn build_filter(text: &str, n: usize, f: usize) -> Result<Box<dyn Filter>, S
     let spec = spec::parse(text)?;
     let entry = entry::find("filter", FILTERS, &spec.name)?;
     let filter = entry.make(&spec)?;
+    Bound::declared(entry.name, n, f)?;
     entry.facts.bound.admit(entry.name, (n, f), |n, f| filter.check(n, f))?;
     Ok(filter)
 }

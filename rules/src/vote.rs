@@ -86,6 +86,7 @@ pub fn build_vote(text: &str, n: usize, f: usize) -> Result<Box<dyn Vote>, SpecE
     let spec = spec::parse(text)?;
     let found = entry::find("vote", VOTES, &spec.name)?;
     let vote = found.make(&spec)?;
+    Bound::declared(found.name, n, f)?;
     found.facts.bound.admit(found.name, (n, f), |n, f| vote.check(n, f))?;
     found.facts.bound.admit(found.name, (n, f), |n, f| vote.fits(n, f))?;
     Ok(vote)

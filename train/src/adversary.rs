@@ -152,9 +152,17 @@ struct Trial<'a> {
 impl Probe for Trial<'_> {
     fn aggregate(&mut self, rows: Rows<'_>, out: &mut [f32]) {
         let rule = self.rule.as_mut().expect("an attack that tries the rule says so in its entry");
+        // Too few rows, as in a round that the server would skip: nothing moves.
+        if rule.check(rows.n(), self.f).is_err() {
+            return out.fill(0.0);
+        }
         let counts: Option<Vec<f64>> = self
             .weights
             .map(|weights| (0..rows.n()).map(|i| weights[rows.id(i) as usize]).collect());
+        let fits = |counts: &Vec<f64>| rule.check_weights(counts, rows.n(), self.f).is_ok();
+        if !counts.as_ref().is_none_or(fits) {
+            return out.fill(0.0);
+        }
         let mut round = Round {
             rows: rows.into(),
             f: self.f,

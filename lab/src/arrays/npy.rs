@@ -21,6 +21,32 @@ pub(super) enum Entries {
 /// What can be read, as an error names it.
 const READ: &str = "rows are f32, f64, f16, bf16 or whole numbers";
 
+/// Bytes with which the length of the header is known.
+pub(super) const START: u64 = 12;
+
+/// How many bytes of the header come after its first [`START`]; 0 where these are no such file's.
+pub(super) fn header_length(start: &[u8]) -> u64 {
+    if start.len() < START as usize || !start.starts_with(b"\x93NUMPY") {
+        return 0;
+    }
+    match start[6] {
+        1 => u64::from(u16::from_le_bytes([start[8], start[9]])).saturating_sub(2),
+        2 | 3 => u64::from(u32::from_le_bytes([start[8], start[9], start[10], start[11]])),
+        _ => 0,
+    }
+}
+
+/// How many bytes of entries a header promises; 0 where it cannot be read, which is said later.
+pub(super) fn promised(bytes: &[u8]) -> u64 {
+    let size = || {
+        let (header, _) = split(bytes).ok()?;
+        let width = kind(field(header, "descr").ok()?).ok()?.width;
+        let (n, d) = shape(field(header, "shape").ok()?).ok()?;
+        u64::try_from(n.checked_mul(d)?.checked_mul(width)?).ok()
+    };
+    size().unwrap_or(0)
+}
+
 /// Reads a matrix from all bytes of a file.
 pub(super) fn read(bytes: &[u8]) -> Result<Array, String> {
     let (header, data) = split(bytes)?;
@@ -42,11 +68,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array, String> {
     let (wanted, found) = (count * kind.width, data.len());
     if wanted != found {
         let (n, d) = shape;
-        let fault = if found < wanted { "it is truncated" } else { "something follows" };
-        return Err(format!(
-            "{n} × {d} of {} take {wanted} bytes; found {found}: {fault}",
-            kind.name
-        ));
+        let found = match found < wanted {
+            true => format!("found {found}: it is truncated"),
+            false => "found more: something follows".into(),
+        };
+        return Err(format!("{n} × {d} of {} take {wanted} bytes; {found}", kind.name));
     }
     let at = |i: usize| if fortran { i % shape.1 * shape.0 + i / shape.1 } else { i };
     let entry = |i: usize| -> &[u8] { &data[at(i) * kind.width..][..kind.width] };

@@ -93,7 +93,7 @@ fn each_fault_is_one_line() {
         (file("'<f4'", false, "(0, 3)", &[]), "the matrix is empty"),
         (file("'<f4'", false, "(1, x)", &four), "shape holds no whole numbers"),
         (file("'<f4'", false, "(2, 2)", &four), "take 16 bytes; found 4: it is truncated"),
-        (file("'<f4'", false, "(1, 1)", &[0; 6]), "take 4 bytes; found 6: something follows"),
+        (file("'<f4'", false, "(1, 1)", &[0; 6]), "take 4 bytes; found more: something follows"),
         (file("'<f4'", false, "(9999999999999999, 9999)", &four), "its header promises"),
         (file("'<c8'", false, "(1, 1)", &[0; 8]), "found <c8 (complex numbers)"),
         (file("'<f16'", false, "(1, 1)", &[0; 16]), "found <f16 (a wider float"),
@@ -116,6 +116,27 @@ fn each_fault_is_one_line() {
         assert!(line.contains(text) && !line.contains('\n') && !line.contains('\u{1b}'), "{line}");
         assert_eq!(error.code(), 2);
     }
+}
+
+#[test]
+fn no_more_is_read_than_a_header_promises_and_there_is_room_for() {
+    let endless = |bytes: Vec<u8>, room| {
+        let mut reader = std::io::Cursor::new(bytes).chain(std::io::repeat(0));
+        whole(&mut reader, room)
+    };
+    let small = file("'<f4'", false, "(2, 3)", &[]);
+    assert_eq!(endless(small.clone(), None).unwrap().len(), small.len() + 24 + 1);
+    assert_eq!(endless(b"no array".to_vec(), None).unwrap().len(), 13);
+    let far = file("'<f4'", false, "(10000000, 1000000)", &[]);
+    let error = endless(far.clone(), Some(1 << 33)).unwrap_err();
+    assert!(error.starts_with("its header promises 40000000000000 bytes, which take 8"), "{error}");
+    // The same header on a file without the bytes, where nobody knows how much room there is.
+    let mut short = std::io::Cursor::new(far.clone());
+    assert_eq!(whole(&mut short, None).unwrap().len(), far.len());
+    let error = read(Path::new("/dev/zero")).err().unwrap().to_string();
+    assert!(error.contains("it is no .npy file"), "{error}");
+    assert!(demand_room(1 << 63, 1).is_err() && demand_room(1 << 30, 1 << 30).is_err());
+    demand_room(3, 10).unwrap();
 }
 
 #[test]

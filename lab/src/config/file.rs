@@ -4,7 +4,9 @@ use super::keys::FILE_KEYS;
 use super::settings::one_line;
 use super::{KEYS, Settings, Tune, grid, optimisers, profile};
 use crate::Failure;
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use varangian_base::SpecError;
 
@@ -40,8 +42,7 @@ impl Experiment {
     /// is out of range, or no run is left.
     pub fn load(source: &Source) -> Result<Self, Failure> {
         let path = &source.path;
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|error| Failure::file("read", path, &error))?;
+        let text = read_text(path)?;
         let stem = path.file_stem().map_or("experiment".into(), |s| s.to_string_lossy());
         let stem = as_name(&stem);
         if read_table(&text).is_ok_and(|table| table.is_empty()) {
@@ -77,11 +78,18 @@ impl Experiment {
             part.extend(overrides.clone());
             tables.extend(optimisers::expand(part)?);
         }
+        let count = tables.iter().map(grid::count).fold(0, usize::saturating_add);
+        if count > MOST_RUNS {
+            let text = format!("an experiment has at most {MOST_RUNS} runs; this one asks for");
+            return Err(Failure::refused(format!("{text} {count}: several files can share them")));
+        }
+        let mut seen = HashSet::new();
         for part in tables {
             for one in grid::product(&part) {
                 let settings = profile::apply(Settings::read(one)?)?;
                 settings.check_numbers()?;
-                if !runs.contains(&settings) {
+                let text = toml::to_string(&settings).expect("scalars");
+                if seen.insert(text) {
                     runs.push(settings);
                 }
             }
@@ -90,6 +98,28 @@ impl Experiment {
             true => Err(Failure::refused("no run is left; a list of values is empty")),
             false => Ok(Experiment { name, runs, skip_below_bound, tune }),
         }
+    }
+}
+
+/// The most runs of one experiment: what their settings take is some hundred megabytes.
+const MOST_RUNS: usize = 100_000;
+
+/// The longest experiment file, in bytes.
+const MOST_BYTES: u64 = 1 << 24;
+
+/// The text of an experiment file; a pipe or a device is read no further than a file may be long.
+fn read_text(path: &Path) -> Result<String, Failure> {
+    let fail = |error: &std::io::Error| Failure::file("read", path, error);
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
+    let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
+    read.map_err(|error| fail(&error))?;
+    match text.len() as u64 > MOST_BYTES {
+        false => Ok(text),
+        true => Err(Failure::refused(format!(
+            "{}: an experiment file has at most {MOST_BYTES} bytes; this one has more",
+            path.display()
+        ))),
     }
 }
 
@@ -275,6 +305,29 @@ mod tests {
         assert_eq!(stems[4].len(), 100);
         let error = load("", &["nn=3"]).unwrap_err();
         assert!(error.starts_with("--set: unknown key \"nn\""), "{error}");
+    }
+
+    #[test]
+    fn large_grids_are_linear_and_larger_ones_are_refused_with_their_size() {
+        let seeds = |count: usize| {
+            let all: Vec<String> = (0..count).map(|seed| seed.to_string()).collect();
+            format!("seed = [{}]", all.join(", "))
+        };
+        let begun = std::time::Instant::now();
+        assert_eq!(load(&seeds(20_000), &[]).unwrap().runs.len(), 20_000);
+        assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+        let thousand = seeds(1000);
+        let f: Vec<String> = (0..1000).map(|f| f.to_string()).collect();
+        let error = load(&format!("{thousand}\nf = [{}]\nn = 2000", f.join(", ")), &[]);
+        let error = error.unwrap_err();
+        assert!(error.contains("at most 100000 runs; this one asks for 1000000"), "{error}");
+    }
+
+    #[test]
+    fn an_endless_file_is_refused() {
+        let source = Source { path: "/dev/zero".into(), ..Source::default() };
+        let error = Experiment::load(&source).unwrap_err().to_string();
+        assert!(error.contains("at most 16777216 bytes"), "{error}");
     }
 
     #[test]

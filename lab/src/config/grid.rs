@@ -1,7 +1,7 @@
 //! From tables with lists to runs: cartesian products in the order of the keys.
 
 use super::{KEYS, Settings};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// The tables of scalars that a table with lists stands for; the last key varies fastest.
@@ -23,15 +23,26 @@ pub(crate) fn product(table: &Table) -> Vec<Table> {
     out
 }
 
+/// How many runs [`product`] makes of a table, or the largest number where that overflows.
+pub(crate) fn count(table: &Table) -> usize {
+    let length = |key: &str| match table.get(key) {
+        Some(Value::Array(values)) => values.len(),
+        _ => 1,
+    };
+    KEYS.iter().map(|key| length(key.name)).fold(1, usize::saturating_mul)
+}
+
 /// The keys beside attack and seed in which runs differ: what tells lines of a table or plot apart.
 /// The rule comes first, then the others in the order of the keys. `f_real` counts only where it
 /// differs from f.
 pub(crate) fn label_keys(runs: &[&Settings]) -> Vec<&'static str> {
+    let texts: Vec<BTreeMap<&str, String>> = runs.iter().map(|run| run.texts()).collect();
     let varies = |key: &str| {
         if key == "f_real" {
             return runs.iter().any(|run| run.f_real() != run.f);
         }
-        runs.iter().map(|run| run.text(key)).collect::<BTreeSet<_>>().len() > 1
+        let Some(first) = texts.first() else { return false };
+        texts.iter().any(|text| text[key] != first[key])
     };
     let others = KEYS.iter().map(|key| key.name);
     let others = others.filter(|key| !["rule", "attack", "seed"].contains(key) && varies(key));

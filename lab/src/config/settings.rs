@@ -74,6 +74,12 @@ pub struct Settings {
     pub seed: u64,
 }
 
+/// The most workers, steps, local steps and samples of a batch that are taken.
+const MOST_WORKERS: usize = 1 << 20;
+const MOST_STEPS: u64 = 1 << 40;
+const MOST_LOCAL: u64 = 1 << 20;
+const MOST_SAMPLES: u64 = 1 << 31;
+
 /// The parameters of `weights = "samples"`.
 pub(crate) const WEIGHTS: &[Param] = &[
     Param {
@@ -99,6 +105,18 @@ const UNSAID: &[(&str, &str)] = &[
     ("server_optimiser", "sgd"),
     ("weights", "equal"),
 ];
+
+/// A key's value in a table of settings as it prints, or its default where that is left out.
+fn printed(table: &Table, key: &str) -> String {
+    match table.get(key) {
+        Some(toml::Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => {
+            let unsaid = UNSAID.iter().find(|(name, _)| *name == key);
+            unsaid.map_or_else(String::new, |(_, text)| (*text).to_owned())
+        }
+    }
+}
 
 fn is_one(steps: &u64) -> bool {
     *steps == 1
@@ -194,14 +212,13 @@ impl Settings {
 
     /// The value of a key as it prints in tables and legends.
     pub fn text(&self, key: &str) -> String {
-        match Table::try_from(self).expect("scalars").get(key) {
-            Some(toml::Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-            None => {
-                let unsaid = UNSAID.iter().find(|(name, _)| *name == key);
-                unsaid.map_or_else(String::new, |(_, text)| (*text).to_owned())
-            }
-        }
+        printed(&Table::try_from(self).expect("scalars"), key)
+    }
+
+    /// Every key with its value as [`Settings::text`] prints it, at the price of one.
+    pub(crate) fn texts(&self) -> std::collections::BTreeMap<&'static str, String> {
+        let table = Table::try_from(self).expect("scalars");
+        super::KEYS.iter().map(|key| (key.name, printed(&table, key.name))).collect()
     }
 
     /// "nnm | krum, n=15, momentum_at=worker": the rule, and what else of `keys` there is.
@@ -224,6 +241,7 @@ impl Settings {
             false => Err(SpecError::new(format!("{what}; got {found}"))),
         };
         demand(n >= 1, "n is at least 1", &n)?;
+        demand(n <= MOST_WORKERS, &format!("n is at most {MOST_WORKERS}"), &n)?;
         if f >= n {
             // Rules that validate take any f below n; the others' bounds are checked with the rule.
             return Err(SpecError::new(format!("f is less than n; got n = {n}, f = {f}")));
@@ -233,6 +251,7 @@ impl Settings {
         demand(self.test_samples >= 1, "test_samples is at least 1", &self.test_samples)?;
         demand(self.steps >= 1, "steps is at least 1", &self.steps)?;
         demand(self.evaluate_every >= 1, "evaluate_every is at least 1", &self.evaluate_every)?;
+        self.check_sizes()?;
         let rate = self.learning_rate;
         demand(rate > 0.0 && rate.is_finite(), "learning_rate is above 0", &rate)?;
         demand((0.0..1.0).contains(&self.momentum), "momentum is in [0, 1)", &self.momentum)?;
@@ -243,6 +262,28 @@ impl Settings {
         demand(not_below_0(self.local_rate), "local_rate is at least 0", &self.local_rate)?;
         demand(not_below_0(self.regularise), "regularise is at least 0", &self.regularise)?;
         demand(not_below_0(self.weight_decay), "weight_decay is at least 0", &self.weight_decay)
+    }
+
+    /// Upper ends: below them no count, product or sum of a run overflows.
+    fn check_sizes(&self) -> Result<(), SpecError> {
+        let Settings { batch, study, test_samples, .. } = *self;
+        let counts = [
+            ("steps", self.steps, MOST_STEPS),
+            ("evaluate_every", self.evaluate_every, i64::MAX as u64),
+            ("local_steps", self.local_steps, MOST_LOCAL),
+            ("batch", batch as u64, MOST_SAMPLES),
+            ("study", study as u64, MOST_LOCAL),
+            ("test_samples", test_samples as u64, i64::MAX as u64),
+            ("validation", self.validation as u64, MOST_SAMPLES),
+            ("validation_batch", self.validation_batch as u64, MOST_SAMPLES),
+            ("judge_on", self.judge_on as u64, MOST_SAMPLES),
+        ];
+        match counts.iter().find(|(_, found, most)| found > most) {
+            None => Ok(()),
+            Some((key, found, most)) => {
+                Err(SpecError::new(format!("{key} is at most {most}; got {found}")))
+            }
+        }
     }
 
     /// Which workers are hostile.
@@ -381,6 +422,20 @@ mod tests {
         }
         let told = Settings { local_rate: 0.5, ..default };
         assert_eq!(told.text("local_rate"), "0.5");
+    }
+
+    #[test]
+    fn sizes_have_upper_ends() {
+        let refused = |settings: Settings| settings.check_numbers().unwrap_err().to_string();
+        let steps = Settings { steps: u64::MAX, ..Settings::default() };
+        assert_eq!(refused(steps), format!("steps is at most {MOST_STEPS}; got {}", u64::MAX));
+        let n = Settings { n: usize::MAX, ..Settings::default() };
+        assert!(refused(n).starts_with("n is at most 1048576; got "));
+        let batch = Settings { batch: 1 << 40, ..Settings::default() };
+        assert!(refused(batch).starts_with("batch is at most "));
+        let local = Settings { local_steps: 1 << 40, ..Settings::default() };
+        assert!(refused(local).starts_with("local_steps is at most "));
+        Settings::default().check_numbers().unwrap();
     }
 
     #[test]

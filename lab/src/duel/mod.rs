@@ -29,6 +29,9 @@ const ATTACKS: &[&str] = &[
     "worst",
 ];
 
+/// The most trials of a search: days of work.
+const MOST_TRIALS: i64 = 1_000_000_000;
+
 /// Arguments of `varangian duel`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,14 +65,14 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 32)]
     batch: usize,
     /// Training: the step at which rows are taken
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=1 << 40))]
     at_step: u64,
     /// Training: the folder of data sets that are read from files
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Search for the worst data of each rule as well, with this many trials
-    #[arg(long, value_name = "TRIALS")]
-    kappa: Option<usize>,
+    #[arg(long, value_name = "TRIALS", value_parser = clap::value_parser!(u32).range(2..=MOST_TRIALS))]
+    kappa: Option<u32>,
     /// Write duel.csv, duel.svg and duel.png into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -136,12 +139,12 @@ fn line(args: &Args, arena: &Arena, rule: &str, attacks: &[String]) -> Result<Li
     let fight = |attack: &String| arena.fight(rule, attack).map_err(|error| error.to_string());
     let cells = attacks.iter().map(fight).collect();
     let (n, f) = (arena.n(), arena.f);
-    let search = |trials: usize| -> Result<f64, Failure> {
+    let search = |trials: u32| -> Result<f64, Failure> {
         let mut best = 0.0f64;
         // One coordinate is enough for most rules, two for those that compare directions.
         for d in [1, 2] {
             let shape = (n, f, d);
-            best = best.max(found(rule, shape, trials / 2, Measure::Trace, arena.seed)?);
+            best = best.max(found(rule, shape, trials as usize / 2, Measure::Trace, arena.seed)?);
         }
         Ok(best)
     };

@@ -28,6 +28,7 @@ fn from_file(args: &Args) -> Result<Arena, Failure> {
         return Err(Failure::refused(text));
     }
     let honest = honest.narrow(path)?;
+    arrays::demand_room(args.f, honest.d())?;
     let mut own = Matrix::zeros(args.f, honest.d());
     for j in 0..args.f {
         own.row_mut(j).copy_from_slice(honest.row(j % honest.n()));
@@ -48,6 +49,7 @@ fn from_training(args: &Args) -> Result<Arena, Failure> {
         seed: args.seed,
         ..Settings::default()
     };
+    settings.check_numbers()?;
     let mut plan = Shelf::new(args.data.clone()).plan(&settings)?;
     let kept = Arc::new(Mutex::new(None));
     plan.attack = Box::new(Recorder { at: args.at_step, f: args.f, kept: kept.clone() });

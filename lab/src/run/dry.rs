@@ -34,8 +34,8 @@ pub(super) fn list(experiment: &Experiment, how: &How) -> Result<(), Failure> {
     let tuned = experiment.tune.as_ref().map_or_else(String::new, |tune| {
         format!(", with {} candidates for each rule to choose from", tune.candidates.len())
     });
-    let steps: u64 = jobs.iter().map(|job| job.settings.steps).sum();
-    let gradients: u64 = jobs.iter().map(|job| gradients(&job.settings)).sum();
+    let steps = jobs.iter().map(|job| job.settings.steps).fold(0, u64::saturating_add);
+    let gradients = jobs.iter().map(|job| gradients(&job.settings)).fold(0, u64::saturating_add);
     let runs = if jobs.len() == 1 { "1 run".into() } else { format!("{} runs", jobs.len()) };
     print::line(&format!(
         "{runs}, {left} to do{tuned}; {steps} steps, {gradients} gradients in all; nothing was \
@@ -47,5 +47,5 @@ pub(super) fn list(experiment: &Experiment, how: &How) -> Result<(), Failure> {
 /// The gradients that a run computes: one a worker and step, or one an arrival.
 fn gradients(settings: &Settings) -> u64 {
     let asynchronous = super::setup::filter_of(&settings.rule).is_ok_and(|entry| entry.is_some());
-    settings.steps * if asynchronous { 1 } else { settings.n as u64 }
+    settings.steps.saturating_mul(if asynchronous { 1 } else { settings.n as u64 })
 }

@@ -56,10 +56,11 @@ impl std::fmt::Display for Measured {
         write!(
             f,
             "partition {partition} over {n} workers: {fewest_samples} to {most_samples} samples a \
-             worker, measured G = {}, B = {}",
-            figure(*g),
-            figure(*b)
+             worker"
         )?;
+        if !g.is_nan() {
+            write!(f, ", measured G = {}, B = {}", figure(*g), figure(*b))?;
+        }
         if self.notes.is_empty() { Ok(()) } else { write!(f, "; {}", self.notes) }
     }
 }
@@ -85,8 +86,9 @@ pub(super) fn measure_all<'a>(
         if !all.iter().any(|one| one.is_of(settings)) {
             all.push(measure(settings, shelf)?);
         }
-        let one = all.iter().find(|one| one.is_of(settings)).filter(|one| !wanted.contains(*one));
-        wanted.extend(one.cloned());
+        if !wanted.iter().any(|one| one.is_of(settings)) {
+            wanted.extend(all.iter().find(|one| one.is_of(settings)).cloned());
+        }
     }
     if all.len() > known {
         store.write("heterogeneity.csv", &table(&all))?;
@@ -136,11 +138,27 @@ fn table(all: &[Measured]) -> Vec<u8> {
     cells::csv(&header, all.iter().map(row))
 }
 
+/// Above this, gradients of samples times parameters, (G, B) is not measured: below it, the
+/// measure takes a minute or two of one core, and above it would keep the run from starting.
+const MOST_WORK: u128 = 10_000_000_000;
+
+/// What measuring over n workers on d parameters costs: gradients of samples times parameters.
+fn work(n: usize, d: usize) -> u128 {
+    2 * HALF as u128 * (STEPS as u128 + 1) * n as u128 * d as u128
+}
+
 fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {
     let (model, train, shares) = shelf.shares(settings)?;
     let sizes: Vec<usize> = shares.samples.iter().map(Vec::len).collect();
-    let points = descend(model.as_ref(), train.as_ref(), &shares, settings);
-    let (g, b) = line(&points);
+    let mut notes = shares.notes.clone();
+    let (g, b) = match work(settings.n, model.dim()) <= MOST_WORK {
+        true => line(&descend(model.as_ref(), train.as_ref(), &shares, settings)),
+        false => {
+            let d = model.dim();
+            notes.push(format!("not measured: {} workers on {d} parameters", settings.n));
+            (f64::NAN, f64::NAN)
+        }
+    };
     Ok(Measured {
         dataset: settings.dataset.clone(),
         model: settings.model.clone(),
@@ -151,7 +169,7 @@ fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {
         b,
         fewest_samples: sizes.iter().copied().min().unwrap_or(0),
         most_samples: sizes.iter().copied().max().unwrap_or(0),
-        notes: shares.notes.join("; "),
+        notes: notes.join("; "),
     })
 }
 
@@ -270,6 +288,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::make(folder.path()).unwrap();
         assert!(kept(&store).is_empty());
+    }
+
+    #[test]
+    fn a_large_model_is_not_measured_and_the_note_says_so() {
+        let wide_resnet = 36_500_000;
+        assert!(work(3, wide_resnet) > MOST_WORK && work(11, 100_000) < MOST_WORK);
+        let text = "model = 'mlp hidden=2000-2000'\nn = 11";
+        let experiment = Experiment::parse(text, "t", &Source::default()).unwrap();
+        let begun = std::time::Instant::now();
+        let one = measure(&experiment.runs[0], &Shelf::new(None)).unwrap();
+        assert!(one.g.is_nan() && begun.elapsed().as_secs() < 20, "{one}");
+        let line = one.to_string();
+        assert!(line.contains("not measured: 11 workers on 5592010 parameters"), "{line}");
+        assert!(!line.contains("G ="), "{line}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod ground;
 pub(crate) mod heterogeneity;
 pub(crate) mod live;
 mod matrix;
+pub(crate) mod memory;
 mod notices;
 mod one;
 mod progress;
@@ -68,10 +69,10 @@ pub(crate) struct How {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Threads in all [default: one a core]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Runs at a time [default: as many as threads]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
     /// Of n machines, do the i-th one's share of the runs
     #[arg(long, value_name = "I/N", value_parser = shard)]

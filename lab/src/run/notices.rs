@@ -165,14 +165,15 @@ pub(super) fn without_twins(
     notices: &mut Notices,
 ) -> (Vec<Job>, Vec<String>) {
     let mut kept: Vec<(Job, String)> = Vec::new();
+    // By what a run comes to, its place: a list of many seeds stays linear.
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let (mut twins, mut dropped) = (Vec::new(), Vec::new());
     for (job, effective) in jobs {
-        let Some(&at) = places.get(&effective) else {
-            places.insert(effective.clone(), kept.len());
+        let at = *places.entry(effective.clone()).or_insert(kept.len());
+        if at == kept.len() {
             kept.push((job, effective));
             continue;
-        };
+        }
         let own = job.key == effective && kept[at].0.key != effective;
         let twin = if own { std::mem::replace(&mut kept[at].0, job) } else { job };
         if twin.key != kept[at].0.key {

@@ -1,5 +1,6 @@
 //! From settings to a plan: data from the shelf, a model for them, a rule, an attack.
 
+use super::memory;
 use crate::Failure;
 use crate::config::Settings;
 use std::collections::BTreeMap;
@@ -260,6 +261,9 @@ impl Shelf {
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
         let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
         let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref())?);
+        let at_workers = settings.momentum > 0.0 && settings.momentum_at == "worker";
+        let what = format!("a run of {} workers on {} parameters", settings.n, model.dim());
+        memory::demand(&what, memory::of_run(settings.n, model.dim(), at_workers))?;
         let oracle = held.map(|held| {
             Validation::new(model.clone(), held, settings.validation_batch, seed)
                 .map(|oracle| Box::new(oracle) as Box<dyn Oracle + Send>)

@@ -139,7 +139,16 @@ pub(crate) static MLP: ModelEntry = Entry {
     },
 };
 
+/// The most hidden layers.
+const LAYERS: usize = 1000;
+
 fn widths(text: &str) -> Result<Vec<usize>, SpecError> {
+    let layers = text.split(['-', ',']).count();
+    if layers > LAYERS {
+        return Err(SpecError::new(format!(
+            "hidden takes at most {LAYERS} widths; found {layers}"
+        )));
+    }
     let one = |part: &str| part.trim().parse().ok().filter(|width| (1..=1 << 20).contains(width));
     text.split(['-', ',']).map(one).collect::<Option<_>>().ok_or_else(|| {
         SpecError::new(format!(
