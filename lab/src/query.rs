@@ -21,8 +21,8 @@ pub(crate) struct Args {
     /// One line for each combination of these keys
     #[arg(long, value_name = "KEYS", value_delimiter = ',', default_value = "rule,attack")]
     by: Vec<String>,
-    /// The metric that is judged
-    #[arg(long, default_value = "accuracy")]
+    /// The metric that is judged; auto: accuracy, or test_loss where there are no classes
+    #[arg(long, default_value = "auto")]
     metric: String,
     /// The accuracy, above 0 and up to 1, of "steps to": the median over seeds of the step that
     /// reaches it
@@ -79,12 +79,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Last, tail and best of the metric, a line for each combination of the keys.
 fn judged(args: &Args, outcomes: &[Outcome], missing: Option<String>) -> Result<Answer, Failure> {
-    let lines = grouped(outcomes, &args.by, &args.metric, args.reach);
+    let metric = match args.metric.as_str() {
+        "auto" if outcomes.iter().all(|outcome| outcome.curve("accuracy").is_empty()) => {
+            "test_loss"
+        }
+        "auto" => "accuracy",
+        given => given,
+    };
+    let lines = grouped(outcomes, &args.by, metric, args.reach);
     if lines.iter().all(|line| line.cell.seeds.is_empty()) {
-        return Err(unmeasured(outcomes, &args.metric));
+        return Err(unmeasured(outcomes, metric));
     }
     let mut head: Vec<String> = args.by.clone();
-    let best = match direction(&args.metric) {
+    let best = match direction(metric) {
         Some(_) => ["best", "± best"],
         None => ["most", "± most"],
     };
@@ -97,9 +104,8 @@ fn judged(args: &Args, outcomes: &[Outcome], missing: Option<String>) -> Result<
     head.extend([format!("steps to {} %", 100.0 * args.reach), "s/run".to_owned()]);
     let mut notes: Vec<String> = missing.into_iter().collect();
     notes.push(format!(
-        "{}: at the end; mean of the last 10 evaluations after the untrained start, or of as many \
-         as there are (evaluations); ± Student's 95 %, from three runs on",
-        args.metric
+        "{metric}: at the end; mean of the last 10 evaluations after the untrained start, or of as \
+         many as there are (evaluations); ± Student's 95 %, from three runs on"
     ));
     notes.extend(pooled(&lines));
     let fates: Vec<Fate> = lines.iter().flat_map(|line| line.cell.fates.clone()).collect();

@@ -4,7 +4,7 @@ use super::keys::FILE_KEYS;
 use super::settings::one_line;
 use super::{KEYS, Settings, Tune, grid, optimisers, profile};
 use crate::Failure;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -83,7 +83,7 @@ impl Experiment {
             let text = format!("an experiment has at most {MOST_RUNS} runs; this one asks for");
             return Err(Failure::refused(format!("{text} {count}: several files can share them")));
         }
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for part in tables {
             for one in grid::product(&part) {
                 let settings = profile::apply(Settings::read(one)?)?;
@@ -313,7 +313,7 @@ mod tests {
             let all: Vec<String> = (0..count).map(|seed| seed.to_string()).collect();
             format!("seed = [{}]", all.join(", "))
         };
-        let begun = std::time::Instant::now();
+        let begun = crate::clock::now();
         assert_eq!(load(&seeds(20_000), &[]).unwrap().runs.len(), 20_000);
         assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
         let thousand = seeds(1000);

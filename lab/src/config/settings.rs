@@ -210,6 +210,20 @@ impl Settings {
         self.f_real.unwrap_or(self.f)
     }
 
+    /// Every key with its value, those too that are left out at their defaults.
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::try_from(self).expect("scalars");
+        for (key, text) in UNSAID {
+            let value = match (text.parse::<i64>(), text.parse::<f64>()) {
+                (Ok(whole), _) => toml::Value::Integer(whole),
+                (_, Ok(real)) => toml::Value::Float(real),
+                _ => toml::Value::String((*text).to_owned()),
+            };
+            table.entry(*key).or_insert(value);
+        }
+        table
+    }
+
     /// The value of a key as it prints in tables and legends.
     pub fn text(&self, key: &str) -> String {
         printed(&Table::try_from(self).expect("scalars"), key)

@@ -31,6 +31,10 @@ pub(super) fn table(
     sweep: &Sweep,
     missing: Option<String>,
 ) -> Result<Answer, Failure> {
+    if outcomes.iter().all(|outcome| outcome.curve("accuracy").is_empty()) {
+        let text = "--breakdown compares accuracies, and these runs have none: no classes";
+        return Err(Failure::refused(text));
+    }
     let told_apart = outcomes.iter().any(|one| one.settings.f != one.settings.f_real())
         && sweep.keys.contains(&"f");
     let apart = |key: &&str| *key != "f_real" && (*key != "f" || told_apart);

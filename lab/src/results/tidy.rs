@@ -3,7 +3,6 @@
 use super::Outcome;
 use super::cells::{self, Cell};
 use crate::config::{KEYS, label_keys};
-use toml::Table;
 
 /// The columns of the tidy table that stand before those of what varies, and after them.
 const FIRST: [&str; 7] = ["run", "seed", "rule", "attack", "n", "f", "f_real"];
@@ -48,7 +47,7 @@ impl Tidy {
 
 /// The run and the values of its keys.
 fn fixed(outcome: &Outcome, keys: &[&str]) -> Vec<Cell> {
-    let settings = Table::try_from(&outcome.settings).expect("scalars");
+    let settings = outcome.settings.table();
     let cell = |key: &&str| match *key {
         "f_real" => Cell::count(outcome.settings.f_real()),
         key => Cell::of(settings.get(key)),
