@@ -12,6 +12,7 @@ mod optimisers;
 mod profile;
 mod settings;
 mod tune;
+mod unsaid;
 
 pub use acts::{Ground, Idle, effective, idle};
 pub use file::{Experiment, Source};
@@ -24,4 +25,4 @@ pub use tune::Tune;
 pub(crate) use file::read_settings;
 pub(crate) use grid::label_keys;
 pub(crate) use keys::FILE_HELP;
-pub(crate) use settings::WEIGHTS;
+pub(crate) use unsaid::WEIGHTS;

@@ -1,9 +1,10 @@
 //! The settings of one run: everything that can change its result.
 
+use super::unsaid::{self, UNSAID, WEIGHTS, printed};
 use crate::Failure;
 use serde::{Deserialize, Serialize};
 use toml::Table;
-use varangian_base::{Kind, Param, SpecError};
+use varangian_base::SpecError;
 use varangian_learn::optim::{
     Clip, ClipMode, Compression, Local, Message, Momentum, Optimiser, Placement, Regulariser,
     Schedule, ServerOptimiser,
@@ -50,17 +51,17 @@ pub struct Settings {
     pub message: String,
     // Keys that came later are left out where they stand at their defaults, so that the keys of
     // older runs stay.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "unsaid::is_one")]
     pub local_steps: u64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "unsaid::is_zero")]
     pub local_rate: f64,
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "unsaid::is_none")]
     pub compression: String,
-    #[serde(skip_serializing_if = "is_all")]
+    #[serde(skip_serializing_if = "unsaid::is_all")]
     pub participation: String,
-    #[serde(skip_serializing_if = "is_sgd")]
+    #[serde(skip_serializing_if = "unsaid::is_sgd")]
     pub server_optimiser: String,
-    #[serde(skip_serializing_if = "is_equal")]
+    #[serde(skip_serializing_if = "unsaid::is_equal")]
     pub weights: String,
     pub weight_decay: f64,
     pub statistics: String,
@@ -79,68 +80,6 @@ const MOST_WORKERS: usize = 1 << 20;
 const MOST_STEPS: u64 = 1 << 40;
 const MOST_LOCAL: u64 = 1 << 20;
 const MOST_SAMPLES: u64 = 1 << 31;
-
-/// The parameters of `weights = "samples"`.
-pub(crate) const WEIGHTS: &[Param] = &[
-    Param {
-        name: "floor",
-        kind: Kind::Real { min: 0.0, max: 1.0 },
-        default: "0.01",
-        help: "the least that a worker counts, in workers with the median number of samples",
-    },
-    Param {
-        name: "cap",
-        kind: Kind::Real { min: 1.0, max: 1e12 },
-        default: "10",
-        help: "the most that a worker counts, in the same unit",
-    },
-];
-
-/// The keys that are left out at their defaults, and these as they print.
-const UNSAID: &[(&str, &str)] = &[
-    ("local_steps", "1"),
-    ("local_rate", "0.0"),
-    ("compression", "none"),
-    ("participation", "all"),
-    ("server_optimiser", "sgd"),
-    ("weights", "equal"),
-];
-
-/// A key's value in a table of settings as it prints, or its default where that is left out.
-fn printed(table: &Table, key: &str) -> String {
-    match table.get(key) {
-        Some(toml::Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-        None => {
-            let unsaid = UNSAID.iter().find(|(name, _)| *name == key);
-            unsaid.map_or_else(String::new, |(_, text)| (*text).to_owned())
-        }
-    }
-}
-
-fn is_one(steps: &u64) -> bool {
-    *steps == 1
-}
-
-fn is_zero(rate: &f64) -> bool {
-    *rate == 0.0
-}
-
-fn is_none(text: &str) -> bool {
-    text == "none"
-}
-
-fn is_all(text: &str) -> bool {
-    text == "all"
-}
-
-fn is_equal(text: &str) -> bool {
-    text == "equal"
-}
-
-fn is_sgd(text: &str) -> bool {
-    text == "sgd"
-}
 
 impl Default for Settings {
     fn default() -> Self {
