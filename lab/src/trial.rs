@@ -34,6 +34,9 @@ impl Probe for TrialRule {
 
     fn weigh(&mut self, squared: &Pairs, weights: &mut [f64]) -> bool {
         let f = self.f;
+        if self.pipeline.check(squared.n(), f).is_err() {
+            return false;
+        }
         self.pipeline.bare_rule().is_some_and(|rule| rule.weigh(squared, f, weights))
     }
 }

@@ -16,6 +16,15 @@ fn some_hundred_drawn_configurations_are_refused_or_run() {
 }
 
 #[test]
+fn cases_that_once_panicked_run_or_are_refused() {
+    // Searching attacks in network rounds with too few rows for caf and for smea.
+    for case in [15_041, 232_236] {
+        let counts = draw::run_cases(Seed(1), (case, case + 1), &|_| ());
+        assert!(counts.failed.is_empty(), "{:?}", counts.failed);
+    }
+}
+
+#[test]
 fn a_case_is_the_same_whenever_it_is_drawn() {
     let settings = |case| draw::draw(&mut Seed(7).stream(Domain::Test, 2, case));
     let all: Vec<Settings> = (0..20).map(settings).collect();

@@ -183,6 +183,10 @@ impl Probe for Trial<'_> {
         if self.weights.is_some() {
             return false;
         }
+        // As few rows as a round may hold can be too few for the rule.
+        if self.rule.as_ref().is_some_and(|rule| rule.check(squared.n(), f).is_err()) {
+            return false;
+        }
         let rule = self.rule.as_mut().and_then(Pipeline::bare_rule);
         rule.is_some_and(|rule| rule.weigh(squared, f, weights))
     }
