@@ -396,3 +396,21 @@ fn readers_that_go_away_end_no_training() {
         assert_eq!(runs.lines().count(), 13, "{out}: {runs}");
     }
 }
+
+#[test]
+fn an_edited_trace_of_delays_is_another_run() {
+    let case = Case::new(
+        "dataset = \"logreg\"\nmodel = \"linear\"\nn = 5\nsteps = 3\n\
+         network = \"network compute=(trace file=t.txt) deadline=5\"\n",
+    );
+    let runs = || {
+        let output = case.command("out", &["--replace"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stderr).contains("(1 to do)")
+    };
+    fs::write(case.path("t.txt"), "1\n").unwrap();
+    assert!(runs(), "the first time");
+    assert!(!runs(), "nothing changed");
+    fs::write(case.path("t.txt"), "1000\n").unwrap();
+    assert!(runs(), "another trace");
+}

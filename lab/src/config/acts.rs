@@ -85,7 +85,10 @@ const WHOLE: &[(&str, Reason)] = &[
         let none = s.momentum <= 0.0 && s.momentum_at != "server";
         none.then(|| "momentum is 0".into())
     }),
-    ("clip", |_, _| None),
+    ("clip", |s, _| {
+        let signs = s.message.starts_with("sign") && s.momentum <= 0.0;
+        signs.then(|| "signs of a gradient are those of a shorter one".into())
+    }),
     ("clip_mode", |s, _| {
         let asked = s.profile == "correct" && !s.clip.is_finite();
         asked.then(|| "clip is inf".into())
@@ -130,7 +133,12 @@ const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
     ("sampling", |s, g| {
         let even = g.pools.iter().all(|pool| pool.is_multiple_of(s.batch));
         let last = pair(&s.sampling, "last") == Some("drop".into());
-        one(last && even, "last=drop", "every epoch ends on a full batch")
+        let ends = s.steps.saturating_mul(s.local_steps) as f64 > g.epoch.floor();
+        let why = match even {
+            true => "every epoch ends on a full batch".into(),
+            false => format!("no epoch of {} batches ends in the run", g.epoch.ceil()),
+        };
+        one(last && (even || !ends && g.epoch > 0.0), "last=drop", &why)
     }),
     ("batch", |s, g| {
         let fewest = g.pools.iter().copied().min().unwrap_or(usize::MAX);
@@ -175,6 +183,13 @@ const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
         one(value.is_some() && given, &value.unwrap_or_default(), "f is given")
     }),
     ("network", of_the_network),
+    ("attack", |s, g| of_the_attack(s, g).into_iter().collect()),
+    ("rule", |s, g| {
+        let patient = s.rule.contains("safeguard") && !g.filter;
+        let least = patience(&s.rule);
+        let why = format!("no window is {least} steps old in the run: nobody is expelled");
+        one(patient && least >= s.steps, &s.rule, &why)
+    }),
 ];
 
 /// Everything that was set in vain, in the order of the keys; of a key that does nothing at all,
@@ -275,6 +290,76 @@ fn of_the_model(settings: &Settings) -> Vec<(String, String)> {
     found
 }
 
+/// The fewest steps after which a safeguard of the chain may expel; 0 where it has no patience.
+fn patience(rule: &str) -> u64 {
+    let Ok(chain) = spec::parse_chain(rule) else { return 0 };
+    let Some(stage) = chain.iter().find(|stage| stage.name.ends_with("safeguard")) else {
+        return 0;
+    };
+    let given =
+        |name: &str| stage.pairs.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
+    if given("mode").is_some_and(|mode| mode != "empirical") {
+        return 0;
+    }
+    if let Some(patience) = given("patience").and_then(|text| text.parse().ok()) {
+        return patience;
+    }
+    let entry = varangian_rules::ALL.iter().find(|entry| entry.name == stage.name);
+    let default = |name: &str| {
+        let param = entry.and_then(|entry| entry.params.iter().find(|param| param.name == name));
+        given(name).or(param.map(|param| param.default)).and_then(|text| text.parse::<u64>().ok())
+    };
+    // A quarter of the shorter window, at most 50; the window of one may be the whole run.
+    let windows = ["t0", "t1", "t"].into_iter().filter_map(default);
+    windows.min().map_or(50, |window| (window / 4).min(50))
+}
+
+/// Why the attack leaves hostile workers honest in this run, if it does.
+fn of_the_attack(settings: &Settings, ground: &Ground) -> Option<(String, String)> {
+    if settings.f_real() == 0 || settings.attack == "none" {
+        return None;
+    }
+    let attack = stage(&settings.attack);
+    let text = |name: &str| pair(&settings.attack, name);
+    let number = |name: &str, default: f64| {
+        text(name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(default)
+    };
+    let (steps, zero) = (settings.steps as f64, |name, default| number(name, default) == 0.0);
+    let why = match attack.name.as_str() {
+        _ if number("start", 0.0) >= steps => {
+            format!("it starts at step {}, after the run", number("start", 0.0))
+        }
+        "delayed-gradient" if number("delay", 1000.0) >= steps => {
+            let delay = number("delay", 1000.0);
+            format!(
+                "gradients of {delay} steps ago come after the run; workers are honest till then"
+            )
+        }
+        "bit-flip" if zero("rate", 0.001) && text("first").is_none_or(|f| f == "auto") => {
+            "rate=0 hits nothing".into()
+        }
+        "gaussian"
+            if zero("sd", 200.0) && zero("mean", 0.0) && text("around") == Some("own".into()) =>
+        {
+            "no noise is added to the worker's own gradient".into()
+        }
+        "label-flip" if zero("fraction", 1.0) => "fraction=0 touches no label".into(),
+        "mixed"
+            if text("groups").is_some_and(|groups| {
+                groups.split(';').all(|group| group.split_whitespace().last() == Some("none"))
+            }) =>
+        {
+            "every group is honest".into()
+        }
+        _ => {
+            let clean = pair(&settings.network, "clean").and_then(|text| text.parse::<f64>().ok());
+            let late = clean.filter(|&clean| ground.filter && clean >= steps)?;
+            format!("the first {late} arrivals are clean (network clean={late}), which is the run")
+        }
+    };
+    Some((settings.attack.clone(), why))
+}
+
 fn of_the_network(settings: &Settings, ground: &Ground) -> Vec<(String, String)> {
     let given = |name: &str| pair(&settings.network, name);
     let number = |name: &str, default: f64| {
@@ -330,6 +415,52 @@ mod tests {
         assert_eq!(keys, ["nesterov", "clip_mode", "attack"]);
         let plain = Settings { momentum: 0.0, f_real: Some(0), ..Settings::default() };
         assert_eq!(effective(&settings, &found), plain);
+    }
+
+    #[test]
+    fn attacks_and_safeguards_that_cannot_act_in_a_run_are_said() {
+        let ground = Ground { test: 100_000, ..Ground::default() };
+        let said = |settings: &Settings, ground: &Ground, key: &str| {
+            idle(settings, ground).into_iter().any(|idle| idle.key == key)
+        };
+        let attacked = |attack: &str| Settings {
+            f: 2,
+            f_real: Some(2),
+            steps: 40,
+            attack: attack.into(),
+            ..Settings::default()
+        };
+        for attack in [
+            "alie start=40",
+            "delayed-gradient",
+            "delayed-gradient delay=40",
+            "bit-flip rate=0",
+            "gaussian sd=0 around=own",
+            "label-flip fraction=0",
+            "mixed groups=(1 none; * none)",
+        ] {
+            assert!(said(&attacked(attack), &ground, "attack"), "{attack}");
+        }
+        for attack in
+            ["alie", "alie start=39", "delayed-gradient delay=39", "gaussian sd=0", "bit-flip"]
+        {
+            assert!(!said(&attacked(attack), &ground, "attack"), "{attack}");
+        }
+        let filter = Ground { filter: true, ..ground.clone() };
+        let clean = |clean: u64| Settings {
+            network: format!("uniform clean={clean}"),
+            rule: "zeno++".into(),
+            ..attacked("alie")
+        };
+        assert!(said(&clean(40), &filter, "attack") && !said(&clean(39), &filter, "attack"));
+        let safe = |rule: &str, steps| Settings { rule: rule.into(), steps, ..attacked("alie") };
+        assert!(said(&safe("safeguard patience=25", 25), &ground, "rule"));
+        assert!(!said(&safe("safeguard patience=25", 26), &ground, "rule"));
+        assert!(said(&safe("single-safeguard", 5), &ground, "rule"));
+        let signs =
+            Settings { message: "sign".into(), clip: 1.0, momentum: 0.0, ..attacked("none") };
+        assert!(said(&signs, &ground, "clip"));
+        assert!(!said(&Settings { momentum: 0.5, ..signs }, &ground, "clip"));
     }
 
     #[test]

@@ -74,6 +74,12 @@ impl Shelf {
                 add(&self.data(&given)?.digest);
             }
         }
+        if settings.network.contains("trace")
+            && let Staleness::Network(network) = Scenario::parse(&settings.network)?.staleness
+        {
+            // Every duration to its last bit: an edited trace is another network.
+            add(format!("{network:?}").as_bytes());
+        }
         if !settings.start.is_empty() {
             let path = Path::new(&settings.start);
             let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;

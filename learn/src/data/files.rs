@@ -1,6 +1,7 @@
 //! Finding and opening data files: plain or gzipped, in the data folder or in one named after the
 //! set, and nowhere else: what an experiment file names stays below the data folder.
 
+use super::order::natural;
 use super::{DataError, Place};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -114,7 +115,8 @@ pub(crate) fn stays(dir: &Path, path: &Path) -> Result<(), DataError> {
     Err(DataError::expected("link", expected, format!("one to {}", real.display())).at(path))
 }
 
-/// What lies in the folder `path` below the data folder `dir`, sorted by name, without clutter.
+/// What lies in the folder `path` below the data folder `dir`, sorted by name as people count,
+/// without clutter.
 ///
 /// # Errors
 /// If it cannot be listed, or holds a link that leads out of the data folder.
@@ -131,7 +133,12 @@ pub(crate) fn list(dir: &Path, path: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
         out.push(entry.path());
     }
-    out.sort();
+    // As people count: w2 before w10, and both before and after they are written w02.
+    out.sort_by(|a, b| {
+        let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
+        let (x, y) = (name(a).unwrap_or_default(), name(b).unwrap_or_default());
+        natural(&x, &y).then_with(|| a.cmp(b))
+    });
     Ok(out)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Each image is scaled so that its shorter side has `resize` pixels and its middle is cut out. The
 //! decoded set is kept beside the folders in one file, named by what went into it (paths, sizes,
-//! times, parameters), and read from there the next time.
+//! times, places on the disk, parameters), and read from there the next time if it is as it was
+//! written, well after the last picture changed.
 
 mod listing;
 mod picture;
@@ -15,7 +16,12 @@ use image::DynamicImage;
 use image::imageops::FilterType;
 use listing::Listing;
 use rayon::prelude::*;
+use std::collections::hash_map::RandomState;
+use std::fs::Metadata;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{Read, Write};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 use varangian_base::{Entry, Kind, Param};
 
 /// Image folders.
@@ -145,12 +151,10 @@ impl Folder {
     fn decoded(&self, root: &Path, listing: &Listing, classes: usize) -> Result<Images, DataError> {
         let labels: Vec<u16> = listing.iter().map(|&(_, class)| class).collect();
         let size = listing.len() * self.shape().len();
-        let cache = root.join(format!(".varangian-{}.pixels", &self.key(listing)?[..24]));
-        if self.cache && std::fs::metadata(&cache).is_ok_and(|m| m.len() == size as u64) {
-            let bytes = std::fs::read(&cache);
-            let bytes =
-                bytes.map_err(|e| DataError::new(format!("cannot read: {e}")).at(&cache))?;
-            return Ok(Images::new(self.shape(), classes, bytes, labels).from_files());
+        let (key, newest) = self.key(listing)?;
+        let cache = root.join(format!(".varangian-{}.pixels", &key[..24]));
+        if let Some(pixels) = kept(&cache, size, newest).filter(|_| self.cache) {
+            return Ok(Images::new(self.shape(), classes, pixels, labels).from_files());
         }
         let mut pixels = vec![0; size];
         let slots = pixels.par_chunks_mut(self.shape().len()).zip(listing);
@@ -161,30 +165,26 @@ impl Folder {
         }
         if self.cache {
             // A folder that cannot be written only costs decoding again.
-            let draft = cache.with_extension(format!("draft-{}", std::process::id()));
-            if std::fs::write(&draft, &pixels)
-                .and_then(|()| std::fs::rename(&draft, &cache))
-                .is_err()
-            {
-                let _ = std::fs::remove_file(&draft);
-            }
+            let _ = keep(&cache, &pixels);
         }
         Ok(Images::new(self.shape(), classes, pixels, labels).from_files())
     }
 
-    /// What the decoded bytes depend on, hashed.
-    fn key(&self, listing: &Listing) -> Result<String, DataError> {
+    /// What the decoded bytes depend on, hashed: of each picture its name, its size, both its times
+    /// and its place on the disk; and when one of them last changed.
+    fn key(&self, listing: &Listing) -> Result<(String, Option<SystemTime>), DataError> {
         let mut hash = blake3::Hasher::new();
-        hash.update(format!("2 {} {} {}", self.size, self.resize, self.colour).as_bytes());
+        let mut newest = Some(SystemTime::UNIX_EPOCH);
+        hash.update(format!("3 {} {} {}", self.size, self.resize, self.colour).as_bytes());
         for (path, _) in listing {
             let fail = |e: std::io::Error| DataError::new(format!("cannot read: {e}")).at(path);
             let meta = std::fs::metadata(path).map_err(fail)?;
-            let time =
-                meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-            let line = format!("\n{} {} {time:?}", path.display(), meta.len());
+            let (time, place) = changed(&meta);
+            newest = newest.zip(time).map(|(newest, time)| newest.max(time));
+            let line = format!("\n{} {} {place}", path.display(), meta.len());
             hash.update(line.as_bytes());
         }
-        Ok(hash.finalize().to_hex().to_string())
+        Ok((hash.finalize().to_hex().to_string(), newest))
     }
 
     fn decode(&self, path: &Path, out: &mut [u8]) -> Result<(), DataError> {
@@ -216,6 +216,58 @@ impl Folder {
         let (x, y) = ((scaled.width() - self.size) / 2, (scaled.height() - self.size) / 2);
         scaled.crop_imm(x, y, self.size, self.size)
     }
+}
+
+/// When a file last changed, in content, time or name, and its times and place as text.
+#[cfg(unix)]
+fn changed(meta: &Metadata) -> (Option<SystemTime>, String) {
+    use std::os::unix::fs::MetadataExt;
+    let time = u64::try_from(meta.ctime()).ok().map(|seconds| {
+        SystemTime::UNIX_EPOCH + Duration::new(seconds, meta.ctime_nsec().unsigned_abs() as u32)
+    });
+    let place = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+    // A time may be set back; that of its change may not.
+    (time.max(meta.modified().ok()), format!("{place:?} {} {}", meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn changed(meta: &Metadata) -> (Option<SystemTime>, String) {
+    let time = meta.modified().ok();
+    (time, format!("{time:?}"))
+}
+
+/// A change within so much of the writing of a cache may have the same times as what was decoded:
+/// file systems count in ticks of up to two seconds.
+const TICK: Duration = Duration::from_secs(3);
+
+/// What stands before the pixels of a cache: their hash.
+const HASH: usize = blake3::OUT_LEN;
+
+/// The `size` pixels of a cache that was written well after the last of the pictures changed, if
+/// they are as they were written.
+fn kept(cache: &Path, size: usize, newest: Option<SystemTime>) -> Option<Vec<u8>> {
+    let meta = std::fs::symlink_metadata(cache).ok().filter(Metadata::is_file)?;
+    let age = meta.modified().ok()?.duration_since(newest?).ok()?;
+    if meta.len() != (HASH + size) as u64 || age < TICK {
+        return None;
+    }
+    let mut file = std::fs::File::open(cache).ok()?;
+    let (mut hash, mut pixels) = ([0; HASH], Vec::with_capacity(size));
+    file.read_exact(&mut hash).ok()?;
+    file.read_to_end(&mut pixels).ok()?;
+    (pixels.len() == size && *blake3::hash(&pixels).as_bytes() == hash).then_some(pixels)
+}
+
+/// Writes a cache, through a draft that no other process has.
+fn keep(cache: &Path, pixels: &[u8]) -> std::io::Result<()> {
+    let name = RandomState::new().build_hasher().finish();
+    let draft = cache.with_extension(format!("draft-{name:016x}"));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&draft)?;
+    let done = file
+        .write_all(blake3::hash(pixels).as_bytes())
+        .and_then(|()| file.write_all(pixels))
+        .and_then(|()| std::fs::rename(&draft, cache));
+    done.inspect_err(|_| drop(std::fs::remove_file(&draft)))
 }
 
 #[cfg(test)]
@@ -273,6 +325,42 @@ mod tests {
         }
         let cached = std::fs::read_dir(dir.path().join("p")).unwrap().count();
         assert_eq!(cached, 4, "train, val and a file of pixels each");
+    }
+
+    #[test]
+    fn a_cache_is_taken_only_whole_and_well_after_the_last_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("a.pixels");
+        keep(&cache, &[1, 2, 3]).unwrap();
+        let written = std::fs::metadata(&cache).unwrap().modified().unwrap();
+        let long_ago = Some(written - TICK);
+        assert_eq!(kept(&cache, 3, long_ago), Some(vec![1, 2, 3]));
+        // A picture that changed since, or about when the cache was written, may be another one.
+        assert_eq!(kept(&cache, 3, Some(written)), None);
+        assert_eq!(kept(&cache, 3, Some(written + TICK)), None);
+        assert_eq!((kept(&cache, 3, None), kept(&cache, 4, long_ago)), (None, None));
+        let mut bytes = std::fs::read(&cache).unwrap();
+        *bytes.last_mut().unwrap() = 4;
+        std::fs::write(&cache, bytes).unwrap();
+        assert_eq!(kept(&cache, 3, long_ago), None);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_picture_edited_behind_its_time_is_noticed() {
+        let dir = folder();
+        let digest = || load(&dir, "images file=p size=4 resize=4").unwrap().train.fingerprint();
+        let path = dir.path().join("p/train/dog/1.png");
+        let before = digest();
+        assert_eq!(digest(), before);
+        let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        // Another picture of the same length, under the same time.
+        let mut others = (0..=255).filter(|red| *red != 50).map(|red| png(4, 12, red));
+        let other = others.find(|other| other.len() as u64 == length).expect("one is as long");
+        std::fs::write(&path, other).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        assert_ne!(digest(), before);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) fn classes(a: &str, b: &str) -> Ordering {
 }
 
 /// Compares character by character, and runs of digits by their value.
-fn natural(mut a: &str, mut b: &str) -> Ordering {
+pub(crate) fn natural(mut a: &str, mut b: &str) -> Ordering {
     loop {
         let (Some(x), Some(y)) = (a.chars().next(), b.chars().next()) else {
             return a.len().cmp(&b.len());
