@@ -144,7 +144,7 @@ fn report(
 ) {
     let note = note(rule);
     if let Some(note) = &note {
-        eprintln!("{note}");
+        print::note(note);
     }
     if args.json {
         let mut weights = vec![serde_json::Value::Null; rows.total()];
@@ -169,14 +169,14 @@ fn report(
         return;
     }
     if !rows.refused.is_empty() {
-        eprintln!(
+        print::note(&format!(
             "refused, not finite: rows {}; {} rows and f = {f} are left",
             list(&rows.refused),
             rows.ids.len()
-        );
+        ));
     }
     if let Some(event) = &verdict.event {
-        eprintln!("{event}");
+        print::note(event);
     }
     match (&args.output, answer) {
         (Some(_), _) => {}

@@ -1,7 +1,7 @@
 //! `varangian forge`: what hostile workers would send beside these honest rows.
 
 use crate::trial::TrialRule;
-use crate::{Failure, aggregate, arrays};
+use crate::{Failure, aggregate, arrays, print};
 use arrays::Values;
 use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry, Ground, View};
@@ -69,11 +69,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         attack.forge(&mut view, forged.rows_mut());
         let same = |i: usize| forged.row(i).iter().zip(own.row(i)).all(|(a, b)| a == b);
         if about.name != "none" && (0..args.f).all(same) {
-            eprintln!(
+            print::note(&format!(
                 "{} sends what its workers would have sent anyway: one matrix is a first round, \
                  and there it does nothing",
                 about.name
-            );
+            ));
         }
     }
     write(args, &given, &forged)

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     print::line(table.text(args.csv, args.json).trim_end());
     if args.csv {
-        table.notes.iter().for_each(|note| eprintln!("{note}"));
+        table.notes.iter().for_each(|note| print::note(note));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use crate::results::{Fate, Outcome, Store, Sweep, fate, judge, metric};
 use crate::run::live::Live;
-use crate::{Failure, pictures, plot, print};
+use crate::{Failure, files, pictures, plot, print};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -127,7 +127,7 @@ fn state(folder: &Folder) -> Value {
     let planned = folder.store.planned().unwrap_or_default();
     for key in &planned {
         if !finished.contains_key(key) {
-            finished.extend(folder.store.load(key).map(|outcome| (key.clone(), outcome)));
+            finished.extend(folder.store.read(key).map(|outcome| (key.clone(), outcome)));
         }
     }
     let over: Vec<&Outcome> = planned.iter().filter_map(|key| finished.get(key)).collect();
@@ -160,10 +160,10 @@ fn rules(sweep: &Sweep) -> Vec<Value> {
 /// The runs that go on, and whether they have been silent for long.
 fn running(folder: &Folder) -> (Vec<Live>, bool) {
     let path = folder.store.path("live.json");
-    let Ok(text) = std::fs::read_to_string(&path) else { return (Vec::new(), false) };
+    let Ok(text) = files::read_own(&path, files::TEXT) else { return (Vec::new(), false) };
     let written = std::fs::metadata(&path).and_then(|about| about.modified());
     let age = written.ok().and_then(|time| time.elapsed().ok());
-    let runs = serde_json::from_str(&text).unwrap_or_default();
+    let runs = serde_json::from_slice(&text).unwrap_or_default();
     (runs, age.is_some_and(|age| age > SILENT))
 }
 

@@ -96,9 +96,9 @@ pub(super) fn measure_all<'a>(
 
 /// What the folder holds.
 pub(crate) fn kept(store: &Store) -> Vec<Measured> {
-    let Ok(bytes) = std::fs::read(store.path("heterogeneity.csv")) else { return Vec::new() };
+    let text = crate::files::text_of(&store.path("heterogeneity.csv"));
     let all: Result<Vec<Measured>, _> =
-        csv::Reader::from_reader(bytes.as_slice()).deserialize().collect();
+        csv::Reader::from_reader(text.as_bytes()).deserialize().collect();
     let mut all = all.unwrap_or_default();
     // A table writes empty text as "-".
     all.iter_mut().filter(|one| one.notes == "-").for_each(|one| one.notes.clear());

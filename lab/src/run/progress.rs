@@ -60,7 +60,7 @@ impl Progress {
             bar.with_style(ProgressStyle::with_template(style).expect("a valid template"))
         });
         if watch && !draws && !quiet {
-            eprintln!("--watch needs a terminal; a line follows for each run that is over");
+            print::note("--watch needs a terminal; a line follows for each run that is over");
         }
         let (drawn, written) = (clock::now(), clock::now());
         let file = store.path("live.json");
@@ -85,6 +85,18 @@ impl Progress {
                 look(live);
             }
             self.show(lives);
+        });
+    }
+
+    /// A run goes on before this step.
+    pub(crate) fn resumed(&self, key: &str, step: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(step);
+        }
+        self.locked(|lives| {
+            if let Some(live) = lives.runs.get_mut(key) {
+                live.step = step;
+            }
         });
     }
 
@@ -131,7 +143,7 @@ impl Progress {
         let line = format!("[{done}/{}] {}", self.runs, describe(outcome, &self.sweep));
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => print::note(&line),
         }
     }
 

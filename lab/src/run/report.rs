@@ -18,7 +18,7 @@ pub(crate) fn assemble(
     name: &str,
     outcomes: &[Outcome],
     planned: usize,
-) -> Result<(String, Vec<String>), Failure> {
+) -> Result<(String, Vec<Failure>), Failure> {
     let tidy = Tidy::of(outcomes);
     store.write("results.csv", &tidy.csv())?;
     store.write("results.parquet", &results::parquet(&tidy))?;

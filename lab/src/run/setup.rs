@@ -1,7 +1,7 @@
 //! From settings to a plan: data from the shelf, a model for them, a rule, an attack.
 
-use crate::Failure;
 use crate::config::{Ground, Settings};
+use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -73,9 +73,15 @@ impl Shelf {
                 add(&self.data(&given)?.digest);
             }
         }
+        if settings.network.contains("trace")
+            && let Staleness::Network(network) = Scenario::parse(&settings.network)?.staleness
+        {
+            // Every duration to its last bit: an edited trace is another network.
+            add(format!("{network:?}").as_bytes());
+        }
         if !settings.start.is_empty() {
             let path = Path::new(&settings.start);
-            let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+            let bytes = files::read_plain(path).map_err(|e| Failure::file("read", path, &e))?;
             add(blake3::hash(&bytes).as_bytes());
         }
         Ok(digest)
