@@ -237,3 +237,43 @@ fn output_goes_through_devices_and_pipes_and_follows_links() {
     assert_eq!(fs::read(case.path("target.md")).unwrap(), plain);
     assert!(fs::symlink_metadata(case.path("link.md")).unwrap().is_symlink());
 }
+
+#[test]
+fn an_edited_trace_of_delays_is_another_run() {
+    let case = Case::new();
+    fs::write(case.path("t.txt"), "1.0\n2.0\n").unwrap();
+    let network = "network=network compute=(trace file=t.txt) deadline=5";
+    let keys = || {
+        let words = ["run", "e.toml", "--dry-run", "--seed", "1", "--set", network];
+        let output = case.command(&words).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().nth(1).unwrap().to_owned()
+    };
+    let before = keys();
+    assert_eq!(keys(), before);
+    fs::write(case.path("t.txt"), "1.0\n2.5\n").unwrap();
+    assert_ne!(keys(), before);
+}
+
+#[test]
+fn ctrl_c_stops_the_runs_after_a_tuning_too() {
+    let case = Case::new();
+    fs::write(case.path("e.toml"), format!("{SMALL}[tune]\nlearning_rate = [0.05]\n")).unwrap();
+    let words = ["run", "e.toml", "--out", "out", "--set", "steps=1500"];
+    let child = case.command(&words).spawn().unwrap();
+    let runs = case.path("out/runs");
+    let over = || {
+        let names = fs::read_dir(&runs).into_iter().flatten().flatten();
+        names.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
+    };
+    while over() == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("varangian: interrupted; "), "{text}");
+}

@@ -1,14 +1,14 @@
 //! The folder of a matrix of runs: one pair of files a run, each there whole or not at all.
 
+#[cfg(test)]
+use super::key::key;
+use super::key::{bare, is_key, lettered};
 use super::lock::Lock;
 use super::record::{self, Look};
 use crate::config::Settings;
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-
-/// Changes whenever the same settings would give other results than before: part of every key.
-const RESULTS_VERSION: u32 = 7;
 
 /// A value of a metric at a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,40 +100,6 @@ impl Outcome {
             model: String::new(),
         }
     }
-}
-
-/// The hash of everything that can change a run's result: its settings, the data, and this
-/// program's results version. The letter r and twelve hexadecimal digits: without a letter, a key
-/// such as 26e222302492 is a number to whatever reads tables.
-pub fn key(settings: &Settings, data: &[u8; 32]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&RESULTS_VERSION.to_le_bytes());
-    hasher.update(data);
-    hasher.update(toml::to_string(settings).expect("scalars").as_bytes());
-    format!("r{}", &hasher.finalize().to_hex()[..DIGITS])
-}
-
-/// Hexadecimal digits of a key.
-const DIGITS: usize = 12;
-
-/// The key without its letter, as older folders have it; of anything else, itself.
-pub(crate) fn bare(key: &str) -> &str {
-    key.strip_prefix('r').filter(|digits| is_bare(digits)).unwrap_or(key)
-}
-
-fn is_bare(digits: &str) -> bool {
-    digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-}
-
-/// Whether a text is a key, with its letter or as before keys had one. Nothing else that stands in
-/// a file or a file's name ever becomes part of a path.
-pub(crate) fn is_key(text: &str) -> bool {
-    is_bare(bare(text))
-}
-
-/// The key with its letter, whether it was written with it or before keys had one.
-fn lettered(key: &str) -> String {
-    if is_bare(key) { format!("r{key}") } else { key.to_owned() }
 }
 
 /// What a folder holds of a matrix of runs.

@@ -3,6 +3,7 @@
 mod drive;
 mod dry;
 pub(crate) mod heterogeneity;
+mod interrupt;
 pub(crate) mod live;
 mod matrix;
 mod notices;
@@ -13,11 +14,10 @@ mod setup;
 mod tuning;
 
 pub(crate) use crate::pictures::band;
-use report::assemble;
 pub use setup::{Course, Loaded, Shelf};
 
 use crate::config::{self, Experiment, Settings, Source};
-use crate::results::{End, Look, Outcome, Store, Sweep, bare, key};
+use crate::results::{Look, Outcome, Store, Sweep, bare, key};
 use crate::{Failure, pictures, print};
 use matrix::Shape;
 use notices::Notices;
@@ -25,9 +25,7 @@ use one::{Job, Keep};
 use progress::Progress;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 /// What stands below the help of `varangian run`.
 const EXAMPLES: &str = "Examples:
@@ -175,57 +173,26 @@ fn execute_runs(
     let steps = left.iter().map(|job| job.settings.steps).sum();
     let runs = jobs.iter().map(|job| &job.settings);
     let sweep = Sweep::of(runs, &store.tuned(), Vec::new());
-    let progress = Progress::new(&store, sweep, left.len(), steps, how.quiet, how.watch);
-    let stop = stop_on_interrupt();
+    let progress = Progress::new(
+        live::file(&store, how.shard),
+        sweep,
+        left.len(),
+        steps,
+        how.quiet,
+        how.watch,
+    );
+    let stop = interrupt::flag();
     let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
     let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress, stop);
     progress.clear();
     ran?;
-    let (outcomes, text, undrawn) = tables(&store, &experiment.name, &jobs, &mut notices)?;
+    let (outcomes, text, undrawn) = report::tables(&store, &experiment.name, &jobs, &mut notices)?;
     if !how.quiet && !outcomes.is_empty() {
         print::line(&format!("{text}\nResults: {}", folder.display()));
     }
     let ended = ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))?;
     pictures::undrawn(&undrawn)?;
     Ok(ended)
-}
-
-/// The runs that are over, their tables, summary and pictures, and what could not be drawn.
-///
-/// Others may be at the same folder: one at a time assembles, where the file system knows locks;
-/// and where it does not, whoever wrote last goes on until what it wrote is of the runs that are
-/// there. A run that was over before the last table was begun is in it, either way.
-///
-/// # Errors
-/// If the folder cannot be written.
-fn tables(
-    store: &Store,
-    name: &str,
-    jobs: &[Job],
-    notices: &mut Notices,
-) -> Result<(Vec<Outcome>, String, Vec<Failure>), Failure> {
-    let over = || -> Vec<Outcome> { jobs.iter().filter_map(|job| store.load(&job.key)).collect() };
-    let lock = store.lock();
-    let mut outcomes = over();
-    loop {
-        if outcomes.is_empty() {
-            return Ok((outcomes, String::new(), Vec::new()));
-        }
-        let (text, undrawn) = assemble(store, name, &outcomes, jobs.len())?;
-        notices.compare(&outcomes);
-        notices.write(store)?;
-        let text = format!("{text}{}", notices.section());
-        store.write("summary.txt", text.as_bytes())?;
-        let now = over();
-        let ends = |all: &[Outcome]| -> Vec<(String, End)> {
-            all.iter().map(|one| (one.key.clone(), one.end.clone())).collect()
-        };
-        if ends(&now) == ends(&outcomes) {
-            drop(lock);
-            return Ok((outcomes, text, undrawn));
-        }
-        outcomes = now;
-    }
 }
 
 /// What has become of `runs` runs.
@@ -429,31 +396,3 @@ fn announce(experiment: &Experiment, jobs: &[Job], left: usize, hash: &str) {
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
-
-/// The flag that Ctrl-C sets, one for the whole process: an experiment may be several matrices,
-/// and the system tells one handler. A second Ctrl-C ends the process at once. Whoever waits for
-/// more than a moment after the first is told what for.
-fn stop_on_interrupt() -> &'static AtomicBool {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    static HANDLER: Once = Once::new();
-    HANDLER.call_once(|| {
-        // Without a handler Ctrl-C ends the process, and the last checkpoints stand.
-        let _ = ctrlc::set_handler(|| {
-            if STOP.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-            std::thread::spawn(|| {
-                std::thread::sleep(PATIENCE);
-                print::note(
-                    "interrupted: runs stop after the step or evaluation under way, then what is \
-                     over goes into tables; Ctrl-C again ends at once, and the last checkpoints \
-                     stand",
-                );
-            });
-        });
-    });
-    &STOP
-}
-
-/// How long nothing is said after Ctrl-C.
-const PATIENCE: Duration = Duration::from_millis(500);
