@@ -180,7 +180,7 @@ pub(crate) fn write_vector<T: WritableElement + Copy>(
 fn save(path: &Path, array: &impl WriteNpyExt) -> Result<(), Failure> {
     let mut bytes = Vec::new();
     array.write_npy(&mut bytes).map_err(|error| Failure::file("write", path, &error))?;
-    files::write(path, &bytes)
+    files::write_to(path, &bytes)
 }
 
 #[cfg(test)]

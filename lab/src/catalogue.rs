@@ -16,7 +16,7 @@ pub(crate) struct Args {
 /// Prints or writes the catalogue.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.output {
-        Some(path) => files::write(path, catalogue().as_bytes()),
+        Some(path) => files::write_to(path, catalogue().as_bytes()),
         None => {
             print::line(catalogue().trim_end());
             Ok(())

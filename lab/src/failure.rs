@@ -53,6 +53,11 @@ impl Failure {
         self.code
     }
 
+    /// A failure of the same kind with another text.
+    pub(crate) fn saying(&self, text: String) -> Self {
+        Failure { text, ..self.clone() }
+    }
+
     /// The same failure with where it happened in front.
     pub fn at(self, place: impl fmt::Display) -> Self {
         Failure { text: format!("{place}: {}", self.text), ..self }

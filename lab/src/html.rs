@@ -3,7 +3,7 @@
 use crate::pictures::Subject;
 use crate::results::{Cell, Outcome, Store, Table, fate};
 use crate::run::heterogeneity::{self, Measured};
-use crate::{Failure, pictures, print};
+use crate::{Failure, files, pictures, print};
 use std::path::PathBuf;
 
 /// Arguments of `varangian report`.
@@ -27,7 +27,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let kept = store.kept()?;
     let name = pictures::name_of(&args.folder);
     let subject = Subject::of(&store, &name, &kept.outcomes, kept.missing());
-    let read = |file: &str| std::fs::read_to_string(store.path(file)).unwrap_or_default();
+    let read = |file: &str| files::text_of(&store.path(file));
+    let tuned = files::demand_own_folder(&store.path("tuning")).is_ok();
     let page = Page {
         name: &name,
         outcomes: &kept.outcomes,
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         missing: kept.missing(),
         configuration: &read("experiment.toml"),
         measured: &heterogeneity::kept(&store),
-        tuning: &read("tuning/tuning.txt"),
+        tuning: &if tuned { read("tuning/tuning.txt") } else { String::new() },
     };
     let (html, trouble) = page.html();
     store.write("report.html", html.as_bytes())?;
@@ -57,7 +58,7 @@ struct Page<'a> {
 
 impl Page<'_> {
     /// The page, and the pictures that could not be drawn, which it says too.
-    fn html(&self) -> (String, Vec<String>) {
+    fn html(&self) -> (String, Vec<Failure>) {
         let table = self.subject.table();
         let title = escape(self.name);
         let mut out = format!(
@@ -91,14 +92,14 @@ impl Page<'_> {
         (out, trouble)
     }
 
-    fn pictures(&self, out: &mut String) -> Vec<String> {
+    fn pictures(&self, out: &mut String) -> Vec<Failure> {
         let mut trouble = Vec::new();
         for (k, drawing) in self.subject.all().iter().enumerate() {
             let (file, caption) = (escape(&drawing.file), escape(&drawing.caption));
             let inside = match drawing.picture() {
                 Ok(picture) => embedded(&picture.svg(), k),
                 Err(why) => {
-                    trouble.push(format!("{file}: {why}"));
+                    trouble.push(Failure::failed(&why).at(&file));
                     format!("<p><b>Not drawn:</b> {}</p>", escape(&why))
                 }
             };

@@ -29,7 +29,8 @@ const DRAWN: &str = "Pictures, each as SVG and PNG, where the results hold what 
   against                    share of the coordinates that a vote moves against the sum of the
                              honest signs (the same, where workers send signs)
 A rule has one colour, dashes and marker in all of them, by its place in the experiment. A picture
-that cannot be drawn is said, the others are drawn, and the exit code is 1.";
+that cannot be drawn is said, the others are drawn, and the exit code is 1; 2, where a file cannot
+be written.";
 
 /// Arguments of `varangian plot`.
 #[derive(clap::Args)]

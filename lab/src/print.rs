@@ -40,8 +40,8 @@ pub(crate) fn all_written() -> Result<(), Failure> {
 /// what stands in them must not move the reader's cursor, colour or title, nor turn words around.
 pub(crate) fn shown(text: &str) -> String {
     let steers = |c: char| {
-        let turns = matches!(c,
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let marks = ['\u{200e}', '\u{200f}'].contains(&c);
+        let turns = marks || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         turns || c.is_control() && c != '\n' && c != '\t'
     };
     let mut out = String::with_capacity(text.len());

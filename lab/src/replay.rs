@@ -1,7 +1,7 @@
 //! `varangian replay FOLDER --step T`: one step of a kept run again: who sent what, and what the
 //! rule gave each.
 
-use crate::results::{Store, bare};
+use crate::results::{Look, Store, bare};
 use crate::run::{Course, Shelf};
 use crate::{Failure, print};
 use std::path::PathBuf;
@@ -34,8 +34,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let store = Store::open(&args.folder)?;
     let key = choose(&store.keys()?, args.run.as_deref().unwrap_or(""))?;
-    let kept = store.load(&key);
-    let kept = kept.ok_or_else(|| Failure::refused(format!("run {key} cannot be read")))?;
+    let kept = match store.look(&key) {
+        Look::Whole(kept) => kept,
+        Look::Unchecked(kept) => {
+            print::note(&format!("run {key} carries no checksum, as before results had one"));
+            kept
+        }
+        Look::Damaged(why) => return Err(Failure::refused(format!("run {key}: {why}"))),
+        Look::Missing => return Err(Failure::refused(format!("run {key} cannot be read"))),
+    };
     let settings = kept.settings;
     if args.step >= settings.steps {
         let (asked, steps) = (args.step, settings.steps);

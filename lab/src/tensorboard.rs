@@ -20,10 +20,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let store = Store::open(&args.folder)?;
     let kept = store.kept()?;
     kept.missing().iter().for_each(|missing| print::line(missing));
+    files::demand_own_folder(&store.path("tensorboard"))?;
     for outcome in kept.outcomes.iter().filter(|outcome| outcome.is_finished()) {
         let own = &outcome.settings;
         let label = format!("{}-{}-{}-{}", own.rule, own.attack, own.seed, outcome.key);
         let folder = store.path("tensorboard").join(files::name(&label));
+        files::demand_own_folder(&folder)?;
         files::make_folder(&folder)?;
         files::write(&folder.join("events.out.tfevents.0.varangian"), &events(outcome))?;
     }

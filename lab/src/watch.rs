@@ -2,11 +2,11 @@
 //!
 //! One page and one stream of server-sent events, over plain HTTP, answered to this machine only
 //! unless another address is asked for. Finished runs are read once from the folder; those
-//! that go on are in `live.json`, which `varangian run` writes every second.
+//! that go on are in `live.json`, or a file a share, which `varangian run` writes every second.
 
 use crate::results::{Fate, Outcome, Store, Sweep, fate, judge, metric};
-use crate::run::live::Live;
-use crate::{Failure, pictures, plot, print};
+use crate::run::live::{self, Live};
+use crate::{Failure, files, pictures, plot, print};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -127,7 +127,7 @@ fn state(folder: &Folder) -> Value {
     let planned = folder.store.planned().unwrap_or_default();
     for key in &planned {
         if !finished.contains_key(key) {
-            finished.extend(folder.store.load(key).map(|outcome| (key.clone(), outcome)));
+            finished.extend(folder.store.read(key).map(|outcome| (key.clone(), outcome)));
         }
     }
     let over: Vec<&Outcome> = planned.iter().filter_map(|key| finished.get(key)).collect();
@@ -157,14 +157,20 @@ fn rules(sweep: &Sweep) -> Vec<Value> {
     sweep.rules.iter().enumerate().map(rule).collect()
 }
 
-/// The runs that go on, and whether they have been silent for long.
+/// The runs that go on, of all processes at the folder; where none has said anything for long, what
+/// was said last, and that it is old.
 fn running(folder: &Folder) -> (Vec<Live>, bool) {
-    let path = folder.store.path("live.json");
-    let Ok(text) = std::fs::read_to_string(&path) else { return (Vec::new(), false) };
-    let written = std::fs::metadata(&path).and_then(|about| about.modified());
-    let age = written.ok().and_then(|time| time.elapsed().ok());
-    let runs = serde_json::from_str(&text).unwrap_or_default();
-    (runs, age.is_some_and(|age| age > SILENT))
+    let (mut fresh, mut silent) = (Vec::new(), Vec::<Live>::new());
+    for path in live::files(&folder.store) {
+        let Ok(text) = files::read_own(&path, files::TEXT) else { continue };
+        let runs: Vec<Live> = serde_json::from_slice(&text).unwrap_or_default();
+        let written = std::fs::metadata(&path).and_then(|about| about.modified());
+        let age = written.ok().and_then(|time| time.elapsed().ok());
+        let old = age.is_some_and(|age| age > SILENT);
+        if old { &mut silent } else { &mut fresh }.extend(runs);
+    }
+    let old = fresh.is_empty() && !silent.is_empty();
+    (if old { silent } else { fresh }, old)
 }
 
 /// A mean curve over seeds for each rule, setting and attack.

@@ -320,11 +320,11 @@ fn a_picture_that_fails_is_said_and_ends_nothing() {
     fs::create_dir_all(case.path("out/accuracy.svg")).unwrap();
     let output = case.varangian(&["run", "e.toml", "--out", "out"]);
     let error = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(output.status.code(), Some(2), "{error}");
     assert!(error.contains("not drawn: accuracy: "), "{error}");
     assert!(case.path("out/results.csv").is_file() && case.path("out/summary.txt").is_file());
     let output = case.varangian(&["plot", "out"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(case.path("out/loss.png").is_file() && case.path("out/heatmap.png").is_file());
 }
 

@@ -5,15 +5,14 @@ use crate::results::Store;
 use crate::{Failure, files};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Fails, naming the pictures that could not be drawn, if there are any.
+/// Fails, naming the pictures that could not be drawn or written, if there are any.
 ///
 /// # Errors
-/// If there are any.
-pub(crate) fn undrawn(trouble: &[String]) -> Result<(), Failure> {
-    match trouble {
-        [] => Ok(()),
-        some => Err(Failure::failed(format!("not drawn: {}", some.join("; ")))),
-    }
+/// If there are any; refused, where one could not be written.
+pub(crate) fn undrawn(trouble: &[Failure]) -> Result<(), Failure> {
+    let Some(worst) = trouble.iter().max_by_key(|failure| failure.code()) else { return Ok(()) };
+    let all: Vec<String> = trouble.iter().map(ToString::to_string).collect();
+    Err(worst.saying(format!("not drawn: {}", all.join("; "))))
 }
 
 /// A picture that can be drawn.
@@ -42,19 +41,17 @@ impl<'a> Drawing<'a> {
 }
 
 /// Writes what can be drawn: the files, and what went wrong with each of the others.
-pub(crate) fn write_all(store: &Store, drawings: &[Drawing<'_>]) -> (Vec<String>, Vec<String>) {
+pub(crate) fn write_all(store: &Store, drawings: &[Drawing<'_>]) -> (Vec<String>, Vec<Failure>) {
     let (mut drawn, mut trouble) = (Vec::new(), Vec::new());
     for Drawing { file, .. } in drawings {
         debug_assert!(file.len() <= 96, "{file}");
     }
     for drawing in drawings {
         let file = &drawing.file;
-        let done = drawing.picture().and_then(|picture| {
-            picture.write(&store.path(file)).map_err(|failure| failure.to_string())
-        });
-        match done {
+        let picture = drawing.picture().map_err(Failure::failed);
+        match picture.and_then(|picture| picture.write(&store.path(file))) {
             Ok(()) => drawn.push(file.clone()),
-            Err(why) => trouble.push(format!("{file}: {why}")),
+            Err(failure) => trouble.push(failure.at(file)),
         }
     }
     (drawn, trouble)
@@ -74,10 +71,7 @@ mod tests {
             Drawing::new("second", String::new(), good),
         ];
         let (drawn, trouble) = write_all(&store, &all);
-        assert_eq!(
-            (drawn, trouble.clone()),
-            (vec!["second".into()], vec!["first: no room".into()])
-        );
+        assert_eq!(drawn, ["second"]);
         let failure = undrawn(&trouble).unwrap_err();
         assert_eq!(
             (failure.code(), failure.to_string().as_str()),

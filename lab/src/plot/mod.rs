@@ -54,7 +54,8 @@ impl Picture {
         let svg = self.svg();
         files::write(&name(".svg"), svg.as_bytes())?;
         // The PNG is the SVG, rendered: they cannot differ.
-        let png = raster::png(&svg).map_err(|error| Failure::file("draw", path, &error))?;
+        let png = raster::png(&svg)
+            .map_err(|error| Failure::failed(format!("cannot draw {}: {error}", path.display())))?;
         files::write(&name(".png"), &png)
     }
 }

@@ -1,12 +1,10 @@
-//! Half-finished runs: everything that the next step depends on, as safetensors beside JSON.
+//! Half-finished runs: everything that the next step depends on, in one file.
 //!
-//! `KEY.STEP.safetensors` goes first, `KEY.checkpoint.json` that says STEP second; only then is an
-//! older one removed. A process killed at any moment leaves a pair that fits or none.
-//!
-//! A folder may come from somebody else. Nothing that is stored in it becomes a path: the names of
-//! tensors are formed from the key and a number. A checksum over all of a pair, with the format's
-//! version, finds what was cut, mixed up or edited by accident; such a pair counts as none.
+//! `KEY.checkpoint` is a line of JSON, with a checksum of itself and of what follows, and a
+//! safetensors file. It is written whole or not at all, and its name is formed from the key alone:
+//! nothing that stands in a file becomes the name of another.
 
+use super::record::{self, BLANK, FORMAT};
 use super::{Point, Store};
 use crate::{Failure, files};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -29,36 +27,22 @@ pub(crate) struct Checkpoint {
     pub(crate) memory: Memory,
 }
 
-/// The version of what is stored.
-const FORMAT: u32 = 2;
-
-/// What stands in `KEY.checkpoint.json`. Points are CSV, which keeps NaN.
+/// The first line. Its checksum comes first; points are CSV, which keeps NaN.
 #[derive(Serialize, Deserialize)]
-struct Sidecar {
+struct Head {
+    check: String,
     format: u32,
-    /// BLAKE3 of the tensors and of everything here but itself.
-    checksum: String,
+    key: String,
     step: u64,
     points: String,
     refused: BTreeMap<String, u64>,
     skipped: u64,
+    /// BLAKE3 of the tensors' bytes.
+    tensors: String,
 }
 
-impl Sidecar {
-    /// The checksum that belongs to this and to these bytes of tensors.
-    fn sum(&self, tensors: &[u8]) -> String {
-        let mut hasher = blake3::Hasher::new();
-        let rest = (self.format, self.step, &self.points, &self.refused, self.skipped);
-        let rest = serde_json::to_vec(&rest).expect("plain values");
-        hasher.update(&(rest.len() as u64).to_le_bytes()).update(&rest).update(tensors);
-        hasher.finalize().to_hex().to_string()
-    }
-}
-
-/// The name of the tensors of `key` before `step`.
-fn tensors_of(key: &str, step: u64) -> String {
-    format!("{key}.{step}.safetensors")
-}
+/// The ending of a checkpoint's file.
+const ENDING: &str = "checkpoint";
 
 /// Keeps a checkpoint in place of an older one.
 ///
@@ -66,59 +50,78 @@ fn tensors_of(key: &str, step: u64) -> String {
 /// If the folder cannot be written.
 pub(crate) fn save(store: &Store, key: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
     let tensors = pack(&checkpoint.memory);
-    let file = tensors_of(key, checkpoint.step);
-    files::write(&store.run_file(&file), &tensors)?;
-    let mut new = Sidecar {
+    let head = Head {
+        check: BLANK.into(),
         format: FORMAT,
-        checksum: String::new(),
+        key: key.to_owned(),
         step: checkpoint.step,
-        points: super::store::points_text(&checkpoint.points),
+        points: record::points_text(&checkpoint.points),
         refused: checkpoint.refused.clone(),
         skipped: checkpoint.skipped,
+        tensors: blake3::hash(&tensors).to_hex().to_string(),
     };
-    new.checksum = new.sum(&tensors);
-    let text = serde_json::to_string(&new).expect("plain values");
-    files::write(&store.run_file(&format!("{key}.checkpoint.json")), text.as_bytes())?;
-    sweep(store, key, Some(checkpoint.step));
-    Ok(())
+    let head = record::sealed(&serde_json::to_string(&head).expect("plain values"));
+    let bytes = [head.as_bytes(), b"\n", &tensors].concat();
+    files::write(&store.part(key, ENDING), &bytes)
 }
 
-/// The checkpoint of `key`, if there is one that can be read and is whole.
-pub(crate) fn load(store: &Store, key: &str) -> Option<Checkpoint> {
-    let sidecar = sidecar(store, key)?;
-    let tensors = std::fs::read(store.run_file(&tensors_of(key, sidecar.step))).ok()?;
-    if sidecar.format != FORMAT || sidecar.checksum != sidecar.sum(&tensors) {
-        return None;
+/// The checkpoint of `key`, a run of `steps` steps; nothing where there is none.
+///
+/// # Errors
+/// Why what is there is not one of this run.
+pub(crate) fn load(store: &Store, key: &str, steps: u64) -> Result<Option<Checkpoint>, String> {
+    let bytes = match files::read_own(&store.part(key, ENDING), files::TABLE) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("it cannot be read: {error}")),
+    };
+    let cut = || "it is cut short".to_owned();
+    let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(cut)?;
+    let (head, tensors) = (&bytes[..end], &bytes[end + 1..]);
+    let text = std::str::from_utf8(head).map_err(|_| cut())?;
+    let head: Head = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if head.format != FORMAT {
+        return Err(format!("it is of format {}; this program has {FORMAT}", head.format));
     }
-    let Sidecar { step, points, refused, skipped, .. } = sidecar;
-    let memory = unpack(&tensors)?;
-    let points = super::store::read_points(points.as_bytes())?;
-    Some(Checkpoint { step, points, refused, skipped, memory })
+    let hash = blake3::hash(tensors).to_hex();
+    if !record::is_sealed(text, &head.check) || hash.as_str() != head.tensors {
+        return Err("it does not match its checksum".into());
+    }
+    if super::bare(&head.key) != super::bare(key) {
+        return Err("it is that of another run".into());
+    }
+    let points = record::read_points(head.points.as_bytes()).ok_or_else(cut)?;
+    if head.step >= steps || points.iter().any(|point| point.step > head.step) {
+        return Err(format!("it is of step {}, of {steps} in all", head.step));
+    }
+    let memory = unpack(tensors).ok_or_else(cut)?;
+    let Head { step, refused, skipped, .. } = head;
+    Ok(Some(Checkpoint { step, points, refused, skipped, memory }))
 }
 
-/// Removes the checkpoint of `key`: its run is over.
+/// Removes the checkpoint of `key`, as its run is over or it fits none; also those of older
+/// versions, a JSON file and tensors named by their step.
 pub(crate) fn remove(store: &Store, key: &str) {
-    // The sidecar first: without it the tensors are never read.
-    let _ = std::fs::remove_file(store.run_file(&format!("{key}.checkpoint.json")));
-    sweep(store, key, None);
-}
-
-/// Removes the tensors of `key` but those before `kept`. What is left over takes room and does no
-/// harm.
-fn sweep(store: &Store, key: &str, kept: Option<u64>) {
-    for name in std::fs::read_dir(store.path("runs")).into_iter().flatten().flatten() {
-        let name = name.file_name().to_string_lossy().into_owned();
-        let middle = name.strip_suffix(".safetensors").and_then(|stem| stem.strip_prefix(key));
-        let step = middle.and_then(|middle| middle.strip_prefix('.')?.parse::<u64>().ok());
-        if step.is_some_and(|step| name == tensors_of(key, step) && Some(step) != kept) {
-            let _ = std::fs::remove_file(store.path("runs").join(name));
-        }
+    let _ = std::fs::remove_file(store.part(key, ENDING));
+    let names = store.run_files();
+    for name in names.iter().filter(|name| is_older(name, key)) {
+        let ending = name.split_once('.').map_or("", |(_, ending)| ending);
+        let _ = std::fs::remove_file(store.part(key, ending));
     }
 }
 
-fn sidecar(store: &Store, key: &str) -> Option<Sidecar> {
-    let path = store.run_file(&format!("{key}.checkpoint.json"));
-    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
+/// Whether there is a file in the place of a checkpoint.
+pub(crate) fn exists(store: &Store, key: &str) -> bool {
+    store.part(key, ENDING).exists()
+}
+
+/// Whether a name is that of a checkpoint of `key` by an older version.
+fn is_older(name: &str, key: &str) -> bool {
+    let Some((own, ending)) = name.split_once('.') else { return false };
+    let step = ending.strip_suffix(".safetensors");
+    let digits = |step: &str| !step.is_empty() && step.bytes().all(|c| c.is_ascii_digit());
+    super::bare(own) == super::bare(key)
+        && (ending == "checkpoint.json" || step.is_some_and(digits))
 }
 
 fn pack(memory: &Memory) -> Vec<u8> {
@@ -166,94 +169,90 @@ fn unpack(bytes: &[u8]) -> Option<Memory> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_checkpoint_comes_back_and_replaces_the_older_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(folder.path()).unwrap();
+    const KEY: &str = "r0123456789ab";
+
+    fn sample() -> Checkpoint {
         let mut memory = Memory::default();
         memory.put("server/params", Value::Floats(vec![1.5, f32::NAN, -0.0]));
         memory.put("rule/sum", Value::Doubles(vec![1e-310]));
         memory.put("server/step", Value::Integers(vec![u64::MAX]));
         memory.put("velocity", Value::Floats(Vec::new()));
         let points = vec![Point { step: 1, metric: "train_loss".into(), value: f64::NAN }];
-        let mut kept = Checkpoint { step: 7, points, refused: BTreeMap::new(), skipped: 2, memory };
-        kept.refused.insert("not-finite/3".into(), 5);
+        let refused = BTreeMap::from([("not-finite/3".to_owned(), 5)]);
+        Checkpoint { step: 7, points, refused, skipped: 2, memory }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_and_replaces_the_older_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let mut kept = sample();
         for step in [7, 9] {
             kept.step = step;
-            save(&store, "k", &kept).unwrap();
-            let back = load(&store, "k").unwrap();
+            save(&store, KEY, &kept).unwrap();
+            let back = load(&store, KEY, 10).unwrap().unwrap();
             // NaN differs from itself; its text does not.
             assert_eq!(format!("{back:?}"), format!("{kept:?}"));
         }
-        assert!(!store.run_file("k.7.safetensors").exists());
-        remove(&store, "k");
-        assert!(load(&store, "k").is_none());
-        assert_eq!(std::fs::read_dir(folder.path().join("runs")).unwrap().count(), 0);
-    }
-
-    fn kept(store: &Store, step: u64) {
-        let mut memory = Memory::default();
-        memory.put("server/params", Value::Floats(vec![1.0, 2.0]));
-        let checkpoint =
-            Checkpoint { step, points: Vec::new(), refused: BTreeMap::new(), skipped: 0, memory };
-        save(store, "k", &checkpoint).unwrap();
+        assert_eq!(store.run_files().len(), 1);
+        remove(&store, KEY);
+        assert_eq!(load(&store, KEY, 10), Ok(None));
+        assert_eq!(store.run_files().len(), 0);
     }
 
     #[test]
-    fn what_a_foreign_checkpoint_names_is_neither_read_nor_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::make(&folder.path().join("results")).unwrap();
-        let precious = folder.path().join("precious.safetensors");
-        std::fs::write(&precious, "mine").unwrap();
-        let sidecar = store.run_file("k.checkpoint.json");
-        for name in ["../../precious.safetensors", precious.to_str().unwrap()] {
-            kept(&store, 3);
-            let text = std::fs::read_to_string(&sidecar).unwrap();
-            let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
-            value["tensors"] = name.into();
-            value["step"] = name.into();
-            std::fs::write(&sidecar, value.to_string()).unwrap();
-            assert!(load(&store, "k").is_none(), "{name}");
-            kept(&store, 4);
-            remove(&store, "k");
-            assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine", "{name}");
-        }
-        // A link is taken away; what it leads to stays.
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink(&precious, store.run_file("k.9.safetensors")).unwrap();
-            remove(&store, "k");
-            assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
-        }
-    }
-
-    #[test]
-    fn a_pair_that_was_cut_edited_or_mixed_up_counts_as_none() {
+    fn no_flipped_bit_and_no_foreign_checkpoint_is_believed() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::make(folder.path()).unwrap();
-        let (sidecar, tensors) =
-            (store.run_file("k.checkpoint.json"), store.run_file("k.3.safetensors"));
-        let edit = |path: &std::path::Path, edit: &dyn Fn(&mut Vec<u8>)| {
-            kept(&store, 3);
-            assert!(load(&store, "k").is_some());
-            let mut bytes = std::fs::read(path).unwrap();
-            edit(&mut bytes);
-            std::fs::write(path, bytes).unwrap();
-            assert!(load(&store, "k").is_none(), "{}", path.display());
+        save(&store, KEY, &sample()).unwrap();
+        let path = store.part(KEY, ENDING);
+        let whole = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            load(&store, KEY, 10).unwrap_err()
         };
-        edit(&tensors, &|bytes| *bytes.last_mut().unwrap() ^= 1);
-        edit(&tensors, &|bytes| bytes.truncate(bytes.len() - 4));
-        edit(&tensors, &|bytes| bytes.clear());
-        edit(&sidecar, &|bytes| bytes.truncate(20));
-        let replaced = |from: &'static str, to: &'static str| {
-            move |bytes: &mut Vec<u8>| {
-                let text = String::from_utf8(bytes.clone()).unwrap();
-                assert!(text.contains(from), "{text}");
-                *bytes = text.replace(from, to).into_bytes();
-            }
-        };
-        edit(&sidecar, &replaced("\"skipped\":0", "\"skipped\":1"));
-        edit(&sidecar, &replaced("\"step\":3", "\"step\":4611686018427387904"));
-        edit(&sidecar, &replaced("\"format\":2", "\"format\":1"));
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            refused(&bytes);
+        }
+        for end in [0, 1, whole.len() / 2, whole.len() - 1] {
+            refused(&whole[..end]);
+        }
+        let zeros = [&whole[..whole.len() - 8], &[0; 8]].concat();
+        assert_eq!(refused(&zeros), "it does not match its checksum");
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(load(&store, KEY, 7).unwrap_err(), "it is of step 7, of 7 in all");
+        std::fs::rename(&path, store.part("r1123456789ab", ENDING)).unwrap();
+        assert_eq!(load(&store, "r1123456789ab", 10).unwrap_err(), "it is that of another run");
+        // Whoever seals a wrong step is found out as well, at once.
+        let far = Checkpoint { step: 1 << 62, ..sample() };
+        save(&store, KEY, &far).unwrap();
+        assert!(load(&store, KEY, 10).unwrap_err().contains("of 10 in all"));
+    }
+
+    #[test]
+    fn names_in_a_folder_from_elsewhere_reach_no_other_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mine = folder.path().join("mine.txt");
+        std::fs::write(&mine, "mine").unwrap();
+        let store = Store::make(&folder.path().join("out")).unwrap();
+        for target in [mine.to_str().unwrap(), "../../mine.txt"] {
+            let text = format!(
+                "{{\"step\":3,\"tensors\":\"{target}\",\"points\":\"step,metric,value\\n\",\
+                 \"refused\":{{}},\"skipped\":0}}"
+            );
+            let older = store.part(KEY, "checkpoint.json");
+            std::fs::write(&older, text).unwrap();
+            std::fs::write(store.part(KEY, "3.safetensors"), "tensors").unwrap();
+            #[cfg(unix)]
+            std::os::unix::fs::symlink(&mine, store.part(KEY, ENDING)).unwrap();
+            #[cfg(unix)]
+            assert!(load(&store, KEY, 10).is_err());
+            save(&store, KEY, &sample()).unwrap();
+            remove(&store, KEY);
+            assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
+            assert_eq!(store.run_files(), Vec::<String>::new());
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! The folder of a matrix of runs: one pair of files a run, each there whole or not at all.
 
-use super::cells::{self, Cell};
+#[cfg(test)]
+use super::key::key;
+use super::key::{bare, is_key, lettered};
+use super::lock::Lock;
+use super::record::{self, Look};
 use crate::config::Settings;
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-
-/// Changes whenever the same settings would give other results than before: part of every key.
-const RESULTS_VERSION: u32 = 7;
 
 /// A value of a metric at a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub parameters: String,
     /// Wall-clock seconds that it took, on one thread unless it had more.
     pub seconds: f64,
+    /// BLAKE3 of the file of its last parameters, in hexadecimal digits; empty where none is kept.
+    pub model: String,
 }
 
 impl Outcome {
@@ -94,47 +97,9 @@ impl Outcome {
             end: End::Finished,
             parameters: "ab".into(),
             seconds: 1.5,
+            model: String::new(),
         }
     }
-}
-
-/// What stands in `runs/KEY.json`.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    key: String,
-    end: End,
-    parameters: String,
-    seconds: f64,
-    version: String,
-    settings: String,
-}
-
-/// The hash of everything that can change a run's result: its settings, the data, and this
-/// program's results version. The letter r and twelve hexadecimal digits: without a letter, a key
-/// such as 26e222302492 is a number to whatever reads tables.
-pub fn key(settings: &Settings, data: &[u8; 32]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&RESULTS_VERSION.to_le_bytes());
-    hasher.update(data);
-    hasher.update(toml::to_string(settings).expect("scalars").as_bytes());
-    format!("r{}", &hasher.finalize().to_hex()[..DIGITS])
-}
-
-/// Hexadecimal digits of a key.
-const DIGITS: usize = 12;
-
-/// The key without its letter, as older folders have it; of anything else, itself.
-pub(crate) fn bare(key: &str) -> &str {
-    key.strip_prefix('r').filter(|digits| is_bare(digits)).unwrap_or(key)
-}
-
-fn is_bare(digits: &str) -> bool {
-    digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-}
-
-/// The key with its letter, whether it was written with it or before keys had one.
-fn lettered(key: &str) -> String {
-    if is_bare(key) { format!("r{key}") } else { key.to_owned() }
 }
 
 /// What a folder holds of a matrix of runs.
@@ -143,12 +108,32 @@ pub(crate) struct Kept {
     pub(crate) outcomes: Vec<Outcome>,
     /// The runs that there will be.
     pub(crate) planned: usize,
+    /// How many of the outcomes carry no checksum.
+    unchecked: usize,
+    /// How many runs are there and are not what was written.
+    damaged: usize,
 }
 
 impl Kept {
-    /// What to say of tables and pictures that lack runs.
+    /// What to say of tables and pictures that lack runs, or show some that nobody vouches for.
     pub(crate) fn missing(&self) -> Option<String> {
-        missing(self.outcomes.len(), self.planned)
+        let mut says: Vec<String> =
+            missing(self.outcomes.len(), self.planned).into_iter().collect();
+        if self.damaged > 0 {
+            says.push(format!(
+                "{} runs are not as they were written and are left out; varangian run does them \
+                 again",
+                self.damaged
+            ));
+        }
+        if self.unchecked > 0 {
+            says.push(format!(
+                "{} runs carry no checksum, as before results had one: whether they are as they \
+                 were written cannot be told",
+                self.unchecked
+            ));
+        }
+        (!says.is_empty()).then(|| says.join(". "))
     }
 }
 
@@ -171,7 +156,10 @@ impl Store {
     /// # Errors
     /// If it cannot be written.
     pub fn make(folder: &Path) -> Result<Self, Failure> {
-        files::make_folder(&folder.join("runs"))?;
+        files::make_folder(folder)?;
+        let runs = folder.join("runs");
+        files::demand_own_folder(&runs)?;
+        files::make_folder(&runs)?;
         Ok(Store { folder: folder.to_owned() })
     }
 
@@ -181,6 +169,7 @@ impl Store {
     /// If it holds no runs.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         let store = Store { folder: folder.to_owned() };
+        files::demand_own_folder(&store.folder.join("runs"))?;
         match store.folder.join("runs").is_dir() {
             true => Ok(store),
             false => {
@@ -203,22 +192,18 @@ impl Store {
         files::write(&self.path(name), bytes)
     }
 
+    /// Waits until no other process assembles the folder's tables and pictures.
+    pub(crate) fn lock(&self) -> Lock {
+        Lock::take(&self.path(".varangian.lock"))
+    }
+
     /// Keeps an outcome. The JSON file goes last: a run without it was not finished.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn save(&self, outcome: &Outcome) -> Result<(), Failure> {
-        let table = points_text(&outcome.points);
+        let (text, table) = record::written(outcome);
         files::write(&self.part(&outcome.key, "csv"), table.as_bytes())?;
-        let record = Record {
-            key: outcome.key.clone(),
-            end: outcome.end.clone(),
-            parameters: outcome.parameters.clone(),
-            seconds: outcome.seconds,
-            version: env!("CARGO_PKG_VERSION").into(),
-            settings: toml::to_string(&outcome.settings).expect("scalars"),
-        };
-        let text = serde_json::to_string_pretty(&record).expect("plain values");
         files::write(&self.part(&outcome.key, "json"), text.as_bytes())
     }
 
@@ -227,15 +212,41 @@ impl Store {
         self.part(key, "model.safetensors")
     }
 
-    /// The outcome kept under `key`, if there is one that can be read.
+    /// The outcome kept under `key`, if it is there just as it was written.
     pub fn load(&self, key: &str) -> Option<Outcome> {
-        let text = std::fs::read_to_string(self.part(key, "json")).ok()?;
-        let record: Record = serde_json::from_str(&text).ok()?;
-        let settings = crate::config::read_settings(&record.settings).ok()?;
-        let points = read_points(&std::fs::read(self.part(key, "csv")).ok()?)?;
-        let Record { end, parameters, seconds, .. } = record;
-        let key = lettered(key);
-        Some(Outcome { key, settings, points, end, parameters, seconds })
+        match self.look(key) {
+            Look::Whole(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// As [`Store::load`], for who shows results and makes none: also one from before results had
+    /// checksums.
+    pub(crate) fn read(&self, key: &str) -> Option<Outcome> {
+        match self.look(key) {
+            Look::Whole(outcome) | Look::Unchecked(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// What stands under `key`.
+    pub(crate) fn look(&self, key: &str) -> Look {
+        if !is_key(key) {
+            return Look::Missing;
+        }
+        let text = match files::read_own(&self.part(key, "json"), files::TEXT) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Look::Missing,
+            Err(error) => return Look::Damaged(format!("its record cannot be read: {error}")),
+        };
+        let table = files::read_own(&self.part(key, "csv"), files::TABLE);
+        record::look(&lettered(key), &text, table.ok().as_deref())
+    }
+
+    /// Whether the kept parameters of a run are those that were written.
+    pub(crate) fn has_model(&self, outcome: &Outcome) -> bool {
+        let bytes = files::read_own(&self.model_file(&outcome.key), files::TABLE);
+        bytes.is_ok_and(|bytes| blake3::hash(&bytes).to_hex().as_str() == outcome.model)
     }
 
     /// Every outcome of the folder's experiment that is there, in the experiment's order, whether
@@ -245,21 +256,32 @@ impl Store {
     /// If no run of it is over, or the folder holds something else.
     pub(crate) fn kept(&self) -> Result<Kept, Failure> {
         let keys = self.planned()?;
-        let outcomes: Vec<Outcome> = keys.iter().filter_map(|key| self.load(key)).collect();
+        let (mut outcomes, mut unchecked, mut damaged) = (Vec::new(), 0, 0);
+        for key in &keys {
+            let look = self.look(key);
+            unchecked += usize::from(matches!(look, Look::Unchecked(_)));
+            damaged += usize::from(matches!(look, Look::Damaged(_)));
+            outcomes.extend(look.outcome());
+        }
         if !outcomes.is_empty() {
-            return Ok(Kept { outcomes, planned: keys.len() });
+            return Ok(Kept { outcomes, planned: keys.len(), unchecked, damaged });
         }
         let folder = self.folder.display();
-        Err(Failure::refused(match (keys.len(), self.path("experiment.toml").is_file()) {
-            (0, _) => {
-                format!("{folder} holds no results of varangian run: no run in its folder runs")
-            }
-            (count, true) => {
-                format!("{folder} has no results yet: none of its {count} runs is over")
-            }
-            (_, false) => format!(
-                "{folder} holds no results of varangian run: no file in its folder runs is one"
+        let count = keys.len();
+        Err(Failure::refused(match self.path("experiment.toml").is_file() && count > 0 {
+            _ if damaged > 0 => format!(
+                "{folder} has no results that can be shown: {damaged} of its {count} runs are not \
+                 as they were written; varangian run does them again"
             ),
+            true => format!("{folder} has no results yet: none of its {count} runs is over"),
+            false => {
+                let files = self.run_files();
+                let found = if files.is_empty() { "no run" } else { "no file" };
+                let is = if files.is_empty() { "" } else { " is one" };
+                format!(
+                    "{folder} holds no results of varangian run: {found} in its folder runs{is}"
+                )
+            }
         }))
     }
 
@@ -277,25 +299,31 @@ impl Store {
     /// # Errors
     /// If the folder cannot be read.
     pub(crate) fn planned(&self) -> Result<Vec<String>, Failure> {
-        let text = std::fs::read_to_string(self.path("experiment.toml")).unwrap_or_default();
+        let text = files::text_of(&self.path("experiment.toml"));
         let listed = text.lines().filter_map(|line| line.strip_prefix("[[run]] # "));
-        let listed: Vec<String> = listed.map(|key| lettered(key.trim())).collect();
+        let listed = listed.map(str::trim).filter(|key| is_key(key));
+        let listed: Vec<String> = listed.map(lettered).collect();
         if !listed.is_empty() {
             return Ok(listed);
         }
-        if let Ok(mut index) = csv::Reader::from_path(self.path("runs.csv")) {
-            let keys = index.records().flatten();
-            let keys: Vec<String> = keys.filter_map(|row| row.get(0).map(lettered)).collect();
-            if keys.iter().any(|key| self.load(key).is_some()) {
-                return Ok(keys);
-            }
+        let keys = self.indexed();
+        if keys.iter().any(|key| self.read(key).is_some()) {
+            return Ok(keys);
         }
         self.keys()
     }
 
+    /// The keys in `runs.csv`.
+    pub(crate) fn indexed(&self) -> Vec<String> {
+        let text = files::text_of(&self.path("runs.csv"));
+        let mut index = csv::Reader::from_reader(text.as_bytes());
+        let keys = index.records().flatten();
+        keys.filter_map(|row| row.get(0).filter(|key| is_key(key)).map(lettered)).collect()
+    }
+
     /// The rules of the folder's experiment in its order, those included whose runs are not over.
     pub(crate) fn rules(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path("experiment.toml")).unwrap_or_default();
+        let text = files::text_of(&self.path("experiment.toml"));
         let Ok(table) = text.parse::<toml::Table>() else { return Vec::new() };
         let of = |table: &toml::Table| Some(table.get("rule")?.as_str()?.to_owned());
         let mut rules: Vec<String> = of(&table).into_iter().collect();
@@ -308,8 +336,11 @@ impl Store {
 
     /// The keys that `[tune]` chose for each rule of the folder's experiment.
     pub(crate) fn tuned(&self) -> Vec<String> {
-        let candidates = self.path("tuning").join("tuning.csv");
-        let Ok(mut table) = csv::Reader::from_path(candidates) else { return Vec::new() };
+        if files::demand_own_folder(&self.path("tuning")).is_err() {
+            return Vec::new();
+        }
+        let text = files::text_of(&self.path("tuning").join("tuning.csv"));
+        let mut table = csv::Reader::from_reader(text.as_bytes());
         let head = table.headers().cloned().unwrap_or_default();
         let Some(k) = head.iter().position(|name| name == "candidate") else { return Vec::new() };
         let first = table.records().flatten().next();
@@ -318,14 +349,20 @@ impl Store {
         names.map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// A file among those of single runs.
-    /// One that was kept before keys had a letter goes on under its name of then.
-    pub(crate) fn run_file(&self, name: &str) -> PathBuf {
+    /// Where a file of a run stands, by its key and ending. One that was kept before keys had a
+    /// letter goes on under its name of then.
+    pub(crate) fn part(&self, key: &str, ending: &str) -> PathBuf {
+        assert!(is_key(key), "{key} is no key");
         let runs = self.folder.join("runs");
-        let path = runs.join(name);
-        let (key, ending) = name.split_once('.').unwrap_or((name, ""));
+        let path = runs.join(format!("{key}.{ending}"));
         let older = runs.join(format!("{}.{ending}", bare(key)));
         if !path.exists() && older.exists() { older } else { path }
+    }
+
+    /// The names of the files of single runs.
+    pub(crate) fn run_files(&self) -> Vec<String> {
+        let list = std::fs::read_dir(self.folder.join("runs")).into_iter().flatten();
+        list.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
     }
 
     /// The keys of all runs that were kept, ascending.
@@ -339,28 +376,11 @@ impl Store {
         let names = list.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut keys: Vec<String> =
             names.filter_map(|name| name.strip_suffix(".json").map(lettered)).collect();
-        keys.retain(|key| !key.contains('.'));
+        keys.retain(|key| is_key(key));
         keys.sort_unstable();
+        keys.dedup();
         Ok(keys)
     }
-
-    fn part(&self, key: &str, ending: &str) -> PathBuf {
-        self.run_file(&format!("{key}.{ending}"))
-    }
-}
-
-/// Points as CSV: `step,metric,value`.
-pub(super) fn points_text(points: &[Point]) -> String {
-    let row = |point: &Point| {
-        vec![Cell::Whole(point.step as i64), Cell::text(&point.metric), Cell::Real(point.value)]
-    };
-    let bytes = cells::csv(&["step", "metric", "value"], points.iter().map(row));
-    String::from_utf8(bytes).expect("text")
-}
-
-/// Points from CSV, if it is whole.
-pub(super) fn read_points(text: &[u8]) -> Option<Vec<Point>> {
-    csv::Reader::from_reader(text).deserialize().collect::<Result<_, _>>().ok()
 }
 
 #[cfg(test)]
@@ -420,6 +440,58 @@ mod tests {
         assert_eq!(store.rules(), ["b", "a"]);
         store.save(&other).unwrap();
         assert_eq!(store.kept().unwrap().missing(), None);
+    }
+
+    #[test]
+    fn no_text_of_a_folder_becomes_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(&folder.path().join("out")).unwrap();
+        let kept = Outcome::sample("krum", "none", 1, &[1.0]);
+        store.save(&kept).unwrap();
+        // What the names would reach is a whole outcome.
+        for ending in ["json", "csv"] {
+            let copy = folder.path().join(format!("{}.{ending}", kept.key));
+            std::fs::copy(store.part(&kept.key, ending), copy).unwrap();
+        }
+        let absolute = folder.path().join(&kept.key).display().to_string();
+        let escape = format!("../../{}", kept.key);
+        for key in [escape.as_str(), &absolute, "..", "", "r0123456789ab/../x", "r0123456789aé"] {
+            assert!(matches!(store.look(key), Look::Missing), "{key}");
+            let list = format!("[[run]] # {key}\n[[run]] # {}\n", kept.key);
+            store.write("experiment.toml", list.as_bytes()).unwrap();
+            assert_eq!(store.planned().unwrap(), [kept.key.as_str()], "{key}");
+        }
+        std::fs::remove_file(store.path("experiment.toml")).unwrap();
+        let index = format!("run,state\n\"{escape}\",\"finished\"\n");
+        store.write("runs.csv", index.as_bytes()).unwrap();
+        assert_eq!(store.indexed(), Vec::<String>::new());
+        assert_eq!(store.planned().unwrap(), [kept.key.as_str()]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_and_pipes_inside_a_folder_lead_nowhere() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let store = Store::make(&at("real")).unwrap();
+        let kept = Outcome::sample("krum", "none", 1, &[1.0]);
+        store.save(&kept).unwrap();
+        // The folder itself may be a link.
+        symlink(at("real"), at("link")).unwrap();
+        assert!(Store::open(&at("link")).unwrap().load(&kept.key).is_some());
+        std::fs::create_dir(at("other")).unwrap();
+        symlink(at("real/runs"), at("other/runs")).unwrap();
+        assert!(Store::open(&at("other")).unwrap_err().to_string().ends_with("found a link"));
+        assert!(Store::make(&at("other")).is_err());
+        let table = store.part(&kept.key, "csv");
+        std::fs::rename(&table, at("table")).unwrap();
+        symlink(at("table"), &table).unwrap();
+        assert!(matches!(store.look(&kept.key), Look::Damaged(_)));
+        let record = store.part(&kept.key, "json");
+        std::fs::remove_file(&record).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&record).status().unwrap().success());
+        assert!(matches!(store.look(&kept.key), Look::Damaged(_)), "and nobody waits");
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub(super) fn begin(course: Course) -> Result<Box<dyn Run>, SpecError> {
     })
 }
 
-/// Drives a run from its checkpoint, where there is one, to its last step, evaluating before every
-/// `every`-th step and at the end. Returns whether it got there: stopped, it leaves a checkpoint.
+/// Drives a run from where it stands to its last step, evaluating before every `every`-th step and
+/// at the end. Returns whether it got there: stopped, it leaves a checkpoint.
 ///
 /// # Errors
 /// If a checkpoint cannot be written.
@@ -70,7 +70,6 @@ pub(super) fn drive(
     notes: &mut Notes<'_>,
     context: &Context<'_>,
 ) -> Result<bool, Failure> {
-    notes.resume(run, steps, context.store, key);
     let mut since = clock::now();
     // At least one step between two pauses: a run goes on however short they are.
     let mut fresh = true;

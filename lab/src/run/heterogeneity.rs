@@ -41,12 +41,25 @@ pub(crate) struct Measured {
     most_samples: usize,
     /// What the partition had to move or leave out.
     notes: String,
+    /// A hash of the data that were measured.
+    #[serde(default)]
+    data: String,
+    /// A hash of the line: one that does not match is measured again.
+    #[serde(default)]
+    check: String,
 }
 
 impl Measured {
     fn is_of(&self, settings: &Settings) -> bool {
         let own = (&self.dataset, &self.model, &self.partition, self.n);
         own == (&settings.dataset, &settings.model, &settings.partition, settings.n)
+    }
+
+    /// The hash of everything else that stands in the line.
+    fn seal(&self) -> String {
+        let bits = (self.g.to_bits(), self.b.to_bits(), self.fewest_samples, self.most_samples);
+        let names = (&self.dataset, &self.model, &self.partition, &self.notes, &self.data);
+        short(format!("1 {names:?} {} {} {bits:?}", self.n, self.seed).as_bytes())
     }
 }
 
@@ -65,6 +78,16 @@ impl std::fmt::Display for Measured {
     }
 }
 
+/// Sixteen digits of a hash, which no reader of tables takes for a number.
+fn short(bytes: &[u8]) -> String {
+    format!("b3-{}", &blake3::hash(bytes).to_hex()[..16])
+}
+
+/// The hash of the data that these settings are measured on.
+fn data_of(settings: &Settings, shelf: &Shelf) -> Result<String, Failure> {
+    Ok(short(&shelf.digest(settings)?))
+}
+
 /// A figure to three digits behind the point, or with an exponent where these say nothing.
 fn figure(x: f64) -> String {
     if (0.01..1e5).contains(&x) || x == 0.0 { format!("{x:.3}") } else { compact(x) }
@@ -81,16 +104,29 @@ pub(super) fn measure_all<'a>(
     store: &Store,
 ) -> Result<Vec<Measured>, Failure> {
     let mut all = kept(store);
-    let (mut wanted, known) = (Vec::<Measured>::new(), all.len());
+    let mut changed = false;
+    let (mut wanted, mut known) = (Vec::<Measured>::new(), all.len());
     for settings in runs.filter(|settings| !settings.sampling.starts_with("shared-stream")) {
+        if let Some(k) = all.iter().take(known).position(|one| one.is_of(settings))
+            && !wanted.iter().any(|one| one.is_of(settings))
+        {
+            // Data may have changed since.
+            let measured = Settings { seed: all[k].seed, ..settings.clone() };
+            if all[k].data != data_of(&measured, shelf)? {
+                all.remove(k);
+                known -= 1;
+                changed = true;
+            }
+        }
         if !all.iter().any(|one| one.is_of(settings)) {
             all.push(measure(settings, shelf)?);
+            changed = true;
         }
         if !wanted.iter().any(|one| one.is_of(settings)) {
             wanted.extend(all.iter().find(|one| one.is_of(settings)).cloned());
         }
     }
-    if all.len() > known {
+    if changed {
         store.write("heterogeneity.csv", &table(&all))?;
     }
     Ok(wanted)
@@ -98,12 +134,13 @@ pub(super) fn measure_all<'a>(
 
 /// What the folder holds.
 pub(crate) fn kept(store: &Store) -> Vec<Measured> {
-    let Ok(bytes) = std::fs::read(store.path("heterogeneity.csv")) else { return Vec::new() };
+    let text = crate::files::text_of(&store.path("heterogeneity.csv"));
     let all: Result<Vec<Measured>, _> =
-        csv::Reader::from_reader(bytes.as_slice()).deserialize().collect();
+        csv::Reader::from_reader(text.as_bytes()).deserialize().collect();
     let mut all = all.unwrap_or_default();
     // A table writes empty text as "-".
     all.iter_mut().filter(|one| one.notes == "-").for_each(|one| one.notes.clear());
+    all.retain(|one| one.check == one.seal());
     all
 }
 
@@ -120,6 +157,8 @@ fn table(all: &[Measured]) -> Vec<u8> {
         "fewest_samples",
         "most_samples",
         "notes",
+        "data",
+        "check",
     ];
     let row = |one: &Measured| {
         vec![
@@ -133,6 +172,8 @@ fn table(all: &[Measured]) -> Vec<u8> {
             Cell::count(one.fewest_samples),
             Cell::count(one.most_samples),
             Cell::text(&one.notes),
+            Cell::text(&one.data),
+            Cell::text(&one.check),
         ]
     };
     cells::csv(&header, all.iter().map(row))
@@ -159,7 +200,7 @@ fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {
             (f64::NAN, f64::NAN)
         }
     };
-    Ok(Measured {
+    let mut measured = Measured {
         dataset: settings.dataset.clone(),
         model: settings.model.clone(),
         partition: settings.partition.clone(),
@@ -170,7 +211,11 @@ fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {
         fewest_samples: sizes.iter().copied().min().unwrap_or(0),
         most_samples: sizes.iter().copied().max().unwrap_or(0),
         notes: notes.join("; "),
-    })
+        data: data_of(settings, shelf)?,
+        check: String::new(),
+    };
+    measured.check = measured.seal();
+    Ok(measured)
 }
 
 /// (‖∇L‖², mean ‖∇Lᵢ − ∇L‖²) at each of the points.
@@ -288,6 +333,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::make(folder.path()).unwrap();
         assert!(kept(&store).is_empty());
+        // What was edited is not believed.
+        let all = [sorted, even, poor];
+        store.write("heterogeneity.csv", &table(&all)).unwrap();
+        assert_eq!(kept(&store), all);
+        let mut edited = all.clone();
+        edited[0].g = 0.0;
+        store.write("heterogeneity.csv", &table(&edited)).unwrap();
+        assert_eq!(kept(&store), all[1..]);
     }
 
     #[test]

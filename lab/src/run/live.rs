@@ -1,10 +1,38 @@
 //! What runs are doing right now: for the terminal and for the page of `varangian watch`.
 
 use super::one::Job;
+use crate::results::Store;
 use crate::{plot, print};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use varangian_sim::lockstep::StepRecord;
+
+/// Where a process writes what its runs do: each share of a matrix has a file of its own.
+pub(crate) fn file(store: &Store, shard: Option<(usize, usize)>) -> PathBuf {
+    store.path(&match shard {
+        None => "live.json".to_owned(),
+        Some((i, n)) => format!("live-{i}-of-{n}.json"),
+    })
+}
+
+/// The files in which processes write what their runs do.
+pub(crate) fn files(store: &Store) -> Vec<PathBuf> {
+    let list = std::fs::read_dir(store.path("")).into_iter().flatten().flatten();
+    let names = list.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| is_file(name)).collect();
+    names.sort();
+    names.iter().map(|name| store.path(name)).collect()
+}
+
+fn is_file(name: &str) -> bool {
+    let middle = name.strip_prefix("live").and_then(|rest| rest.strip_suffix(".json"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    middle.is_some_and(|middle| {
+        let share = middle.strip_prefix('-').and_then(|share| share.split_once("-of-"));
+        middle.is_empty() || share.is_some_and(|(i, n)| digits(i) && digits(n))
+    })
+}
 
 /// One run that goes on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -250,6 +278,18 @@ mod tests {
         assert!(back.curve[3].1.is_nan() && back.weights[0].is_nan());
         let lines = back.lines(60).join("\n");
         assert!(lines.contains("test loss NaN") && lines.contains("    1e73 "), "{lines}");
+    }
+
+    #[test]
+    fn each_share_has_a_file_and_all_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        let all = [Some((10, 12)), Some((2, 12)), None].map(|shard| file(&store, shard));
+        for name in ["live-x-of-2.json", "live-1.json", "alive.json", "live-1-of-2.json.x"] {
+            std::fs::write(store.path(name), "[]").unwrap();
+        }
+        all.iter().for_each(|file| std::fs::write(file, "[]").unwrap());
+        assert_eq!(files(&store), all);
     }
 
     #[test]

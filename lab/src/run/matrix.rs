@@ -1,10 +1,10 @@
 //! A matrix of runs on threads: as many runs at a time as there are threads, each in its own pool.
 
-use super::one::{self, Context, Job, Keep};
+use super::one::{self, Context, Job, Keep, Left};
 use super::progress::Progress;
 use super::setup::Shelf;
-use crate::Failure;
 use crate::results::{End, Outcome, Store, checkpoint};
+use crate::{Failure, print};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -47,7 +47,7 @@ pub(crate) fn run_all(
     let work = || {
         while !halted() {
             let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let context = Context { store, progress, keep, stop: &halted };
+            let context = Context { store, progress, keep, stop: &halted, resume: true };
             let outcome = match guarded(job, shelf, &context) {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => break,
@@ -82,24 +82,60 @@ pub(crate) fn run_all(
     }
 }
 
-/// One run; a panic in it is recorded as its failure and hurts no other run.
+/// One run; a panic in it is recorded as its failure and hurts no other run. `None` if it was
+/// stopped. A checkpoint that does not fit, or that ends in a panic, is said and dropped, and the
+/// run starts over: a file from elsewhere decides nothing.
 fn guarded(job: &Job, shelf: &Shelf, context: &Context<'_>) -> Result<Option<Outcome>, Failure> {
-    let failed = |why: String| Outcome {
+    if checkpoint::exists(context.store, &job.key) {
+        let why = match attempt(job, shelf, context) {
+            Ok(left) => match left? {
+                Left::Over(outcome) => return Ok(Some(*outcome)),
+                Left::Stopped => return Ok(None),
+                Left::Unfit(why) => why,
+            },
+            Err(why) => format!("the run panicked after it: {why}"),
+        };
+        print::note(&format!("run {}: no use of its checkpoint, it starts over: {why}", job.key));
+        checkpoint::remove(context.store, &job.key);
+    }
+    let failed = match attempt(job, shelf, &Context { resume: false, ..*context }) {
+        Ok(left) => match left? {
+            Left::Over(outcome) => return Ok(Some(*outcome)),
+            Left::Stopped => return Ok(None),
+            Left::Unfit(why) => why,
+        },
+        Err(why) => format!("panicked: {why}"),
+    };
+    Ok(Some(failure_of(job, failed)))
+}
+
+fn failure_of(job: &Job, why: String) -> Outcome {
+    Outcome {
         key: job.key.clone(),
         settings: job.settings.clone(),
         points: Vec::new(),
         end: End::Failed(why),
         parameters: String::new(),
         seconds: 0.0,
-    };
+        model: String::new(),
+    }
+}
+
+/// One attempt at a run; what a panic in it said, where there was one.
+fn attempt(
+    job: &Job,
+    shelf: &Shelf,
+    context: &Context<'_>,
+) -> Result<Result<Left, Failure>, String> {
     let course = match shelf.course(&job.settings) {
         Ok(course) => course,
-        Err(failure) => return Ok(Some(failed(failure.to_string()))),
+        Err(failure) => {
+            return Ok(Ok(Left::Over(Box::new(failure_of(job, failure.to_string())))));
+        }
     };
-    catch_unwind(AssertUnwindSafe(|| one::run(job, course, context))).unwrap_or_else(|cause| {
+    catch_unwind(AssertUnwindSafe(|| one::run(job, course, context))).map_err(|cause| {
         let text = cause.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-        Ok(Some(failed(format!("panicked: {}", text.unwrap_or("no message")))))
+        text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
     })
 }
 

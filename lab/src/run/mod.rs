@@ -4,6 +4,7 @@ mod drive;
 mod dry;
 mod ground;
 pub(crate) mod heterogeneity;
+mod interrupt;
 pub(crate) mod live;
 mod matrix;
 pub(crate) mod memory;
@@ -15,11 +16,10 @@ mod setup;
 mod tuning;
 
 pub(crate) use crate::pictures::band;
-use report::assemble;
 pub use setup::{Course, Loaded, Shelf};
 
 use crate::config::{self, Experiment, Settings, Source};
-use crate::results::{Outcome, Store, Sweep, bare, key};
+use crate::results::{Look, Outcome, Store, Sweep, bare, key};
 use crate::{Failure, pictures, print};
 use matrix::Shape;
 use notices::Notices;
@@ -27,8 +27,7 @@ use one::{Job, Keep};
 use progress::Progress;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 /// What stands below the help of `varangian run`.
 const EXAMPLES: &str = "Examples:
@@ -96,6 +95,25 @@ pub(crate) struct How {
     pub(crate) quiet: bool,
 }
 
+#[cfg(test)]
+impl How {
+    /// Silently, into this folder.
+    pub(crate) fn quiet(out: PathBuf) -> Self {
+        How {
+            data: None,
+            out: Some(out),
+            threads: Some(1),
+            jobs: None,
+            shard: None,
+            checkpoint_every: 60.0,
+            save_models: false,
+            replace: false,
+            watch: false,
+            quiet: true,
+        }
+    }
+}
+
 /// Reads "i/n" with 1 ≤ i ≤ n.
 fn shard(text: &str) -> Result<(usize, usize), String> {
     let pair = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
@@ -160,6 +178,7 @@ fn execute_runs(
     let store = Store::make(&folder)?;
     let hash = matrix_hash(&jobs);
     let left: Vec<Job> = share(&jobs, how.shard).filter(|job| !is_done(&store, job, how)).collect();
+    say_again(&store, &left);
     if !how.quiet {
         announce(experiment, &jobs, left.len(), &hash);
         notices.lines().iter().for_each(|line| print::note(&format!("note: {line}")));
@@ -175,24 +194,22 @@ fn execute_runs(
     let steps = left.iter().map(|job| job.settings.steps).sum();
     let runs = jobs.iter().map(|job| &job.settings);
     let sweep = Sweep::of(runs, &store.tuned(), Vec::new());
-    let progress = Progress::new(&store, sweep, left.len(), steps, how.quiet, how.watch);
-    let stop = stop_on_interrupt();
+    let progress = Progress::new(
+        live::file(&store, how.shard),
+        sweep,
+        left.len(),
+        steps,
+        how.quiet,
+        how.watch,
+    );
+    let stop = interrupt::flag();
     let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
-    let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress, &stop);
+    let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress, stop);
     progress.clear();
     ran?;
-    let outcomes: Vec<Outcome> = jobs.iter().filter_map(|job| store.load(&job.key)).collect();
-    let mut undrawn = Vec::new();
-    if !outcomes.is_empty() {
-        let (text, trouble) = assemble(&store, &experiment.name, &outcomes, jobs.len())?;
-        undrawn = trouble;
-        notices.compare(&outcomes);
-        notices.write(&store)?;
-        let text = format!("{text}{}", notices.section());
-        store.write("summary.txt", text.as_bytes())?;
-        if !how.quiet {
-            print::line(&format!("{text}\nResults: {}", folder.display()));
-        }
+    let (outcomes, text, undrawn) = report::tables(&store, &experiment.name, &jobs, &mut notices)?;
+    if !how.quiet && !outcomes.is_empty() {
+        print::line(&format!("{text}\nResults: {}", folder.display()));
     }
     let ended = ended(outcomes, jobs.len(), stop.load(Ordering::Relaxed))?;
     pictures::undrawn(&undrawn)?;
@@ -274,13 +291,11 @@ fn check(experiment: &Experiment, shelf: &Shelf, twins: Twins) -> Result<Checked
 
 /// Refuses a folder whose tables are of runs that are not among these: they would lose them.
 fn demand_room(folder: &Path, jobs: &[Job], dropped: &[String]) -> Result<(), Failure> {
-    let Ok(mut reader) = csv::Reader::from_path(folder.join("runs.csv")) else { return Ok(()) };
+    let Ok(store) = Store::open(folder) else { return Ok(()) };
     // The hash alone: a version may write more of a key than another.
-    let hash = |key: &str| key.chars().rev().take(12).collect::<String>();
-    let known: BTreeSet<String> =
-        jobs.iter().map(|job| &job.key).chain(dropped).map(|key| hash(key)).collect();
-    let keys = reader.records().filter_map(|record| Some(record.ok()?.get(0)?.to_owned()));
-    let others = keys.filter(|key| !known.contains(&hash(key))).count();
+    let known: BTreeSet<&str> =
+        jobs.iter().map(|job| &job.key).chain(dropped).map(|key| bare(key)).collect();
+    let others = store.indexed().iter().filter(|key| !known.contains(bare(key))).count();
     match others {
         0 => Ok(()),
         _ => Err(Failure::refused(format!(
@@ -343,10 +358,34 @@ fn share(jobs: &[Job], shard: Option<(usize, usize)>) -> impl Iterator<Item = Jo
     jobs.iter().skip(i - 1).step_by(n).cloned()
 }
 
-/// Failed runs are tried again, and those whose model is wanted and missing.
+/// Failed runs are tried again, those whose model is wanted and missing, and those that are not as
+/// they were written.
 fn is_done(store: &Store, job: &Job, how: &How) -> bool {
-    let kept = !how.save_models || store.model_file(&job.key).is_file();
-    kept && store.load(&job.key).is_some_and(|outcome| outcome.is_finished())
+    let text = |settings: &Settings| toml::to_string(settings).expect("scalars");
+    store.load(&job.key).is_some_and(|outcome| {
+        outcome.is_finished()
+            && text(&outcome.settings) == text(&job.settings)
+            && (!how.save_models || store.has_model(&outcome))
+    })
+}
+
+/// Says which runs are there, are not believed, and are done again.
+fn say_again(store: &Store, left: &[Job]) {
+    let mut older = 0;
+    for job in left {
+        match store.look(&job.key) {
+            Look::Damaged(why) => {
+                print::note(&format!("run {} is done again: {why}", job.key));
+            }
+            Look::Unchecked(_) => older += 1,
+            Look::Missing | Look::Whole(_) => {}
+        }
+    }
+    if older > 0 {
+        print::note(&format!(
+            "{older} runs carry no checksum, as before results had one, and are done again"
+        ));
+    }
 }
 
 /// The hash of a matrix: of its runs' keys in order.
@@ -377,17 +416,4 @@ fn announce(experiment: &Experiment, jobs: &[Job], left: usize, hash: &str) {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-fn stop_on_interrupt() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // A process has one handler: where another command of this process set it, that one stays.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
-    stop
 }

@@ -41,47 +41,62 @@ pub(crate) struct Context<'a> {
     pub(crate) keep: Keep,
     /// Asked between steps.
     pub(crate) stop: &'a dyn Fn() -> bool,
+    /// Whether a checkpoint is taken up.
+    pub(crate) resume: bool,
+}
+
+/// How far a run came.
+pub(crate) enum Left {
+    /// To its end.
+    Over(Box<Outcome>),
+    /// As far as its checkpoint, when it was stopped.
+    Stopped,
+    /// Nowhere: its checkpoint is not one of it; why.
+    Unfit(String),
 }
 
 /// Runs the course of `job` on the current thread pool, from its checkpoint where there is one.
-/// `None` if it was stopped; a checkpoint then holds what was done.
 ///
 /// # Errors
 /// If a checkpoint or the last parameters cannot be written.
-pub(crate) fn run(
-    job: &Job,
-    course: Course,
-    context: &Context<'_>,
-) -> Result<Option<Outcome>, Failure> {
+pub(crate) fn run(job: &Job, course: Course, context: &Context<'_>) -> Result<Left, Failure> {
     let begun = clock::now();
     context.progress.begin(job);
     let (classifies, traffic) = outline(&course);
     let mut notes = Notes { traffic, ..Notes::new(classifies, &job.key, context.progress) };
     let Settings { steps, evaluate_every, .. } = job.settings;
     let model = course.model().clone();
+    let mut kept = String::new();
     let (points, end, parameters) = match drive::begin(course) {
         Err(error) => (Vec::new(), End::Failed(error.to_string()), String::new()),
         Ok(mut run) => {
+            if context.resume
+                && let Err(why) = notes.resume(run.as_mut(), context.store, &job.key, steps)
+            {
+                return Ok(Left::Unfit(why));
+            }
             let pace = (steps, evaluate_every);
             if !drive::drive(run.as_mut(), pace, &job.key, &mut notes, context)? {
-                return Ok(None);
+                return Ok(Left::Stopped);
             }
             if context.keep.models {
                 let (params, buffers) = (run.params().to_vec(), run.buffers().to_vec());
                 let bytes = state::to_bytes(model.as_ref(), &State { params, buffers });
                 files::write(&context.store.model_file(&job.key), &bytes)?;
+                kept = blake3::hash(&bytes).to_hex().to_string();
             }
             (notes.finish(steps), End::Finished, hash(run.params()))
         }
     };
-    Ok(Some(Outcome {
+    Ok(Left::Over(Box::new(Outcome {
         key: job.key.clone(),
         settings: job.settings.clone(),
         points,
         end,
         parameters,
         seconds: begun.elapsed().as_secs_f64(),
-    }))
+        model: kept,
+    })))
 }
 
 /// Whether there are classes to tell apart, and the bytes that a worker sends and gets a step.
@@ -195,15 +210,23 @@ impl<'a> Notes<'a> {
         self.points.push(Point { step, metric: metric.to_owned(), value });
     }
 
-    /// Goes on from the checkpoint of `key`, if there is one that fits a run of so many `steps`;
-    /// else the run stands where it stood.
-    pub(super) fn resume(&mut self, run: &mut dyn Run, steps: u64, store: &Store, key: &str) {
-        let Some(checkpoint) = checkpoint::load(store, key) else { return };
-        let Some(fresh) = run.save() else { return };
-        let loaded = run.load(&checkpoint.memory).is_ok();
-        if !loaded || run.step() != checkpoint.step || checkpoint.step > steps {
-            // A memory that fits in part must leave nothing behind.
-            return run.load(&fresh).expect("a run takes what it saved");
+    /// Goes on from the checkpoint of `key`, a run of `steps` steps, where there is one.
+    ///
+    /// # Errors
+    /// Why what is there does not fit. The run may have taken up a part of it then: another one has
+    /// to begin.
+    pub(super) fn resume(
+        &mut self,
+        run: &mut dyn Run,
+        store: &Store,
+        key: &str,
+        steps: u64,
+    ) -> Result<(), String> {
+        let Some(checkpoint) = checkpoint::load(store, key, steps)? else { return Ok(()) };
+        let size = (run.params().len(), run.buffers().len());
+        run.load(&checkpoint.memory).map_err(|error| error.to_string())?;
+        if run.step() != checkpoint.step || (run.params().len(), run.buffers().len()) != size {
+            return Err("what it holds is of another step or another model".into());
         }
         let evaluations = checkpoint.points.iter().filter(|point| point.metric == "test_loss");
         self.evaluated = evaluations.map(|point| point.step).max();
@@ -215,13 +238,12 @@ impl<'a> Notes<'a> {
         }
         self.train_loss.load(&checkpoint.memory, "notes/train_loss");
         self.hostile_weight.load(&checkpoint.memory, "notes/hostile_weight");
-        (0..checkpoint.step).for_each(|step| {
-            self.progress.step(key, |live| live.step = step + 1);
-        });
+        self.progress.resumed(key, checkpoint.step);
         let metric = if self.classifies { "accuracy" } else { "test_loss" };
         for point in self.points.iter().filter(|point| point.metric == metric) {
             self.progress.evaluated(key, point.step, point.value, self.classifies);
         }
+        Ok(())
     }
 
     /// The run before `step`.

@@ -3,7 +3,7 @@
 
 use super::live::Live;
 use super::one::Job;
-use crate::results::{Fate, Outcome, Store, Sweep, fate, judge};
+use crate::results::{Fate, Outcome, Sweep, fate, judge};
 use crate::{clock, files, print};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
@@ -42,10 +42,10 @@ struct Lives {
 }
 
 impl Progress {
-    /// Progress of `runs` runs with `steps` steps in all; `watch` shows what they do, where
-    /// standard error is a terminal.
+    /// Progress of `runs` runs with `steps` steps in all, also in `file`; `watch` shows what they do,
+    /// where standard error is a terminal.
     pub(crate) fn new(
-        store: &Store,
+        file: PathBuf,
         sweep: Sweep,
         runs: usize,
         steps: u64,
@@ -63,7 +63,6 @@ impl Progress {
             print::note("--watch needs a terminal; a line follows for each run that is over");
         }
         let (drawn, written) = (clock::now(), clock::now());
-        let file = store.path("live.json");
         let live = Mutex::new(Lives { runs: BTreeMap::new(), file, drawn, written });
         Progress { sweep, bar, watch, quiet, done: AtomicUsize::new(0), runs, live }
     }
@@ -85,6 +84,18 @@ impl Progress {
                 look(live);
             }
             self.show(lives);
+        });
+    }
+
+    /// A run goes on before this step.
+    pub(crate) fn resumed(&self, key: &str, step: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(step);
+        }
+        self.locked(|lives| {
+            if let Some(live) = lives.runs.get_mut(key) {
+                live.step = step;
+            }
         });
     }
 

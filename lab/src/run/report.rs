@@ -1,24 +1,63 @@
 //! What a finished matrix leaves in its folder: tables, summary, pictures, its own configuration.
 
+use super::notices::Notices;
 use super::one::Job;
 use crate::Failure;
 use crate::config::{Experiment, KEYS};
 use crate::pictures::{self, Subject};
-use crate::results::{self, Outcome, Store, Tidy};
+use crate::results::{self, End, Outcome, Store, Tidy};
 use std::collections::BTreeSet;
 use std::fs;
+
+/// The runs that are over, their tables, summary and pictures, and what could not be drawn.
+///
+/// Others may be at the same folder: one at a time assembles, where the file system knows locks;
+/// and where it does not, whoever wrote last goes on until what it wrote is of the runs that are
+/// there. A run that was over before the last table was begun is in it, either way.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub(super) fn tables(
+    store: &Store,
+    name: &str,
+    jobs: &[Job],
+    notices: &mut Notices,
+) -> Result<(Vec<Outcome>, String, Vec<Failure>), Failure> {
+    let over = || -> Vec<Outcome> { jobs.iter().filter_map(|job| store.load(&job.key)).collect() };
+    let lock = store.lock();
+    let mut outcomes = over();
+    loop {
+        if outcomes.is_empty() {
+            return Ok((outcomes, String::new(), Vec::new()));
+        }
+        let (text, undrawn) = assemble(store, name, &outcomes, jobs.len())?;
+        notices.compare(&outcomes);
+        notices.write(store)?;
+        let text = format!("{text}{}", notices.section());
+        store.write("summary.txt", text.as_bytes())?;
+        let now = over();
+        let ends = |all: &[Outcome]| -> Vec<(String, End)> {
+            all.iter().map(|one| (one.key.clone(), one.end.clone())).collect()
+        };
+        if ends(&now) == ends(&outcomes) {
+            drop(lock);
+            return Ok((outcomes, text, undrawn));
+        }
+        outcomes = now;
+    }
+}
 
 /// Writes tables, summary and curves; returns the summary, and what could not be drawn: tables are
 /// there whatever becomes of a picture. `planned`: the runs that there will be.
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub(crate) fn assemble(
+fn assemble(
     store: &Store,
     name: &str,
     outcomes: &[Outcome],
     planned: usize,
-) -> Result<(String, Vec<String>), Failure> {
+) -> Result<(String, Vec<Failure>), Failure> {
     let tidy = Tidy::of(outcomes);
     store.write("results.csv", &tidy.csv())?;
     store.write("results.parquet", &results::parquet(&tidy))?;

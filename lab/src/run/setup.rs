@@ -1,8 +1,8 @@
 //! From settings to a plan: data from the shelf, a model for them, a rule, an attack.
 
 use super::memory;
-use crate::Failure;
 use crate::config::Settings;
+use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -82,7 +82,7 @@ impl Shelf {
         }
         if !settings.start.is_empty() {
             let path = Path::new(&settings.start);
-            let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+            let bytes = files::read_plain(path).map_err(|e| Failure::file("read", path, &e))?;
             add(blake3::hash(&bytes).as_bytes());
         }
         Ok(digest)

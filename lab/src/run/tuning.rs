@@ -32,6 +32,7 @@ pub(super) fn choose(
     let (name, skip_below_bound) = (format!("{}-tuning", experiment.name), true);
     let trial = Experiment { name, runs, tune: None, skip_below_bound };
     let own = folder.join("tuning");
+    files::demand_own_folder(&own)?;
     let how = How { out: Some(own.clone()), save_models: false, ..how.clone() };
     let (outcomes, expected) = execute_runs(&trial, &how, Twins::Each)?;
     if outcomes.len() < expected {
