@@ -1,6 +1,6 @@
 //! How a command fails: one line on standard error and an exit code.
 
-use crate::print;
+use crate::text;
 use std::fmt;
 use std::path::Path;
 use varangian_base::SpecError;
@@ -44,7 +44,7 @@ impl Failure {
 
     /// A command line that cannot be read: code 2. The text is that of its reader, several lines
     /// with the usage.
-    pub(crate) fn usage(text: &str) -> Self {
+    pub fn usage(text: &str) -> Self {
         Failure { code: REFUSED, text: text.to_owned(), lines: true }
     }
 
@@ -54,7 +54,7 @@ impl Failure {
     }
 
     /// A failure of the same kind with another text.
-    pub(crate) fn saying(&self, text: String) -> Self {
+    pub fn saying(&self, text: String) -> Self {
         Failure { text, ..self.clone() }
     }
 
@@ -67,8 +67,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.lines {
-            true => f.write_str(&print::shown(&self.text)),
-            false => f.write_str(&print::one_line(&self.text)),
+            true => f.write_str(&text::shown(&self.text)),
+            false => f.write_str(&text::one_line(&self.text)),
         }
     }
 }

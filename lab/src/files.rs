@@ -3,7 +3,7 @@
 
 mod named;
 
-pub(crate) use named::write_to;
+pub use named::write_to;
 
 use crate::Failure;
 use std::collections::hash_map::RandomState;
@@ -27,7 +27,7 @@ const LARGEST: u64 = 16 << 30;
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     replace(path, bytes, true).map_err(|error| Failure::file("write", path, &error))
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub(crate) fn write_light(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn write_light(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     replace(path, bytes, false).map_err(|error| Failure::file("write", path, &error))
 }
 
@@ -81,7 +81,7 @@ fn unique() -> u64 {
 ///
 /// # Errors
 /// If it cannot be made or written.
-pub(crate) fn make_folder(path: &Path) -> Result<(), Failure> {
+pub fn make_folder(path: &Path) -> Result<(), Failure> {
     let probe = || {
         fs::create_dir_all(path)?;
         let (probe, file) = draft(&path.join("probe"))?;
@@ -116,7 +116,7 @@ fn is_draft(name: &str) -> bool {
 ///
 /// # Errors
 /// If something else stands there.
-pub(crate) fn demand_own_folder(path: &Path) -> Result<(), Failure> {
+pub fn demand_own_folder(path: &Path) -> Result<(), Failure> {
     let found = match fs::symlink_metadata(path) {
         Ok(about) if about.is_symlink() => "a link",
         Ok(about) if !about.is_dir() => "a file",
@@ -131,7 +131,7 @@ pub(crate) fn demand_own_folder(path: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As the file system gives them; if it is anything else.
-pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let about = fs::symlink_metadata(path)?;
     if !about.is_file() {
         return Err(io::Error::other("it is no plain file"));
@@ -143,7 +143,7 @@ pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As the file system gives them; if the name leads to anything but a plain file.
-pub(crate) fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no plain file"));
     }
@@ -163,15 +163,15 @@ fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The text of a file of a folder of results; nothing where there is none that can be read.
-pub(crate) fn text_of(path: &Path) -> String {
+pub fn text_of(path: &Path) -> String {
     let bytes = read_own(path, TEXT).unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// The largest record, list or note.
-pub(crate) const TEXT: u64 = 256 << 20;
+pub const TEXT: u64 = 256 << 20;
 /// The largest table, checkpoint or model.
-pub(crate) const TABLE: u64 = LARGEST;
+pub const TABLE: u64 = LARGEST;
 
 /// The longest name that [`name`] gives, in bytes: an extension and what a writer adds beside it
 /// keep it within 100.
@@ -180,7 +180,7 @@ const LONGEST: usize = 80;
 /// A file's name for any text: of letters, digits and `=._-`, at most 80 bytes long, the same for
 /// the same text. Where the text had to be changed or cut, a hash of the whole of it keeps names
 /// of different texts apart; ", " between settings stands as "-".
-pub(crate) fn name(text: &str) -> String {
+pub fn name(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "=._-".contains(c) { c } else { '-' };
     let joined = text.replace(", ", "-");
     let changed: String = joined.chars().map(plain).collect();

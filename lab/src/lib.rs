@@ -1,37 +1,33 @@
-//! The laboratory: experiment files, grids, results, statistics and plots; the `varangian` command.
+//! The laboratory: experiments, grids, results, statistics, plots and reports.
 //!
-//! The only place with arguments, result files and a clock. A subcommand is one module with a clap
-//! `Args` and a `run`, and one line in `cli::Command`.
+//! The only place with result files and a clock. It reads no arguments, prints nothing, and handles
+//! no signals: whoever runs an experiment listens to its [`run::Events`].
+//!
+//! ```
+//! use varangian_lab::{Experiment, run::Silent};
+//!
+//! let text = "dataset = 'glyphs'\nrule = ['average', 'median']\nattack = 'sign-flip'\n\
+//!             n = 9\nf = 3\nsteps = 60";
+//! let mut experiment = Experiment::from_text(text)?;
+//! # let folder = tempfile::tempdir().unwrap();
+//! # experiment.how.out = Some(folder.path().to_owned());
+//! let outcomes = experiment.run(&mut Silent)?;
+//! let last = |k: usize| outcomes[k].curve("accuracy").last().unwrap().1;
+//! assert!(last(1) > last(0));
+//! # Ok::<(), varangian_lab::Failure>(())
+//! ```
 
-// `print` writes to both streams: a closed one is no panic, and what steers a terminal is escaped.
-#![warn(clippy::print_stderr)]
-
-mod aggregate;
-mod arrays;
-mod catalogue;
-pub mod cli;
 mod clock;
 pub mod config;
-mod data;
-pub mod duel;
 mod failure;
-mod files;
-mod forge;
-mod html;
-mod keys;
-mod pictures;
-mod plot;
-mod print;
-mod query;
-mod replay;
-mod reproduce;
+pub mod files;
+pub mod pictures;
+pub mod plot;
+pub mod report;
 pub mod results;
 pub mod run;
-mod show;
-mod tensorboard;
-pub mod theory;
-mod trial;
-mod watch;
+pub mod tensorboard;
+pub mod text;
 
-pub use catalogue::catalogue;
+pub use config::Experiment;
 pub use failure::Failure;

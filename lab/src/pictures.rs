@@ -1,75 +1,61 @@
-//! Which pictures a matrix of runs makes: `varangian plot DIR`.
+//! Which pictures a matrix of runs makes.
 
 mod bands;
 mod drawing;
 mod heterogeneity;
 
-pub(crate) use bands::band;
+pub use bands::band;
 use bands::{band_note, whole};
-pub(crate) use drawing::{Drawing, undrawn, write_all};
+pub use drawing::{Drawing, undrawn, write_all};
 
 use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Sheet, boxes, heatmap};
 use crate::results::{self, Fate, Judged, Outcome, Store, Sweep, Table, fate, judge};
-use crate::{Failure, print};
+use crate::{Failure, text};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// What `varangian plot` draws, below its help.
-const DRAWN: &str = "Pictures, each as SVG and PNG, where the results hold what they show:
-  accuracy (or test_loss)    against the step: a panel an attack, a line a rule, bands over seeds;
-                             one file for each setting that varies beside rule, attack and seed
-  heatmap                    rule × attack: accuracy, mean of the last 10 evaluations
-  heterogeneity-RULE         f × partition: the worst case over attacks, where both vary
-  boxes-best, boxes-last     best and last accuracies over attacks and seeds, a box a rule; one
-                             file for each setting
-  acceptance                 weight that the rule gives to hostile rows, against the step
-  loss                       honest minibatch loss, against the step
-  ratio, ratio-sampled       variance-norm ratio of what honest workers send, and of their
-                             gradients before momentum (runs with study > 0)
-  against                    share of the coordinates that a vote moves against the sum of the
-                             honest signs (the same, where workers send signs)
-A rule has one colour, dashes and marker in all of them, by its place in the experiment. A picture
-that cannot be drawn is said, the others are drawn, and the exit code is 1; 2, where a file cannot
-be written.";
-
-/// Arguments of `varangian plot`.
-#[derive(clap::Args)]
-#[command(after_help = DRAWN)]
-pub(crate) struct Args {
-    /// A folder of results
-    folder: PathBuf,
+/// What was drawn of a folder of results.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// What readers of the pictures must know: that runs are missing, or were not as written.
+    pub missing: Option<String>,
+    /// The pictures, as paths without their endings `.svg` and `.png`.
+    pub files: Vec<PathBuf>,
+    /// Which pictures could not be drawn, and why.
+    pub undrawn: Vec<Failure>,
 }
 
-/// Draws everything that the results of a folder can show.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let store = Store::open(&args.folder)?;
+/// Draws everything that the results of a folder can show, into the folder.
+///
+/// # Errors
+/// If it holds no results, or cannot be written. A picture that cannot be drawn is no error here:
+/// it is in [`Drawn::undrawn`], and the others are there.
+pub fn draw(folder: &Path) -> Result<Drawn, Failure> {
+    let store = Store::open(folder)?;
     let kept = store.kept()?;
-    let name = name_of(&args.folder);
+    let name = name_of(folder);
     let missing = kept.missing();
-    missing.iter().for_each(|missing| print::line(missing));
-    let subject = Subject::of(&store, &name, &kept.outcomes, missing);
-    let (drawn, trouble) = write_all(&store, &subject.all());
-    for file in drawn {
-        print::line(&format!("{}.svg .png", store.path(&file).display()));
-    }
-    undrawn(&trouble)
+    let subject = Subject::of(&store, &name, &kept.outcomes, missing.clone());
+    let (drawn, undrawn) = write_all(&store, &subject.all());
+    let files = drawn.iter().map(|file| store.path(file)).collect();
+    Ok(Drawn { missing, files, undrawn })
 }
 
 /// What the results of a folder are called: the experiment's name, or the folder's where the folder
 /// does not say.
-pub(crate) fn name_of(folder: &std::path::Path) -> String {
+pub fn name_of(folder: &Path) -> String {
     let said = std::fs::read_to_string(folder.join("experiment.toml")).ok();
     let table = said.and_then(|text| text.parse::<toml::Table>().ok());
     let name = table.as_ref().and_then(|table| table.get("name")?.as_str());
     if let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= 200) {
-        return print::one_line(name);
+        return text::one_line(name);
     }
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     whole.file_name().map_or_else(String::new, |name| name.to_string_lossy().into())
 }
 
 /// What pictures are of.
-pub(crate) struct Subject<'a> {
+pub struct Subject<'a> {
     name: &'a str,
     outcomes: &'a [Outcome],
     sweep: Sweep,
@@ -88,7 +74,7 @@ const MORE: [(&str, &str, &str, bool); 5] = [
 
 impl<'a> Subject<'a> {
     /// Of the outcomes of a folder, of which `missing` says what is not there yet.
-    pub(crate) fn of(
+    pub fn of(
         store: &Store,
         name: &'a str,
         outcomes: &'a [Outcome],
@@ -100,12 +86,12 @@ impl<'a> Subject<'a> {
     }
 
     /// The tables of the same outcomes.
-    pub(crate) fn table(&self) -> &Table {
+    pub fn table(&self) -> &Table {
         &self.table
     }
 
     /// Every picture.
-    pub(crate) fn all(&self) -> Vec<Drawing<'_>> {
+    pub fn all(&self) -> Vec<Drawing<'_>> {
         let mut out = self.learning();
         if self.table.higher_is_better {
             let caption = format!("Accuracy, mean of the {}: rules by attacks", self.table.tail());
@@ -122,7 +108,7 @@ impl<'a> Subject<'a> {
 
     /// Accuracy (or test loss) against the step, one picture for each of what varies beside rule,
     /// attack and seed.
-    pub(crate) fn learning(&self) -> Vec<Drawing<'_>> {
+    pub fn learning(&self) -> Vec<Drawing<'_>> {
         let percent = self.table.higher_is_better;
         let label = if percent { "test accuracy" } else { "test loss" };
         let metric = self.table.metric;
@@ -311,7 +297,7 @@ impl<'a> Subject<'a> {
 const NAMED: usize = 8;
 
 /// Whether anyone attacks in the run.
-pub(crate) fn is_attacked(outcome: &Outcome) -> bool {
+pub fn is_attacked(outcome: &Outcome) -> bool {
     outcome.settings.attack != "none" && outcome.settings.f_real() > 0
 }
 

@@ -1,36 +1,32 @@
-//! `varangian tensorboard DIR`: results as TensorBoard event files, one folder a run.
+//! Results as TensorBoard event files, one folder a run.
 //!
 //! An event file is a sequence of records (length, masked CRC-32C of the length, protobuf bytes,
 //! masked CRC-32C of the bytes); an event holds a wall time, a step and named values. Wall times
 //! are the steps: the files are the same bytes for the same results.
 
 use crate::results::{Outcome, Store};
-use crate::{Failure, files, print};
-use std::path::PathBuf;
+use crate::{Failure, files};
+use std::path::{Path, PathBuf};
 
-/// Arguments of `varangian tensorboard`.
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// A folder of results
-    folder: PathBuf,
-}
-
-/// Writes `tensorboard/` into the folder.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let store = Store::open(&args.folder)?;
+/// Writes the folder `tensorboard` into a folder of results, a folder a finished run. Returns it,
+/// and what readers must know: that runs are missing, or were not as written.
+///
+/// # Errors
+/// If there are no results, or the folder cannot be written.
+pub fn write(folder: &Path) -> Result<(PathBuf, Option<String>), Failure> {
+    let store = Store::open(folder)?;
     let kept = store.kept()?;
-    kept.missing().iter().for_each(|missing| print::line(missing));
-    files::demand_own_folder(&store.path("tensorboard"))?;
+    let whole = store.path("tensorboard");
+    files::demand_own_folder(&whole)?;
     for outcome in kept.outcomes.iter().filter(|outcome| outcome.is_finished()) {
         let own = &outcome.settings;
         let label = format!("{}-{}-{}-{}", own.rule, own.attack, own.seed, outcome.key);
-        let folder = store.path("tensorboard").join(files::name(&label));
+        let folder = whole.join(files::name(&label));
         files::demand_own_folder(&folder)?;
         files::make_folder(&folder)?;
         files::write(&folder.join("events.out.tfevents.0.varangian"), &events(outcome))?;
     }
-    print::line(&format!("tensorboard --logdir {}", store.path("tensorboard").display()));
-    Ok(())
+    Ok((whole, kept.missing()))
 }
 
 /// The event file of a run.

@@ -1,14 +1,13 @@
-//! A rule of one's own: held to the conformance suite, composed with a stage, and trained with
-//! under ALIE, beside the mean.
+//! A rule of one's own: held to the conformance suite, composed with a stage, and run against ALIE
+//! in an experiment, beside the mean.
 //!
 //! `cargo run --release -p varangian --example own_rule`
 #![allow(clippy::print_stdout)]
 
-use std::sync::Arc;
-use varangian::learn::{self, data, partition};
-use varangian::rules::{Bound, Claims, RuleEntry, RuleFacts, Stage, conformance};
-use varangian::sim::{Plan, lockstep::Lockstep};
-use varangian::{Pipeline, Round, Rule, Seed, Verdict, attacks};
+use varangian::conformance;
+use varangian::lab::results::Outcome;
+use varangian::rules::{Bound, Claims, RuleEntry, RuleFacts, Stage};
+use varangian::{Experiment, Failure, Pipeline, Round, Rule, Silent, Verdict};
 
 /// Each coordinate halfway between the least and the greatest value, without f at either end.
 #[derive(Clone)]
@@ -50,25 +49,24 @@ pub(crate) fn main() {
     let report = conformance::check(|| Pipeline::own(Box::new(Midrange), &ENTRY));
     println!("{report}");
     assert!(report.passed());
-    for rule in ["average", "midrange", "nnm | midrange"] {
-        println!("{rule:<15} {:.1} % after 60 steps under ALIE", 100.0 * accuracy(rule, 60));
+    for (rule, accuracy) in accuracies(60).expect("an experiment that fits") {
+        println!("{rule:<15} {:.1} % after 60 steps under ALIE", 100.0 * accuracy);
     }
 }
 
-/// Eleven workers, two of which play ALIE against a small network on digits.
-pub(crate) fn accuracy(rule: &str, steps: u64) -> f64 {
-    let (n, f, seed) = (11, 2, Seed(1));
-    let digits = data::load("glyphs", None, seed).expect("an embedded set");
-    let (shape, classes) = (digits.train.shape(), digits.train.classes());
-    let model = learn::model::build("mlp hidden=32", shape, classes).expect("a known model");
-    let sampler = partition::Minibatches::iid(digits.train.as_ref(), n, 32, seed);
-    let sampler = Arc::new(sampler.expect("enough samples"));
-    let rule = Pipeline::parse_among(rule, &[&ENTRY]).expect("a known rule");
-    let attack = attacks::build("alie").expect("a known attack");
-    let plan = Plan::new(Arc::from(model), &digits, sampler, (n, f), rule, attack, seed);
-    let mut run = Lockstep::new(plan).expect("11 workers bear 2 hostile ones");
-    for _ in 0..steps {
-        run.step();
-    }
-    run.evaluate().tally.accuracy()
+/// Eleven workers, two of which play ALIE against a small network on digits, in an experiment of
+/// three rules: what each rule's model ends on.
+pub(crate) fn accuracies(steps: u64) -> Result<Vec<(String, f64)>, Failure> {
+    let text = format!(
+        "rule = ['average', 'midrange', 'nnm | midrange']\nattack = 'alie'\n\
+         model = 'mlp hidden=32'\nn = 11\nf = 2\nsteps = {steps}"
+    );
+    let mut experiment = Experiment::from_text(&text)?;
+    experiment.own.rules.push(&ENTRY);
+    experiment.how.out = Some(std::env::temp_dir().join("varangian-own-rule"));
+    let end = |outcome: Outcome| {
+        let curve = outcome.curve("accuracy");
+        (outcome.settings.rule, curve.last().map_or(f64::NAN, |(_, accuracy)| *accuracy))
+    };
+    Ok(experiment.run(&mut Silent)?.into_iter().map(end).collect())
 }

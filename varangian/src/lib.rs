@@ -2,7 +2,7 @@
 //!
 //! A parameter server trains a model from gradients that n workers send; up to f of them are
 //! Byzantine: broken, mis-set, or hostile and colluding. This crate is the front of everything that
-//! varangian has as a library; the command `varangian` is in `varangian-lab`.
+//! varangian has as a library; `cargo install varangian` brings the command.
 //!
 //! # Aggregate
 //!
@@ -46,12 +46,41 @@
 //! let report = conformance::check(|| Pipeline::own(Box::new(Mine), &ENTRY));
 //! assert!(report.passed(), "{report}");
 //! let mixed = Pipeline::parse_among("nnm | mine", &[&ENTRY])?;
+//! experiment.own.rules.push(&ENTRY); // an experiment's runs may name it now
 //! ```
 //!
-//! # Train
+//! # Run an experiment
 //!
-//! With the feature `train` (on by default): models and data sets in `learn`, the machines of a
-//! round in `train`, and drivers for them in `sim`.
+//! An [`Experiment`] is a matrix of runs: from a file, from a text, or built in code. Whoever runs
+//! it listens to its [`Events`](lab::run::Events); nothing is printed. Results and pictures are in
+//! its folder, and a run that is over is never done again.
+//!
+//! ```
+//! # #[cfg(feature = "lab")] {
+//! use varangian::{Experiment, Silent};
+//!
+//! let text = "rule = ['average', 'nnm | median']\nattack = 'alie'\nn = 11\nf = 2\nsteps = 40";
+//! let mut experiment = Experiment::from_text(text)?;
+//! # let folder = tempfile::tempdir().unwrap();
+//! # experiment.how.out = Some(folder.path().join("results"));
+//! for outcome in experiment.run(&mut Silent)? {
+//!     let (step, accuracy) = outcome.curve("accuracy").pop().expect("evaluated at its end");
+//!     println!("{}: {accuracy} at step {step}", outcome.settings.rule);
+//! }
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//!
+//! All are on by default. `default-features = false` leaves rules and attacks, with few
+//! dependencies.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `train` | models, data sets and partitions in `learn`, the machines of a round in `train`, drivers for them in `sim` |
+//! | `lab` | experiments, results and pictures in `lab`, the papers' own in `papers` |
+//! | `cli` | the command |
 
 pub use varangian_base::{Matrix, Rows, Seed, SpecError};
 pub use varangian_rules::{Pipeline, Post, Pre, Round, Rule, Verdict};
@@ -76,3 +105,16 @@ pub use varangian_train as train;
 /// Drivers of these machines in one process: lockstep, a simulated network, asynchronous.
 #[cfg(feature = "train")]
 pub use varangian_sim as sim;
+
+/// Experiment files, grids, results, statistics, pictures and reports.
+#[cfg(feature = "lab")]
+pub use varangian_lab as lab;
+#[cfg(feature = "lab")]
+pub use varangian_lab::{Experiment, Failure, run::Silent};
+
+/// Single papers: their experiments as one call each, and their bounds as functions.
+#[cfg(feature = "lab")]
+pub use varangian_papers as papers;
+
+/// The suite that holds a stranger's rule to what ours are held to.
+pub use varangian_rules::conformance;

@@ -2,8 +2,9 @@
 
 use super::keys::FILE_KEYS;
 use super::settings::one_line;
-use super::{KEYS, Settings, Tune, grid, optimisers, profile};
+use super::{KEYS, Own, Settings, Tune, grid, optimisers, profile};
 use crate::Failure;
+use crate::run::How;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -32,9 +33,54 @@ pub struct Experiment {
     pub skip_below_bound: bool,
     /// How hyperparameters are chosen before the runs, where they are.
     pub tune: Option<Tune>,
+    /// How it is run: folders, threads, shares. Nothing in it changes results.
+    pub how: How,
+    /// Rules and others from outside that its runs may name.
+    pub own: Own,
 }
 
 impl Experiment {
+    /// The experiment that a file holds, as it stands.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, Failure> {
+        Self::load(&Source { path: path.into(), ..Source::default() })
+    }
+
+    /// The experiment that a text of the same form holds; it is called `experiment` unless the text
+    /// names it.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn from_text(text: &str) -> Result<Self, Failure> {
+        Self::parse(text, "experiment", &Source::default())
+    }
+
+    /// The experiment of these runs, built in code. `name` names the folder of its results.
+    ///
+    /// # Errors
+    /// If there is no run, a number is out of range, or the name cannot name a folder.
+    pub fn of(name: &str, runs: Vec<Settings>) -> Result<Self, Failure> {
+        text_of(Some(Value::String(name.to_owned())), "name")?;
+        runs.iter().try_for_each(Settings::check_numbers)?;
+        let given = |mut one: Settings| {
+            one.f_real.get_or_insert(one.f);
+            one
+        };
+        match runs.is_empty() {
+            true => Err(Failure::refused("an experiment has at least one run; found none")),
+            false => Ok(Experiment {
+                name: name.to_owned(),
+                runs: runs.into_iter().map(given).collect(),
+                skip_below_bound: false,
+                tune: None,
+                how: How::default(),
+                own: Own::default(),
+            }),
+        }
+    }
+
     /// Reads the file and applies the command line's changes.
     ///
     /// # Errors
@@ -96,7 +142,14 @@ impl Experiment {
         }
         match runs.is_empty() {
             true => Err(Failure::refused("no run is left; a list of values is empty")),
-            false => Ok(Experiment { name, runs, skip_below_bound, tune }),
+            false => Ok(Experiment {
+                name,
+                runs,
+                skip_below_bound,
+                tune,
+                how: How::default(),
+                own: Own::default(),
+            }),
         }
     }
 }
@@ -238,7 +291,7 @@ fn wrong(key: &str, wants: &str, found: &Value) -> Failure {
 ///
 /// # Errors
 /// If the text is not TOML or not of this version's keys.
-pub(crate) fn read_settings(text: &str) -> Result<Settings, Failure> {
+pub fn read_settings(text: &str) -> Result<Settings, Failure> {
     let table: Table =
         text.parse().map_err(|error: toml::de::Error| Failure::refused(one_line(&error)))?;
     Settings::read(table)

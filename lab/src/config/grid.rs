@@ -35,7 +35,7 @@ pub(crate) fn count(table: &Table) -> usize {
 /// The keys beside attack and seed in which runs differ: what tells lines of a table or plot apart.
 /// The rule comes first, then the others in the order of the keys. `f_real` counts only where it
 /// differs from f.
-pub(crate) fn label_keys(runs: &[&Settings]) -> Vec<&'static str> {
+pub fn label_keys(runs: &[&Settings]) -> Vec<&'static str> {
     let texts: Vec<BTreeMap<&str, String>> = runs.iter().map(|run| run.texts()).collect();
     let varies = |key: &str| {
         if key == "f_real" {

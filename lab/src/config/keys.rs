@@ -119,7 +119,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// What the keys that describe the file mean.
-pub(crate) const FILE_HELP: &[Key] = &[
+pub const FILE_HELP: &[Key] = &[
     key("name", "the experiment's name: of the results folder and of reports"),
     key(
         "optimiser",

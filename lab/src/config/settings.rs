@@ -137,7 +137,7 @@ impl Settings {
     ///
     /// # Errors
     /// If a value has the wrong type.
-    pub(crate) fn read(table: Table) -> Result<Self, Failure> {
+    pub fn read(table: Table) -> Result<Self, Failure> {
         let settings: Result<Settings, _> = table.try_into();
         let mut settings = settings.map_err(|error| Failure::refused(one_line(&error)))?;
         settings.f_real.get_or_insert(settings.f);
@@ -150,7 +150,7 @@ impl Settings {
     }
 
     /// Every key with its value, those too that are left out at their defaults.
-    pub(crate) fn table(&self) -> Table {
+    pub fn table(&self) -> Table {
         let mut table = Table::try_from(self).expect("scalars");
         for (key, text) in UNSAID {
             let value = match (text.parse::<i64>(), text.parse::<f64>()) {
@@ -169,13 +169,13 @@ impl Settings {
     }
 
     /// Every key with its value as [`Settings::text`] prints it, at the price of one.
-    pub(crate) fn texts(&self) -> std::collections::BTreeMap<&'static str, String> {
+    pub fn texts(&self) -> std::collections::BTreeMap<&'static str, String> {
         let table = Table::try_from(self).expect("scalars");
         super::KEYS.iter().map(|key| (key.name, printed(&table, key.name))).collect()
     }
 
     /// "nnm | krum, n=15, momentum_at=worker": the rule, and what else of `keys` there is.
-    pub(crate) fn label(&self, keys: &[&str]) -> String {
+    pub fn label(&self, keys: &[&str]) -> String {
         let part = |key: &&str| match *key {
             "rule" => self.rule.clone(),
             key => format!("{key}={}", self.text(key)),
@@ -187,7 +187,7 @@ impl Settings {
     ///
     /// # Errors
     /// The first offence: what is required and what was found.
-    pub(crate) fn check_numbers(&self) -> Result<(), SpecError> {
+    pub fn check_numbers(&self) -> Result<(), SpecError> {
         let Settings { n, f, .. } = *self;
         let demand = |holds: bool, what: &str, found: &dyn std::fmt::Display| match holds {
             true => Ok(()),

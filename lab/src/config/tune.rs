@@ -6,7 +6,7 @@ use toml::{Table, Value};
 use varangian_base::SpecError;
 
 /// What may be tuned: nothing that says what the problem or the adversary is.
-pub(crate) const TUNABLE: [&str; 12] = [
+pub const TUNABLE: [&str; 12] = [
     "batch",
     "learning_rate",
     "schedule",
@@ -37,7 +37,7 @@ impl Tune {
     ///
     /// # Errors
     /// If a key cannot be tuned or holds what it cannot hold.
-    pub(crate) fn read(mut table: Table) -> Result<Self, Failure> {
+    pub fn read(mut table: Table) -> Result<Self, Failure> {
         let validation = match table.remove("validation") {
             None => 1000,
             Some(Value::Integer(count)) if count >= 1 => count as usize,

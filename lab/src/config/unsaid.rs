@@ -4,7 +4,7 @@ use toml::Table;
 use varangian_base::{Kind, Param};
 
 /// The parameters of `weights = "samples"`.
-pub(crate) const WEIGHTS: &[Param] = &[
+pub const WEIGHTS: &[Param] = &[
     Param {
         name: "floor",
         kind: Kind::Real { min: 0.0, max: 1.0 },

@@ -24,7 +24,7 @@ enum Place {
 ///
 /// # Errors
 /// If it cannot be written; what was there before is then still there.
-pub(crate) fn write_to(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub fn write_to(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let done = place(path).and_then(|place| match place {
         Place::Plain(path, about) => plain(&path, about, bytes),
         Place::Through(path) => through(OpenOptions::new().write(true).open(path)?, bytes),

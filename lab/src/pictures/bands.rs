@@ -30,7 +30,7 @@ pub(super) fn band_note(group: &[&Outcome]) -> String {
 }
 
 /// (step, low, mean, high) over seeds at each step that all of them have.
-pub(crate) fn band(curves: &[Vec<(u64, f64)>]) -> Vec<Spread> {
+pub fn band(curves: &[Vec<(u64, f64)>]) -> Vec<Spread> {
     let shortest = curves.iter().map(Vec::len).min().unwrap_or(0);
     let point = |k: usize| {
         let values: Vec<f64> = curves.iter().map(|curve| curve[k].1).collect();

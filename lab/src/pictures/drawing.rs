@@ -9,18 +9,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 ///
 /// # Errors
 /// If there are any; refused, where one could not be written.
-pub(crate) fn undrawn(trouble: &[Failure]) -> Result<(), Failure> {
+pub fn undrawn(trouble: &[Failure]) -> Result<(), Failure> {
     let Some(worst) = trouble.iter().max_by_key(|failure| failure.code()) else { return Ok(()) };
     let all: Vec<String> = trouble.iter().map(ToString::to_string).collect();
     Err(worst.saying(format!("not drawn: {}", all.join("; "))))
 }
 
 /// A picture that can be drawn.
-pub(crate) struct Drawing<'a> {
+pub struct Drawing<'a> {
     /// Its file, without an ending.
-    pub(crate) file: String,
+    pub file: String,
     /// What it shows, in a sentence.
-    pub(crate) caption: String,
+    pub caption: String,
     draw: Box<dyn Fn() -> Picture + 'a>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Drawing<'a> {
     }
 
     /// The picture; what a fault in drawing it says, where there is one.
-    pub(crate) fn picture(&self) -> Result<Picture, String> {
+    pub fn picture(&self) -> Result<Picture, String> {
         catch_unwind(AssertUnwindSafe(|| (self.draw)())).map_err(|cause| {
             let text = cause.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
@@ -41,7 +41,7 @@ impl<'a> Drawing<'a> {
 }
 
 /// Writes what can be drawn: the files, and what went wrong with each of the others.
-pub(crate) fn write_all(store: &Store, drawings: &[Drawing<'_>]) -> (Vec<String>, Vec<Failure>) {
+pub fn write_all(store: &Store, drawings: &[Drawing<'_>]) -> (Vec<String>, Vec<Failure>) {
     let (mut drawn, mut trouble) = (Vec::new(), Vec::new());
     for Drawing { file, .. } in drawings {
         debug_assert!(file.len() <= 96, "{file}");

@@ -134,7 +134,7 @@ impl Axis {
 }
 
 /// A number in at most eight signs: "0", "0.25", "1500", "2.5e10", "1e-7".
-pub(crate) fn compact(x: f64) -> String {
+pub fn compact(x: f64) -> String {
     let trim = |text: String| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,

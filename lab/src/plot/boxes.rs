@@ -9,18 +9,18 @@ use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 
 /// One box.
-pub(crate) struct BoxGroup {
+pub struct BoxGroup {
     /// Its label below the axis.
-    pub(crate) label: String,
+    pub label: String,
     /// Its place in the style: sets its colour.
-    pub(crate) line: usize,
+    pub line: usize,
     /// Its values: shares of 1.
-    pub(crate) values: Vec<f64>,
+    pub values: Vec<f64>,
 }
 
 /// Draws boxes with every value as a dot, and a dashed line at `reference`, where there is one:
 /// what it is stands below the picture with the notes.
-pub(crate) fn boxes(
+pub fn boxes(
     title: &str,
     y_label: &str,
     groups: Vec<BoxGroup>,

@@ -22,54 +22,54 @@ const LETTERS: usize = 38;
 
 /// A value at a step with its band; NaN ends: no band.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spread {
+pub struct Spread {
     /// The step.
-    pub(crate) step: f64,
+    pub step: f64,
     /// The band's lower end.
-    pub(crate) low: f64,
+    pub low: f64,
     /// The value.
-    pub(crate) mean: f64,
+    pub mean: f64,
     /// The band's upper end.
-    pub(crate) high: f64,
+    pub high: f64,
 }
 
 /// One line.
-pub(crate) struct Curve {
+pub struct Curve {
     /// Which line of the style it is, from 0: sets colour, marker and dashes.
-    pub(crate) line: usize,
+    pub line: usize,
     /// Its points, by step.
-    pub(crate) points: Vec<Spread>,
+    pub points: Vec<Spread>,
 }
 
 /// One panel.
-pub(crate) struct Panel {
+pub struct Panel {
     /// What all its lines share: the attack.
-    pub(crate) title: String,
+    pub title: String,
     /// Its lines.
-    pub(crate) curves: Vec<Curve>,
+    pub curves: Vec<Curve>,
 }
 
 /// Panels on one scale, with one legend.
-pub(crate) struct Sheet {
+pub struct Sheet {
     /// Above all panels; wrapped, never cut.
-    pub(crate) title: String,
+    pub title: String,
     /// What the horizontal axes show.
-    pub(crate) x_label: String,
+    pub x_label: String,
     /// What the vertical axes show.
-    pub(crate) y_label: String,
+    pub y_label: String,
     /// The lines by their place in the style, with their names.
-    pub(crate) legend: Vec<(usize, String)>,
+    pub legend: Vec<(usize, String)>,
     /// The panels.
-    pub(crate) panels: Vec<Panel>,
+    pub panels: Vec<Panel>,
     /// Values are shares, drawn as percent on 0 to 100; else the scale is that of the values.
-    pub(crate) percent: bool,
+    pub percent: bool,
     /// What stands below, a paragraph each.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// Draws panels on one scale, with one legend. `percent`: values are shares, drawn as percent on
 /// 0 to 100; else the scale is that of the values.
-pub(crate) fn curves(
+pub fn curves(
     title: &str,
     y_label: &str,
     legend: &[String],
@@ -80,7 +80,7 @@ pub(crate) fn curves(
 }
 
 /// As [`curves`] against something else than the step.
-pub(crate) fn curves_over(
+pub fn curves_over(
     x_label: &str,
     title: &str,
     y_label: &str,
@@ -95,7 +95,7 @@ pub(crate) fn curves_over(
 
 impl Sheet {
     /// The picture. Where a line leaves the finite numbers stands a large cross.
-    pub(crate) fn draw(self) -> Picture {
+    pub fn draw(self) -> Picture {
         let Sheet { title, x_label, y_label, legend, panels, percent, mut notes } = self;
         let columns = match panels.len() {
             0..=3 => panels.len().max(1),

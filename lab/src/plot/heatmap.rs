@@ -13,18 +13,18 @@ const CELL: (f64, f64) = (92.0, 34.0);
 const NAMES: f64 = 380.0;
 
 /// A matrix of values with names.
-pub(crate) struct Grid {
+pub struct Grid {
     /// Rows, from the top.
-    pub(crate) rows: Vec<String>,
+    pub rows: Vec<String>,
     /// Columns, from the left.
-    pub(crate) columns: Vec<String>,
+    pub columns: Vec<String>,
     /// Shares of 1, one list a row; NaN where nothing was run.
-    pub(crate) values: Vec<Vec<f64>>,
+    pub values: Vec<Vec<f64>>,
 }
 
 /// Draws the matrix with its values in percent in the cells, columns named above them. A colour
 /// means the same value in every picture; what was not run is a grey cell without a figure.
-pub(crate) fn heatmap(
+pub fn heatmap(
     title: &str,
     x_label: &str,
     y_label: &str,

@@ -8,11 +8,11 @@ mod heatmap;
 mod raster;
 mod style;
 
-pub(crate) use axis::compact;
-pub(crate) use boxes::{BoxGroup, boxes};
-pub(crate) use curves::{Curve, Panel, Sheet, Spread, curves, curves_over};
-pub(crate) use heatmap::{Grid, heatmap};
-pub(crate) use style::{colour, dashes};
+pub use axis::compact;
+pub use boxes::{BoxGroup, boxes};
+pub use curves::{Curve, Panel, Sheet, Spread, curves, curves_over};
+pub use heatmap::{Grid, heatmap};
+pub use style::{colour, dashes};
 
 use crate::{Failure, files};
 use kuva::backend::svg::SvgBackend;
@@ -20,11 +20,11 @@ use kuva::render::render::Scene;
 use std::path::{Path, PathBuf};
 
 /// A picture, ready to be written.
-pub(crate) struct Picture(Scene);
+pub struct Picture(Scene);
 
 impl Picture {
     /// The picture as SVG: the same bytes for the same picture.
-    pub(crate) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let mut svg = SvgBackend::new().render_scene(&self.0);
         // The crate numbers clips over the whole process.
         let ids: Vec<String> = svg
@@ -44,7 +44,7 @@ impl Picture {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
         // Names may hold points, as in "rate=0.5": an extension is added, never put for another.
         let name = |extension: &str| {
             let mut name = path.as_os_str().to_owned();

@@ -20,7 +20,7 @@ const MARKERS: [MarkerShape; 6] = [
 const DASHES: [&str; 5] = ["", "7 3", "2 3", "9 3 2 3", "4 2 1 2 1 2"];
 
 /// The colour of line k.
-pub(crate) fn colour(k: usize) -> &'static str {
+pub fn colour(k: usize) -> &'static str {
     COLOURS[k % COLOURS.len()]
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn marker(k: usize) -> MarkerShape {
 }
 
 /// The dashes of line k as SVG writes them; empty: solid.
-pub(crate) fn dashes(k: usize) -> &'static str {
+pub fn dashes(k: usize) -> &'static str {
     DASHES[k % DASHES.len()]
 }
 

@@ -5,7 +5,7 @@ use toml::Value;
 
 /// What stands in a cell.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cell {
+pub enum Cell {
     /// Text.
     Text(String),
     /// A whole number.
@@ -18,17 +18,17 @@ pub(crate) enum Cell {
 
 impl Cell {
     /// Text.
-    pub(crate) fn text(text: impl Into<String>) -> Self {
+    pub fn text(text: impl Into<String>) -> Self {
         Cell::Text(text.into())
     }
 
     /// A count.
-    pub(crate) fn count(count: usize) -> Self {
+    pub fn count(count: usize) -> Self {
         Cell::Whole(count as i64)
     }
 
     /// A setting's value.
-    pub(crate) fn of(value: Option<&Value>) -> Self {
+    pub fn of(value: Option<&Value>) -> Self {
         match value {
             Some(Value::Integer(x)) => Cell::Whole(*x),
             Some(Value::Float(x)) => Cell::Real(*x),
@@ -40,7 +40,7 @@ impl Cell {
     }
 
     /// The cell as it is written.
-    pub(crate) fn written(&self) -> String {
+    pub fn written(&self) -> String {
         match self {
             // Readers take an empty text for a missing value, each in its own way.
             Cell::Text(text) if text.is_empty() => "\"-\"".into(),
@@ -63,7 +63,7 @@ fn real(x: f64) -> String {
 }
 
 /// A table with its header.
-pub(crate) fn csv(header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
+pub fn csv(header: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Vec<u8> {
     let mut out = header.join(",");
     out.push('\n');
     for row in rows {

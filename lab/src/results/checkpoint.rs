@@ -14,17 +14,17 @@ use varangian_base::{Memory, Value};
 
 /// A run between two steps.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Checkpoint {
+pub struct Checkpoint {
     /// The next step.
-    pub(crate) step: u64,
+    pub step: u64,
     /// Everything measured so far.
-    pub(crate) points: Vec<Point>,
+    pub points: Vec<Point>,
     /// Refusals so far by "reason/worker".
-    pub(crate) refused: BTreeMap<String, u64>,
+    pub refused: BTreeMap<String, u64>,
     /// Steps skipped so far.
-    pub(crate) skipped: u64,
+    pub skipped: u64,
     /// Parameters, momenta, memories.
-    pub(crate) memory: Memory,
+    pub memory: Memory,
 }
 
 /// The first line. Its checksum comes first; points are CSV, which keeps NaN.
@@ -48,7 +48,7 @@ const ENDING: &str = "checkpoint";
 ///
 /// # Errors
 /// If the folder cannot be written.
-pub(crate) fn save(store: &Store, key: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
+pub fn save(store: &Store, key: &str, checkpoint: &Checkpoint) -> Result<(), Failure> {
     let tensors = pack(&checkpoint.memory);
     let head = Head {
         check: BLANK.into(),
@@ -69,7 +69,7 @@ pub(crate) fn save(store: &Store, key: &str, checkpoint: &Checkpoint) -> Result<
 ///
 /// # Errors
 /// Why what is there is not one of this run.
-pub(crate) fn load(store: &Store, key: &str, steps: u64) -> Result<Option<Checkpoint>, String> {
+pub fn load(store: &Store, key: &str, steps: u64) -> Result<Option<Checkpoint>, String> {
     let bytes = match files::read_own(&store.part(key, ENDING), files::TABLE) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -101,7 +101,7 @@ pub(crate) fn load(store: &Store, key: &str, steps: u64) -> Result<Option<Checkp
 
 /// Removes the checkpoint of `key`, as its run is over or it fits none; also those of older
 /// versions, a JSON file and tensors named by their step.
-pub(crate) fn remove(store: &Store, key: &str) {
+pub fn remove(store: &Store, key: &str) {
     let _ = std::fs::remove_file(store.part(key, ENDING));
     let names = store.run_files();
     for name in names.iter().filter(|name| is_older(name, key)) {
@@ -111,7 +111,7 @@ pub(crate) fn remove(store: &Store, key: &str) {
 }
 
 /// Whether there is a file in the place of a checkpoint.
-pub(crate) fn exists(store: &Store, key: &str) -> bool {
+pub fn exists(store: &Store, key: &str) -> bool {
     store.part(key, ENDING).exists()
 }
 

@@ -28,7 +28,7 @@ pub struct Fate {
 }
 
 /// Mark, word and meaning of each thing that breaks.
-pub(crate) const DEFINITIONS: [(char, &str, &str); 4] = [
+pub const DEFINITIONS: [(char, &str, &str); 4] = [
     (
         'c',
         "collapsed",
@@ -99,7 +99,7 @@ fn learnt(curve: &[(u64, f64)], is_better: impl Fn(f64, f64) -> bool) -> Option<
 }
 
 /// "!cd": the marks of what broke in any of these runs; empty where nothing did.
-pub(crate) fn marks(fates: &[Fate]) -> String {
+pub fn marks(fates: &[Fate]) -> String {
     let holds = |k: usize| fates.iter().any(|fate| fate.flags()[k]);
     let marks: String =
         DEFINITIONS.iter().enumerate().filter(|(k, _)| holds(*k)).map(|(_, one)| one.0).collect();
@@ -107,7 +107,7 @@ pub(crate) fn marks(fates: &[Fate]) -> String {
 }
 
 /// "2 of 3 diverged, skipped 60 of 180 steps": what broke in these runs; "-" where nothing did.
-pub(crate) fn told(fates: &[Fate]) -> String {
+pub fn told(fates: &[Fate]) -> String {
     let mut out = Vec::new();
     for (k, (_, word, _)) in DEFINITIONS.iter().enumerate().take(3) {
         let count = fates.iter().filter(|fate| fate.flags()[k]).count();
@@ -124,7 +124,7 @@ pub(crate) fn told(fates: &[Fate]) -> String {
 }
 
 /// A line for each mark that these runs have: what it means.
-pub(crate) fn meanings(fates: &[Fate]) -> Vec<String> {
+pub fn meanings(fates: &[Fate]) -> Vec<String> {
     let marks = marks(fates);
     let own = DEFINITIONS.iter().filter(|one| marks.contains(one.0));
     own.map(|(mark, word, meaning)| format!("!{mark} {word}: {meaning}")).collect()

@@ -1,7 +1,7 @@
 //! What a run's curve is worth: its last value, the mean of its last ten, its best.
 
 use super::{Fate, Interval, Outcome, Sweep, stats};
-use crate::print;
+use crate::text;
 use std::collections::BTreeMap;
 
 /// Evaluations in "the last ten".
@@ -140,7 +140,7 @@ impl Table {
     pub fn text(&self, cell: &Cell, of: impl Fn(&Judged) -> f64) -> String {
         let number = |x: f64| match self.higher_is_better {
             true => format!("{:.1}", 100.0 * x),
-            false => print::number(x),
+            false => text::number(x),
         };
         let Interval { mean, half } = cell.over(&of);
         match &cell.seeds[..] {
@@ -183,7 +183,7 @@ impl Table {
 }
 
 /// What is judged: accuracy, or the test loss where there is none.
-pub(crate) fn metric<'a>(mut outcomes: impl Iterator<Item = &'a Outcome>) -> &'static str {
+pub fn metric<'a>(mut outcomes: impl Iterator<Item = &'a Outcome>) -> &'static str {
     match outcomes.any(|outcome| !outcome.curve("accuracy").is_empty()) {
         true => "accuracy",
         false => "test_loss",
@@ -191,12 +191,12 @@ pub(crate) fn metric<'a>(mut outcomes: impl Iterator<Item = &'a Outcome>) -> &'s
 }
 
 /// The number where it is finite, else the worst there is.
-pub(crate) fn or_worst(x: f64) -> f64 {
+pub fn or_worst(x: f64) -> f64 {
     if x.is_finite() { x } else { f64::NEG_INFINITY }
 }
 
 /// Where `name` stands in `list`, at its end if it was not there.
-pub(crate) fn place(list: &mut Vec<String>, name: &str) -> usize {
+pub fn place(list: &mut Vec<String>, name: &str) -> usize {
     list.iter().position(|known| known == name).unwrap_or_else(|| {
         list.push(name.to_owned());
         list.len() - 1

@@ -20,7 +20,7 @@ pub fn key(settings: &Settings, data: &[u8; 32]) -> String {
 const DIGITS: usize = 12;
 
 /// The key without its letter, as older folders have it; of anything else, itself.
-pub(crate) fn bare(key: &str) -> &str {
+pub fn bare(key: &str) -> &str {
     key.strip_prefix('r').filter(|digits| is_bare(digits)).unwrap_or(key)
 }
 
@@ -43,7 +43,7 @@ pub(super) fn lettered(key: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::{Experiment, Source};
-    use crate::run::How;
+    use crate::run::{How, Silent};
 
     /// What rules answered under attacks when the version below was given.
     const ANSWERS: &str = include_str!("answers.txt");
@@ -69,8 +69,9 @@ mod tests {
         );
         let experiment = Experiment::parse(&text, "v", &Source::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let how = How::quiet(folder.path().to_owned());
-        let outcomes = crate::run::execute(&experiment, &how).unwrap();
+        let out = Some(folder.path().to_owned());
+        let how = How { out, threads: Some(1), ..How::default() };
+        let outcomes = Experiment { how, ..experiment }.run(&mut Silent).unwrap();
         let answer = |outcome: &super::super::Outcome| {
             let loss = outcome.curve("test_loss").last().unwrap().1;
             format!("{} × {}: {loss:.3e}", outcome.settings.rule, outcome.settings.attack)

@@ -12,7 +12,7 @@ const ATTEMPTS: usize = 3000;
 
 /// The right to assemble, until it is dropped. The system takes it back from a process that ends,
 /// however it ends.
-pub(crate) struct Lock {
+pub struct Lock {
     /// Nothing where the file system knows no locks.
     _file: Option<File>,
 }

@@ -4,9 +4,9 @@
 //! `results.csv` and `results.parquet`, `runs.csv`, `heterogeneity.csv`, `experiment.toml`,
 //! `summary.txt`, the pictures.
 
-pub(crate) mod cells;
-pub(crate) mod checkpoint;
-pub(crate) mod fate;
+pub mod cells;
+pub mod checkpoint;
+pub mod fate;
 mod judge;
 mod key;
 mod lock;
@@ -20,14 +20,14 @@ mod tidy;
 
 pub use fate::Fate;
 pub use judge::{Cell, Judged, Table, judge};
-pub(crate) use judge::{metric, or_worst, place};
-pub(crate) use key::bare;
+pub use judge::{metric, or_worst, place};
+pub use key::bare;
 pub use key::key;
-pub(crate) use parquet::parquet;
-pub(crate) use record::Look;
+pub use parquet::parquet;
+pub use record::Look;
 pub use stats::{Interval, mean, median, quantile, student};
-pub(crate) use store::missing;
+pub use store::missing;
 pub use store::{End, Outcome, Point, Store};
-pub(crate) use summary::summary;
+pub use summary::summary;
 pub use sweep::Sweep;
-pub(crate) use tidy::{Tidy, run_index};
+pub use tidy::{Tidy, run_index};

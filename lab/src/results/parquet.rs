@@ -28,7 +28,7 @@ const DATA_PAGE: i64 = 0;
 const DICTIONARY_PAGE: i64 = 2;
 
 /// The table as Parquet, with the same columns and rows as its CSV.
-pub(crate) fn parquet(table: &Tidy) -> Vec<u8> {
+pub fn parquet(table: &Tidy) -> Vec<u8> {
     let column = |k: usize| {
         let cells = || table.rows.iter().map(move |row| &row[k]);
         match cells().next() {

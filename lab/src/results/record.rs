@@ -35,7 +35,7 @@ struct Record {
 }
 
 /// What stands under a key.
-pub(crate) enum Look {
+pub enum Look {
     /// Nothing.
     Missing,
     /// Something that is not what was written; why.

@@ -82,7 +82,7 @@ impl Outcome {
 
     /// An outcome with this accuracy curve, evaluated every ten steps.
     #[cfg(test)]
-    pub(crate) fn sample(rule: &str, attack: &str, seed: u64, accuracy: &[f64]) -> Self {
+    pub fn sample(rule: &str, attack: &str, seed: u64, accuracy: &[f64]) -> Self {
         let (rule, attack) = (rule.to_owned(), attack.to_owned());
         let settings = Settings { rule, attack, seed, f_real: Some(0), ..Settings::default() };
         let point = |(k, &value): (usize, &f64)| Point {
@@ -103,11 +103,11 @@ impl Outcome {
 }
 
 /// What a folder holds of a matrix of runs.
-pub(crate) struct Kept {
+pub struct Kept {
     /// The outcomes that are there, in the order of the experiment.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub outcomes: Vec<Outcome>,
     /// The runs that there will be.
-    pub(crate) planned: usize,
+    pub planned: usize,
     /// How many of the outcomes carry no checksum.
     unchecked: usize,
     /// How many runs are there and are not what was written.
@@ -116,7 +116,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// What to say of tables and pictures that lack runs, or show some that nobody vouches for.
-    pub(crate) fn missing(&self) -> Option<String> {
+    pub fn missing(&self) -> Option<String> {
         let mut says: Vec<String> =
             missing(self.outcomes.len(), self.planned).into_iter().collect();
         if self.damaged > 0 {
@@ -138,7 +138,7 @@ impl Kept {
 }
 
 /// "Partial: …" where fewer runs are over than planned.
-pub(crate) fn missing(over: usize, planned: usize) -> Option<String> {
+pub fn missing(over: usize, planned: usize) -> Option<String> {
     (over < planned).then(|| {
         format!("Partial: {over} of {planned} runs are over; worst cases are over these alone")
     })
@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// Waits until no other process assembles the folder's tables and pictures.
-    pub(crate) fn lock(&self) -> Lock {
+    pub fn lock(&self) -> Lock {
         Lock::take(&self.path(".varangian.lock"))
     }
 
@@ -222,7 +222,7 @@ impl Store {
 
     /// As [`Store::load`], for who shows results and makes none: also one from before results had
     /// checksums.
-    pub(crate) fn read(&self, key: &str) -> Option<Outcome> {
+    pub fn read(&self, key: &str) -> Option<Outcome> {
         match self.look(key) {
             Look::Whole(outcome) | Look::Unchecked(outcome) => Some(outcome),
             _ => None,
@@ -230,7 +230,7 @@ impl Store {
     }
 
     /// What stands under `key`.
-    pub(crate) fn look(&self, key: &str) -> Look {
+    pub fn look(&self, key: &str) -> Look {
         if !is_key(key) {
             return Look::Missing;
         }
@@ -244,7 +244,7 @@ impl Store {
     }
 
     /// Whether the kept parameters of a run are those that were written.
-    pub(crate) fn has_model(&self, outcome: &Outcome) -> bool {
+    pub fn has_model(&self, outcome: &Outcome) -> bool {
         let bytes = files::read_own(&self.model_file(&outcome.key), files::TABLE);
         bytes.is_ok_and(|bytes| blake3::hash(&bytes).to_hex().as_str() == outcome.model)
     }
@@ -254,7 +254,7 @@ impl Store {
     ///
     /// # Errors
     /// If no run of it is over, or the folder holds something else.
-    pub(crate) fn kept(&self) -> Result<Kept, Failure> {
+    pub fn kept(&self) -> Result<Kept, Failure> {
         let keys = self.planned()?;
         let (mut outcomes, mut unchecked, mut damaged) = (Vec::new(), 0, 0);
         for key in &keys {
@@ -298,7 +298,7 @@ impl Store {
     ///
     /// # Errors
     /// If the folder cannot be read.
-    pub(crate) fn planned(&self) -> Result<Vec<String>, Failure> {
+    pub fn planned(&self) -> Result<Vec<String>, Failure> {
         let text = files::text_of(&self.path("experiment.toml"));
         let listed = text.lines().filter_map(|line| line.strip_prefix("[[run]] # "));
         let listed = listed.map(str::trim).filter(|key| is_key(key));
@@ -314,7 +314,7 @@ impl Store {
     }
 
     /// The keys in `runs.csv`.
-    pub(crate) fn indexed(&self) -> Vec<String> {
+    pub fn indexed(&self) -> Vec<String> {
         let text = files::text_of(&self.path("runs.csv"));
         let mut index = csv::Reader::from_reader(text.as_bytes());
         let keys = index.records().flatten();
@@ -322,7 +322,7 @@ impl Store {
     }
 
     /// The rules of the folder's experiment in its order, those included whose runs are not over.
-    pub(crate) fn rules(&self) -> Vec<String> {
+    pub fn rules(&self) -> Vec<String> {
         let text = files::text_of(&self.path("experiment.toml"));
         let Ok(table) = text.parse::<toml::Table>() else { return Vec::new() };
         let of = |table: &toml::Table| Some(table.get("rule")?.as_str()?.to_owned());
@@ -335,7 +335,7 @@ impl Store {
     }
 
     /// The keys that `[tune]` chose for each rule of the folder's experiment.
-    pub(crate) fn tuned(&self) -> Vec<String> {
+    pub fn tuned(&self) -> Vec<String> {
         if files::demand_own_folder(&self.path("tuning")).is_err() {
             return Vec::new();
         }
@@ -351,7 +351,7 @@ impl Store {
 
     /// Where a file of a run stands, by its key and ending. One that was kept before keys had a
     /// letter goes on under its name of then.
-    pub(crate) fn part(&self, key: &str, ending: &str) -> PathBuf {
+    pub fn part(&self, key: &str, ending: &str) -> PathBuf {
         assert!(is_key(key), "{key} is no key");
         let runs = self.folder.join("runs");
         let path = runs.join(format!("{key}.{ending}"));
@@ -360,7 +360,7 @@ impl Store {
     }
 
     /// The names of the files of single runs.
-    pub(crate) fn run_files(&self) -> Vec<String> {
+    pub fn run_files(&self) -> Vec<String> {
         let list = std::fs::read_dir(self.folder.join("runs")).into_iter().flatten();
         list.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect()
     }

@@ -1,11 +1,11 @@
 //! The summary of a matrix of runs as text: every rule under every attack, and its worst.
 
 use super::{Cell, Table, fate};
-use crate::print;
+use crate::text;
 
 /// Tables of the tail means by line and attack, and of the worst case by line. `missing`: what is
 /// not in them, where runs are not over.
-pub(crate) fn summary(table: &Table, missing: Option<&str>) -> String {
+pub fn summary(table: &Table, missing: Option<&str>) -> String {
     let name = if table.higher_is_better { "accuracy, %" } else { "test loss" };
     let mut out = missing.map_or_else(String::new, |missing| format!("{missing}\n\n"));
     out.push_str(&format!("Mean of the {}: {name}", table.tail()));
@@ -33,7 +33,7 @@ fn matrix(table: &Table) -> String {
     };
     let rows: Vec<Vec<String>> = (0..table.lines.len()).map(row).collect();
     let right: Vec<bool> = (0..header.len()).map(|k| k > 0).collect();
-    print::table(&header, &rows, &right)
+    text::table(&header, &rows, &right)
 }
 
 /// The number and its marks, in as many columns as the table's longest marks.
@@ -59,7 +59,7 @@ fn worst_cases(table: &Table) -> String {
             fate::told(&cell.fates),
         ]);
     }
-    print::table(&header, &rows, &[false, false, true, true, true, false])
+    text::table(&header, &rows, &[false, false, true, true, true, false])
 }
 
 #[cfg(test)]

@@ -9,16 +9,16 @@ const FIRST: [&str; 7] = ["run", "seed", "rule", "attack", "n", "f", "f_real"];
 const LAST: [&str; 3] = ["step", "metric", "value"];
 
 /// The tidy table: a row a value.
-pub(crate) struct Tidy {
+pub struct Tidy {
     /// The columns' names.
-    pub(crate) header: Vec<&'static str>,
+    pub header: Vec<&'static str>,
     /// A row for each value of each finished run.
-    pub(crate) rows: Vec<Vec<Cell>>,
+    pub rows: Vec<Vec<Cell>>,
 }
 
 impl Tidy {
     /// run, seed, rule, attack, n, f, f_real, every other key that varies, step, metric, value.
-    pub(crate) fn of(outcomes: &[Outcome]) -> Self {
+    pub fn of(outcomes: &[Outcome]) -> Self {
         let finished: Vec<&Outcome> = outcomes.iter().filter(|one| one.is_finished()).collect();
         let settings: Vec<_> = finished.iter().map(|one| &one.settings).collect();
         let varies = label_keys(&settings).into_iter().filter(|key| !FIRST.contains(key));
@@ -40,7 +40,7 @@ impl Tidy {
     }
 
     /// The table as CSV.
-    pub(crate) fn csv(&self) -> Vec<u8> {
+    pub fn csv(&self) -> Vec<u8> {
         cells::csv(&self.header, self.rows.iter().cloned())
     }
 }
@@ -56,7 +56,7 @@ fn fixed(outcome: &Outcome, keys: &[&str]) -> Vec<Cell> {
 }
 
 /// One line a run: its key, how it ended, the hash of its final parameters, all its settings.
-pub(crate) fn run_index(outcomes: &[Outcome]) -> Vec<u8> {
+pub fn run_index(outcomes: &[Outcome]) -> Vec<u8> {
     let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     let header: Vec<&str> =
         ["run", "state", "parameters", "error"].into_iter().chain(keys.iter().copied()).collect();

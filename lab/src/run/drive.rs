@@ -15,10 +15,10 @@ pub(super) trait Run {
     fn step(&self) -> u64;
 
     /// Evaluates the model and notes what was found.
-    fn evaluate(&mut self, notes: &mut Notes<'_>);
+    fn evaluate(&mut self, notes: &mut Notes<'_, '_>);
 
     /// Makes a step; false where none will ever come.
-    fn advance(&mut self, notes: &mut Notes<'_>) -> bool;
+    fn advance(&mut self, notes: &mut Notes<'_, '_>) -> bool;
 
     /// The current parameters.
     fn params(&self) -> &[f32];
@@ -33,7 +33,7 @@ pub(super) trait Run {
     fn load(&mut self, memory: &Memory) -> Result<(), SpecError>;
 
     /// Notes what is known at the end only.
-    fn end(&self, notes: &mut Notes<'_>) {
+    fn end(&self, notes: &mut Notes<'_, '_>) {
         let _ = notes;
     }
 }
@@ -67,8 +67,8 @@ pub(super) fn drive(
     run: &mut dyn Run,
     (steps, every): (u64, u64),
     key: &str,
-    notes: &mut Notes<'_>,
-    context: &Context<'_>,
+    notes: &mut Notes<'_, '_>,
+    context: &Context<'_, '_>,
 ) -> Result<bool, Failure> {
     let mut since = clock::now();
     // At least one step between two pauses: a run goes on however short they are.
@@ -111,11 +111,11 @@ impl Run for Synchronous {
         self.run.server().step()
     }
 
-    fn evaluate(&mut self, notes: &mut Notes<'_>) {
+    fn evaluate(&mut self, notes: &mut Notes<'_, '_>) {
         notes.evaluation(&self.run.evaluate());
     }
 
-    fn advance(&mut self, notes: &mut Notes<'_>) -> bool {
+    fn advance(&mut self, notes: &mut Notes<'_, '_>) -> bool {
         notes.step(&self.run.step());
         true
     }
@@ -148,11 +148,11 @@ impl Run for Networked {
         self.run.server().step()
     }
 
-    fn evaluate(&mut self, notes: &mut Notes<'_>) {
+    fn evaluate(&mut self, notes: &mut Notes<'_, '_>) {
         notes.evaluation_at(&self.run.evaluate(), self.run.now());
     }
 
-    fn advance(&mut self, notes: &mut Notes<'_>) -> bool {
+    fn advance(&mut self, notes: &mut Notes<'_, '_>) -> bool {
         notes.step(&self.run.step());
         true
     }
@@ -187,11 +187,11 @@ impl Run for Asynchronous {
         self.run.queue().judged()
     }
 
-    fn evaluate(&mut self, notes: &mut Notes<'_>) {
+    fn evaluate(&mut self, notes: &mut Notes<'_, '_>) {
         notes.evaluation_at(&self.run.evaluate(), self.seconds);
     }
 
-    fn advance(&mut self, notes: &mut Notes<'_>) -> bool {
+    fn advance(&mut self, notes: &mut Notes<'_, '_>) -> bool {
         let Some(record) = self.run.step() else { return false };
         if !record.hostile {
             notes.loss(record.loss);
@@ -225,7 +225,7 @@ impl Run for Asynchronous {
         Ok(())
     }
 
-    fn end(&self, notes: &mut Notes<'_>) {
+    fn end(&self, notes: &mut Notes<'_, '_>) {
         let (judged, [honest, hostile]) = (self.step(), self.run.fates());
         for (who, fates) in [("honest", honest), ("hostile", hostile)] {
             let sent = fates.stepped + fates.held + fates.rejected;

@@ -1,13 +1,13 @@
 //! What of a run can be checked before its data are there, and what of it its settings alone do not
 //! say.
 
-use super::setup::{Course, Shelf, filter_of, shared_out};
+use super::setup::{Course, Shelf, shared_out};
 use crate::Failure;
-use crate::config::{Ground, Settings};
+use crate::config::{Ground, Own, Settings};
 use varangian_base::{Entry, SpecError, spec};
 use varangian_learn::partition::{self, Sampling};
 use varangian_learn::{data, model};
-use varangian_rules::{Pipeline, build_filter};
+use varangian_rules::build_filter;
 use varangian_sim::Scenario;
 use varangian_sim::swarm::{Staleness, Swarm};
 
@@ -26,7 +26,7 @@ impl Shelf {
                 (false, plan.rule.needs_oracle(), plan.test.len(), &plan.sampler)
             }
             Course::Swarm(plan) => {
-                let entry = filter_of(&settings.rule)?;
+                let entry = self.own().filter_of(&settings.rule)?;
                 let validates = entry.is_some_and(|entry| entry.facts.needs_oracle);
                 (true, validates, plan.test.len(), &plan.sampler)
             }
@@ -50,7 +50,7 @@ impl Shelf {
 ///
 /// # Errors
 /// The first offence.
-pub(super) fn well_formed(settings: &Settings) -> Result<(), Failure> {
+pub(super) fn well_formed(settings: &Settings, own: &Own) -> Result<(), Failure> {
     let Settings { n, f, .. } = *settings;
     settings.optimiser()?;
     settings.hostile()?;
@@ -68,11 +68,11 @@ pub(super) fn well_formed(settings: &Settings) -> Result<(), Failure> {
     {
         network.check(n)?;
     }
-    match filter_of(&settings.rule)? {
+    match own.filter_of(&settings.rule)? {
         Some(_) => build_filter(&settings.rule, n, f).map(|_| ())?,
-        None => Pipeline::parse(&settings.rule)?.check(n, f)?,
+        None => own.pipeline(&settings.rule)?.check(n, f)?,
     }
-    let attack = varangian_attacks::build(&settings.attack)?;
+    let attack = own.attack(&settings.attack)?;
     match settings.f_real() {
         0 => Ok(()),
         f_real => attack

@@ -27,16 +27,16 @@ const POINTS: [usize; 3] = [0, 3, STEPS];
 
 /// What was measured of one partition: a line of `heterogeneity.csv`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct Measured {
+pub struct Measured {
     dataset: String,
     model: String,
     partition: String,
     n: usize,
     seed: u64,
     /// G of (G, B)-dissimilarity.
-    pub(crate) g: f64,
+    pub g: f64,
     /// B of (G, B)-dissimilarity.
-    pub(crate) b: f64,
+    pub b: f64,
     fewest_samples: usize,
     most_samples: usize,
     /// What the partition had to move or leave out.
@@ -133,7 +133,7 @@ pub(super) fn measure_all<'a>(
 }
 
 /// What the folder holds.
-pub(crate) fn kept(store: &Store) -> Vec<Measured> {
+pub fn kept(store: &Store) -> Vec<Measured> {
     let text = crate::files::text_of(&store.path("heterogeneity.csv"));
     let all: Result<Vec<Measured>, _> =
         csv::Reader::from_reader(text.as_bytes()).deserialize().collect();

@@ -2,14 +2,14 @@
 
 use super::one::Job;
 use crate::results::Store;
-use crate::{plot, print};
+use crate::{plot, text};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use varangian_sim::lockstep::StepRecord;
 
 /// Where a process writes what its runs do: each share of a matrix has a file of its own.
-pub(crate) fn file(store: &Store, shard: Option<(usize, usize)>) -> PathBuf {
+pub fn file(store: &Store, shard: Option<(usize, usize)>) -> PathBuf {
     store.path(&match shard {
         None => "live.json".to_owned(),
         Some((i, n)) => format!("live-{i}-of-{n}.json"),
@@ -17,7 +17,7 @@ pub(crate) fn file(store: &Store, shard: Option<(usize, usize)>) -> PathBuf {
 }
 
 /// The files in which processes write what their runs do.
-pub(crate) fn files(store: &Store) -> Vec<PathBuf> {
+pub fn files(store: &Store) -> Vec<PathBuf> {
     let list = std::fs::read_dir(store.path("")).into_iter().flatten().flatten();
     let names = list.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> = names.filter(|name| is_file(name)).collect();
@@ -36,40 +36,41 @@ fn is_file(name: &str) -> bool {
 
 /// One run that goes on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Live {
+pub struct Live {
     /// Its key.
-    pub(crate) key: String,
+    pub key: String,
     /// Its rule.
-    pub(crate) rule: String,
+    pub rule: String,
     /// Its attack.
-    pub(crate) attack: String,
+    pub attack: String,
     /// What else tells it from the others: "n=15, momentum_at=worker".
     #[serde(default)]
-    pub(crate) setting: String,
+    pub setting: String,
     /// Its seed.
-    pub(crate) seed: u64,
-    /// Steps done, and to do in all.
-    pub(crate) step: u64,
-    pub(crate) steps: u64,
+    pub seed: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub steps: u64,
     /// (step, accuracy) so far; the test loss where there is no accuracy. What is not finite is
     /// null in JSON, and comes back as NaN.
     #[serde(deserialize_with = "with_nulls")]
-    pub(crate) curve: Vec<(u64, f64)>,
+    pub curve: Vec<(u64, f64)>,
     /// Whether the curve is an accuracy.
-    pub(crate) classifies: bool,
+    pub classifies: bool,
     /// By worker: the mean of its weight over steps; empty where the rule gives none.
     #[serde(deserialize_with = "numbers")]
-    pub(crate) weights: Vec<f64>,
+    pub weights: Vec<f64>,
     /// By worker: rows refused so far.
-    pub(crate) refused: Vec<u64>,
+    pub refused: Vec<u64>,
     /// Reasons of refusals, with counts.
-    pub(crate) reasons: BTreeMap<String, u64>,
+    pub reasons: BTreeMap<String, u64>,
     /// The workers that attack.
-    pub(crate) hostile: Vec<u32>,
+    pub hostile: Vec<u32>,
     /// Workers that the rule has expelled.
-    pub(crate) expelled: Vec<u32>,
+    pub expelled: Vec<u32>,
     /// Steps that were skipped.
-    pub(crate) skipped: u64,
+    pub skipped: u64,
     #[serde(skip)]
     weighed: u64,
 }
@@ -88,7 +89,7 @@ fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
 
 impl Live {
     /// A run before its first step.
-    pub(crate) fn of(job: &Job, setting: String) -> Self {
+    pub(super) fn of(job: &Job, setting: String) -> Self {
         let own = &job.settings;
         Live {
             key: job.key.clone(),
@@ -103,7 +104,7 @@ impl Live {
     }
 
     /// Takes in a step.
-    pub(crate) fn look(&mut self, record: &StepRecord<'_>) {
+    pub fn look(&mut self, record: &StepRecord<'_>) {
         let closed = record.closed;
         self.step = closed.step + 1;
         self.hostile = record.hostile.to_vec();
@@ -134,11 +135,11 @@ impl Live {
     }
 
     /// The run as lines of text for a terminal `width` columns wide.
-    pub(crate) fn lines(&self, width: usize) -> Vec<String> {
+    pub fn lines(&self, width: usize) -> Vec<String> {
         let Live { rule, attack, seed, step, steps, .. } = self;
         let now = self.curve.last().map_or(String::new(), |(_, value)| match self.classifies {
             true => format!("  accuracy {:.1} %", 100.0 * value),
-            false => format!("  test loss {}", print::number(*value)),
+            false => format!("  test loss {}", text::number(*value)),
         });
         let name = match self.setting.as_str() {
             "" => rule.clone(),

@@ -3,11 +3,11 @@
 use super::one::{self, Context, Job, Keep, Left};
 use super::progress::Progress;
 use super::setup::Shelf;
+use crate::Failure;
 use crate::results::{End, Outcome, Store, checkpoint};
-use crate::{Failure, print};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many runs at a time, on how many threads each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,8 @@ impl Shape {
 }
 
 /// Runs all of `jobs`, keeping each outcome as soon as it is there. Results do not depend on the
-/// shape. Returns after the running ones have noticed `stop`.
+/// shape. Returns after the running ones have noticed that they
+/// should stop.
 ///
 /// # Errors
 /// If results cannot be written.
@@ -37,13 +38,11 @@ pub(crate) fn run_all(
     store: &Store,
     shape: Shape,
     keep: Keep,
-    progress: &Progress,
-    stop: &AtomicBool,
+    progress: &Progress<'_>,
 ) -> Result<(), Failure> {
     let next = AtomicUsize::new(0);
     let trouble: Mutex<Option<Failure>> = Mutex::new(None);
-    let halted =
-        || stop.load(Ordering::Relaxed) || trouble.lock().is_ok_and(|trouble| trouble.is_some());
+    let halted = || progress.stop() || trouble.lock().is_ok_and(|trouble| trouble.is_some());
     let work = || {
         while !halted() {
             let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
@@ -85,7 +84,11 @@ pub(crate) fn run_all(
 /// One run; a panic in it is recorded as its failure and hurts no other run. `None` if it was
 /// stopped. A checkpoint that does not fit, or that ends in a panic, is said and dropped, and the
 /// run starts over: a file from elsewhere decides nothing.
-fn guarded(job: &Job, shelf: &Shelf, context: &Context<'_>) -> Result<Option<Outcome>, Failure> {
+fn guarded(
+    job: &Job,
+    shelf: &Shelf,
+    context: &Context<'_, '_>,
+) -> Result<Option<Outcome>, Failure> {
     if checkpoint::exists(context.store, &job.key) {
         let why = match attempt(job, shelf, context) {
             Ok(left) => match left? {
@@ -95,7 +98,9 @@ fn guarded(job: &Job, shelf: &Shelf, context: &Context<'_>) -> Result<Option<Out
             },
             Err(why) => format!("the run panicked after it: {why}"),
         };
-        print::note(&format!("run {}: no use of its checkpoint, it starts over: {why}", job.key));
+        let key = &job.key;
+        let text = format!("run {key}: no use of its checkpoint, it starts over: {why}");
+        context.progress.note(&text);
         checkpoint::remove(context.store, &job.key);
     }
     let failed = match attempt(job, shelf, &Context { resume: false, ..*context }) {
@@ -125,7 +130,7 @@ fn failure_of(job: &Job, why: String) -> Outcome {
 fn attempt(
     job: &Job,
     shelf: &Shelf,
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
 ) -> Result<Result<Left, Failure>, String> {
     let course = match shelf.course(&job.settings) {
         Ok(course) => course,

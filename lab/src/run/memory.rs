@@ -4,7 +4,7 @@ use crate::Failure;
 
 /// Bytes that can still be had: what the system says is free or can be freed, and no more than a
 /// control group allows; `None` where the system does not say.
-pub(crate) fn available() -> Option<u64> {
+pub fn available() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let free = line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.saturating_mul(1024);
@@ -17,7 +17,7 @@ pub(crate) fn available() -> Option<u64> {
 ///
 /// # Errors
 /// If they are more, with both figures.
-pub(crate) fn demand(what: &str, bytes: u128) -> Result<(), Failure> {
+pub fn demand(what: &str, bytes: u128) -> Result<(), Failure> {
     fits(what, bytes, available())
 }
 
@@ -34,7 +34,7 @@ fn fits(what: &str, bytes: u128, available: Option<u64>) -> Result<(), Failure> 
 
 /// The least that a run of n workers on d parameters takes, in bytes: rows, the momentum of each
 /// worker where it has one, and three vectors at the server.
-pub(crate) fn of_run(n: usize, d: usize, momentum_at_workers: bool) -> u128 {
+pub fn of_run(n: usize, d: usize, momentum_at_workers: bool) -> u128 {
     let (n, d) = (n as u128, d as u128);
     let rows = if momentum_at_workers { 2 * n } else { n };
     d.saturating_mul(rows + 3).saturating_mul(4)

@@ -32,11 +32,11 @@ pub(crate) struct Keep {
 }
 
 /// What a run shares with the others of its matrix.
-pub(crate) struct Context<'a> {
+pub(crate) struct Context<'a, 'e> {
     /// Where results and checkpoints go.
     pub(crate) store: &'a Store,
     /// Told of every step.
-    pub(crate) progress: &'a Progress,
+    pub(crate) progress: &'a Progress<'e>,
     /// What is kept beside outcomes.
     pub(crate) keep: Keep,
     /// Asked between steps.
@@ -59,7 +59,7 @@ pub(crate) enum Left {
 ///
 /// # Errors
 /// If a checkpoint or the last parameters cannot be written.
-pub(crate) fn run(job: &Job, course: Course, context: &Context<'_>) -> Result<Left, Failure> {
+pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Result<Left, Failure> {
     let begun = clock::now();
     context.progress.begin(job);
     let (classifies, traffic) = outline(&course);
@@ -123,7 +123,7 @@ fn hash(params: &[f32]) -> String {
 }
 
 /// What is measured in a run.
-pub(super) struct Notes<'a> {
+pub(super) struct Notes<'a, 'e> {
     points: Vec<Point>,
     refused: BTreeMap<String, u64>,
     skipped: u64,
@@ -132,7 +132,7 @@ pub(super) struct Notes<'a> {
     evaluated: Option<u64>,
     classifies: bool,
     key: &'a str,
-    progress: &'a Progress,
+    progress: &'a Progress<'e>,
     traffic: Traffic,
     train_loss: Mean,
     hostile_weight: Mean,
@@ -168,8 +168,8 @@ impl Mean {
     }
 }
 
-impl<'a> Notes<'a> {
-    fn new(classifies: bool, key: &'a str, progress: &'a Progress) -> Self {
+impl<'a, 'e> Notes<'a, 'e> {
+    fn new(classifies: bool, key: &'a str, progress: &'a Progress<'e>) -> Self {
         let (points, refused) = (Vec::new(), BTreeMap::new());
         let traffic = Traffic { up: 0, down: 0 };
         let (train_loss, hostile_weight) = Default::default();
@@ -271,7 +271,7 @@ impl<'a> Notes<'a> {
     }
 }
 
-impl Observer for Notes<'_> {
+impl Observer for Notes<'_, '_> {
     fn step(&mut self, record: &StepRecord<'_>) {
         let closed = record.closed;
         self.train_loss.add(record.loss);

@@ -1,7 +1,7 @@
 //! From settings to a plan: data from the shelf, a model for them, a rule, an attack.
 
 use super::memory;
-use crate::config::Settings;
+use crate::config::{Own, Settings};
 use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use varangian_learn::data::{Shape, Split};
 use varangian_learn::model::{self, state};
 use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
 use varangian_learn::{Batch, Dataset, Model, Targets, data};
-use varangian_rules::{FILTERS, FilterEntry, Oracle, Pipeline, build_filter};
+use varangian_rules::{FilterEntry, Oracle, build_filter};
 use varangian_sim::network::Network;
 use varangian_sim::swarm::{AsyncPlan, Staleness};
 use varangian_sim::{Plan, Scenario};
@@ -20,6 +20,7 @@ use varangian_train::{Validation, hold_out};
 /// Data sets that were loaded, each once.
 pub struct Shelf {
     folder: Option<PathBuf>,
+    own: Own,
     loaded: Mutex<BTreeMap<(String, u64), Loaded>>,
 }
 
@@ -35,7 +36,17 @@ pub struct Loaded {
 impl Shelf {
     /// An empty shelf; files are looked for below `folder`.
     pub fn new(folder: Option<PathBuf>) -> Self {
-        Shelf { folder, loaded: Mutex::default() }
+        Shelf::among(folder, Own::default())
+    }
+
+    /// As [`Shelf::new`], for settings that may name what stands in `own`.
+    pub fn among(folder: Option<PathBuf>, own: Own) -> Self {
+        Shelf { folder, own, loaded: Mutex::default() }
+    }
+
+    /// What settings may name beside the lists.
+    pub(super) fn own(&self) -> &Own {
+        &self.own
     }
 
     /// The data set of these settings.
@@ -85,7 +96,7 @@ impl Shelf {
             let bytes = files::read_plain(path).map_err(|e| Failure::file("read", path, &e))?;
             add(blake3::hash(&bytes).as_bytes());
         }
-        Ok(digest)
+        Ok(self.own.digest(settings, digest))
     }
 
     /// The plan of a synchronous run, checked: nothing is left that could be wrong with it.
@@ -105,8 +116,8 @@ impl Shelf {
             hostile: settings.hostile()?,
             participation: settings.participation()?,
             weights: parts.weights,
-            rule: Pipeline::parse(&settings.rule)?,
-            attack: varangian_attacks::build(&settings.attack)?,
+            rule: self.own.pipeline(&settings.rule)?,
+            attack: self.own.attack(&settings.attack)?,
             optimiser: settings.optimiser()?,
             passes: settings.passes()?,
             oracle: parts.oracle,
@@ -126,7 +137,7 @@ impl Shelf {
     /// # Errors
     /// What is wrong.
     pub fn course(&self, settings: &Settings) -> Result<Course, Failure> {
-        if let Some(entry) = filter_of(&settings.rule)? {
+        if let Some(entry) = self.own.filter_of(&settings.rule)? {
             return self.swarm(settings, entry).map(|swarm| Course::Swarm(Box::new(swarm)));
         }
         let plan = Box::new(self.plan(settings)?);
@@ -175,7 +186,7 @@ impl Shelf {
             f_real: settings.f_real(),
             hostile: settings.hostile()?,
             filter: build_filter(&settings.rule, n, f)?,
-            attack: varangian_attacks::build(&settings.attack)?,
+            attack: self.own.attack(&settings.attack)?,
             clean,
             optimiser: settings.optimiser()?,
             passes: settings.passes()?,
@@ -334,14 +345,12 @@ impl Course {
     }
 }
 
-/// The filter that `rule` names, if it names one.
+/// Whether `rule` names a filter of asynchronous training rather than an aggregation rule.
 ///
 /// # Errors
 /// If the text is malformed.
-pub(crate) fn filter_of(rule: &str) -> Result<Option<&'static FilterEntry>, SpecError> {
-    let chain = spec::parse_chain(rule)?;
-    let named = |entry: &&&'static FilterEntry| chain.len() == 1 && chain[0].name == entry.name;
-    Ok(FILTERS.iter().find(named).copied())
+pub fn is_filter(rule: &str) -> Result<bool, SpecError> {
+    Ok(Own::default().filter_of(rule)?.is_some())
 }
 
 fn demand_oracle(name: &str, needs: bool, has: bool) -> Result<(), Failure> {

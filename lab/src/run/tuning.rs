@@ -1,12 +1,12 @@
 //! Hyperparameters chosen before the runs: each rule gets the candidate that is best in its worst
 //! case over attacks, on samples held out of the training set, with the same budget for all rules.
 
-use super::{How, Twins, execute_runs};
+use super::check::{Twins, one_spelling};
+use super::{Events, How, run_all};
 use crate::config::{Experiment, Settings, Tune};
 use crate::results::cells::{self, Cell};
 use crate::results::{Outcome, judge, mean};
-use crate::{Failure, files, print};
-use std::path::Path;
+use crate::{Failure, files, text};
 
 /// What one rule's candidates came to.
 struct Choice {
@@ -25,16 +25,17 @@ struct Choice {
 pub(super) fn choose(
     experiment: &Experiment,
     tune: &Tune,
-    how: &How,
-    folder: &Path,
+    events: &mut dyn Events,
 ) -> Result<Experiment, Failure> {
     let runs = trials(experiment, tune)?;
     let (name, skip_below_bound) = (format!("{}-tuning", experiment.name), true);
-    let trial = Experiment { name, runs, tune: None, skip_below_bound };
-    let own = folder.join("tuning");
-    files::demand_own_folder(&own)?;
-    let how = How { out: Some(own.clone()), save_models: false, ..how.clone() };
-    let (outcomes, expected) = execute_runs(&trial, &how, Twins::Each)?;
+    let folder = experiment.folder().join("tuning");
+    files::demand_own_folder(&folder)?;
+    let out = Some(folder.clone());
+    let how = How { out, save_models: false, ..experiment.how.clone() };
+    let own = experiment.own.clone();
+    let trial = Experiment { name, runs, tune: None, skip_below_bound, how, own };
+    let (outcomes, expected) = run_all(&trial, Twins::Each, events)?;
     if outcomes.len() < expected {
         return Err(Failure::failed(format!(
             "{} of {expected} tuning runs are there; the others are for other shards: when these \
@@ -43,12 +44,10 @@ pub(super) fn choose(
         )));
     }
     let choices = judged(experiment, tune, &outcomes)?;
-    files::write(&own.join("tuning.csv"), &table(tune, &choices))?;
+    files::write(&folder.join("tuning.csv"), &table(tune, &choices))?;
     let text = summary(tune, &choices, outcomes.len());
-    files::write(&own.join("tuning.txt"), text.as_bytes())?;
-    if !how.quiet {
-        print::line(&text);
-    }
+    files::write(&folder.join("tuning.txt"), text.as_bytes())?;
+    events.text(&text);
     let mut runs: Vec<Settings> = Vec::new();
     for settings in &experiment.runs {
         let base = without_adversary(&tune.with(settings, 0)?);
@@ -97,7 +96,7 @@ fn judged(
 ) -> Result<Vec<Choice>, Failure> {
     let mut choices: Vec<Choice> = Vec::new();
     for settings in &experiment.runs {
-        let settings = super::one_spelling(settings)?;
+        let settings = one_spelling(settings, &experiment.own)?;
         let base = without_adversary(&tune.with(&settings, 0)?);
         if choices.iter().any(|choice| choice.base == base) {
             continue;
@@ -191,7 +190,7 @@ fn summary(tune: &Tune, choices: &[Choice], runs: usize) -> String {
         let (attack, value) = &choice.worst[choice.best];
         let mut row = vec![label(&choice.base)];
         row.extend(keys.iter().map(|key| choice.base.text(key)));
-        row.extend([tune.label(choice.best), attack.clone(), print::number(*value)]);
+        row.extend([tune.label(choice.best), attack.clone(), text::number(*value)]);
         row
     };
     let rows: Vec<Vec<String>> = choices.iter().map(row).collect();
@@ -203,7 +202,7 @@ fn summary(tune: &Tune, choices: &[Choice], runs: usize) -> String {
         "Chosen among {} candidates for each rule, {runs} runs on {} held-out training samples\n\n{}",
         tune.candidates.len(),
         tune.validation,
-        print::table(&head, &rows, &right)
+        text::table(&head, &rows, &right)
     )
 }
 

@@ -1,0 +1,217 @@
+//! `varangian replay FOLDER --step T`: one step of a kept run again: who sent what, and what the
+//! rule gave each.
+
+use crate::{Failure, print};
+use std::path::PathBuf;
+use varangian_base::kernels::{combine, norms};
+use varangian_lab::results::{Look, Store, bare};
+use varangian_lab::run::{Course, Shelf};
+use varangian_sim::lockstep::Lockstep;
+use varangian_sim::swarm::{AsyncPlan, Swarm};
+use varangian_sim::{Plan, rounds::Rounds};
+use varangian_train::{Closed, Fate, Server};
+
+/// Arguments of `varangian replay`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A folder of results
+    folder: PathBuf,
+    /// Which run, by its key or the start of it [default: the only one]
+    #[arg(long, value_name = "KEY")]
+    run: Option<String>,
+    /// The step (of an asynchronous run, the arrival), from 0
+    #[arg(long)]
+    step: u64,
+    /// The folder of data files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+/// Takes the run from its seed to the step and prints that step.
+///
+/// # Errors
+/// If there is no such run or step, or its data are missing.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let store = Store::open(&args.folder)?;
+    let key = choose(&store.keys()?, args.run.as_deref().unwrap_or(""))?;
+    let kept = match store.look(&key) {
+        Look::Whole(kept) => kept,
+        Look::Unchecked(kept) => {
+            print::note(&format!("run {key} carries no checksum, as before results had one"));
+            kept
+        }
+        Look::Damaged(why) => return Err(Failure::refused(format!("run {key}: {why}"))),
+        Look::Missing => return Err(Failure::refused(format!("run {key} cannot be read"))),
+    };
+    let settings = kept.settings;
+    if args.step >= settings.steps {
+        let (asked, steps) = (args.step, settings.steps);
+        return Err(Failure::refused(format!(
+            "run {key} has steps 0 to {}; got {asked}",
+            steps - 1
+        )));
+    }
+    let head = format!(
+        "run {key}: {} × {}, n = {}, f = {}, {} hostile, seed {}, step {}",
+        settings.rule,
+        settings.attack,
+        settings.n,
+        settings.f,
+        settings.f_real(),
+        settings.seed,
+        args.step
+    );
+    print::line(&head);
+    let text = match Shelf::new(args.data.clone()).course(&settings)? {
+        Course::Lockstep(plan) => lockstep(*plan, args.step)?,
+        Course::Rounds(plan, network) => {
+            let mut run = Rounds::new(*plan, network)?;
+            for _ in 0..args.step {
+                run.step();
+            }
+            let hostile = run.step().hostile.to_vec();
+            table(run.server(), &hostile)
+        }
+        Course::Swarm(plan) => arrival(*plan, args.step)?,
+    };
+    print::line(&text);
+    Ok(())
+}
+
+/// The one key that starts with `start`.
+fn choose(keys: &[String], start: &str) -> Result<String, Failure> {
+    // Before keys had a letter they were written without it.
+    let starts = |key: &str| key.starts_with(start) || bare(key).starts_with(start);
+    let found: Vec<&String> = keys.iter().filter(|key| starts(key)).collect();
+    match found[..] {
+        [key] => Ok(key.clone()),
+        [] => Err(Failure::refused(format!("no run starts with \"{start}\"; runs.csv names them"))),
+        _ => Err(Failure::refused(format!(
+            "{} runs start with \"{start}\"; name one with --run, runs.csv names them",
+            found.len()
+        ))),
+    }
+}
+
+fn lockstep(plan: Plan, step: u64) -> Result<String, Failure> {
+    let mut run = Lockstep::new(plan)?;
+    for _ in 0..step {
+        run.step();
+    }
+    let hostile = run.step().hostile.to_vec();
+    Ok(table(run.server(), &hostile))
+}
+
+/// A row a worker of the step that the server has just closed.
+fn table(server: &Server, hostile: &[u32]) -> String {
+    let closed: &Closed = server.closed();
+    let rows = server.intake().slots().head(closed.ids.len());
+    let is_hostile = |id: &u32| hostile.contains(id);
+    let honest = closed.ids.iter().filter(|id| !is_hostile(id)).count();
+    let weights: Vec<f64> = closed
+        .ids
+        .iter()
+        .map(|id| if is_hostile(id) { 0.0 } else { 1.0 / honest.max(1) as f64 })
+        .collect();
+    let mut mean = vec![0.0; rows.d()];
+    combine::combine(rows, &weights, &mut mean);
+    let length = norms::norm2(&mean).sqrt();
+    let mut cells = Vec::new();
+    for (i, id) in closed.ids.iter().enumerate() {
+        let norm = norms::norm2(rows.row(i)).sqrt();
+        let cosine = norms::dot(rows.row(i), &mean) / (norm * length);
+        let weight = closed.verdict.weights.get(i).map_or("–".into(), |w| format!("{w:.4}"));
+        cells.push(vec![
+            id.to_string(),
+            if is_hostile(id) { "hostile" } else { "honest" }.into(),
+            format!("{norm:.6}"),
+            format!("{:.6}", norms::distance2(rows.row(i), &mean).sqrt()),
+            format!("{cosine:.4}"),
+            weight,
+        ]);
+    }
+    let head = ["worker", "who", "norm", "from honest mean", "cosine", "weight"];
+    let mut out = print::table(&head, &cells, &[true, false, true, true, true, true]);
+    for refusal in &closed.refused {
+        out.push_str(&format!("refused: {refusal}\n"));
+    }
+    let was_refused = |id: &u32| closed.refused.iter().any(|refusal| refusal.worker == *id);
+    let silent: Vec<u32> = (0..server.intake().slots().n() as u32)
+        .filter(|id| !closed.ids.contains(id) && !was_refused(id))
+        .collect();
+    if !silent.is_empty() {
+        out.push_str(&format!("nothing came in time from {silent:?}\n"));
+    }
+    if let Some(why) = &closed.skipped {
+        out.push_str(&format!("no step: {why}\n"));
+    }
+    if !closed.verdict.expelled.is_empty() {
+        out.push_str(&format!("expelled so far: {:?}\n", closed.verdict.expelled));
+    }
+    if let Some(event) = &closed.verdict.event {
+        out.push_str(&format!("event: {event}\n"));
+    }
+    let aggregate = server.aggregate();
+    let size = norms::norm2(aggregate).sqrt();
+    let cosine = norms::dot(aggregate, &mean) / (size * length);
+    out.push_str(&format!("aggregate: norm {size:.6}, cosine to the honest mean {cosine:.4}"));
+    out
+}
+
+fn arrival(plan: AsyncPlan, step: u64) -> Result<String, Failure> {
+    let mut swarm = Swarm::new(plan)?;
+    let ended = || Failure::refused("the run ended before this arrival");
+    for _ in 0..step {
+        swarm.step().ok_or_else(ended)?;
+    }
+    let before = swarm.queue().params().to_vec();
+    let record = swarm.step().ok_or_else(ended)?;
+    let fate = match record.outcome.fate {
+        Fate::Step => "stepped along".to_owned(),
+        Fate::Hold => "held for later".to_owned(),
+        Fate::Reject(why) => format!("rejected: {why}"),
+        Fate::Refused => "refused: no message that may be judged".to_owned(),
+        Fate::NotFinite => "rejected: the step was not finite".to_owned(),
+    };
+    let sent = swarm.sent(record.outcome.worker);
+    let length = norms::norm2(sent).sqrt();
+    let after = swarm.queue().params();
+    // From the model to the one before: along what was applied, momentum and decay included.
+    let moved: Vec<f32> = before.iter().zip(after).map(|(old, new)| old - new).collect();
+    let size = norms::norm2(&moved).sqrt();
+    let cosine = norms::dot(&moved, sent) / (size * length);
+    let rows = [
+        ("time", format!("{:.3} s", record.time)),
+        ("worker", record.outcome.worker.to_string()),
+        ("who", if record.hostile { "hostile" } else { "honest" }.to_owned()),
+        ("model", format!("{} steps old", record.outcome.staleness)),
+        ("minibatch loss", format!("{:.4}", record.loss)),
+        ("norm of what was sent", format!("{length:.6}")),
+        ("what the filter said", fate),
+        ("the model moved by", format!("{size:.6}")),
+        (
+            "cosine of move and message",
+            match size > 0.0 {
+                true => format!("{cosine:.4}"),
+                false => "–".to_owned(),
+            },
+        ),
+        ("version now", swarm.queue().version().to_string()),
+    ];
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    Ok(print::table(&["of this arrival", "value"], &rows, &[false, false]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_the_start_of_its_key() {
+        let keys = ["ab12".to_owned(), "ab34".to_owned(), "cd56".to_owned()];
+        assert_eq!(choose(&keys, "c").unwrap(), "cd56");
+        assert!(choose(&keys, "ab").unwrap_err().to_string().starts_with("2 runs start with"));
+        assert!(choose(&keys, "x").is_err());
+    }
+}

@@ -1,0 +1,20 @@
+//! `varangian report DIR`: one HTML file with everything in it.
+
+use crate::{Failure, print};
+use std::path::PathBuf;
+use varangian_lab::{pictures, report};
+
+/// Arguments of `varangian report`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A folder of results
+    folder: PathBuf,
+}
+
+/// Writes `report.html` into the folder.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let report = report::write(&args.folder)?;
+    report.missing.iter().for_each(|missing| print::line(missing));
+    print::line(&report.file.display().to_string());
+    pictures::undrawn(&report.undrawn)
+}

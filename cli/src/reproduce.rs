@@ -1,0 +1,188 @@
+//! `varangian reproduce`: published experiments as one command each, with our numbers beside
+//! theirs.
+
+use crate::Failure;
+use crate::run::How;
+use clap::Subcommand;
+use varangian_papers::{self as papers, Publication, Request, momentum, signsgd};
+
+/// Arguments of `varangian reproduce`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// One line a publication.
+#[derive(Subcommand)]
+enum What {
+    /// El-Mhamdi, Guerraoui & Rouault 2021: momentum at the workers or at the update
+    Momentum(Momentum),
+    /// Karimireddy, He & Jaggi 2022: buckets and momentum on heterogeneous data, the logs' cells
+    Bucketing(One),
+    /// Akoun & Meyer 2022: SignSGD, Signum and distributed SGD against blind and Byzantine workers
+    Signsgd(Signsgd),
+    /// Xie et al. 2019: Zeno against a majority of hostile workers, with data on the server
+    Zeno(One),
+    /// Xie et al. 2020: Zeno++, asynchronous training with eight hostile workers of ten
+    #[command(name = "zeno++")]
+    ZenoPp(One),
+    /// Allen-Zhu et al. 2021: SafeguardSGD against six attacks, and who is expelled when
+    Safeguard(One),
+    /// Xie et al. 2019: Fall of Empires, large factors kill the median, small ones Krum
+    FallOfEmpires(One),
+}
+
+/// Arguments of a publication whose experiments are files.
+#[derive(clap::Args)]
+struct One {
+    /// Small models on data that the program draws: minutes instead of days
+    #[arg(long)]
+    quick: bool,
+    /// Change a key of the experiment; the value is TOML, or a bare text
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Replace the experiment's seeds by one
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    how: How,
+}
+
+impl One {
+    fn run(&self, publication: &Publication) -> Result<(), Failure> {
+        let (quick, set, seed) = (self.quick, self.set.clone(), self.seed);
+        let request = Request { quick, set, seed, how: self.how.run() };
+        publication.run(&request, &mut self.how.terminal())
+    }
+}
+
+/// Arguments of `varangian reproduce momentum`.
+#[derive(clap::Args)]
+struct Momentum {
+    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920 (`--seed 1` alone:
+    /// 184)
+    #[arg(long)]
+    quick: bool,
+    /// What the published code did rather than what the paper says: `varangian keys profile`
+    #[arg(long)]
+    reference: bool,
+    /// Gather the study metrics of every step: steps in which the rule is proven resilient, and
+    /// pictures of the variance-norm ratios
+    #[arg(long)]
+    study: bool,
+    /// Replace the experiment's seeds by one
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The data set: mnist or fashion-mnist
+    #[arg(long, default_value = "mnist", value_parser = momentum::dataset)]
+    dataset: String,
+    #[command(flatten)]
+    how: How,
+}
+
+impl Momentum {
+    fn run(&self) -> Result<(), Failure> {
+        let grid = momentum::Grid {
+            quick: self.quick,
+            reference: self.reference,
+            study: self.study,
+            seed: self.seed,
+            dataset: self.dataset.clone(),
+            how: self.how.run(),
+        };
+        grid.run(&mut self.how.terminal())
+    }
+}
+
+/// Arguments of `varangian reproduce signsgd`.
+#[derive(clap::Args)]
+struct Signsgd {
+    /// Which experiments to run
+    #[arg(value_parser = names(), default_values = ["logreg", "linreg", "hidden"])]
+    experiments: Vec<String>,
+    /// Two seeds instead of ten, and two epochs of images
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+fn names() -> clap::builder::PossibleValuesParser {
+    signsgd::names().collect::<Vec<_>>().into()
+}
+
+impl Signsgd {
+    fn run(&self) -> Result<(), Failure> {
+        let experiments: Vec<&str> = self.experiments.iter().map(String::as_str).collect();
+        signsgd::run(&experiments, self.quick, &self.how.run(), &mut self.how.terminal())
+    }
+}
+
+/// Rules, attacks and papers without an experiment of their own, and which command covers them.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("krum", "zeno, fall-of-empires and bucketing run Krum, momentum Multi-Krum"),
+    ("multi-krum", "momentum runs it"),
+    ("bulyan", "momentum runs it, at f = 12 of 51"),
+    ("phocas", "momentum runs it"),
+    ("meamed", "momentum runs it"),
+    ("trimmed-mean", "momentum runs it"),
+    ("median", "momentum, zeno and fall-of-empires run it"),
+    ("rfa", "bucketing runs it"),
+    ("centred-clipping", "bucketing runs it"),
+    ("geometric-median", "safeguard runs it"),
+    ("kardam", "zeno++ runs it beside its filter"),
+    ("alie", "momentum runs it at z = 1.5, bucketing too"),
+    ("ipm", "fall-of-empires is its paper; momentum runs it as empire, bucketing too"),
+    ("empire", "fall-of-empires is its paper; momentum runs it"),
+    ("mimic", "bucketing is its paper"),
+    ("label-flip", "zeno, zeno++, safeguard and bucketing run it"),
+    ("sign-flip", "zeno, zeno++, safeguard and bucketing run it"),
+    ("signum", "signsgd runs it"),
+    ("bernstein", "signsgd runs its rules on a later report; its own experiment has no command"),
+    ("majority", "signsgd runs it"),
+];
+
+/// Where what was asked for is covered, if it is, although it is no publication here.
+pub(crate) fn elsewhere(asked: &str) -> Option<Failure> {
+    let (_, where_) = ELSEWHERE.iter().find(|(name, _)| *name == asked.to_lowercase())?;
+    let text = format!("reproduce has no experiment of {asked} alone: {where_}");
+    Some(Failure::refused(text))
+}
+
+/// Runs the experiments of a publication.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.what {
+        What::Momentum(args) => args.run(),
+        What::Bucketing(one) => one.run(papers::BUCKETING),
+        What::Signsgd(args) => args.run(),
+        What::Zeno(one) => one.run(papers::ZENO),
+        What::ZenoPp(one) => one.run(papers::ZENO_PP),
+        What::Safeguard(one) => one.run(papers::SAFEGUARD),
+        What::FallOfEmpires(one) => one.run(papers::FALL_OF_EMPIRES),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[derive(clap::Parser)]
+    struct Whole {
+        #[command(subcommand)]
+        _what: What,
+    }
+
+    #[test]
+    fn what_has_no_experiment_is_sent_to_one_that_is_there() {
+        let command = Whole::command();
+        let known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        for (name, text) in ELSEWHERE {
+            assert!(!known.contains(name), "{name}");
+            assert!(known.iter().any(|known| text.contains(known)), "{name}: {text}");
+        }
+        assert!(elsewhere("Krum").unwrap().to_string().contains("zeno"));
+        assert!(elsewhere("nothing").is_none());
+    }
+}

@@ -1,0 +1,104 @@
+//! `varangian theory`: published bounds as functions, with their conditions checked.
+
+use crate::{Failure, print};
+use clap::Subcommand;
+use std::path::PathBuf;
+use varangian_base::Seed;
+use varangian_papers::theory::{empires, signsgd};
+
+/// Arguments of `varangian theory`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// One line a theory.
+#[derive(Subcommand)]
+enum What {
+    /// Sign descent with majority vote: sign errors, vote failures, convergence bounds
+    Signsgd(Signsgd),
+    /// Inner-product manipulation: when the median and Krum turn against the gradient
+    Empires(Empires),
+}
+
+/// Prints the tables of a theory.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.what {
+        What::Signsgd(args) => args.run(),
+        What::Empires(args) => {
+            print::line(&empires::tables(args.draws as usize, Seed(args.seed)));
+            Ok(())
+        }
+    }
+}
+
+/// Arguments of `varangian theory empires`.
+#[derive(clap::Args)]
+struct Empires {
+    /// Draws behind each expectation
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    draws: u32,
+    /// The seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Arguments of `varangian theory signsgd`.
+#[derive(clap::Args)]
+#[command(allow_negative_numbers = true)] // refused below, by what they are for
+struct Signsgd {
+    /// Signal-to-noise ratios S = |g|/σ for the table of sign errors
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.5,1,1.1547,2,3")]
+    snr: Vec<f64>,
+    /// M, the number of workers
+    #[arg(long, default_value_t = 10)]
+    workers: u64,
+    /// f, numbers of hostile workers
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2,3,4")]
+    hostile: Vec<u64>,
+    /// p, the probability that an honest worker sends the true sign of a coordinate
+    #[arg(long, default_value_t = 0.9)]
+    p: f64,
+    /// K, the number of steps; batches are K and N = K²
+    #[arg(long, default_value_t = 100)]
+    steps: u64,
+    /// f(x₀) − f*
+    #[arg(long, default_value_t = 2.0)]
+    gap: f64,
+    /// ‖L‖₁
+    #[arg(long, default_value_t = 4.0)]
+    smoothness: f64,
+    /// ‖σ‖₁ of one sample
+    #[arg(long, default_value_t = 3.0)]
+    sigma: f64,
+    /// β of Signum, for the warm-up of its theorem
+    #[arg(long, default_value_t = 0.9)]
+    beta: f64,
+    /// Also run the vote on linear regression against each number of hostile workers, blind and
+    /// opposing, and draw the gradient's norm beside its bounds to FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    measure: Option<PathBuf>,
+}
+
+impl Signsgd {
+    fn run(&self) -> Result<(), Failure> {
+        let numbers = signsgd::Numbers {
+            snr: self.snr.clone(),
+            workers: self.workers,
+            hostile: self.hostile.clone(),
+            p: self.p,
+            steps: self.steps,
+            gap: self.gap,
+            smoothness: self.smoothness,
+            sigma: self.sigma,
+            beta: self.beta,
+        };
+        print::line(&numbers.tables()?);
+        let Some(path) = &self.measure else { return Ok(()) };
+        let (lines, picture) = numbers.measured()?;
+        print::line("\nMeasured on linear regression: mean of ‖g‖₁ over the run, and its bounds");
+        lines.iter().for_each(|line| print::line(line));
+        picture.write(path)
+    }
+}

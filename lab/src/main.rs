@@ -1,7 +1,0 @@
-//! The `varangian` command.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    varangian_lab::cli::main()
-}
