@@ -284,29 +284,6 @@ fn every_line_of_python_runs_where_its_library_is_at_hand() {
 }
 
 #[test]
-fn the_library_example_is_compiled_and_answers() {
-    let example = || -> Result<[f32; 2], Box<dyn std::error::Error>> {
-        // README
-        use varangian_base::Matrix;
-        use varangian_rules::{Round, Verdict, build};
-
-        let rows =
-            Matrix::from_rows(&[[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]]);
-        let mut rule = build("nnm | trimmed-mean", 5, 1)?; // refuses n and f below the rule's bound
-        let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
-        rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
-        // README
-        Ok(out)
-    };
-    let out = example().unwrap();
-    assert!((out[0] - 0.1).abs() < 0.05 && (out[1] - 1.0).abs() < 0.05, "{out:?}");
-    // Word for word, whatever the formatting.
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let own = include_str!("pages.rs").split("// README\n").nth(1).unwrap();
-    assert_eq!(words(own), words(&readme("rust")));
-}
-
-#[test]
 fn every_pipeline_that_is_quoted_is_one() {
     let mut found = 0;
     let help =

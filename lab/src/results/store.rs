@@ -1,8 +1,6 @@
 //! The folder of a matrix of runs: one pair of files a run, each there whole or not at all.
 
-#[cfg(test)]
-use super::key::key;
-use super::key::{bare, is_key, lettered};
+use super::key::{bare, is_key, key, lettered};
 use super::lock::Lock;
 use super::record::{self, Look};
 use crate::config::Settings;
@@ -80,8 +78,9 @@ impl Outcome {
         points.map(|point| (point.step, point.value)).collect()
     }
 
-    /// An outcome with this accuracy curve, evaluated every ten steps.
-    #[cfg(test)]
+    /// An outcome with this accuracy curve, evaluated every ten steps: for tests of whatever shows
+    /// results.
+    #[doc(hidden)]
     pub fn sample(rule: &str, attack: &str, seed: u64, accuracy: &[f64]) -> Self {
         let (rule, attack) = (rule.to_owned(), attack.to_owned());
         let settings = Settings { rule, attack, seed, f_real: Some(0), ..Settings::default() };

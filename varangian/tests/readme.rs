@@ -1,0 +1,39 @@
+//! README's example of the library is compiled word for word, runs, and answers.
+#![allow(clippy::print_stdout)]
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn the_library_example_is_compiled_and_answers() {
+    // Its results go below the folder that it is run in; this is the only test of its process.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("README.md")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::env::set_current_dir(folder.path()).unwrap();
+    let example = || -> Result<[f32; 2], Box<dyn std::error::Error>> {
+        // README
+        use varangian::{Experiment, Matrix, Round, Silent, Verdict, rules};
+
+        let rows =
+            Matrix::from_rows(&[[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]]);
+        let mut rule = rules::build("nnm | trimmed-mean", 5, 1)?; // refuses n and f below the rule's bound
+        let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
+        rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
+
+        let text = "rule = ['average', 'nnm | median']\nattack = 'alie'\nn = 11\nf = 2\nsteps = 40";
+        for outcome in Experiment::from_text(text)?.run(&mut Silent)? {
+            println!("{}: {:?}", outcome.settings.rule, outcome.curve("accuracy").last());
+        }
+        // README
+        Ok(out)
+    };
+    let out = example().unwrap();
+    assert!((out[0] - 0.1).abs() < 0.05 && (out[1] - 1.0).abs() < 0.05, "{out:?}");
+    assert!(folder.path().join("runs/experiment/results.csv").is_file());
+    // Word for word, whatever the formatting.
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let own = include_str!("readme.rs").split("// README\n").nth(1).unwrap();
+    let block = page.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(words(own), words(block));
+}
