@@ -31,7 +31,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     replace(path, bytes, true).map_err(|error| Failure::file("write", path, &error))
 }
 
-/// As [`write`], without waiting for the disk: for what is worth a second.
+/// As [`write()`], without waiting for the disk: for what is worth a second.
 ///
 /// # Errors
 /// If the folder cannot be written.

@@ -76,11 +76,10 @@
 //! All are on by default. `default-features = false` leaves rules and attacks, with few
 //! dependencies.
 //!
-//! | feature | brings |
-//! |---|---|
-//! | `train` | models, data sets and partitions in `learn`, the machines of a round in `train`, drivers for them in `sim` |
-//! | `lab` | experiments, results and pictures in `lab`, the papers' own in `papers` |
-//! | `cli` | the command |
+//! - `train`: models, data sets and partitions in `learn`, the machines of a round in `train`, and
+//!   drivers for them in `sim`;
+//! - `lab`: experiments, results and pictures in `lab`, single papers in `papers`;
+//! - `cli`: the command.
 
 pub use varangian_base::{Matrix, Rows, Seed, SpecError};
 pub use varangian_rules::{Pipeline, Post, Pre, Round, Rule, Verdict};

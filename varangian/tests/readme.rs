@@ -21,7 +21,13 @@ fn the_library_example_is_compiled_and_answers() {
         let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
         rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
 
-        let text = "rule = ['average', 'nnm | median']\nattack = 'alie'\nn = 11\nf = 2\nsteps = 40";
+        let text = r#"
+            rule = ["average", "nnm | median"]
+            attack = "alie"
+            n = 11
+            f = 2
+            steps = 40
+        "#;
         for outcome in Experiment::from_text(text)?.run(&mut Silent)? {
             println!("{}: {:?}", outcome.settings.rule, outcome.curve("accuracy").last());
         }

@@ -1,8 +1,8 @@
 //! Fall of Empires (Xie, Koyejo & Gupta, UAI 2019, arXiv 1903.03936): its two theorems as
 //! experiments on the rules themselves, with the statements as they hold.
 //!
-//! A rule is tolerant if ⟨g, E[F]⟩ ≥ 0. Theorem 1 breaks the median where n − 2q = 1; as printed
-//! it uses E[min] ≤ g − σ/√(N − 1), which holds for the empirical deviation of each draw but not
+//! A rule is tolerant if ⟨g, E\[F\]⟩ ≥ 0. Theorem 1 breaks the median where n − 2q = 1; as printed
+//! it uses E\[min\] ≤ g − σ/√(N − 1), which holds for the empirical deviation of each draw but not
 //! in expectation for every distribution. Theorem 2 makes Krum choose −ε·v̄ where n − 2q = 3 and n
 //! − q is large.
 
@@ -238,7 +238,7 @@ mod tests {
             let least = v.iter().copied().fold(f64::INFINITY, f64::min);
             assert!(least <= mean - s / ((n - 1) as f64).sqrt() + 1e-12 * (1.0 + s));
         }
-        // The coin: N = 2, P(1) = 0.1. E[min] = 0.01 > 0, and no hostile row makes a median
+        // The coin: N = 2, P(1) = 0.1. E\[min\] = 0.01 > 0, and no hostile row makes a median
         // negative.
         let (g, sigma, least) = (0.1f64, 0.3f64, 0.1 * 0.1);
         assert!(g < sigma && least > g - sigma);
