@@ -10,6 +10,7 @@ mod picture;
 
 pub use picture::picture;
 
+use super::pixels::{HASH, Pixels, Stored};
 use super::transform::{CROP, FLIP_TRAIN, NORMALISE, Options, PAD};
 use super::{DataError, Facts, Images, Place, Shape, Source, Split, files};
 use image::DynamicImage;
@@ -19,8 +20,8 @@ use rayon::prelude::*;
 use std::collections::hash_map::RandomState;
 use std::fs::Metadata;
 use std::hash::{BuildHasher, Hasher};
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use varangian_base::{Entry, Kind, Param};
 
@@ -58,22 +59,22 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
         Param { name: "colour", kind: Kind::Flag, default: "true", help: "three channels, or one" },
         Param {
             name: "memory",
-            kind: Kind::Real { min: 0.001, max: 1e6 },
-            default: "8",
-            help: "the most GiB that both decoded splits may take",
+            kind: Kind::Real { min: 0.0, max: 1e6 },
+            default: "1",
+            help: "the most GiB that a decoded split may take in memory; a larger one is read from its file as it is needed",
         },
         Param {
             name: "cache",
             kind: Kind::Flag,
             default: "true",
-            help: "keep the decoded set in a file beside the folders",
+            help: "keep the decoded set in a file beside the folders; what is larger than memory needs one",
         },
         NORMALISE,
         FLIP_TRAIN,
         CROP,
         PAD,
     ],
-    cost: "size² · channels bytes an image in memory, and once on disk",
+    cost: "size² · channels bytes an image on disk, and in memory up to memory GiB a split",
     facts: Facts {
         size: "that of the folders",
         files: &["train/CLASS/*.png|jpg", "val/CLASS/*.png|jpg"],
@@ -126,13 +127,6 @@ impl Source for Folder {
         let train = listing::list(dir, &train_dir, &classes)?;
         // Evaluations may take the start of the test set alone.
         let test = listing::in_turn(listing::list(dir, test_dir, &classes)?);
-        let gib =
-            (train.len() + test.len()) as f64 * self.shape().len() as f64 / f64::from(1 << 30);
-        if gib > self.memory {
-            let what = format!("{} images of {:?}", train.len() + test.len(), self.shape());
-            let expected = format!("at most memory={} GiB decoded", self.memory);
-            return Err(DataError::expected(&what, expected, format!("{gib:.2}")).at(&root));
-        }
         let views = (
             self.decoded(&root, &train, classes.len())?,
             self.decoded(&root, &test, classes.len())?,
@@ -150,24 +144,74 @@ impl Folder {
     /// The images of a listing, from the cache if it holds them.
     fn decoded(&self, root: &Path, listing: &Listing, classes: usize) -> Result<Images, DataError> {
         let labels: Vec<u16> = listing.iter().map(|&(_, class)| class).collect();
-        let size = listing.len() * self.shape().len();
+        let sizes = (listing.len(), self.shape().len());
         let (key, newest) = self.key(listing)?;
         let cache = root.join(format!(".varangian-{}.pixels", &key[..24]));
-        if let Some(pixels) = kept(&cache, size, newest).filter(|_| self.cache) {
-            return Ok(Images::new(self.shape(), classes, pixels, labels).from_files());
+        let images = |pixels| Images::of(self.shape(), classes, pixels, labels).from_files();
+        let gib = sizes.0 as f64 * sizes.1 as f64 / f64::from(1 << 30);
+        if gib > self.memory {
+            return Ok(images(Pixels::File(self.stored(&cache, listing, newest)?)));
         }
-        let mut pixels = vec![0; size];
+        if let Some(pixels) = kept(&cache, sizes.0 * sizes.1, newest).filter(|_| self.cache) {
+            return Ok(images(Pixels::Memory(pixels)));
+        }
+        let mut pixels = vec![0; sizes.0 * sizes.1];
+        self.decode_all(listing, &mut pixels)?;
+        if self.cache {
+            // A folder that cannot be written only costs decoding again.
+            let _ = keep(&cache, |write| write(&pixels));
+        }
+        Ok(images(Pixels::Memory(pixels)))
+    }
+
+    /// Images that are too many for memory, in their file; those that are not there are decoded
+    /// into it, some at a time.
+    fn stored(
+        &self,
+        cache: &Path,
+        listing: &Listing,
+        newest: Option<SystemTime>,
+    ) -> Result<Stored, DataError> {
+        let (count, size) = (listing.len(), self.shape().len());
+        let gib = count as f64 * size as f64 / f64::from(1 << 30);
+        let refused = |why: &str| {
+            let what = format!("{count} images of {:?}", self.shape());
+            let expected = format!("at most memory={} GiB decoded, or {why}", self.memory);
+            DataError::expected(&what, expected, format!("{gib:.2}")).at(cache)
+        };
+        if !self.cache {
+            return Err(refused("cache=true"));
+        }
+        let open = || Stored::open(cache, (count, size));
+        if let Some(stored) = is_later(cache, newest).then(open).flatten() {
+            return Ok(stored);
+        }
+        let mut failed = None;
+        let kept = keep(cache, |write| {
+            let mut pixels = Vec::new();
+            for some in listing.chunks(AT_ONCE) {
+                pixels.resize(some.len() * size, 0);
+                if let Err(error) = self.decode_all(some, &mut pixels) {
+                    failed = Some(error);
+                    return Err(std::io::Error::other("a picture cannot be read"));
+                }
+                write(&pixels)?;
+            }
+            Ok(())
+        });
+        match (kept, failed) {
+            (_, Some(error)) => Err(error),
+            (Err(error), _) => Err(refused(&format!("a file for them ({error})"))),
+            (Ok(()), _) => open().ok_or_else(|| refused("a file that nobody else writes to")),
+        }
+    }
+
+    /// Decodes the pictures of a listing one after another into `pixels`.
+    fn decode_all(&self, listing: &[(PathBuf, u16)], pixels: &mut [u8]) -> Result<(), DataError> {
         let slots = pixels.par_chunks_mut(self.shape().len()).zip(listing);
         // The first bad file in the order of the listing is named, whatever thread met it.
         let failed = slots.filter_map(|(out, (path, _))| self.decode(path, out).err());
-        if let Some(error) = failed.collect::<Vec<_>>().into_iter().next() {
-            return Err(error);
-        }
-        if self.cache {
-            // A folder that cannot be written only costs decoding again.
-            let _ = keep(&cache, &pixels);
-        }
-        Ok(Images::new(self.shape(), classes, pixels, labels).from_files())
+        failed.collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
     }
 
     /// What the decoded bytes depend on, hashed: of each picture its name, its size, both its times
@@ -240,15 +284,14 @@ fn changed(meta: &Metadata) -> (Option<SystemTime>, String) {
 /// file systems count in ticks of up to two seconds.
 const TICK: Duration = Duration::from_secs(3);
 
-/// What stands before the pixels of a cache: their hash.
-const HASH: usize = blake3::OUT_LEN;
+/// Pictures that are decoded at once where they are too many for memory.
+const AT_ONCE: usize = 256;
 
 /// The `size` pixels of a cache that was written well after the last of the pictures changed, if
 /// they are as they were written.
 fn kept(cache: &Path, size: usize, newest: Option<SystemTime>) -> Option<Vec<u8>> {
-    let meta = std::fs::symlink_metadata(cache).ok().filter(Metadata::is_file)?;
-    let age = meta.modified().ok()?.duration_since(newest?).ok()?;
-    if meta.len() != (HASH + size) as u64 || age < TICK {
+    let meta = std::fs::symlink_metadata(cache).ok()?;
+    if meta.len() != (HASH + size) as u64 || !is_later(cache, newest) {
         return None;
     }
     let mut file = std::fs::File::open(cache).ok()?;
@@ -258,16 +301,34 @@ fn kept(cache: &Path, size: usize, newest: Option<SystemTime>) -> Option<Vec<u8>
     (pixels.len() == size && *blake3::hash(&pixels).as_bytes() == hash).then_some(pixels)
 }
 
-/// Writes a cache, through a draft that no other process has.
-fn keep(cache: &Path, pixels: &[u8]) -> std::io::Result<()> {
+/// Whether a cache was written well after the last of the pictures changed.
+fn is_later(cache: &Path, newest: Option<SystemTime>) -> bool {
+    let meta = std::fs::symlink_metadata(cache).ok().filter(Metadata::is_file);
+    let written = meta.and_then(|meta| meta.modified().ok());
+    let age = written.zip(newest).and_then(|(written, newest)| written.duration_since(newest).ok());
+    age.is_some_and(|age| age >= TICK)
+}
+
+/// Writes a cache of whatever pixels `fill` hands over, through a draft that no other process has.
+fn keep(
+    cache: &Path,
+    fill: impl FnOnce(&mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let name = RandomState::new().build_hasher().finish();
     let draft = cache.with_extension(format!("draft-{name:016x}"));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&draft)?;
-    let done = file
-        .write_all(blake3::hash(pixels).as_bytes())
-        .and_then(|()| file.write_all(pixels))
-        .and_then(|()| std::fs::rename(&draft, cache));
-    done.inspect_err(|_| drop(std::fs::remove_file(&draft)))
+    let write = || {
+        let mut hasher = blake3::Hasher::new();
+        file.write_all(&[0; HASH])?;
+        fill(&mut |pixels| {
+            hasher.update(pixels);
+            file.write_all(pixels)
+        })?;
+        file.rewind()?;
+        file.write_all(hasher.finalize().as_bytes())?;
+        std::fs::rename(&draft, cache)
+    };
+    write().inspect_err(|_| drop(std::fs::remove_file(&draft)))
 }
 
 #[cfg(test)]
@@ -328,10 +389,34 @@ mod tests {
     }
 
     #[test]
+    fn pictures_that_are_too_many_for_memory_are_the_same_from_their_file() {
+        let dir = folder();
+        let batch = |spec: &str| {
+            let split = load(&dir, spec).unwrap();
+            let (mut batch, mut unused) =
+                (crate::Batch::default(), Seed(0).stream(varangian_base::Domain::Augment, 0, 0));
+            split.train.fill(&[2, 0, 1], &mut unused, &mut batch);
+            (batch.inputs, split.train.fingerprint(), split.test.fingerprint())
+        };
+        let spec = "images file=p size=4 resize=4";
+        let wanted = batch(&format!("{spec} cache=false"));
+        for _ in 0..2 {
+            assert_eq!(batch(&format!("{spec} memory=0")), wanted);
+        }
+        let error = load(&dir, &format!("{spec} memory=0 cache=false")).err().unwrap();
+        assert!(error.contains("expected at most memory=0 GiB decoded, or cache=true"), "{error}");
+        std::fs::write(dir.path().join("p/train/dog/2.png"), "no picture").unwrap();
+        let error = load(&dir, &format!("{spec} memory=0")).err().unwrap();
+        assert!(error.starts_with("p/train/dog/2.png: not a PNG"), "{error}");
+        let left = std::fs::read_dir(dir.path().join("p")).unwrap().count();
+        assert_eq!(left, 4, "no draft stays");
+    }
+
+    #[test]
     fn a_cache_is_taken_only_whole_and_well_after_the_last_change() {
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("a.pixels");
-        keep(&cache, &[1, 2, 3]).unwrap();
+        keep(&cache, |write| write(&[1, 2]).and_then(|()| write(&[3]))).unwrap();
         let written = std::fs::metadata(&cache).unwrap().modified().unwrap();
         let long_ago = Some(written - TICK);
         assert_eq!(kept(&cache, 3, long_ago), Some(vec![1, 2, 3]));

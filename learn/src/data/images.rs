@@ -1,5 +1,6 @@
-//! Images in memory as bytes, turned into normalised floats when a batch is filled.
+//! Images as bytes, in memory or in a file, turned into normalised floats when a batch is filled.
 
+use super::pixels::Pixels;
 use super::{Dataset, Normalise, Shape, Transform};
 use crate::kernels::bytes;
 use crate::{Batch, Targets};
@@ -10,7 +11,7 @@ use varangian_base::Stream;
 pub struct Images {
     shape: Shape,
     classes: usize,
-    pixels: Arc<Vec<u8>>,
+    pixels: Arc<Pixels>,
     labels: Arc<Vec<u16>>,
     /// For each channel, what each byte becomes.
     lookup: Vec<[f32; 256]>,
@@ -26,6 +27,11 @@ impl Images {
     /// If the counts disagree or a label is not below `classes`; loaders check files before.
     pub fn new(shape: Shape, classes: usize, pixels: Vec<u8>, labels: Vec<u16>) -> Self {
         assert_eq!(pixels.len(), labels.len() * shape.len(), "one label an image");
+        Images::of(shape, classes, Pixels::Memory(pixels), labels)
+    }
+
+    /// As [`Images::new`], with pixels wherever they are.
+    pub(super) fn of(shape: Shape, classes: usize, pixels: Pixels, labels: Vec<u16>) -> Self {
         assert!(labels.iter().all(|&l| usize::from(l) < classes), "labels below {classes}");
         let lookup = lookup(&Normalise::none(shape.channels));
         let (pixels, labels) = (Arc::new(pixels), Arc::new(labels));
@@ -41,7 +47,9 @@ impl Images {
         self.labels.iter().for_each(|label| {
             hasher.update(&label.to_le_bytes());
         });
-        hasher.update(&self.pixels);
+        self.pixels.each((self.count(), self.shape.len()), |image| {
+            hasher.update(image);
+        });
         self.fingerprint = Some(*hasher.finalize().as_bytes());
         self
     }
@@ -55,14 +63,18 @@ impl Images {
         Images { shape, classes, pixels, labels, lookup, transform, fingerprint }
     }
 
-    /// The bytes of image i.
-    pub fn pixels(&self, i: usize) -> &[u8] {
-        &self.pixels[i * self.shape.len()..(i + 1) * self.shape.len()]
+    /// The bytes of image i; `room` holds them where they have to be read.
+    pub fn pixels<'a>(&'a self, i: usize, room: &'a mut Vec<u8>) -> &'a [u8] {
+        self.pixels.image(i, self.shape.len(), room)
     }
 
-    /// The channels of image i.
-    pub(crate) fn planes(&self, i: usize) -> impl Iterator<Item = &[u8]> {
-        self.pixels(i).chunks_exact(self.shape.height * self.shape.width)
+    /// The channels of image i, likewise.
+    pub(crate) fn planes<'a>(
+        &'a self,
+        i: usize,
+        room: &'a mut Vec<u8>,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        self.pixels(i, room).chunks_exact(self.shape.height * self.shape.width)
     }
 
     /// The first image of `test` whose class none of these images has, and its label.
@@ -117,10 +129,10 @@ impl Dataset for Images {
             self.list(indices, batch);
             return fill_labels(batch, indices.iter().map(|&i| self.label(i as usize)));
         }
-        let rows = batch.inputs.chunks_exact_mut(self.shape.len());
+        let (rows, mut room) = (batch.inputs.chunks_exact_mut(self.shape.len()), Vec::new());
         for (&i, row) in indices.iter().zip(rows) {
             let drawn = (!self.transform.is_none()).then(|| self.transform.draw(augment));
-            let planes = row.chunks_exact_mut(plane).zip(self.planes(i as usize));
+            let planes = row.chunks_exact_mut(plane).zip(self.planes(i as usize, &mut room));
             for ((out, bytes), table) in planes.zip(&self.lookup) {
                 match &drawn {
                     Some(drawn) => drawn.write(bytes, self.shape.width, table, out),
@@ -136,9 +148,10 @@ impl Images {
     /// Images of one channel as they are; what is not black is listed along the way.
     fn list(&self, indices: &[u32], batch: &mut Batch) {
         let (table, width) = (&self.lookup[0], self.shape.len());
-        let mut listing = batch.entries.start(indices.len(), width, table[0]);
+        let (mut listing, mut room) =
+            (batch.entries.start(indices.len(), width, table[0]), Vec::new());
         for (&i, row) in indices.iter().zip(batch.inputs.chunks_exact_mut(width)) {
-            let bytes = self.planes(i as usize).next().expect("a channel");
+            let bytes = self.planes(i as usize, &mut room).next().expect("a channel");
             if listing {
                 let count = bytes::look_up(bytes, table, row, batch.entries.room());
                 listing = batch.entries.end_row(count);

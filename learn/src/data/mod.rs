@@ -21,6 +21,7 @@ mod idx_images;
 mod images;
 mod mnist;
 mod order;
+mod pixels;
 mod subset;
 mod synthetic;
 mod table;

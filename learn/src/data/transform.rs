@@ -26,8 +26,9 @@ impl Normalise {
     pub fn measured(images: &Images) -> Self {
         let shape = images.stored_shape();
         let mut counts = vec![[0u64; 256]; shape.channels];
+        let mut room = Vec::new();
         for i in 0..images.count() {
-            for (channel, plane) in images.planes(i).enumerate() {
+            for (channel, plane) in images.planes(i, &mut room).enumerate() {
                 plane.iter().for_each(|&byte| counts[channel][usize::from(byte)] += 1);
             }
         }
