@@ -133,9 +133,10 @@ fn list(experiment: &Experiment) -> Result<(), Failure> {
     let left = planned.runs.iter().filter(|(_, _, over)| !over).count();
     let runs = if rows.len() == 1 { "1 run".into() } else { format!("{} runs", rows.len()) };
     let (steps, gradients) = (planned.steps, planned.gradients);
+    let takes = planned.takes.map_or_else(String::new, |takes| format!(", about {takes}"));
     print::line(&format!(
-        "{runs}, {left} to do{tuned}; {steps} steps, {gradients} gradients in all; nothing was \
-         trained"
+        "{runs}, {left} to do{tuned}; {steps} steps, {gradients} gradients in all{takes}; nothing \
+         was trained"
     ));
     Ok(())
 }

@@ -107,6 +107,17 @@ impl Events for Terminal {
         }
     }
 
+    fn confirm(&mut self, question: &str) -> bool {
+        // Where nobody can answer, whoever gave the order meant it.
+        if self.quiet || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return true;
+        }
+        print::note(&format!("{question} [y/N]"));
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        read.is_ok() && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+    }
+
     fn stop(&mut self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -22,6 +22,18 @@ pub struct Source {
     pub seed: Option<u64>,
 }
 
+/// Whether the heterogeneity (G, B) of each partition is measured before the runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measuring {
+    /// Where that takes a minute or two of one core at most.
+    #[default]
+    Auto,
+    /// However long it takes.
+    Always,
+    /// Not at all.
+    Never,
+}
+
 /// A matrix of runs.
 #[derive(Clone, Debug)]
 pub struct Experiment {
@@ -31,6 +43,8 @@ pub struct Experiment {
     pub runs: Vec<Settings>,
     /// Whether runs whose rule cannot take their (n, f) are left out rather than refused.
     pub skip_below_bound: bool,
+    /// Whether the heterogeneity of partitions is measured before the runs.
+    pub heterogeneity: Measuring,
     /// How hyperparameters are chosen before the runs, where they are.
     pub tune: Option<Tune>,
     /// How it is run: folders, threads, shares. Nothing in it changes results.
@@ -74,6 +88,7 @@ impl Experiment {
                 name: name.to_owned(),
                 runs: runs.into_iter().map(given).collect(),
                 skip_below_bound: false,
+                heterogeneity: Measuring::Auto,
                 tune: None,
                 how: How::default(),
                 own: Own::default(),
@@ -113,6 +128,15 @@ impl Experiment {
             Some(Value::Boolean(skip)) => skip,
             Some(other) => return Err(wrong("skip_below_bound", "true or false", &other)),
         };
+        let heterogeneity = match table.remove("heterogeneity") {
+            None => Measuring::Auto,
+            Some(Value::String(text)) if text == "auto" => Measuring::Auto,
+            Some(Value::String(text)) if text == "always" => Measuring::Always,
+            Some(Value::String(text)) if text == "never" => Measuring::Never,
+            Some(other) => {
+                return Err(wrong("heterogeneity", "\"auto\", \"always\" or \"never\"", &other));
+            }
+        };
         let tune = match table.remove("tune") {
             None => None,
             Some(Value::Table(tune)) => Some(Tune::read(tune).map_err(|e| e.at("[tune]"))?),
@@ -125,10 +149,7 @@ impl Experiment {
             tables.extend(optimisers::expand(part)?);
         }
         let count = tables.iter().map(grid::count).fold(0, usize::saturating_add);
-        if count > MOST_RUNS {
-            let text = format!("an experiment has at most {MOST_RUNS} runs; this one asks for");
-            return Err(Failure::refused(format!("{text} {count}: several files can share them")));
-        }
+        demand_few(count)?;
         let mut seen = BTreeSet::new();
         for part in tables {
             for one in grid::product(&part) {
@@ -146,6 +167,7 @@ impl Experiment {
                 name,
                 runs,
                 skip_below_bound,
+                heterogeneity,
                 tune,
                 how: How::default(),
                 own: Own::default(),
@@ -156,6 +178,20 @@ impl Experiment {
 
 /// The most runs of one experiment: what their settings take is some hundred megabytes.
 const MOST_RUNS: usize = 100_000;
+
+/// Refuses more runs than an experiment may have.
+///
+/// # Errors
+/// If they are more.
+pub(crate) fn demand_few(count: usize) -> Result<(), Failure> {
+    match count <= MOST_RUNS {
+        true => Ok(()),
+        false => Err(Failure::refused(format!(
+            "an experiment has at most {MOST_RUNS} runs; this one asks for {count}: several files \
+             can share them"
+        ))),
+    }
+}
 
 /// The longest experiment file, in bytes.
 const MOST_BYTES: u64 = 1 << 24;

@@ -128,6 +128,11 @@ pub const FILE_HELP: &[Key] = &[
     ),
     key("skip_below_bound", "whether runs whose rule cannot take their n and f are left out"),
     key(
+        "heterogeneity",
+        "whether (G, B) of each partition is measured before the runs: auto (where that takes a \
+         minute or two of a core at most), always or never",
+    ),
+    key(
         "[tune]",
         "lists of hyperparameters from which each rule gets the one best in its worst case over \
          attacks, on validation = 1000 held-out training samples and with its own seed = […]",
@@ -136,4 +141,4 @@ pub const FILE_HELP: &[Key] = &[
 ];
 
 /// Keys that describe the file rather than a run.
-pub(crate) const FILE_KEYS: &[&str] = &["name", "skip_below_bound", "tune", "run"];
+pub(crate) const FILE_KEYS: &[&str] = &["name", "skip_below_bound", "heterogeneity", "tune", "run"];

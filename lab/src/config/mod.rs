@@ -16,7 +16,7 @@ mod tune;
 mod unsaid;
 
 pub use acts::{Ground, Idle, effective, idle};
-pub use file::{Experiment, Source};
+pub use file::{Experiment, Measuring, Source};
 pub use keys::{KEYS, Key};
 pub use own::Own;
 pub use profile::{QUIRKS, Quirk};
@@ -24,6 +24,7 @@ pub use settings::Settings;
 pub use tune::TUNABLE;
 pub use tune::Tune;
 
+pub(crate) use file::demand_few;
 pub use file::read_settings;
 pub use grid::label_keys;
 pub use keys::FILE_HELP;

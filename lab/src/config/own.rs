@@ -46,6 +46,13 @@ impl Own {
         }
     }
 
+    /// Gradients of minibatches that a run takes: one a worker and step, or one an arrival.
+    pub(crate) fn gradients(&self, settings: &Settings) -> u64 {
+        let filters = self.filter_of(&settings.rule).is_ok_and(|entry| entry.is_some());
+        let each = if filters { 1 } else { settings.n as u64 };
+        settings.steps.saturating_mul(each).saturating_mul(settings.local_steps)
+    }
+
     /// The pipeline that `text` names.
     ///
     /// # Errors

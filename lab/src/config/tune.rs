@@ -1,6 +1,6 @@
 //! `[tune]`: hyperparameters chosen for each rule, with the same budget for all.
 
-use super::{KEYS, Settings, grid};
+use super::{KEYS, Settings, demand_few, grid};
 use crate::Failure;
 use toml::{Table, Value};
 use varangian_base::SpecError;
@@ -53,6 +53,7 @@ impl Tune {
         if let Some(key) = table.keys().find(|key| !TUNABLE.contains(&key.as_str())) {
             return Err(Failure::from(SpecError::unknown("key", key, &known)));
         }
+        demand_few(grid::count(&table))?;
         let candidates = grid::product(&table);
         match table.is_empty() || candidates.is_empty() {
             true => Err(Failure::refused(

@@ -57,6 +57,12 @@ pub trait Events: Send {
     /// All runs of the matrix are over or stopped; its tables follow.
     fn end(&mut self) {}
 
+    /// Asked before weeks of work: whether to begin. Nothing is trained otherwise.
+    fn confirm(&mut self, question: &str) -> bool {
+        let _ = question;
+        true
+    }
+
     /// Asked between steps: whether everything should stop. Runs leave checkpoints then, and the
     /// same call goes on from these.
     fn stop(&mut self) -> bool {

@@ -5,9 +5,10 @@
 //! halves of a sample of its data, and squares are products of the two: the noise of sampling does
 //! not count as heterogeneity (the expectation of each product is that of the full local losses).
 
+use super::Events;
 use super::setup::Shelf;
 use crate::Failure;
-use crate::config::Settings;
+use crate::config::{Measuring, Settings};
 use crate::plot::compact;
 use crate::results::Store;
 use crate::results::cells::{self, Cell};
@@ -102,9 +103,18 @@ pub(super) fn measure_all<'a>(
     runs: impl Iterator<Item = &'a Settings>,
     shelf: &Shelf,
     store: &Store,
+    whether: Measuring,
+    events: &mut dyn Events,
 ) -> Result<Vec<Measured>, Failure> {
+    if whether == Measuring::Never {
+        return Ok(Vec::new());
+    }
     let mut all = kept(store);
-    let mut changed = false;
+    let before = all.len();
+    if whether == Measuring::Always {
+        all.retain(|one| !one.g.is_nan() || !one.notes.contains(NOT_MEASURED));
+    }
+    let mut changed = all.len() < before;
     let (mut wanted, mut known) = (Vec::<Measured>::new(), all.len());
     for settings in runs.filter(|settings| !settings.sampling.starts_with("shared-stream")) {
         if let Some(k) = all.iter().take(known).position(|one| one.is_of(settings))
@@ -119,7 +129,7 @@ pub(super) fn measure_all<'a>(
             }
         }
         if !all.iter().any(|one| one.is_of(settings)) {
-            all.push(measure(settings, shelf)?);
+            all.push(measure(settings, shelf, whether, events)?);
             changed = true;
         }
         if !wanted.iter().any(|one| one.is_of(settings)) {
@@ -188,15 +198,34 @@ fn work(n: usize, d: usize) -> u128 {
     2 * HALF as u128 * (STEPS as u128 + 1) * n as u128 * d as u128
 }
 
-fn measure(settings: &Settings, shelf: &Shelf) -> Result<Measured, Failure> {
+/// What a note of a partition says that was not measured.
+const NOT_MEASURED: &str = "not measured: ";
+
+fn measure(
+    settings: &Settings,
+    shelf: &Shelf,
+    whether: Measuring,
+    events: &mut dyn Events,
+) -> Result<Measured, Failure> {
     let (model, train, shares) = shelf.shares(settings)?;
     let sizes: Vec<usize> = shares.samples.iter().map(Vec::len).collect();
     let mut notes = shares.notes.clone();
-    let (g, b) = match work(settings.n, model.dim()) <= MOST_WORK {
-        true => line(&descend(model.as_ref(), train.as_ref(), &shares, settings)),
+    let long = work(settings.n, model.dim()) > MOST_WORK;
+    let (g, b) = match !long || whether == Measuring::Always {
+        true => {
+            let told = |step: usize| {
+                if long {
+                    let what = &settings.partition;
+                    events.note(&format!("measuring {what}: step {} of {}", step + 1, STEPS + 1));
+                }
+            };
+            line(&descend(model.as_ref(), train.as_ref(), &shares, settings, told))
+        }
         false => {
-            let d = model.dim();
-            notes.push(format!("not measured: {} workers on {d} parameters", settings.n));
+            let (n, d) = (settings.n, model.dim());
+            notes.push(format!(
+                "{NOT_MEASURED}{n} workers on {d} parameters; heterogeneity=\"always\" measures it"
+            ));
             (f64::NAN, f64::NAN)
         }
     };
@@ -224,6 +253,7 @@ fn descend(
     train: &dyn Dataset,
     shares: &Shares,
     settings: &Settings,
+    mut told: impl FnMut(usize),
 ) -> Vec<(f64, f64)> {
     let seed = Seed(settings.seed);
     let mut params = model.init(seed);
@@ -233,6 +263,7 @@ fn descend(
         ([rows(), rows()], [vec![0.0; params.len()], vec![0.0; params.len()]]);
     let mut points = Vec::new();
     for step in 0..=STEPS {
+        told(step);
         model.prepare(&params, &mut prepared);
         for half in 0..2 {
             let work: Vec<_> = shares
@@ -314,12 +345,14 @@ fn line(points: &[(f64, f64)]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::config::{Experiment, Source};
+    use crate::run::Silent;
 
     fn measured(partition: &str) -> Measured {
         let text =
             format!("dataset = 'glyphs'\nmodel = 'linear'\nn = 10\npartition = '{partition}'");
         let experiment = Experiment::parse(&text, "t", &Source::default()).unwrap();
-        measure(&experiment.runs[0], &Shelf::new(None)).unwrap()
+        let shelf = Shelf::new(None);
+        measure(&experiment.runs[0], &shelf, Measuring::Auto, &mut Silent).unwrap()
     }
 
     #[test]
@@ -350,7 +383,8 @@ mod tests {
         let text = "model = 'mlp hidden=2000-2000'\nn = 11";
         let experiment = Experiment::parse(text, "t", &Source::default()).unwrap();
         let begun = crate::clock::now();
-        let one = measure(&experiment.runs[0], &Shelf::new(None)).unwrap();
+        let shelf = Shelf::new(None);
+        let one = measure(&experiment.runs[0], &shelf, Measuring::Auto, &mut Silent).unwrap();
         assert!(one.g.is_nan() && begun.elapsed().as_secs() < 20, "{one}");
         let line = one.to_string();
         assert!(line.contains("not measured: 11 workers on 5592010 parameters"), "{line}");

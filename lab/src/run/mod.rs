@@ -5,6 +5,7 @@
 
 mod check;
 mod drive;
+mod estimate;
 mod events;
 mod ground;
 pub mod heterogeneity;
@@ -122,8 +123,13 @@ fn run_all(
     report::write_experiment(&store, experiment, &jobs, &hash)?;
     let threads = how.threads.unwrap_or_else(cores);
     let settings = jobs.iter().map(|job| &job.settings);
-    let measured = within(threads, || heterogeneity::measure_all(settings, &shelf, &store))??;
+    let whether = experiment.heterogeneity;
+    let measured =
+        within(threads, || heterogeneity::measure_all(settings, &shelf, &store, whether, events))??;
     measured.iter().for_each(|one| events.note(&one.to_string()));
+    if !is_worth_it(&left, threads, &shelf, events)? {
+        return Err(Failure::refused("nothing was trained, as was answered"));
+    }
     let shape = Shape::of(threads, left.len(), how.jobs);
     let steps = left.iter().map(|job| job.settings.steps).fold(0, u64::saturating_add);
     let sweep = Sweep::of(jobs.iter().map(|job| &job.settings), &store.tuned(), Vec::new());
@@ -140,6 +146,33 @@ fn run_all(
     let ended = ended(outcomes, jobs.len(), stopped)?;
     pictures::undrawn(&undrawn)?;
     Ok(ended)
+}
+
+/// Gradients of minibatches above which it is said beforehand about how long they take.
+const MANY: u64 = 100_000;
+/// Seconds above which it is asked whether to begin: a week.
+const LONG: f64 = 7.0 * 86400.0;
+
+/// Says about how long many runs take, and asks before weeks of work; whether to begin.
+///
+/// # Errors
+/// If threads cannot be started.
+fn is_worth_it(
+    left: &[Job],
+    threads: usize,
+    shelf: &Shelf,
+    events: &mut dyn Events,
+) -> Result<bool, Failure> {
+    let gradients = left.iter().map(|job| shelf.own().gradients(&job.settings));
+    if gradients.fold(0, u64::saturating_add) < MANY {
+        return Ok(true);
+    }
+    let all: Vec<&Job> = left.iter().collect();
+    let Some(seconds) = within(1, || estimate::seconds(&all, shelf))? else { return Ok(true) };
+    let seconds = seconds / threads as f64;
+    let text = format!("about {} on {threads} threads", estimate::told(seconds));
+    events.note(&text);
+    Ok(seconds < LONG || events.confirm(&format!("{text}: begin?")))
 }
 
 /// What has become of `runs` runs.

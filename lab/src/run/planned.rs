@@ -1,7 +1,8 @@
 //! What an experiment would run, checked as it would be, with nothing trained.
 
 use super::check::{Checked, Twins, check};
-use super::is_done;
+use super::one::Job;
+use super::{cores, estimate, is_done, within};
 use crate::Failure;
 use crate::config::{Experiment, Settings};
 use crate::results::Store;
@@ -17,6 +18,8 @@ pub struct Planned {
     pub steps: u64,
     /// Gradients in all: one a worker and step, or one an arrival.
     pub gradients: u64,
+    /// About how long the runs that are not over take, "12 min", by a few steps that were timed.
+    pub takes: Option<String>,
 }
 
 impl Experiment {
@@ -25,19 +28,21 @@ impl Experiment {
     /// # Errors
     /// If anything is wrong with any run.
     pub fn planned(&self) -> Result<Planned, Failure> {
-        let Checked { jobs, notices, .. } = check(self, &self.shelf(), Twins::Once)?;
+        let shelf = self.shelf();
+        let Checked { jobs, notices, .. } = check(self, &shelf, Twins::Once)?;
         let store = Store::open(&self.folder()).ok();
-        let over = |job| store.as_ref().is_some_and(|store| is_done(store, job, self));
-        let filtered =
-            |own: &Settings| self.own.filter_of(&own.rule).is_ok_and(|entry| entry.is_some());
-        let gradients =
-            |own: &Settings| own.steps.saturating_mul(if filtered(own) { 1 } else { own.n as u64 });
+        let over = |job: &Job| store.as_ref().is_some_and(|store| is_done(store, job, self));
         let sum = |of: &dyn Fn(&Settings) -> u64| {
             jobs.iter().map(|job| of(&job.settings)).fold(0, u64::saturating_add)
         };
+        let left: Vec<&Job> = jobs.iter().filter(|job| !over(job)).collect();
+        let threads = self.how.threads.unwrap_or_else(cores);
+        let takes = within(1, || estimate::seconds(&left, &shelf))?;
+        let takes = takes.map(|seconds| seconds / threads as f64);
         Ok(Planned {
             steps: sum(&|own| own.steps),
-            gradients: sum(&gradients),
+            gradients: sum(&|own| self.own.gradients(own)),
+            takes: takes.map(estimate::told),
             notes: notices.lines(),
             runs: jobs
                 .iter()

@@ -3,10 +3,11 @@
 
 use super::check::{Twins, one_spelling};
 use super::{Events, How, run_all};
-use crate::config::{Experiment, Settings, Tune};
+use crate::config::{Experiment, Settings, Tune, demand_few};
 use crate::results::cells::{self, Cell};
 use crate::results::{Outcome, judge, mean};
 use crate::{Failure, files, text};
+use std::collections::BTreeSet;
 
 /// What one rule's candidates came to.
 struct Choice {
@@ -34,7 +35,8 @@ pub(super) fn choose(
     let out = Some(folder.clone());
     let how = How { out, save_models: false, ..experiment.how.clone() };
     let own = experiment.own.clone();
-    let trial = Experiment { name, runs, tune: None, skip_below_bound, how, own };
+    let heterogeneity = experiment.heterogeneity;
+    let trial = Experiment { name, runs, skip_below_bound, heterogeneity, tune: None, how, own };
     let (outcomes, expected) = run_all(&trial, Twins::Each, events)?;
     if outcomes.len() < expected {
         return Err(Failure::failed(format!(
@@ -65,7 +67,11 @@ pub(super) fn choose(
 
 /// Every run's settings with every candidate, judged on held-out training samples.
 fn trials(experiment: &Experiment, tune: &Tune) -> Result<Vec<Settings>, Failure> {
-    let mut runs: Vec<Settings> = Vec::new();
+    let seeds = tune.seeds.len().max(1);
+    let asked = [experiment.runs.len(), tune.candidates.len(), seeds];
+    let asked = asked.into_iter().fold(1, usize::saturating_mul);
+    demand_few(asked).map_err(|failure| failure.at("[tune]"))?;
+    let (mut runs, mut seen) = (Vec::new(), BTreeSet::new());
     for settings in &experiment.runs {
         for k in 0..tune.candidates.len() {
             let one = tune.with(settings, k)?;
@@ -73,7 +79,7 @@ fn trials(experiment: &Experiment, tune: &Tune) -> Result<Vec<Settings>, Failure
             for &seed in seeds {
                 let one = Settings { seed, judge_on: tune.validation, ..one.clone() };
                 one.check_numbers()?;
-                if !runs.contains(&one) {
+                if seen.insert(toml::to_string(&one).expect("scalars")) {
                     runs.push(one);
                 }
             }
