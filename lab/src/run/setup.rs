@@ -363,7 +363,7 @@ fn demand_oracle(name: &str, needs: bool, has: bool) -> Result<(), Failure> {
 }
 
 /// A hash of sizes, all labels, and the pixels of 256 samples spread over each split: enough for
-/// sets that are generated or published. Of the user's own files it takes in every number.
+/// sets that are generated. Of what was read from files it takes in every number.
 fn digest(split: &Split) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     for part in [&split.train, &split.test] {

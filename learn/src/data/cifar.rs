@@ -138,10 +138,7 @@ impl Source for Cifar {
             let path = files::find(place, self.name, self.folders, self.test)?;
             return Err(DataError::expected(&format!("label {i}"), expected, label).at(&path));
         }
-        Ok(match self.records {
-            Some(_) => self.options.views(train, test),
-            None => self.options.views(train.from_files(), test.from_files()),
-        })
+        Ok(self.options.views(train.from_files(), test.from_files()))
     }
 }
 

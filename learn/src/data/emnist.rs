@@ -39,13 +39,13 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
     build: |args| {
         let split = args.text("split");
         let name = |view: &str, kind: &str| format!("emnist-{split}-{view}-{kind}-ubyte");
-        let (classes, first, published) = match split {
-            "letters" => (26, 1, [124_800, 20_800]),
-            "digits" => (10, 0, [240_000, 40_000]),
-            "mnist" => (10, 0, [60_000, 10_000]),
-            "byclass" => (62, 0, [697_932, 116_323]),
-            "bymerge" => (47, 0, [697_932, 116_323]),
-            _ => (47, 0, [112_800, 18_800]),
+        let (classes, first) = match split {
+            "letters" => (26, 1),
+            "digits" => (10, 0),
+            "mnist" => (10, 0),
+            "byclass" => (62, 0),
+            "bymerge" => (47, 0),
+            _ => (47, 0),
         };
         Ok(Box::new(IdxImages {
             name: "emnist",
@@ -59,7 +59,6 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
             classes,
             first,
             transposed: true,
-            published,
             options: Options::read(args, None),
         }))
     },

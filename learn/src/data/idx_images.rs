@@ -18,8 +18,6 @@ pub(crate) struct IdxImages {
     pub first: u8,
     /// Whether images are stored column by column.
     pub transposed: bool,
-    /// Images for training and for testing in the published set.
-    pub published: [usize; 2],
     /// Normalisation and transforms.
     pub options: Options,
 }
@@ -44,11 +42,7 @@ impl Source for IdxImages {
             let what = format!("{}: label {i} of {}", self.name, self.files[3]);
             return Err(DataError::expected(&what, expected, label + u16::from(self.first)));
         }
-        Ok(match [train.count(), test.count()] == self.published {
-            true => self.options.views(train, test),
-            // A set of one's own in this format.
-            false => self.options.views(train.from_files(), test.from_files()),
-        })
+        Ok(self.options.views(train.from_files(), test.from_files()))
     }
 }
 

@@ -22,7 +22,6 @@ pub(crate) static ENTRY: Entry<dyn Source, Facts> = Entry {
             classes: 10,
             first: 0,
             transposed: false,
-            published: [60_000, 10_000],
             options: Options::read(args, grey(0.1307, 0.3081)),
         }))
     },

@@ -94,7 +94,7 @@ pub trait Dataset: Send + Sync {
     }
 
     /// A hash of all samples, where the set was read from files that may change: part of the key
-    /// of every run on them. `None` for sets that are generated or published and always the same.
+    /// of every run on them. `None` for sets that are generated, and always the same.
     fn fingerprint(&self) -> Option<[u8; 32]> {
         None
     }
