@@ -89,8 +89,6 @@ fn plan(digits: &Split, rule: &str) -> Plan {
         optimiser: Optimiser::sgd(0.2),
         passes: Passes::Honest,
         oracle: None,
-        steps: 0,
-        evaluate_every: 1,
         test_samples: 1000,
         study: None,
         seed,

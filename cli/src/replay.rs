@@ -5,10 +5,10 @@ use crate::{Failure, print};
 use std::path::PathBuf;
 use varangian_base::kernels::{combine, norms};
 use varangian_lab::results::{Look, Store, bare};
-use varangian_lab::run::{Course, Shelf};
+use varangian_lab::run::Shelf;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::swarm::{AsyncPlan, Swarm};
-use varangian_sim::{Plan, rounds::Rounds};
+use varangian_sim::{Course, Plan, rounds::Rounds};
 use varangian_train::{Closed, Fate, Server};
 
 /// Arguments of `varangian replay`.

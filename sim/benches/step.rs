@@ -90,8 +90,6 @@ fn plan(split: &Split, rule: &str, f: usize) -> Plan {
         optimiser: Optimiser { momentum, clip, ..Optimiser::sgd(0.5) },
         passes: Passes::Honest,
         oracle: None,
-        steps: 0,
-        evaluate_every: 1,
         test_samples: 10_000,
         study: None,
         seed: Seed(1),

@@ -10,10 +10,12 @@ pub mod lockstep;
 pub mod network;
 mod plan;
 pub mod rounds;
+mod run;
 pub mod scenario;
 mod squad;
 pub mod swarm;
 
 pub use plan::{Hostile, Plan};
+pub use run::{Advance, Arrivals, Course, Run};
 pub use scenario::Scenario;
 pub(crate) use squad::{Collusion, Flight, Squad};

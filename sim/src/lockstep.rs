@@ -52,19 +52,6 @@ pub struct Evaluation {
     pub tally: Tally,
 }
 
-/// Watches a run from outside the loop.
-pub trait Observer {
-    /// A step is over.
-    fn step(&mut self, record: &StepRecord<'_>) {
-        let _ = record;
-    }
-
-    /// The model was evaluated.
-    fn evaluation(&mut self, evaluation: &Evaluation) {
-        let _ = evaluation;
-    }
-}
-
 /// A run in lockstep, between steps.
 pub struct Lockstep {
     model: Arc<dyn Model>,
@@ -306,6 +293,11 @@ impl Lockstep {
         self.server.params()
     }
 
+    /// Whether the plan asks for a study.
+    pub(crate) fn studies(&self) -> bool {
+        self.study.is_some()
+    }
+
     /// The server.
     pub fn server(&self) -> &Server {
         &self.server
@@ -333,29 +325,5 @@ impl Lockstep {
             worker.load(&memory.part(&format!("worker-{}", worker.id())))?;
         }
         Ok(())
-    }
-}
-
-/// Drives `run` to its last step, evaluating before every `every`-th step and at the end. Returns
-/// whether it got there; `stop` is asked between steps.
-pub fn drive(
-    run: &mut Lockstep,
-    steps: u64,
-    every: u64,
-    observer: &mut dyn Observer,
-    stop: &dyn Fn() -> bool,
-) -> bool {
-    loop {
-        let step = run.server.step();
-        if step.is_multiple_of(every) || step == steps {
-            observer.evaluation(&run.evaluate());
-        }
-        if step == steps {
-            return true;
-        }
-        if stop() {
-            return false;
-        }
-        observer.step(&run.step());
     }
 }

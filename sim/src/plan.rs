@@ -53,10 +53,6 @@ pub struct Plan {
     pub passes: Passes,
     /// Validation data for rules that ask for it.
     pub oracle: Option<Box<dyn Oracle + Send>>,
-    /// Steps to make.
-    pub steps: u64,
-    /// Evaluate before each step that is a multiple of this, and after the last one.
-    pub evaluate_every: u64,
     /// Test samples used in an evaluation.
     pub test_samples: usize,
     /// Gather the metrics of [`varangian_train::Study`] at every step, with this many past means.
@@ -67,7 +63,7 @@ pub struct Plan {
 
 impl Plan {
     /// A plan in which f of n workers are hostile, the last ones, as the server is told; plain
-    /// descent at rate 0.1 for 100 steps, everything else left at what does nothing. Fields are
+    /// descent at rate 0.1, everything else left at what does nothing. Fields are
     /// public: set what should differ.
     pub fn new(
         model: Arc<dyn Model>,
@@ -94,8 +90,6 @@ impl Plan {
             optimiser: Optimiser::sgd(0.1),
             passes: Passes::Honest,
             oracle: None,
-            steps: 100,
-            evaluate_every: 10,
             test_samples: usize::MAX,
             study: None,
             seed,
@@ -112,9 +106,6 @@ impl Plan {
             return Err(SpecError::new(format!(
                 "at least one worker must be honest; got n = {n}, f_real = {f_real}"
             )));
-        }
-        if self.evaluate_every == 0 {
-            return Err(SpecError::new("evaluate_every must be at least 1; got 0"));
         }
         self.optimiser.check()?;
         let (workers, f) = self.round();

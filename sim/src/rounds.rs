@@ -173,6 +173,11 @@ impl Rounds {
         self.run.evaluate()
     }
 
+    /// Whether the plan asks for a study.
+    pub(crate) fn studies(&self) -> bool {
+        self.run.studies()
+    }
+
     /// The server.
     pub fn server(&self) -> &varangian_train::Server {
         self.run.server()

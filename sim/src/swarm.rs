@@ -127,6 +127,9 @@ pub struct Swarm {
     test: Arc<dyn Dataset>,
     evaluator: Evaluator,
     fates: [Fates; 2],
+    /// The sum of the ages of all arrivals, and the time of the last one.
+    staleness_sum: f64,
+    last: f64,
     trace: Trace,
 }
 
@@ -186,6 +189,8 @@ impl Swarm {
             test: plan.test,
             evaluator,
             fates: [Fates::default(); 2],
+            staleness_sum: 0.0,
+            last: 0.0,
             trace: Trace::default(),
         };
         if matches!(swarm.staleness, Staleness::Network(_)) {
@@ -210,8 +215,10 @@ impl Swarm {
             {
                 self.send_off(worker);
             }
-            if record.is_some() {
-                return record;
+            if let Some(record) = record {
+                self.staleness_sum += record.outcome.staleness as f64;
+                self.last = record.time;
+                return Some(record);
             }
         }
     }
@@ -317,6 +324,16 @@ impl Swarm {
     /// Fates of honest and of hostile arrivals so far.
     pub fn fates(&self) -> [Fates; 2] {
         self.fates
+    }
+
+    /// The sum of the ages of all arrivals so far, in steps.
+    pub fn staleness(&self) -> f64 {
+        self.staleness_sum
+    }
+
+    /// The virtual time of the last arrival, in seconds; 0 before the first.
+    pub fn last_arrival(&self) -> f64 {
+        self.last
     }
 
     /// What a worker sent last.

@@ -9,8 +9,8 @@ use varangian_base::RowsMut;
 use varangian_learn::optim::{
     Clip, ClipMode, Momentum, Optimiser, Placement, Regulariser, Schedule,
 };
-use varangian_sim::lockstep::{Evaluation, Lockstep, Observer, StepRecord, drive};
-use varangian_sim::{Hostile, Plan};
+use varangian_sim::lockstep::Lockstep;
+use varangian_sim::{Advance, Course, Hostile, Plan};
 use varangian_train::{COLUMNS, Reason};
 
 fn optimiser(placement: Placement, mu: f64, nesterov: bool) -> Optimiser {
@@ -180,30 +180,23 @@ fn plan_of_two() -> Plan {
     plan
 }
 
-#[derive(Default)]
-struct Log(Vec<(u64, f64)>, Vec<f64>);
-
-impl Observer for Log {
-    fn step(&mut self, record: &StepRecord<'_>) {
-        self.1.push(record.hostile_weight().unwrap());
-    }
-
-    fn evaluation(&mut self, evaluation: &Evaluation) {
-        self.0.push((evaluation.step, evaluation.tally.mean_loss()));
-    }
-}
-
 #[test]
-fn a_drive_evaluates_on_time_and_stops_when_asked() {
-    let fresh = || Lockstep::new(plan("average", "none", 5, 0, Optimiser::sgd(0.1))).unwrap();
-    let mut log = Log::default();
-    assert!(drive(&mut fresh(), 25, 10, &mut log, &|| false));
-    assert_eq!(log.0.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [0, 10, 20, 25]);
-    assert!(log.0[3].1 < log.0[0].1);
-    assert_eq!(log.1, vec![0.0; 25]);
-    let mut log = Log::default();
-    assert!(!drive(&mut fresh(), 25, 10, &mut log, &|| true));
-    assert_eq!(log.0.len(), 1);
+fn a_course_begins_the_run_that_its_driver_is() {
+    let fresh = || plan("krum", "sign-flip", 9, 3, optimiser(Placement::Worker, 0.9, false));
+    let mut direct = Lockstep::new(fresh()).unwrap();
+    let mut run = Course::Lockstep(Box::new(fresh())).begin().unwrap();
+    for step in 0..12 {
+        assert_eq!((run.step(), run.seconds(), run.arrivals()), (step, None, None));
+        assert_eq!(run.evaluate(), direct.evaluate());
+        let Some(Advance::Step(record)) = run.advance() else { panic!("a step of lockstep") };
+        assert_eq!(record.hostile_weight(), direct.step().hostile_weight());
+        assert_eq!(run.params(), direct.params());
+    }
+    let mut other = Course::Lockstep(Box::new(fresh())).begin().unwrap();
+    other.load(&run.save().unwrap()).unwrap();
+    assert_eq!((other.step(), other.params()), (12, run.params()));
+    let studied = Plan { study: Some(3), ..fresh() };
+    assert!(Course::Lockstep(Box::new(studied)).begin().unwrap().save().is_none());
 }
 
 #[test]
@@ -215,7 +208,6 @@ fn impossible_plans_are_refused_with_numbers() {
     };
     assert!(error(&|plan| plan.f = 4).contains("krum needs n ≥ 2f + 3; got n = 9, f = 4"));
     assert!(error(&|plan| plan.f_real = 9).contains("at least one worker must be honest"));
-    assert!(error(&|plan| plan.evaluate_every = 0).contains("evaluate_every"));
 }
 
 #[test]

@@ -120,8 +120,6 @@ fn accuracy(n: usize, hostile: usize, attack: &str, beta: f64, epochs: u64) -> f
         },
         passes: Passes::Honest,
         oracle: None,
-        steps: 67 * epochs,
-        evaluate_every: 1,
         test_samples: 2000,
         study: None,
         seed,

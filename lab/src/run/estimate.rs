@@ -1,13 +1,11 @@
 //! About how long runs take here: a step or two of some of them, timed.
 
 use super::one::Job;
-use super::setup::{Course, Shelf};
+use super::setup::Shelf;
 use crate::clock;
 use crate::config::Settings;
 use varangian_base::SpecError;
-use varangian_sim::lockstep::Lockstep;
-use varangian_sim::rounds::Rounds;
-use varangian_sim::swarm::Swarm;
+use varangian_sim::Course;
 
 /// Runs that are tried, and seconds after which no other one is.
 const TRIED: usize = 8;
@@ -54,29 +52,10 @@ fn of_run(settings: &Settings, shelf: &Shelf) -> f64 {
 
 /// Seconds that a step of the course takes.
 fn step(course: Course) -> Result<f64, SpecError> {
-    let mut run: Box<dyn FnMut()> = match course {
-        Course::Lockstep(plan) => {
-            let mut run = Lockstep::new(*plan)?;
-            Box::new(move || {
-                run.step();
-            })
-        }
-        Course::Rounds(plan, network) => {
-            let mut run = Rounds::new(*plan, network)?;
-            Box::new(move || {
-                run.step();
-            })
-        }
-        Course::Swarm(plan) => {
-            let mut run = Swarm::new(*plan)?;
-            Box::new(move || {
-                run.step();
-            })
-        }
-    };
+    let mut run = course.begin()?;
     let mut timed = || {
         let begun = clock::now();
-        run();
+        run.advance();
         begun.elapsed().as_secs_f64()
     };
     let first = timed();

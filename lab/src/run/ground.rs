@@ -1,15 +1,15 @@
 //! What of a run can be checked before its data are there, and what of it its settings alone do not
 //! say.
 
-use super::setup::{Course, Shelf, shared_out};
+use super::setup::{Shelf, shared_out};
 use crate::Failure;
 use crate::config::{Ground, Own, Settings};
 use varangian_base::{Entry, SpecError, spec};
 use varangian_learn::partition::{self, Sampling};
 use varangian_learn::{data, model};
 use varangian_rules::build_filter;
-use varangian_sim::Scenario;
 use varangian_sim::swarm::{Staleness, Swarm};
+use varangian_sim::{Course, Scenario};
 
 impl Shelf {
     /// What of a run its settings alone do not say.

@@ -23,7 +23,7 @@ mod tuning;
 pub use events::{Events, Silent};
 pub use live::Live;
 pub use planned::Planned;
-pub use setup::{Course, Loaded, Shelf, is_filter};
+pub use setup::{Loaded, Shelf, is_filter};
 
 use crate::config::{Experiment, Settings};
 use crate::results::{Look, Outcome, Store, Sweep, bare};

@@ -1,8 +1,7 @@
 //! One run: from its plan to its outcome, with what is measured on the way.
 
-use super::drive::{self, Run};
+use super::drive;
 use super::progress::Progress;
-use super::setup::Course;
 use crate::config::Settings;
 use crate::results::checkpoint::{self, Checkpoint};
 use crate::results::{End, Outcome, Point, Store};
@@ -10,7 +9,9 @@ use crate::{Failure, clock, files};
 use std::collections::BTreeMap;
 use varangian_base::{Memory, Value};
 use varangian_learn::model::state::{self, State};
-use varangian_sim::lockstep::{Evaluation, Observer, StepRecord};
+use varangian_sim::lockstep::{Evaluation, StepRecord};
+use varangian_sim::swarm::ArrivalRecord;
+use varangian_sim::{Course, Run};
 use varangian_train::{COLUMNS, Traffic, VOTES};
 
 /// A run of a matrix.
@@ -67,7 +68,7 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
     let Settings { steps, evaluate_every, .. } = job.settings;
     let model = course.model().clone();
     let mut kept = String::new();
-    let (points, end, parameters) = match drive::begin(course) {
+    let (points, end, parameters) = match course.begin() {
         Err(error) => (Vec::new(), End::Failed(error.to_string()), String::new()),
         Ok(mut run) => {
             if context.resume
@@ -80,7 +81,7 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
                 return Ok(Left::Stopped);
             }
             if context.keep.models {
-                let (params, buffers) = (run.params().to_vec(), run.buffers().to_vec());
+                let (params, buffers) = (run.params().to_vec(), run.statistics().to_vec());
                 let bytes = state::to_bytes(model.as_ref(), &State { params, buffers });
                 files::write(&context.store.model_file(&job.key), &bytes)?;
                 kept = blake3::hash(&bytes).to_hex().to_string();
@@ -188,25 +189,32 @@ impl<'a, 'e> Notes<'a, 'e> {
         }
     }
 
-    /// Counts an honest minibatch loss.
-    pub(super) fn loss(&mut self, loss: f64) {
-        self.train_loss.add(loss);
-    }
-
-    /// A step that leaves no record is over.
-    pub(super) fn tick(&self) {
+    /// Notes an arrival.
+    pub(super) fn arrival(&mut self, record: &ArrivalRecord) {
+        if !record.hostile {
+            self.train_loss.add(record.loss);
+        }
         self.progress.step(self.key, |live| live.step += 1);
     }
 
-    /// Notes an evaluation and its virtual time, once: a pause repeats the last one.
-    pub(super) fn evaluation_at(&mut self, evaluation: &Evaluation, seconds: f64) {
-        if self.evaluated != Some(evaluation.step) {
-            self.evaluation(evaluation);
-            self.put(evaluation.step, "seconds", seconds);
+    /// Notes what is known of arrivals at the end only.
+    pub(super) fn end(&mut self, run: &dyn Run) {
+        let Some(arrivals) = run.arrivals() else { return };
+        let judged = run.step();
+        for (who, fates) in [("honest", arrivals.honest), ("hostile", arrivals.hostile)] {
+            let sent = fates.stepped + fates.held + fates.rejected;
+            if sent > 0 {
+                self.put(judged, &format!("arrivals/{who}"), sent as f64);
+                self.put(judged, &format!("rejected/{who}"), fates.rejected_share());
+            }
+            if fates.refused > 0 {
+                self.put(judged, &format!("refused/{who}"), fates.refused as f64);
+            }
         }
+        self.put(judged, "staleness", arrivals.staleness / judged.max(1) as f64);
     }
 
-    pub(super) fn put(&mut self, step: u64, metric: &str, value: f64) {
+    fn put(&mut self, step: u64, metric: &str, value: f64) {
         self.points.push(Point { step, metric: metric.to_owned(), value });
     }
 
@@ -223,9 +231,9 @@ impl<'a, 'e> Notes<'a, 'e> {
         steps: u64,
     ) -> Result<(), String> {
         let Some(checkpoint) = checkpoint::load(store, key, steps)? else { return Ok(()) };
-        let size = (run.params().len(), run.buffers().len());
+        let size = (run.params().len(), run.statistics().len());
         run.load(&checkpoint.memory).map_err(|error| error.to_string())?;
-        if run.step() != checkpoint.step || (run.params().len(), run.buffers().len()) != size {
+        if run.step() != checkpoint.step || (run.params().len(), run.statistics().len()) != size {
             return Err("what it holds is of another step or another model".into());
         }
         let evaluations = checkpoint.points.iter().filter(|point| point.metric == "test_loss");
@@ -271,8 +279,9 @@ impl<'a, 'e> Notes<'a, 'e> {
     }
 }
 
-impl Observer for Notes<'_, '_> {
-    fn step(&mut self, record: &StepRecord<'_>) {
+impl Notes<'_, '_> {
+    /// Notes a step.
+    pub(super) fn step(&mut self, record: &StepRecord<'_>) {
         let closed = record.closed;
         self.train_loss.add(record.loss);
         if let Some(weight) = record.hostile_weight() {
@@ -302,7 +311,8 @@ impl Observer for Notes<'_, '_> {
         self.progress.step(self.key, |live| live.look(record));
     }
 
-    fn evaluation(&mut self, evaluation: &Evaluation) {
+    /// Notes an evaluation and its virtual time, once: a pause repeats the last one.
+    pub(super) fn evaluation(&mut self, evaluation: &Evaluation, seconds: Option<f64>) {
         if self.evaluated.replace(evaluation.step) == Some(evaluation.step) {
             return;
         }
@@ -317,6 +327,9 @@ impl Observer for Notes<'_, '_> {
             self.put(step, "accuracy", tally.accuracy());
         }
         self.put(step, "test_loss", tally.mean_loss());
+        if let Some(seconds) = seconds {
+            self.put(step, "seconds", seconds);
+        }
         let value = if self.classifies { tally.accuracy() } else { tally.mean_loss() };
         self.progress.evaluated(self.key, step, value, self.classifies);
     }

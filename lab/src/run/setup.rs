@@ -12,9 +12,8 @@ use varangian_learn::model::{self, state};
 use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
 use varangian_learn::{Batch, Dataset, Model, Targets, data};
 use varangian_rules::{FilterEntry, Oracle, build_filter};
-use varangian_sim::network::Network;
 use varangian_sim::swarm::{AsyncPlan, Staleness};
-use varangian_sim::{Plan, Scenario};
+use varangian_sim::{Course, Plan, Scenario};
 use varangian_train::{Validation, hold_out};
 
 /// Data sets that were loaded, each once.
@@ -121,8 +120,6 @@ impl Shelf {
             optimiser: settings.optimiser()?,
             passes: settings.passes()?,
             oracle: parts.oracle,
-            steps: settings.steps,
-            evaluate_every: settings.evaluate_every,
             test_samples: settings.test_samples,
             study: (settings.study > 0).then_some(settings.study),
             seed: Seed(settings.seed),
@@ -324,26 +321,6 @@ struct Parts {
 
 /// Validation samples, where the server holds any.
 pub(super) type Held = Option<Arc<dyn Dataset>>;
-
-/// How a run is driven.
-pub enum Course {
-    /// Every worker answers every step.
-    Lockstep(Box<Plan>),
-    /// Rounds with deadlines in virtual time.
-    Rounds(Box<Plan>, Network),
-    /// One gradient at a time.
-    Swarm(Box<AsyncPlan>),
-}
-
-impl Course {
-    /// The model that is trained.
-    pub(crate) fn model(&self) -> &Arc<dyn Model> {
-        match self {
-            Course::Lockstep(plan) | Course::Rounds(plan, _) => &plan.model,
-            Course::Swarm(plan) => &plan.model,
-        }
-    }
-}
 
 /// Whether `rule` names a filter of asynchronous training rather than an aggregation rule.
 ///

@@ -26,6 +26,7 @@ impl Swarm {
         memory.put("times", Value::Doubles(times));
         memory.put("events", Value::Integers(events));
         let counts = self.fates.iter().flat_map(|f| [f.stepped, f.held, f.rejected, f.refused]);
+        memory.put("arrivals", Value::Doubles(vec![self.staleness_sum, self.last]));
         memory.put("fates", Value::Integers(counts.collect()));
         memory
     }
@@ -38,6 +39,9 @@ impl Swarm {
         let (times, events) = (memory.doubles("times")?, memory.integers("events")?);
         let ([now, times @ ..], [entered, trace, events @ ..]) = (times, events) else {
             return Err(SpecError::new("checkpoint: the agenda is cut short"));
+        };
+        let &[staleness, last] = memory.doubles("arrivals")? else {
+            return Err(SpecError::new("checkpoint: the sums over arrivals are cut short"));
         };
         let worker = |entry: &[u64]| entry[1] as u32;
         if events.chunks_exact(3).any(|entry| worker(entry) as usize >= self.n) {
@@ -59,6 +63,7 @@ impl Swarm {
             let [stepped, held, rejected, refused] = [saved[0], saved[1], saved[2], saved[3]];
             *fates = Fates { stepped, held, rejected, refused };
         }
+        (self.staleness_sum, self.last) = (staleness, last);
         (self.now, self.trace) = (*now, Trace::resume(*trace));
         Ok(())
     }

@@ -150,8 +150,6 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         optimiser,
         passes: Passes::Honest,
         oracle: None,
-        steps: 50,
-        evaluate_every: 10,
         test_samples: 100,
         study: None,
         seed: Seed(3),
