@@ -74,20 +74,9 @@ fn shape(n: usize, f: usize, d: usize, wanted: &[String]) {
         let mut room = vec![0.0; d];
         let mut plain = || combine::mean(honest, &mut room);
         let (ms, base, ratio) = beside(repeats, &mut plain, || {
-            let mut view = View {
-                honest,
-                own: rows.rows().tail(n - f),
-                beside: varangian_base::Rows::new(&[], 0, 0),
-                n,
-                f,
-                step,
-                params: &mean,
-                previous: &mean,
-                server_momentum: &[],
-                learning_rate: 0.1,
-                probe: &mut Median,
-                seed: Seed(1),
-            };
+            let (probe, learning_rate) = (&mut Median, 0.1);
+            let round = View::of(honest, rows.rows().tail(n - f), &mean, probe);
+            let mut view = View { step, learning_rate, seed: Seed(1), ..round };
             attack.forge(&mut view, out.rows_mut());
             step += 1;
         });

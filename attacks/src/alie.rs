@@ -164,7 +164,7 @@ impl Attack for Alie {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::{HAND, Rule, close, forge, forge_against};
+    use crate::scene::{HAND, Rule, close, forge, forge_against};
 
     const OWN: &[&[f32]] = &[&[0.0, 0.0]];
 

@@ -82,7 +82,7 @@ impl Attack for AntiCge {
 #[cfg(test)]
 mod tests {
     use crate::build;
-    use crate::conformance::{HAND, Scene, close, forge};
+    use crate::scene::{HAND, Scene, close, forge};
     use varangian_base::kernels::norms;
 
     #[test]

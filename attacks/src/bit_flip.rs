@@ -46,7 +46,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
         },
     ],
     cost: "O(f·d)",
-    facts: AttackFacts::reads(Sees::OWN),
+    facts: AttackFacts { wild: true, ..AttackFacts::reads(Sees::OWN) },
     build,
 };
 
@@ -153,7 +153,7 @@ impl Attack for BitFlip {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::{HAND, forge, forge_wide};
+    use crate::scene::{HAND, forge, forge_wide};
 
     #[test]
     fn the_chosen_bits_are_inverted() {

@@ -42,7 +42,7 @@ impl Attack for Cancel {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::{HAND, forge};
+    use crate::scene::{HAND, forge};
 
     #[test]
     fn all_rows_sum_to_zero() {

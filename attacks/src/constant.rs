@@ -53,7 +53,7 @@ impl Attack for Constant {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::forge_wide;
+    use crate::scene::forge_wide;
 
     #[test]
     fn all_coordinates_are_equal() {

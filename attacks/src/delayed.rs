@@ -98,7 +98,7 @@ impl Attack for Delayed {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::Scene;
+    use crate::scene::Scene;
 
     #[test]
     fn rows_come_back_after_the_delay() {

@@ -14,17 +14,19 @@ pub struct AttackFacts {
     pub poisons: bool,
     /// Whether it remembers earlier rounds.
     pub has_memory: bool,
+    /// Whether it may send rows that are not finite.
+    pub wild: bool,
 }
 
 impl AttackFacts {
     /// An attack without memory that leaves labels alone.
-    pub(crate) const fn reads(sees: Sees) -> Self {
-        AttackFacts { sees, poisons: false, has_memory: false }
+    pub const fn reads(sees: Sees) -> Self {
+        AttackFacts { sees, poisons: false, has_memory: false, wild: false }
     }
 
     /// The same with memory.
-    pub(crate) const fn remembers(sees: Sees) -> Self {
-        AttackFacts { sees, poisons: false, has_memory: true }
+    pub const fn remembers(sees: Sees) -> Self {
+        AttackFacts { has_memory: true, ..AttackFacts::reads(sees) }
     }
 }
 

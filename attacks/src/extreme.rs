@@ -24,7 +24,7 @@ pub(crate) static NON_FINITE: AttackEntry = AttackEntry {
         },
     ],
     cost: "O(f·d)",
-    facts: AttackFacts::reads(Sees::NOTHING),
+    facts: AttackFacts { wild: true, ..AttackFacts::reads(Sees::NOTHING) },
     build: |args| {
         let values: &[f32] = match args.text("value") {
             "nan" => &[f32::NAN],
@@ -113,7 +113,7 @@ impl Attack for Extreme {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::forge_wide;
+    use crate::scene::forge_wide;
 
     #[test]
     fn the_edges_are_what_they_say() {

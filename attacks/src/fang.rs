@@ -239,7 +239,7 @@ impl Attack for Fang {
 #[cfg(test)]
 mod tests {
     use crate::build;
-    use crate::conformance::{Scene, forge};
+    use crate::scene::{Scene, forge};
 
     #[test]
     fn values_lie_beyond_the_honest_extreme_on_the_far_side() {

@@ -71,7 +71,7 @@ impl Attack for Gaussian {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::forge_wide;
+    use crate::scene::forge_wide;
 
     #[test]
     fn the_noise_has_its_mean_and_deviation_and_rows_differ() {

@@ -111,7 +111,7 @@ impl Attack for Ipm {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::{HAND, Rule, close, forge, forge_against};
+    use crate::scene::{HAND, Rule, close, forge, forge_against};
 
     const OWN: &[&[f32]] = &[&[0.0, 0.0]];
 

@@ -37,7 +37,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
         },
     ],
     cost: "O(f·d)",
-    facts: AttackFacts { sees: Sees::OWN, poisons: true, has_memory: false },
+    facts: AttackFacts { poisons: true, ..AttackFacts::reads(Sees::OWN) },
     build,
 };
 
@@ -116,7 +116,7 @@ impl Attack for LabelFlip {
 #[cfg(test)]
 mod tests {
     use crate::Labels;
-    use crate::conformance::{HAND, forge};
+    use crate::scene::{HAND, forge};
     use varangian_base::{Domain, Seed};
 
     fn poison(spec: &str, labels: &[u32], step: u64) -> Vec<u32> {

@@ -7,6 +7,7 @@ mod alie;
 mod anti_cge;
 mod bit_flip;
 mod cancel;
+pub mod conformance;
 mod constant;
 mod delayed;
 pub mod entry;
@@ -23,6 +24,7 @@ mod mixed;
 mod none;
 mod poisoned_fl;
 mod relocation;
+mod scene;
 pub mod search;
 mod sign_flip;
 mod sign_votes;
@@ -31,9 +33,6 @@ mod time_coupled;
 mod trial;
 mod view;
 mod write;
-
-#[cfg(test)]
-mod conformance;
 
 pub use alie::alie_z;
 pub use entry::{ALL, AttackEntry, AttackFacts, Sees};
@@ -57,8 +56,20 @@ pub fn build(text: &str) -> Result<Box<dyn Attack>, SpecError> {
     make(spec::parse(text)?)
 }
 
-fn make(mut spec: Spec) -> Result<Box<dyn Attack>, SpecError> {
-    let entry = base_entry::find("attack", ALL, &spec.name)?;
+/// As [`build`], where `text` may also name one of `own`: an attack from outside.
+///
+/// # Errors
+/// As [`build`]; or if an own entry has the name of another.
+pub fn build_among(text: &str, own: &[&'static AttackEntry]) -> Result<Box<dyn Attack>, SpecError> {
+    make_among(spec::parse(text)?, own)
+}
+
+fn make(spec: Spec) -> Result<Box<dyn Attack>, SpecError> {
+    make_among(spec, &[])
+}
+
+fn make_among(mut spec: Spec, own: &[&'static AttackEntry]) -> Result<Box<dyn Attack>, SpecError> {
+    let entry = base_entry::find("attack", &base_entry::among("attack", ALL, own)?, &spec.name)?;
     let guise = guise::take(&mut spec)?;
     let inner = entry.make(&spec)?;
     Ok(match guise {

@@ -160,7 +160,7 @@ impl Attack for Mimic {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::Scene;
+    use crate::scene::Scene;
     use varangian_base::Matrix;
 
     /// Rows that vary most along coordinate 2, worker 1 lowest and worker 3 highest.

@@ -154,7 +154,7 @@ impl Attack for Bounded {
 #[cfg(test)]
 mod tests {
     use crate::build;
-    use crate::conformance::Scene;
+    use crate::scene::Scene;
 
     /// The slack of the constraint at mean + γ·p, in f64; negative where it is violated.
     fn slack(scene: &Scene, row: &[f64], max: bool) -> f64 {
@@ -200,7 +200,7 @@ mod tests {
                         let inside = slack(&scene, &at(middle), max) >= 0.0;
                         if inside { low = middle } else { high = middle }
                     }
-                    crate::conformance::close(&sent[0], &at(low));
+                    crate::scene::close(&sent[0], &at(low));
                 }
             }
         }
@@ -210,7 +210,7 @@ mod tests {
     fn equal_honest_rows_leave_no_room() {
         let row: &[f32] = &[1.0, 2.0];
         for spec in ["min-max", "min-sum direction=unit"] {
-            assert_eq!(crate::conformance::forge(spec, &[row; 3], &[row], 1), [[1.0, 2.0]]);
+            assert_eq!(crate::scene::forge(spec, &[row; 3], &[row], 1), [[1.0, 2.0]]);
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
         sees: Sees { own: true, ..Sees::HONEST },
         poisons: true,
         has_memory: true,
+        wild: true,
     },
     build,
 };
@@ -230,7 +231,7 @@ impl Attack for Mixed {
 #[cfg(test)]
 mod tests {
     use crate::Labels;
-    use crate::conformance::{HAND, close, forge};
+    use crate::scene::{HAND, close, forge};
     use varangian_base::{Domain, Seed};
 
     #[test]

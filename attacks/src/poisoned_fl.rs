@@ -145,7 +145,7 @@ impl Attack for PoisonedFl {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::Scene;
+    use crate::scene::Scene;
 
     #[test]
     fn rows_follow_the_formula_and_the_factor_shrinks_when_the_model_resists() {

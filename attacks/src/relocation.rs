@@ -118,7 +118,7 @@ impl Attack for Relocation {
 #[cfg(test)]
 mod tests {
     use crate::build;
-    use crate::conformance::Scene;
+    use crate::scene::Scene;
     use varangian_base::kernels::{combine, norms};
 
     #[test]

@@ -133,7 +133,7 @@ impl Attack for SignFlip {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::{HAND, forge};
+    use crate::scene::{HAND, forge};
 
     #[test]
     fn each_kind_flips_what_it_says() {

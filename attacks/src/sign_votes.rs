@@ -201,7 +201,7 @@ impl Attack for RandomSigns {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::{forge, forge_wide};
+    use crate::scene::{forge, forge_wide};
 
     /// B for every S from −10 to 10, from rows whose votes sum to S; checks that f votes make it.
     fn totals(spec: &str, f: usize) -> Vec<(i32, i32)> {

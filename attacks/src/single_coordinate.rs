@@ -106,7 +106,7 @@ impl Attack for SingleCoordinate {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::{HAND, close, forge};
+    use crate::scene::{HAND, close, forge};
 
     #[test]
     fn the_hand_vectors() {

@@ -93,7 +93,7 @@ impl Attack for TimeCoupled {
 
 #[cfg(test)]
 mod tests {
-    use crate::conformance::Scene;
+    use crate::scene::Scene;
 
     #[test]
     fn every_coordinate_keeps_its_side_at_z_deviations() {

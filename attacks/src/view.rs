@@ -57,6 +57,33 @@ pub struct View<'a> {
     pub seed: Seed,
 }
 
+impl<'a> View<'a> {
+    /// A round at step 0 and learning rate 1, in which f is as many workers as are hostile: `params`
+    /// are the parameters and stand in for the last aggregate, d numbers. Fields are public: set
+    /// what should differ.
+    pub fn of(
+        honest: Rows<'a>,
+        own: Rows<'a>,
+        params: &'a [f32],
+        probe: &'a mut dyn Probe,
+    ) -> Self {
+        View {
+            honest,
+            own,
+            beside: Rows::new(&[], 0, 0),
+            n: honest.n() + own.n(),
+            f: own.n(),
+            step: 0,
+            params,
+            previous: params,
+            server_momentum: &[],
+            learning_rate: 1.0,
+            probe,
+            seed: Seed(0),
+        }
+    }
+}
+
 /// Where an attack is to act: what an index or a count among its parameters may reach.
 #[derive(Clone, Copy, Debug)]
 pub struct Ground<'a> {

@@ -52,6 +52,24 @@ pub fn find<T: ?Sized, F>(
     })
 }
 
+/// The list with entries from outside behind it.
+///
+/// # Errors
+/// If two of them have one name.
+pub fn among<T: ?Sized, F>(
+    what: &str,
+    list: &[&'static Entry<T, F>],
+    own: &[&'static Entry<T, F>],
+) -> Result<Vec<&'static Entry<T, F>>, SpecError> {
+    let all: Vec<&'static Entry<T, F>> = list.iter().chain(own).copied().collect();
+    for (i, entry) in all.iter().enumerate() {
+        if all[..i].iter().any(|other| other.name == entry.name) {
+            return Err(SpecError::new(format!("two {what}s are called \"{}\"", entry.name)));
+        }
+    }
+    Ok(all)
+}
+
 /// A parameter of a variant.
 #[derive(Clone, Copy, Debug)]
 pub struct Param {

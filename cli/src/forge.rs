@@ -54,18 +54,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.f > 0 {
         let zeros = vec![0.0; d];
         let mut view = View {
-            honest: honest.rows(),
-            own: own.rows(),
-            beside: Rows::new(&[], 0, 0),
             n,
             f: args.f,
-            step: 0,
-            params: &zeros,
-            previous: &zeros,
-            server_momentum: &[],
-            learning_rate: 1.0,
-            probe: &mut probe,
             seed: Seed(args.seed),
+            ..View::of(honest.rows(), own.rows(), &zeros, &mut probe)
         };
         attack.forge(&mut view, forged.rows_mut());
         let same = |i: usize| forged.row(i).iter().zip(own.row(i)).all(|(a, b)| a == b);

@@ -65,13 +65,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::parse`]; or if an own entry has the name of another.
     pub fn parse_among(text: &str, own: &[&'static RuleEntry]) -> Result<Self, SpecError> {
-        let all: Vec<&'static RuleEntry> = ALL.iter().chain(own).copied().collect();
-        for (i, entry) in all.iter().enumerate() {
-            if all[..i].iter().any(|other| other.name == entry.name) {
-                let name = entry.name;
-                return Err(SpecError::new(format!("two rules are called \"{name}\"")));
-            }
-        }
+        let all = entry::among("rule", ALL, own)?;
         let specs = spec::parse_chain(text)?;
         let spec = specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
         let (mut pre, mut rule, mut post) = (Vec::new(), None, Vec::new());

@@ -27,7 +27,8 @@ mod vectors;
 #[cfg(test)]
 mod windows;
 
-pub use suite::{Failure, Report, check};
+pub use suite::check;
+pub use varangian_base::{Failure, Report};
 
 use crate::Oracle;
 #[cfg(test)]

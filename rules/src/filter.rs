@@ -113,8 +113,22 @@ pub static FILTERS: &[&FilterEntry] = &[
 /// # Errors
 /// If the filter or a parameter is unknown, or (n, f) violates a bound.
 pub fn build_filter(text: &str, n: usize, f: usize) -> Result<Box<dyn Filter>, SpecError> {
+    build_filter_among(text, n, f, &[])
+}
+
+/// As [`build_filter`], where `text` may also name one of `own`: a filter from outside.
+///
+/// # Errors
+/// As [`build_filter`]; or if an own entry has the name of another.
+pub fn build_filter_among(
+    text: &str,
+    n: usize,
+    f: usize,
+    own: &[&'static FilterEntry],
+) -> Result<Box<dyn Filter>, SpecError> {
     let spec = spec::parse(text)?;
-    let entry = entry::find("filter", FILTERS, &spec.name)?;
+    let all = entry::among("filter", FILTERS, own)?;
+    let entry = entry::find("filter", &all, &spec.name)?;
     let filter = entry.make(&spec)?;
     Bound::declared(entry.name, n, f)?;
     entry.facts.bound.admit(entry.name, (n, f), |n, f| filter.check(n, f))?;

@@ -46,7 +46,9 @@ mod zeno;
 
 pub use chain::{Pipeline, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
-pub use filter::{Arrival, Decision, FILTERS, Filter, FilterEntry, FilterFacts, build_filter};
+pub use filter::{
+    Arrival, Decision, FILTERS, Filter, FilterEntry, FilterFacts, build_filter, build_filter_among,
+};
 pub use oracle::Oracle;
 pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
 pub use safeguard::theory_threshold;

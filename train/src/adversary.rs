@@ -108,18 +108,14 @@ impl Adversary {
         let Sight { held, weights, .. } = sight;
         let mut probe = Trial { rule, broadcast, held, f, weights, seed, verdict };
         let mut view = View {
-            honest: sight.honest,
-            own: sight.own,
-            beside: Rows::new(&[], 0, 0),
             n: sight.n,
             f,
             step: broadcast.step,
-            params: broadcast.params,
             previous: broadcast.previous,
             server_momentum: sight.server_momentum,
             learning_rate: broadcast.rate as f32,
-            probe: &mut probe,
             seed,
+            ..View::of(sight.honest, sight.own, broadcast.params, &mut probe)
         };
         attack.forge(&mut view, out);
     }

@@ -267,7 +267,7 @@ fn starts(problem: Problem) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::Rule;
+    use crate::scene::Rule;
 
     fn found(rule: Rule, n: usize, f: usize) -> f64 {
         let problem =

@@ -301,7 +301,7 @@ impl Attack for Worst {
 #[cfg(test)]
 mod tests {
     use crate::build;
-    use crate::conformance::{Rule, Scene};
+    use crate::scene::{Rule, Scene};
     use varangian_base::kernels::{combine, norms};
 
     /// ‖F − mean‖² and −⟨F, mean⟩ when `spec` attacks `rule` on these rows.

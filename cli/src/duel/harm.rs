@@ -120,19 +120,15 @@ impl Arena {
             rows.row_mut(i).copy_from_slice(self.honest.row(i));
         }
         let mut probe = TrialRule::new(pipeline.fork(), self.f);
+        let honest = self.honest.rows().with_ids(&ids[..h]);
+        let own = self.own.rows().with_ids(&ids[h..]);
         let mut view = View {
-            honest: self.honest.rows().with_ids(&ids[..h]),
-            own: self.own.rows().with_ids(&ids[h..]),
-            beside: Rows::new(&[], 0, 0),
             n: h + hostile,
             f: self.f,
             step: self.step,
-            params: &self.params,
             previous: &self.previous,
-            server_momentum: &[],
-            learning_rate: 1.0,
-            probe: &mut probe,
             seed: self.seed,
+            ..View::of(honest, own, &self.params, &mut probe)
         };
         if hostile > 0 {
             attack.forge(&mut view, rows.rows_mut().split_at(h).1);

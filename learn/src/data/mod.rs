@@ -141,8 +141,11 @@ pub struct Facts {
     pub files: &'static [&'static str],
 }
 
+/// The entry of a data set.
+pub type DataEntry = Entry<dyn Source, Facts>;
+
 /// All data sets.
-pub static ALL: &[&Entry<dyn Source, Facts>] = &[
+pub static ALL: &[&DataEntry] = &[
     &glyphs::ENTRY,
     &synthetic::LINREG,
     &synthetic::LOGREG,
@@ -162,7 +165,16 @@ pub static ALL: &[&Entry<dyn Source, Facts>] = &[
 /// # Errors
 /// If the data set or a parameter is unknown or out of range.
 pub fn source(spec: &Spec) -> Result<Box<dyn Source>, DataError> {
-    Ok(entry::find("data set", ALL, &spec.name)?.make(spec)?)
+    source_among(spec, &[])
+}
+
+/// As [`source`], where `spec` may also name one of `own`: a data set from outside.
+///
+/// # Errors
+/// As [`source`]; or if an own entry has the name of another.
+pub fn source_among(spec: &Spec, own: &[&'static DataEntry]) -> Result<Box<dyn Source>, DataError> {
+    let all = entry::among("data set", ALL, own)?;
+    Ok(entry::find("data set", &all, &spec.name)?.make(spec)?)
 }
 
 /// Loads the data set that `text` describes, such as `"mnist normalise=none"`.
@@ -170,5 +182,18 @@ pub fn source(spec: &Spec) -> Result<Box<dyn Source>, DataError> {
 /// # Errors
 /// If the specification is wrong, or a file is missing, truncated or inconsistent.
 pub fn load(text: &str, data_dir: Option<PathBuf>, seed: Seed) -> Result<Split, DataError> {
-    source(&spec::parse(text)?)?.load(&Place { data_dir, seed })
+    load_among(text, data_dir, seed, &[])
+}
+
+/// As [`load`], where `text` may also name one of `own`: a data set from outside.
+///
+/// # Errors
+/// As [`load`]; or if an own entry has the name of another.
+pub fn load_among(
+    text: &str,
+    data_dir: Option<PathBuf>,
+    seed: Seed,
+    own: &[&'static DataEntry],
+) -> Result<Split, DataError> {
+    source_among(&spec::parse(text)?, own)?.load(&Place { data_dir, seed })
 }

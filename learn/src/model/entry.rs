@@ -29,7 +29,7 @@ pub struct Home {
 
 impl Home {
     /// Inputs of channels × height × width.
-    pub(crate) const fn image(
+    pub const fn image(
         channels: usize,
         height: usize,
         width: usize,
@@ -64,8 +64,21 @@ pub static ALL: &[&ModelEntry] = &[
 /// # Errors
 /// If the specification is malformed, or the model does not go with the data.
 pub fn build(text: &str, shape: Shape, classes: usize) -> Result<Box<dyn Model>, SpecError> {
+    build_among(text, shape, classes, &[])
+}
+
+/// As [`build`], where `text` may also name one of `own`: a model from outside.
+///
+/// # Errors
+/// As [`build`]; or if an own entry has the name of another.
+pub fn build_among(
+    text: &str,
+    shape: Shape,
+    classes: usize,
+    own: &[&'static ModelEntry],
+) -> Result<Box<dyn Model>, SpecError> {
     let name = published(spec::parse(text)?).name;
-    recipe(text)?.build(shape, classes).map_err(|error| error.at(name))
+    recipe_among(text, own)?.build(shape, classes).map_err(|error| error.at(name))
 }
 
 /// How the model specified by `text` is built once the data are known.
@@ -73,8 +86,16 @@ pub fn build(text: &str, shape: Shape, classes: usize) -> Result<Box<dyn Model>,
 /// # Errors
 /// If the specification is malformed.
 pub fn recipe(text: &str) -> Result<Box<dyn Recipe>, SpecError> {
+    recipe_among(text, &[])
+}
+
+/// As [`recipe`], where `text` may also name one of `own`: a model from outside.
+///
+/// # Errors
+/// As [`recipe`]; or if an own entry has the name of another.
+pub fn recipe_among(text: &str, own: &[&'static ModelEntry]) -> Result<Box<dyn Recipe>, SpecError> {
     let spec = published(spec::parse(text)?);
-    entry::find("model", ALL, &spec.name)?.make(&spec)
+    entry::find("model", &entry::among("model", ALL, own)?, &spec.name)?.make(&spec)
 }
 
 /// Papers write "wide-resnet-28-10" for "wide-resnet depth=28 widen=10".

@@ -26,7 +26,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{ALL, Home, ModelEntry, Recipe, build, recipe};
+pub use entry::{ALL, Home, ModelEntry, Recipe, build, build_among, recipe, recipe_among};
 pub use loss::Loss;
 pub use started::starting_from;
 

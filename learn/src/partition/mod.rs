@@ -72,8 +72,11 @@ pub trait Partition: Send + Sync {
     fn split(&self, samples: &Samples, workers: usize, seed: Seed) -> Result<Shares, SpecError>;
 }
 
+/// The entry of a partition.
+pub type PartitionEntry = Entry<dyn Partition>;
+
 /// All partitions.
-pub static ALL: &[&Entry<dyn Partition>] = &[
+pub static ALL: &[&PartitionEntry] = &[
     &iid::ENTRY,
     &dirichlet::ENTRY,
     &sorted::GAMMA,
@@ -89,7 +92,18 @@ pub static ALL: &[&Entry<dyn Partition>] = &[
 /// # Errors
 /// If the partition or a parameter is unknown or out of range.
 pub fn make(spec: &Spec) -> Result<Box<dyn Partition>, SpecError> {
-    entry::find("partition", ALL, &spec.name)?.make(spec)
+    make_among(spec, &[])
+}
+
+/// As [`make`], where `spec` may also name one of `own`: a partition from outside.
+///
+/// # Errors
+/// As [`make`]; or if an own entry has the name of another.
+pub fn make_among(
+    spec: &Spec,
+    own: &[&'static PartitionEntry],
+) -> Result<Box<dyn Partition>, SpecError> {
+    entry::find("partition", &entry::among("partition", ALL, own)?, &spec.name)?.make(spec)
 }
 
 /// An error unless each of `workers` workers can have a sample.

@@ -68,20 +68,8 @@ fn forged(attack: &str, honest: &[f32], q: usize) -> Vec<f32> {
     let rows: Vec<[f32; 1]> = honest.iter().map(|&x| [x]).collect();
     let (honest, own) = (Matrix::from_rows(&rows), Matrix::zeros(q, 1));
     let mut out = Matrix::zeros(q, 1);
-    let mut view = View {
-        honest: honest.rows(),
-        own: own.rows(),
-        beside: Rows::new(&[], 0, 0),
-        n: rows.len() + q,
-        f: q,
-        step: 0,
-        params: &[0.0],
-        previous: &[0.0],
-        server_momentum: &[],
-        learning_rate: 1.0,
-        probe: &mut Blind,
-        seed: Seed(0),
-    };
+    let mut probe = Blind;
+    let mut view = View::of(honest.rows(), own.rows(), &[0.0], &mut probe);
     let mut attack = varangian_attacks::build(attack).expect("a known attack");
     attack.forge(&mut view, out.rows_mut());
     (0..q).map(|i| out.row(i)[0]).collect()

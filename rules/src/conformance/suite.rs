@@ -8,45 +8,7 @@ pub(super) use claims::ignores_ties;
 use super::families::{FAMILIES, random, ties};
 use super::{Knows, draws, truth, wide};
 use crate::{Claims, Pipeline, Round, Verdict, exact};
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use varangian_base::{Matrix, Rows, Seed};
-
-/// What was tried of a rule, and what failed.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// The checks that were tried, by name; claims that the rule does not make are none.
-    pub tried: Vec<&'static str>,
-    /// Those that failed.
-    pub failures: Vec<Failure>,
-}
-
-/// A check that failed.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// The check's name.
-    pub check: &'static str,
-    /// What was asked and what was found.
-    pub what: String,
-}
-
-impl Report {
-    /// Whether nothing failed.
-    pub fn passed(&self) -> bool {
-        self.failures.is_empty()
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (tried, failed) = (self.tried.len(), self.failures.len());
-        writeln!(f, "{} of {tried} checks passed", tried - failed)?;
-        for Failure { check, what } in &self.failures {
-            writeln!(f, "{check}: {what}")?;
-        }
-        Ok(())
-    }
-}
+use varangian_base::{Matrix, Report, Rows, Seed};
 
 type Outcome = Result<(), String>;
 
@@ -75,16 +37,7 @@ pub fn check(make: impl Fn() -> Pipeline) -> Report {
         if !applies(&subject) {
             continue;
         }
-        report.tried.push(name);
-        let outcome = catch_unwind(AssertUnwindSafe(|| check(&subject)));
-        let outcome = outcome.unwrap_or_else(|cause| {
-            let text = cause.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| cause.downcast_ref::<&str>().copied());
-            Err(format!("panicked: {}", text.unwrap_or("no message")))
-        });
-        if let Err(what) = outcome {
-            report.failures.push(Failure { check: name, what });
-        }
+        report.run(name, || check(&subject));
     }
     report
 }
