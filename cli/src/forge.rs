@@ -5,7 +5,7 @@ use crate::{Failure, aggregate, arrays, print};
 use arrays::Values;
 use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry, Ground, View};
-use varangian_base::{Matrix, Rows, Seed, entry, spec};
+use varangian_base::{Matrix, Seed, entry, spec};
 use varangian_rules::Pipeline;
 
 /// Arguments of `varangian forge`.

@@ -4,6 +4,7 @@
 //! Nothing here knows of workers, rules or attacks.
 
 pub mod batch;
+pub mod conformance;
 pub mod data;
 pub mod kernels;
 pub mod model;

@@ -220,8 +220,7 @@ impl Pipeline {
     /// Whether the answer is nothing but signs, so that one bit a coordinate carries it (two where
     /// 0 is among them, then `Some(true)`); `None` where it is a vector.
     pub fn answers_signs(&self) -> Option<bool> {
-        let votes = self.rule_entry.name == "majority" && self.post.is_empty();
-        votes.then(|| !self.spec.contains("ties=plus-one") && !self.spec.contains("ties=random"))
+        self.rule.answers_signs().filter(|_| self.post.is_empty())
     }
 
     /// Aggregates the round's rows into `out`. The verdict's weights are those of the rows that

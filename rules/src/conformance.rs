@@ -12,6 +12,7 @@
 //! The crate's own tests run the same checks on every entry with every combination of its choices,
 //! and compare each with a slow reference in f64 besides.
 
+mod arrivals;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod vectors;
 #[cfg(test)]
 mod windows;
 
+pub use arrivals::check_filter;
 pub use suite::check;
 pub use varangian_base::{Failure, Report};
 

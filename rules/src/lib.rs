@@ -40,7 +40,6 @@ mod smea;
 mod spectrum;
 mod sum;
 mod trimmed_mean;
-pub mod vote;
 pub mod weights;
 mod zeno;
 
@@ -52,4 +51,3 @@ pub use filter::{
 pub use oracle::Oracle;
 pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
 pub use safeguard::theory_threshold;
-pub use vote::{VOTES, Vote, VoteEntry, VoteFacts, VoteRound, build_vote};

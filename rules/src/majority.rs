@@ -6,24 +6,24 @@
 //! workers that vote by sign, the median of an odd number is this majority.
 //!
 //! ```
-//! use varangian_base::{Ballots, Seed, Signs};
-//! use varangian_rules::{VoteRound, build_vote};
-//! let ballots = [Signs::from_fn(2, |_| true), Signs::from_fn(2, |k| k == 0), Signs::plus(2)];
-//! let round = VoteRound { ballots: Ballots::new(&ballots), f: 1, step: 0, seed: Seed(0) };
-//! let mut winner = Signs::default();
-//! build_vote("majority", 3, 1).unwrap().tally(&round, &mut winner);
-//! assert_eq!([winner.get(0), winner.get(1)], [-1, 1]);
+//! use varangian_base::Matrix;
+//! use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[-3.0, -0.5], [-0.1, 2.0], [1.0, 9.0]]);
+//! let mut winner = [0.0; 2];
+//! let mut vote = build("majority", 3, 1).unwrap();
+//! vote.aggregate(&mut Round::of(rows.rows(), 1), &mut winner, &mut Verdict::default());
+//! assert_eq!(winner, [-1.0, 1.0]);
 //! ```
 
-use crate::vote::{Vote, VoteEntry, VoteFacts, VoteRound};
 use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 
 use varangian_base::spec::Args;
-use varangian_base::{Ballots, Coins, Contest, Kind, Matrix, Param, Signs, SpecError, ZeroPolicy};
+use varangian_base::{
+    Ballots, Coins, Contest, Kind, Matrix, Param, Seed, Signs, SpecError, ZeroPolicy,
+};
 
 const SUMMARY: &str = "per coordinate, the sign that more workers sent";
 const PAPER: &str = "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with Majority Vote is Communication Efficient and Fault Tolerant, ICLR 2019, arXiv 1810.05291, algorithm 1";
-const COST: &str = "O(n·d/64) words, read once";
 const DIFFERS: &[&str] = &[
     "Ties leave the coordinate where it is by default, as in the experiments of signSGD's first paper and of Akoun & Meyer 2022; the paper's one-bit code decodes a tie as +1, which is ties=plus-one.",
     "Weights and a margin are ours; the paper's vote is weight 1 each, margin 0.",
@@ -50,26 +50,14 @@ const PARAMS: &[Param] = &[
     },
 ];
 
-/// The vote on packed ballots.
-pub(crate) static ENTRY: VoteEntry = VoteEntry {
-    name: "majority",
-    summary: SUMMARY,
-    paper: PAPER,
-    differs: DIFFERS,
-    params: PARAMS,
-    cost: COST,
-    facts: VoteFacts { bound: BOUND, has_memory: false },
-    build: |args| Ok(Box::new(majority(args)?)),
-};
-
-/// The same vote as a stage of a pipeline: it reads the signs of any rows.
+/// The vote: it reads the signs of any rows.
 pub(crate) static RULE: RuleEntry = RuleEntry {
     name: "majority",
     summary: SUMMARY,
     paper: PAPER,
     differs: DIFFERS,
     params: PARAMS,
-    cost: "O(n·d) to pack rows of floats, then as the vote",
+    cost: "O(n·d) to pack rows of floats, then n·d/64 words, read once",
     facts: RuleFacts {
         bound: BOUND,
         claims: Claims { permutation: true, coordinate_wise: true, ..Claims::NONE },
@@ -106,19 +94,17 @@ struct Majority {
     weights: Option<Vec<u32>>,
 }
 
-impl Vote for Majority {
-    fn tally(&mut self, round: &VoteRound<'_>, winner: &mut Signs) {
-        let coins = Coins { seed: round.seed, worker: Coins::SERVER, step: round.step };
+impl Majority {
+    /// Counts packed ballots, in ascending worker id. Ties draw at (`Domain::Sign`,
+    /// [`Coins::SERVER`], step).
+    fn tally(&self, ballots: Ballots<'_>, (seed, step): (Seed, u64), winner: &mut Signs) {
+        let coins = Coins { seed, worker: Coins::SERVER, step };
         let contest = Contest { ties: self.ties, margin: self.margin, coins };
         let ballots = match &self.weights {
-            Some(weights) => round.ballots.weigh(weights),
-            None => round.ballots,
+            Some(weights) => ballots.weigh(weights),
+            None => ballots,
         };
         contest.tally(ballots, winner);
-    }
-
-    fn fork(&self) -> Box<dyn Vote> {
-        Box::new(self.clone())
     }
 
     fn check(&self, n: usize, _f: usize) -> Result<(), String> {
@@ -160,8 +146,7 @@ impl Rule for OnRows {
             ballot.encode(round.rows.row(i, &mut self.row), ZeroPolicy::Zero, Coins::default());
         }
         let ballots = Ballots::new(&self.ballots);
-        let held = VoteRound { ballots, f: round.f, step: round.step, seed: round.seed };
-        self.vote.tally(&held, &mut self.winner);
+        self.vote.tally(ballots, (round.seed, round.step), &mut self.winner);
         self.winner.decode(out);
     }
 
@@ -176,6 +161,10 @@ impl Rule for OnRows {
         let mut out = vec![0.0; round.d()];
         OnRows::new(self.vote.clone()).aggregate(&mut counted, &mut out, verdict);
         Ok(out.into_iter().map(f64::from).collect())
+    }
+
+    fn answers_signs(&self) -> Option<bool> {
+        Some(self.vote.ties == ZeroPolicy::Zero)
     }
 
     fn fork(&self) -> Box<dyn Rule> {
@@ -200,9 +189,9 @@ pub(crate) fn reference(rows: &[Vec<f64>], ties: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use crate::vote::{VoteRound, build_vote};
+    use super::{PARAMS, majority};
     use crate::{Round, Verdict, build};
-    use varangian_base::{Ballots, Coins, Domain, Matrix, Seed, Signs, ZeroPolicy};
+    use varangian_base::{Ballots, Coins, Domain, Matrix, Seed, Signs, ZeroPolicy, spec};
 
     fn won(text: &str, rows: &Matrix, zero: ZeroPolicy) -> Vec<f32> {
         let coins = |worker| Coins { seed: Seed(1), worker, step: 4 };
@@ -213,9 +202,9 @@ mod tests {
                 signs
             })
             .collect();
-        let round = VoteRound { ballots: Ballots::new(&ballots), f: 0, step: 4, seed: Seed(1) };
         let (mut winner, mut out) = (Signs::default(), vec![9.0; rows.d()]);
-        build_vote(text, rows.n(), 0).unwrap().tally(&round, &mut winner);
+        let args = spec::parse(text).unwrap().args(PARAMS).unwrap();
+        majority(&args).unwrap().tally(Ballots::new(&ballots), (Seed(1), 4), &mut winner);
         winner.decode(&mut out);
         out
     }

@@ -118,6 +118,12 @@ pub trait Rule: Send {
         Ok(())
     }
 
+    /// Whether the answer is nothing but signs, so that one bit a coordinate carries it (two where
+    /// 0 is among them, then `Some(true)`): a vote. `None`: a vector.
+    fn answers_signs(&self) -> Option<bool> {
+        None
+    }
+
     /// How the answer to a first round differs from later ones, for rules that learn from earlier
     /// rounds; on one matrix alone, that is all they say.
     fn first_round(&self) -> Option<&'static str> {

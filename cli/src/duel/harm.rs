@@ -3,7 +3,7 @@
 use crate::trial::TrialRule;
 use varangian_attacks::{Ground, View};
 use varangian_base::kernels::{combine, norms};
-use varangian_base::{Matrix, Rows, Seed, SpecError};
+use varangian_base::{Matrix, Seed, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// The rows of a round: what honest workers send, and what the hostile ones would have sent.

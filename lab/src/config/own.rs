@@ -2,9 +2,13 @@
 
 use super::Settings;
 use std::fmt;
-use varangian_attacks::Attack;
-use varangian_base::{SpecError, spec};
-use varangian_rules::{FILTERS, FilterEntry, Pipeline, RuleEntry};
+use std::path::PathBuf;
+use varangian_attacks::{Attack, AttackEntry};
+use varangian_base::{Entry, Seed, Spec, SpecError, spec};
+use varangian_learn::data::{self, DataEntry, DataError, Shape, Source, Split};
+use varangian_learn::model::{self, Model, ModelEntry, Recipe};
+use varangian_learn::partition::{self, Partition, PartitionEntry};
+use varangian_rules::{FILTERS, Filter, FilterEntry, Pipeline, RuleEntry, build_filter_among};
 
 /// What an experiment may name beside what `varangian rules` and its like list: entries that
 /// another crate wrote, each under a name of its own.
@@ -12,26 +16,53 @@ use varangian_rules::{FILTERS, FilterEntry, Pipeline, RuleEntry};
 pub struct Own {
     /// Aggregation rules, and stages before and after them.
     pub rules: Vec<&'static RuleEntry>,
+    /// Filters of asynchronous training.
+    pub filters: Vec<&'static FilterEntry>,
+    /// Attacks.
+    pub attacks: Vec<&'static AttackEntry>,
+    /// Models.
+    pub models: Vec<&'static ModelEntry>,
+    /// Data sets.
+    pub datasets: Vec<&'static DataEntry>,
+    /// Partitions of the training set.
+    pub partitions: Vec<&'static PartitionEntry>,
     /// Changes whenever what is named here would answer otherwise: part of the keys of runs that
     /// name it. Where it is empty, such runs are done again each time, as nobody else can tell
     /// whether the code behind them is what it was.
     pub version: String,
 }
 
+fn names<T: ?Sized, F>(list: &[&'static Entry<T, F>]) -> Vec<&'static str> {
+    list.iter().map(|entry| entry.name).collect()
+}
+
 impl fmt::Debug for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rules: Vec<&str> = self.rules.iter().map(|entry| entry.name).collect();
-        f.debug_struct("Own").field("rules", &rules).finish()
+        f.debug_struct("Own")
+            .field("rules", &names(&self.rules))
+            .field("filters", &names(&self.filters))
+            .field("attacks", &names(&self.attacks))
+            .field("models", &names(&self.models))
+            .field("datasets", &names(&self.datasets))
+            .field("partitions", &names(&self.partitions))
+            .field("version", &self.version)
+            .finish()
     }
 }
 
 impl Own {
     /// Whether a run of these settings names anything from outside.
     pub(crate) fn is_in(&self, settings: &Settings) -> bool {
-        let named = |text: &str, name: &str| {
-            spec::parse_chain(text).is_ok_and(|chain| chain.iter().any(|one| one.name == name))
+        let named = |text: &str, names: Vec<&'static str>| {
+            let chain = spec::parse_chain(text).unwrap_or_default();
+            chain.iter().any(|one| names.contains(&one.name.as_str()))
         };
-        self.rules.iter().any(|entry| named(&settings.rule, entry.name))
+        named(&settings.rule, [names(&self.rules), names(&self.filters)].concat())
+            || named(&settings.attack, names(&self.attacks))
+            || named(&settings.model, names(&self.models))
+            || named(&settings.dataset, names(&self.datasets))
+            || named(&settings.validation_from, names(&self.datasets))
+            || named(&settings.partition, names(&self.partitions))
     }
 
     /// The digest of a run's data, with the version of what it names from outside.
@@ -57,25 +88,93 @@ impl Own {
     ///
     /// # Errors
     /// As [`Pipeline::parse_among`].
-    pub fn pipeline(&self, text: &str) -> Result<Pipeline, SpecError> {
+    pub(crate) fn pipeline(&self, text: &str) -> Result<Pipeline, SpecError> {
         Pipeline::parse_among(text, &self.rules)
     }
 
-    /// The attack that `text` names.
+    /// The filter that `text` names, checked for n and f.
     ///
     /// # Errors
-    /// As [`varangian_attacks::build`].
-    pub fn attack(&self, text: &str) -> Result<Box<dyn Attack>, SpecError> {
-        varangian_attacks::build(text)
+    /// As [`build_filter_among`].
+    pub(crate) fn filter(
+        &self,
+        text: &str,
+        n: usize,
+        f: usize,
+    ) -> Result<Box<dyn Filter>, SpecError> {
+        build_filter_among(text, n, f, &self.filters)
     }
 
     /// The filter of asynchronous training that `rule` names, if it names one.
     ///
     /// # Errors
     /// If the text is malformed.
-    pub fn filter_of(&self, rule: &str) -> Result<Option<&'static FilterEntry>, SpecError> {
+    pub(crate) fn filter_of(&self, rule: &str) -> Result<Option<&'static FilterEntry>, SpecError> {
         let chain = spec::parse_chain(rule)?;
         let named = |entry: &&&'static FilterEntry| chain.len() == 1 && chain[0].name == entry.name;
-        Ok(FILTERS.iter().find(named).copied())
+        Ok(FILTERS.iter().chain(&self.filters).find(named).copied())
+    }
+
+    /// The attack that `text` names.
+    ///
+    /// # Errors
+    /// As [`varangian_attacks::build_among`].
+    pub(crate) fn attack(&self, text: &str) -> Result<Box<dyn Attack>, SpecError> {
+        varangian_attacks::build_among(text, &self.attacks)
+    }
+
+    /// How the model that `text` names is built.
+    ///
+    /// # Errors
+    /// As [`model::recipe_among`].
+    pub(crate) fn recipe(&self, text: &str) -> Result<Box<dyn Recipe>, SpecError> {
+        model::recipe_among(text, &self.models)
+    }
+
+    /// The model that `text` names, for these inputs and classes.
+    ///
+    /// # Errors
+    /// As [`model::build_among`].
+    pub(crate) fn model(
+        &self,
+        text: &str,
+        shape: Shape,
+        classes: usize,
+    ) -> Result<Box<dyn Model>, SpecError> {
+        model::build_among(text, shape, classes, &self.models)
+    }
+
+    /// The partition that `text` names.
+    ///
+    /// # Errors
+    /// As [`partition::make_among`].
+    pub(crate) fn partition(&self, text: &str) -> Result<Box<dyn Partition>, SpecError> {
+        partition::make_among(&spec::parse(text)?, &self.partitions)
+    }
+
+    /// Where the data set comes from that `spec` names.
+    ///
+    /// # Errors
+    /// As [`data::source_among`].
+    pub(crate) fn source(&self, spec: &Spec) -> Result<Box<dyn Source>, DataError> {
+        data::source_among(spec, &self.datasets)
+    }
+
+    /// The data set that `text` names.
+    ///
+    /// # Errors
+    /// As [`data::load_among`].
+    pub(crate) fn load(
+        &self,
+        text: &str,
+        folder: Option<PathBuf>,
+        seed: Seed,
+    ) -> Result<Split, DataError> {
+        data::load_among(text, folder, seed, &self.datasets)
+    }
+
+    /// The entry of the data set that a specification names, where there is one.
+    pub(crate) fn dataset(&self, name: &str) -> Option<&'static DataEntry> {
+        data::ALL.iter().chain(&self.datasets).find(|entry| entry.name == name).copied()
     }
 }

@@ -5,9 +5,8 @@ use super::setup::{Shelf, shared_out};
 use crate::Failure;
 use crate::config::{Ground, Own, Settings};
 use varangian_base::{Entry, SpecError, spec};
-use varangian_learn::partition::{self, Sampling};
-use varangian_learn::{data, model};
-use varangian_rules::build_filter;
+use varangian_learn::data;
+use varangian_learn::partition::Sampling;
 use varangian_sim::swarm::{Staleness, Swarm};
 use varangian_sim::{Course, Scenario};
 
@@ -18,8 +17,11 @@ impl Shelf {
     /// As [`Shelf::course`].
     pub(super) fn ground(&self, settings: &Settings, course: &Course) -> Result<Ground, Failure> {
         let (train, held) = self.trained_on(settings)?;
-        let pools: Vec<usize> =
-            shared_out(train.as_ref(), settings)?.samples.iter().map(Vec::len).collect();
+        let pools: Vec<usize> = shared_out(train.as_ref(), settings, self.own())?
+            .samples
+            .iter()
+            .map(Vec::len)
+            .collect();
         let all: usize = pools.iter().sum();
         let (filter, validates, test, sampler) = match course {
             Course::Lockstep(plan) | Course::Rounds(plan, _) => {
@@ -36,7 +38,7 @@ impl Shelf {
             filter,
             validates,
             statistics: course.model().buffers() > 0,
-            drawn: is_drawn(&settings.dataset)?,
+            drawn: is_drawn(&settings.dataset, self.own())?,
             test,
             held: held.map_or(0, |held| held.len()),
             pools: if settings.sampling.starts_with("shared-stream") { vec![all] } else { pools },
@@ -55,12 +57,12 @@ pub(super) fn well_formed(settings: &Settings, own: &Own) -> Result<(), Failure>
     settings.optimiser()?;
     settings.hostile()?;
     settings.passes()?;
-    partition::make(&spec::parse(&settings.partition)?)?;
+    own.partition(&settings.partition)?;
     Sampling::make(&spec::parse(&settings.sampling)?)?;
-    model::recipe(&settings.model)?;
+    own.recipe(&settings.model)?;
     for set in [&settings.dataset, &settings.validation_from] {
         if !["held-out", "train"].contains(&set.as_str()) || *set == settings.dataset {
-            data::source(&spec::parse(set)?).map_err(|e| Failure::refused(e.to_string()))?;
+            own.source(&spec::parse(set)?).map_err(|e| Failure::refused(e.to_string()))?;
         }
     }
     if !settings.network.is_empty()
@@ -69,7 +71,7 @@ pub(super) fn well_formed(settings: &Settings, own: &Own) -> Result<(), Failure>
         network.check(n)?;
     }
     match own.filter_of(&settings.rule)? {
-        Some(_) => build_filter(&settings.rule, n, f).map(|_| ())?,
+        Some(_) => own.filter(&settings.rule, n, f).map(|_| ())?,
         None => own.pipeline(&settings.rule)?.check(n, f)?,
     }
     let attack = own.attack(&settings.attack)?;
@@ -94,11 +96,9 @@ pub(super) fn can_begin(course: Course) -> Result<(), Failure> {
 
 /// Whether what a data set holds depends on the seed of the data: generated sets, and tables whose
 /// test samples are drawn.
-fn is_drawn(dataset: &str) -> Result<bool, SpecError> {
+fn is_drawn(dataset: &str, own: &Own) -> Result<bool, SpecError> {
     let set = spec::parse(dataset)?;
-    let Some(entry) = data::ALL.iter().find(|entry| entry.name == set.name) else {
-        return Ok(false);
-    };
+    let Some(entry) = own.dataset(&set.name) else { return Ok(false) };
     let given = set.pairs.iter().find(|(key, _)| key == "test").map(|(_, value)| value.as_str());
     let default = entry.params.iter().find(|param| param.name == "test").map(|p| p.default);
     let shared = given.or(default).is_some_and(|test| test.parse::<f64>().is_ok());
@@ -121,7 +121,7 @@ mod tests {
             let drawn = data::load(entry.name, None, Seed(1)).is_ok();
             assert_eq!(is_generated(entry), drawn, "{}", entry.name);
         }
-        let drawn = |text: &str| is_drawn(text).unwrap();
+        let drawn = |text: &str| is_drawn(text, &Own::default()).unwrap();
         assert!(drawn("csv file=a.csv") && drawn("csv file=a.csv test=0.5"));
         assert!(!drawn("csv file=a.csv test=b.csv") && !drawn("mnist"));
     }

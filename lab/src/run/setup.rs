@@ -10,8 +10,8 @@ use varangian_base::{Domain, Seed, SpecError, spec};
 use varangian_learn::data::{Shape, Split};
 use varangian_learn::model::{self, state};
 use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
-use varangian_learn::{Batch, Dataset, Model, Targets, data};
-use varangian_rules::{FilterEntry, Oracle, build_filter};
+use varangian_learn::{Batch, Dataset, Model, Targets};
+use varangian_rules::{FilterEntry, Oracle};
 use varangian_sim::swarm::{AsyncPlan, Staleness};
 use varangian_sim::{Course, Plan, Scenario};
 use varangian_train::{Validation, hold_out};
@@ -59,7 +59,7 @@ impl Shelf {
         if let Some(data) = loaded.get(&key) {
             return Ok(data.clone());
         }
-        let split = data::load(&settings.dataset, self.folder.clone(), Seed(drawn));
+        let split = self.own.load(&settings.dataset, self.folder.clone(), Seed(drawn));
         let split = split.map_err(|error| Failure::refused(error.to_string()))?;
         let digest = digest(&split);
         let data = Loaded { split, digest };
@@ -182,7 +182,7 @@ impl Shelf {
             f,
             f_real: settings.f_real(),
             hostile: settings.hostile()?,
-            filter: build_filter(&settings.rule, n, f)?,
+            filter: self.own.filter(&settings.rule, n, f)?,
             attack: self.own.attack(&settings.attack)?,
             clean,
             optimiser: settings.optimiser()?,
@@ -213,8 +213,8 @@ impl Shelf {
         settings: &Settings,
     ) -> Result<(Box<dyn Model>, Arc<dyn Dataset>, Shares), Failure> {
         let (train, _) = self.split(settings)?;
-        let model = model_of(settings, train.as_ref())?;
-        let shares = shared_out(train.as_ref(), settings)?;
+        let model = model_of(settings, train.as_ref(), &self.own)?;
+        let shares = shared_out(train.as_ref(), settings, &self.own)?;
         Ok((model, train, shares))
     }
 
@@ -269,12 +269,12 @@ impl Shelf {
         let (_, test) = self.split(settings)?;
         let (train, held) = self.trained_on(settings)?;
         let seed = Seed(settings.seed);
-        let shares = shared_out(train.as_ref(), settings)?;
+        let shares = shared_out(train.as_ref(), settings, &self.own)?;
         let counts: Vec<f64> = shares.samples.iter().map(|of| of.len() as f64).collect();
         let weights = settings.weights(&counts)?;
         let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
         let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
-        let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref())?);
+        let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref(), &self.own)?);
         let at_workers = settings.momentum > 0.0 && settings.momentum_at == "worker";
         let what = format!("a run of {} workers on {} parameters", settings.n, model.dim());
         memory::demand(&what, memory::of_run(settings.n, model.dim(), at_workers))?;
@@ -288,8 +288,12 @@ impl Shelf {
 }
 
 /// The model of these settings for these data, where it starts.
-fn model_of(settings: &Settings, train: &dyn Dataset) -> Result<Box<dyn Model>, Failure> {
-    let model = model::build(&settings.model, train.shape(), train.classes())?;
+fn model_of(
+    settings: &Settings,
+    train: &dyn Dataset,
+    own: &Own,
+) -> Result<Box<dyn Model>, Failure> {
+    let model = own.model(&settings.model, train.shape(), train.classes())?;
     let prefix = settings.start_prefix.as_str();
     if settings.start.is_empty() {
         return match prefix {
@@ -303,8 +307,12 @@ fn model_of(settings: &Settings, train: &dyn Dataset) -> Result<Box<dyn Model>, 
     Ok(model::starting_from(model, state.map_err(|error| error.at("start"))?))
 }
 
-pub(super) fn shared_out(train: &dyn Dataset, settings: &Settings) -> Result<Shares, SpecError> {
-    let partition = partition::make(&spec::parse(&settings.partition)?)?;
+pub(super) fn shared_out(
+    train: &dyn Dataset,
+    settings: &Settings,
+    own: &Own,
+) -> Result<Shares, SpecError> {
+    let partition = own.partition(&settings.partition)?;
     partition.split(&partition::Samples::of(train), settings.n, Seed(settings.seed))
 }
 
