@@ -9,6 +9,7 @@ pub mod blocks;
 pub mod entry;
 mod error;
 pub mod kernels;
+pub mod lanes;
 mod memory;
 mod mixed;
 pub mod mv32;

@@ -123,7 +123,8 @@ fn answer(
             Ok(Answer::Single(out))
         }
         Values::Double(finite) => {
-            let round = exact::Round { rows: finite, ids: &rows.ids, f, weights, step: 0, seed };
+            let round =
+                exact::Round { rows: finite, ids: &rows.ids, f, weights, step: 0, seed, stage: 0 };
             Ok(Answer::Double(rule.exact(&round, verdict)?))
         }
     }

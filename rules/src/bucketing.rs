@@ -14,7 +14,7 @@
 //! ```
 
 use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage, exact};
-use varangian_base::{Domain, Kind, Param, Seed};
+use varangian_base::{Domain, Kind, Param, Seed, lanes};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "bucketing",
@@ -61,11 +61,12 @@ struct Bucketing {
 
 impl Bucketing {
     /// Sets the order in which n rows are cut.
-    fn arrange(&mut self, n: usize, seed: Seed, step: u64) {
+    fn arrange(&mut self, n: usize, seed: Seed, (step, stage): (u64, u64)) {
         self.order.clear();
         self.order.extend(0..n);
         if self.random {
-            seed.stream(Domain::Rule, 0, step).shuffle(&mut self.order);
+            let mut stream = seed.lane(Domain::Rule, lanes::rule::BUCKETS, step, stage);
+            stream.shuffle(&mut self.order);
         }
     }
 }
@@ -73,7 +74,7 @@ impl Bucketing {
 impl Pre for Bucketing {
     fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing) {
         let n = round.rows.n();
-        self.arrange(n, round.seed, round.step);
+        self.arrange(n, round.seed, (round.step, round.stage));
         mixing.resize(n.div_ceil(self.s), n);
         let weights = mixing.coefficients.chunks_mut(n);
         for (bucket, weights) in self.order.chunks(self.s).zip(weights) {
@@ -96,12 +97,58 @@ impl Pre for Bucketing {
 
     fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
         let (n, mut cut) = (round.n(), self.clone());
-        cut.arrange(n, round.seed, round.step);
+        cut.arrange(n, round.seed, (round.step, round.stage));
         let bucket = |rows: &[usize]| exact::Blend::selection(n, rows);
         Ok(cut.order.chunks(self.s).map(bucket).collect())
     }
 
     fn fork(&self) -> Box<dyn Pre> {
         Box::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pipeline, Verdict};
+    use varangian_base::Matrix;
+
+    #[test]
+    fn two_bucketings_of_one_pipeline_draw_apart_and_the_first_where_it_always_did() {
+        let mut cut = Bucketing { s: 2, random: true, order: Vec::new() };
+        let mut order = |stage: u64| {
+            cut.arrange(20, Seed(3), (5, stage));
+            cut.order.clone()
+        };
+        assert_ne!(order(0), order(1));
+        let mut first: Vec<usize> = (0..20).collect();
+        Seed(3).stream(Domain::Rule, 0, 5).shuffle(&mut first);
+        assert_eq!(order(0), first);
+        // Sixteen rows in fours of pairs: one shuffle of rows, another of pairs.
+        let rows: Vec<[f32; 1]> = (0..16).map(|i| [(1u32 << i) as f32]).collect();
+        let rows = Matrix::from_rows(&rows);
+        let answer = |text: &str| {
+            let mut rule = Pipeline::parse(text).unwrap();
+            let (mut out, mut verdict) = ([0.0], Verdict::default());
+            let mut round = Round { seed: Seed(3), step: 5, ..Round::of(rows.rows(), 0) };
+            rule.aggregate(&mut round, &mut out, &mut verdict);
+            let exact = {
+                let rows: Vec<Vec<f64>> = (0..16).map(|i| vec![f64::from(1u32 << i)]).collect();
+                let ids: Vec<u32> = (0..16).collect();
+                let round = exact::Round {
+                    rows: &rows,
+                    ids: &ids,
+                    f: 0,
+                    weights: None,
+                    step: 5,
+                    seed: Seed(3),
+                    stage: 0,
+                };
+                rule.exact(&round, &mut Verdict::default()).unwrap()[0]
+            };
+            assert_eq!(f64::from(out[0]), exact, "{text}");
+            out[0]
+        };
+        answer("bucketing s=2 | bucketing s=2 | median");
     }
 }

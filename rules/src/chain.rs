@@ -278,8 +278,8 @@ impl Pipeline {
         let round = &exact::Round { weights: masses.as_deref(), ..*round };
         let (mut rows, mut ids) = (round.rows.to_vec(), round.ids.to_vec());
         let (mut f, mut maps) = (round.f, Vec::new());
-        for PreStage { stage, entry, .. } in &self.pre {
-            let inner = exact::Round { rows: &rows, ids: &ids, f, ..*round };
+        for (place, PreStage { stage, entry, .. }) in (0..).zip(&self.pre) {
+            let inner = exact::Round { rows: &rows, ids: &ids, f, stage: place, ..*round };
             let blends = stage.exact(&inner).map_err(refused(entry))?;
             f = stage.shape(rows.len(), f).1;
             rows = blends.iter().map(|blend| blend.of(&rows)).collect();
@@ -288,7 +288,8 @@ impl Pipeline {
             }
             maps.push(blends);
         }
-        let inner = exact::Round { rows: &rows, ids: &ids, f, ..*round };
+        let stage = self.pre.len() as u64;
+        let inner = exact::Round { rows: &rows, ids: &ids, f, stage, ..*round };
         let mut out = self.rule.exact(&inner, verdict).map_err(refused(self.rule_entry))?;
         for (stage, entry) in &self.post {
             out = stage.exact(&inner, out, verdict).map_err(refused(entry))?;
@@ -384,6 +385,7 @@ fn run(
         learning_rate: round.learning_rate,
         oracle,
         seed: round.seed,
+        stage: round.stage + 1,
     };
     run(rest, rule, post, &mut inner, out, verdict);
 }

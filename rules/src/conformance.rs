@@ -111,7 +111,8 @@ fn answer(spec: &str, rows: Rows<'_>, f: usize) -> (Vec<f32>, Verdict) {
 pub(crate) fn exactly(spec: &str, rows: &[Vec<f64>], f: usize) -> (Vec<f64>, Verdict) {
     let ids: Vec<u32> = (0..rows.len() as u32).collect();
     let rule = build(spec, rows.len(), f).unwrap_or_else(|error| panic!("{error}"));
-    let round = exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0) };
+    let round =
+        exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0), stage: 0 };
     let mut verdict = Verdict::default();
     let out = rule.exact(&round, &mut verdict).unwrap_or_else(|error| panic!("{error}"));
     assert!(out.iter().all(|x| x.is_finite()), "{spec} answers {out:?}");

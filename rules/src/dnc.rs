@@ -15,7 +15,7 @@ use crate::spectrum::Spectrum;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::combine;
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Domain, Kind, Matrix, Param, Stream};
+use varangian_base::{Domain, Kind, Matrix, Param, Stream, lanes};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "dnc",
@@ -97,7 +97,7 @@ impl Dnc {
             self.pairs.squared_distances(rows);
             return;
         }
-        let draws = round.seed.lane(Domain::Rule, 1, round.step, lane);
+        let draws = round.seed.lane(Domain::Rule, lanes::rule::SKETCH, round.step, lane);
         let sent = rows.sent();
         self.sketch.resize(sent.n(), self.b);
         for (k, at) in places(draws, self.b, d).enumerate() {
@@ -144,7 +144,8 @@ impl Rule for Dnc {
             let sketch: Vec<Vec<f64>> = match self.b >= d {
                 true => round.rows.to_vec(),
                 false => {
-                    let draws = round.seed.lane(Domain::Rule, 1, round.step, lane as u64);
+                    let draws =
+                        round.seed.lane(Domain::Rule, lanes::rule::SKETCH, round.step, lane as u64);
                     let at: Vec<usize> = places(draws, self.b, d).collect();
                     let part = |row: &Vec<f64>| at.iter().map(|&k| row[k]).collect();
                     round.rows.iter().map(part).collect()

@@ -41,6 +41,8 @@ pub struct Round<'a> {
     pub step: u64,
     /// The run's seed; the draws are those of the f32 path.
     pub seed: Seed,
+    /// The place of the stage in its pipeline, as in [`crate::Round::stage`].
+    pub stage: u64,
 }
 
 impl Round<'_> {

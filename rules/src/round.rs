@@ -23,8 +23,11 @@ pub struct Round<'a> {
     pub learning_rate: f32,
     /// The server's validation data, where there is any.
     pub oracle: Option<&'a mut dyn Oracle>,
-    /// The run's seed; a rule draws at (`Domain::Rule`, its stage, step).
+    /// The run's seed; a rule draws at (`Domain::Rule`, purpose, step, lane), purposes as in
+    /// [`varangian_base::lanes::rule`].
     pub seed: Seed,
+    /// The place of the stage in its pipeline, from 0: two stages of one kind draw apart.
+    pub stage: u64,
 }
 
 impl<'a> Round<'a> {
@@ -32,7 +35,17 @@ impl<'a> Round<'a> {
     pub fn of(rows: impl Into<Mixed<'a>>, f: usize) -> Self {
         let (rows, params) = (rows.into(), &[]);
         let (weights, oracle) = (None, None);
-        Round { rows, f, weights, step: 0, params, learning_rate: 1.0, oracle, seed: Seed(0) }
+        Round {
+            rows,
+            f,
+            weights,
+            step: 0,
+            params,
+            learning_rate: 1.0,
+            oracle,
+            seed: Seed(0),
+            stage: 0,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! message).
 
 use std::sync::Arc;
-use varangian_base::{Domain, Kind, Param, Seed, SpecError, Stream, spec};
+use varangian_base::{Domain, Kind, Param, Seed, SpecError, Stream, lanes::network as lanes, spec};
 
 /// A distribution of durations, in seconds of virtual time.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,7 +189,7 @@ impl Network {
 
     /// How each of n workers fares throughout.
     pub fn temperaments(&self, n: usize, seed: Seed) -> Vec<Temperament> {
-        let order = seed.stream(Domain::Network, u32::MAX, 0).permutation(n);
+        let order = seed.stream(Domain::Network, lanes::TEMPERAMENTS, 0).permutation(n);
         let mut out = vec![Temperament { slowdown: 1.0, silent: false }; n];
         for (rank, &worker) in order.iter().enumerate() {
             let one = &mut out[worker as usize];
@@ -205,22 +205,23 @@ impl Network {
     /// What happens to a worker's `number`-th computation and its message.
     pub fn journey(&self, seed: Seed, worker: u32, number: u64, slowdown: f64) -> Journey {
         let lane = |lane| seed.lane(Domain::Network, worker, number, lane);
-        let compute = slowdown * self.compute.draw(&mut lane(0));
-        let ready = self.down.draw(&mut lane(1)) + compute;
-        let mut fate = lane(2);
+        let compute = slowdown * self.compute.draw(&mut lane(lanes::COMPUTE));
+        let ready = self.down.draw(&mut lane(lanes::DOWN)) + compute;
+        let mut fate = lane(lanes::FATE);
         let crashed = fate.coin(self.crash);
         let lost = fate.coin(self.loss);
         let doubled = fate.coin(self.duplication);
         let overtaken = fate.coin(self.reordering);
-        let mut up = self.up.draw(&mut lane(3));
+        let mut up = self.up.draw(&mut lane(lanes::UP));
         if overtaken {
-            up += self.up.draw(&mut lane(4)) + self.compute.draw(&mut lane(5));
+            up += self.up.draw(&mut lane(lanes::OVERTAKEN))
+                + self.compute.draw(&mut lane(lanes::MEANWHILE));
         }
         Journey {
             ready,
-            back: crashed.then(|| ready + self.downtime.draw(&mut lane(6))),
+            back: crashed.then(|| ready + self.downtime.draw(&mut lane(lanes::DOWNTIME))),
             arrival: (!crashed && !lost).then_some(ready + up),
-            again: doubled.then(|| ready + self.up.draw(&mut lane(7))),
+            again: doubled.then(|| ready + self.up.draw(&mut lane(lanes::AGAIN))),
         }
     }
 }

@@ -160,14 +160,12 @@ impl Probe for Trial<'_> {
             return out.fill(0.0);
         }
         let mut round = Round {
-            rows: rows.into(),
-            f: self.f,
             weights: counts.as_deref(),
             step: self.broadcast.step,
             params: self.broadcast.params,
             learning_rate: self.broadcast.rate as f32,
-            oracle: None,
             seed: self.seed,
+            ..Round::of(rows, self.f)
         };
         let mut trial = if rule.has_memory() { Some(rule.fork()) } else { None };
         trial.as_mut().unwrap_or(rule).aggregate(&mut round, out, self.verdict);

@@ -2,14 +2,14 @@
 //! `rules::Oracle`.
 
 use std::sync::{Arc, Mutex};
-use varangian_base::{Domain, Rows, Seed, SpecError, blocks};
+use varangian_base::{Domain, Rows, Seed, SpecError, blocks, lanes};
 use varangian_learn::data::Subset;
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
 use varangian_learn::{Batch, Dataset};
 use varangian_rules::Oracle;
 
-/// Splits `held` samples off a training set, drawn at (`Domain::Oracle`, 1, 0): what is left for
-/// the workers, and what the server keeps. Both keep the order of the training set.
+/// Splits `held` samples off a training set, drawn at (`Domain::Oracle`, `purpose`, 0),
+/// one of [`varangian_base::lanes::oracle`]: what is left, and what was held. Both keep the order of the training set.
 ///
 /// # Errors
 /// If nothing would be left for either.
@@ -17,6 +17,7 @@ pub fn hold_out(
     train: &Arc<dyn Dataset>,
     held: usize,
     seed: Seed,
+    purpose: u32,
 ) -> Result<(Arc<dyn Dataset>, Arc<dyn Dataset>), SpecError> {
     let n = train.len();
     if held == 0 || held >= n {
@@ -25,7 +26,7 @@ pub fn hold_out(
             n.saturating_sub(1)
         )));
     }
-    let order = seed.stream(Domain::Oracle, 1, 0).permutation(n);
+    let order = seed.stream(Domain::Oracle, purpose, 0).permutation(n);
     let part = |range: &[u32]| -> Arc<dyn Dataset> {
         let mut indices = range.to_vec();
         indices.sort_unstable();
@@ -91,12 +92,13 @@ impl Validation {
         let mut indices = Vec::with_capacity(self.size);
         for k in from..from + self.size as u64 {
             if self.order.0 != k / len {
-                let order = self.seed.stream(Domain::Oracle, 0, k / len).permutation(len as usize);
+                let mut order = self.seed.stream(Domain::Oracle, lanes::oracle::ORDER, k / len);
+                let order = order.permutation(len as usize);
                 self.order = (k / len, order);
             }
             indices.push(self.order.1[(k % len) as usize]);
         }
-        let mut augment = self.seed.stream(Domain::Oracle, 2, self.drawn);
+        let mut augment = self.seed.stream(Domain::Oracle, lanes::oracle::AUGMENT, self.drawn);
         self.data.fill(&indices, &mut augment, &mut self.batch);
     }
 
@@ -257,7 +259,7 @@ mod tests {
     #[test]
     fn a_held_out_split_leaves_disjoint_parts() {
         let train: Arc<dyn Dataset> = Arc::new(plane(10));
-        let (rest, held) = hold_out(&train, 3, Seed(5)).unwrap();
+        let (rest, held) = hold_out(&train, 3, Seed(5), lanes::oracle::VALIDATION).unwrap();
         assert_eq!((rest.len(), held.len()), (7, 3));
         let mut batch = Batch::default();
         let mut stream = Seed(0).stream(Domain::Test, 0, 0);
@@ -273,7 +275,8 @@ mod tests {
         }
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
-        let error = hold_out(&train, 10, Seed(5)).err().unwrap().to_string();
+        let error =
+            hold_out(&train, 10, Seed(5), lanes::oracle::VALIDATION).err().unwrap().to_string();
         assert_eq!(error, "a held-out set takes from 1 to 9 of 10 samples; got 10");
     }
 }

@@ -287,14 +287,13 @@ impl Server {
         if closed.skipped.is_none() {
             let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
             let mut round = Round {
-                rows: received.rows.into(),
-                f,
                 weights: counts,
                 step: self.step,
                 params: if ahead.is_empty() { params } else { ahead },
                 learning_rate: self.rate as f32,
                 oracle,
                 seed: settings.seed,
+                ..Round::of(received.rows, f)
             };
             settings.rule.aggregate(&mut round, aggregate, &mut closed.verdict);
             self.update();

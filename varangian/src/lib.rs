@@ -49,6 +49,16 @@
 //! experiment.own.rules.push(&ENTRY); // an experiment's runs may name it now
 //! ```
 //!
+//! The same holds for filters, attacks, models, data sets and partitions: an entry says what it is,
+//! [`conformance`] holds it to what ours are held to, and an experiment's `own` names it.
+//!
+//! ```
+//! use varangian::{attacks, conformance};
+//! let ipm = attacks::ALL.iter().find(|entry| entry.name == "ipm").unwrap();
+//! let report = conformance::check_attack(|| attacks::build("ipm").unwrap(), &ipm.facts);
+//! assert!(report.passed(), "{report}");
+//! ```
+//!
 //! # Run an experiment
 //!
 //! An [`Experiment`] is a matrix of runs: from a file, from a text, or built in code. Whoever runs
@@ -115,5 +125,12 @@ pub use varangian_lab::{Experiment, Failure, run::Silent};
 #[cfg(feature = "lab")]
 pub use varangian_papers as papers;
 
-/// The suite that holds a stranger's rule to what ours are held to.
-pub use varangian_rules::conformance;
+/// The suites that hold a stranger's rule, filter, attack, model or partition to what ours are held
+/// to. Each says what it tried and what failed.
+pub mod conformance {
+    pub use varangian_attacks::conformance::check as check_attack;
+    pub use varangian_base::{Failure, Report};
+    #[cfg(feature = "train")]
+    pub use varangian_learn::conformance::{check as check_model, check_partition};
+    pub use varangian_rules::conformance::{check, check_filter};
+}

@@ -3,7 +3,7 @@
 use crate::config::Settings;
 
 /// Changes whenever the same settings would give other results than before: part of every key.
-const RESULTS_VERSION: u32 = 7;
+const RESULTS_VERSION: u32 = 8;
 
 /// The hash of everything that can change a run's result: its settings, the data, and this
 /// program's results version. The letter r and twelve hexadecimal digits: without a letter, a key

@@ -6,7 +6,7 @@ use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use varangian_base::{Domain, Seed, SpecError, spec};
+use varangian_base::{Domain, Seed, SpecError, lanes, spec};
 use varangian_learn::data::{Shape, Split};
 use varangian_learn::model::{self, state};
 use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
@@ -200,7 +200,8 @@ impl Shelf {
         let Split { train, test } = self.data(settings)?.split;
         match settings.judge_on {
             0 => Ok((train, test)),
-            held => Ok(hold_out(&train, held, Seed(settings.seed)).map_err(|e| e.at("judge_on"))?),
+            held => Ok(hold_out(&train, held, Seed(settings.seed), lanes::oracle::JUDGED)
+                .map_err(|e| e.at("judge_on"))?),
         }
     }
 
@@ -241,7 +242,7 @@ impl Shelf {
         if held >= given.len() {
             return Ok(given);
         }
-        Ok(hold_out(&given, held, Seed(settings.seed))?.1)
+        Ok(hold_out(&given, held, Seed(settings.seed), lanes::oracle::VALIDATION)?.1)
     }
 
     /// What workers learn from, and what the server holds beside it.
@@ -253,7 +254,8 @@ impl Shelf {
         Ok(match (settings.validation, settings.validation_from.as_str()) {
             (0, _) => (train, None),
             (held, "held-out") => {
-                let parts = hold_out(&train, held, Seed(settings.seed));
+                let purpose = lanes::oracle::VALIDATION;
+                let parts = hold_out(&train, held, Seed(settings.seed), purpose);
                 parts.map_err(|e| e.at("validation")).map(|(train, held)| (train, Some(held)))?
             }
             (_, "train") => (train.clone(), Some(train)),

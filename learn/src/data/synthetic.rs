@@ -9,7 +9,7 @@ use super::{DataError, Facts, Place, Source, Split, Table};
 use crate::Targets;
 use crate::model::mersenne::Mersenne;
 use std::sync::Arc;
-use varangian_base::{Args, Domain, Entry, Kind, Param, Seed, Stream};
+use varangian_base::{Args, Domain, Entry, Kind, Param, Seed, Stream, lanes};
 
 const FEATURES: usize = 20;
 const SAMPLES: usize = 10_000;
@@ -89,17 +89,17 @@ impl Source for Synthetic {
 /// Features and targets before standardising. Both sets share w₀ and the features.
 fn draw(seed: Seed, labels: bool, weights: Option<u32>) -> (Vec<f64>, Vec<f64>) {
     let lane = |lane: u64| seed.lane(Domain::Data, 0, 0, lane);
-    let mut stream = lane(0);
+    let mut stream = lane(lanes::data::WEIGHTS);
     let mut w: Vec<f64> = (0..FEATURES).map(|_| 2.0 + stream.normal()).collect();
     if let Some(mut twister) = weights.map(Mersenne::new) {
         w.chunks_exact_mut(2).for_each(|pair| {
             pair.copy_from_slice(&twister.normals().map(|x| 2.0 + x));
         });
     }
-    let mut stream = lane(1);
+    let mut stream = lane(lanes::data::FEATURES);
     let mut x = vec![0.0; SAMPLES * FEATURES];
     x.chunks_exact_mut(FEATURES).for_each(|row| correlated(row, &mut stream));
-    let mut stream = lane(2);
+    let mut stream = lane(lanes::data::NOISE);
     let target = |row: &[f64]| {
         let score: f64 = row.iter().zip(&w).map(|(a, b)| a * b).sum();
         match labels {

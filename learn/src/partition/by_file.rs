@@ -2,7 +2,7 @@
 
 use super::{Partition, Samples, Shares, enough};
 use std::collections::BTreeMap;
-use varangian_base::{Domain, Entry, Seed, SpecError};
+use varangian_base::{Domain, Entry, Seed, SpecError, lanes};
 
 /// The natural partition.
 pub(crate) static ENTRY: Entry<dyn Partition> = Entry {
@@ -33,7 +33,8 @@ impl Partition for ByFile {
             )));
         }
         let files: Vec<Vec<u32>> = files.into_values().collect();
-        let order = seed.stream(Domain::Partition, 0, 0).permutation(files.len());
+        let order =
+            seed.lane(Domain::Partition, 0, 0, lanes::partition::ORDER).permutation(files.len());
         let mut shares = vec![Vec::new(); workers];
         for (turn, &file) in order.iter().enumerate() {
             shares[turn % workers].extend_from_slice(&files[file as usize]);

@@ -6,7 +6,7 @@
 
 use super::{Partition, Samples, Shares, by_class, enough, keep_nonempty};
 use rand_distr::{Distribution, Gamma};
-use varangian_base::{Domain, Entry, Kind, Param, Seed, SpecError, Stream};
+use varangian_base::{Domain, Entry, Kind, Param, Seed, SpecError, Stream, lanes};
 
 /// Dirichlet label skew.
 pub(crate) static ENTRY: Entry<dyn Partition> = Entry {
@@ -69,7 +69,7 @@ impl Dirichlet {
     fn divide(&self, pools: &[Vec<u32>], workers: usize, seed: Seed) -> Vec<Vec<u32>> {
         let mut shares = vec![Vec::new(); workers];
         for (class, pool) in pools.iter().enumerate() {
-            let mut stream = seed.lane(Domain::Partition, 0, class as u64, 2);
+            let mut stream = seed.lane(Domain::Partition, 0, class as u64, lanes::partition::CLASS);
             let proportions = dirichlet(&vec![self.alpha; workers], &mut stream);
             let parts = cut(pool, &proportions);
             shares.iter_mut().zip(parts).for_each(|(share, part)| share.extend_from_slice(part));
@@ -91,7 +91,7 @@ impl Dirichlet {
         let prior: Vec<f64> = pools.iter().map(weight).collect();
         let mut shares = vec![Vec::new(); workers];
         for (w, share) in shares.iter_mut().enumerate() {
-            let mut stream = seed.lane(Domain::Partition, w as u32, 0, 3);
+            let mut stream = seed.lane(Domain::Partition, w as u32, 0, lanes::partition::WORKER);
             let mixture = dirichlet(&prior, &mut stream);
             let slots = total / workers + usize::from(w < total % workers);
             for _ in 0..slots {

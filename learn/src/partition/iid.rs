@@ -1,7 +1,7 @@
 //! Independent and identically distributed: a seeded shuffle cut into contiguous slices.
 
 use super::{Partition, Samples, Shares, enough};
-use varangian_base::{Domain, Entry, Seed, SpecError};
+use varangian_base::{Domain, Entry, Seed, SpecError, lanes};
 
 /// The even, random partition.
 pub(crate) static ENTRY: Entry<dyn Partition> = Entry {
@@ -22,7 +22,8 @@ struct Iid;
 impl Partition for Iid {
     fn split(&self, samples: &Samples, workers: usize, seed: Seed) -> Result<Shares, SpecError> {
         enough(samples.len(), workers)?;
-        let order = seed.stream(Domain::Partition, 0, 0).permutation(samples.len());
+        let order =
+            seed.lane(Domain::Partition, 0, 0, lanes::partition::ORDER).permutation(samples.len());
         Ok(Shares { samples: slices(&order, workers), notes: Vec::new() })
     }
 }

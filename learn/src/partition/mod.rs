@@ -22,7 +22,7 @@ pub use sampler::{Minibatches, SAMPLING, Sampling};
 pub use skew::Skew;
 
 use crate::Dataset;
-use varangian_base::{Domain, Entry, Kind, Param, Seed, Spec, SpecError, entry};
+use varangian_base::{Domain, Entry, Kind, Param, Seed, Spec, SpecError, entry, lanes};
 
 /// What a partition knows of the training samples.
 #[derive(Clone, Debug, Default)]
@@ -148,7 +148,7 @@ pub(crate) fn by_class(
         pools[label as usize].push(i as u32);
     }
     for (class, pool) in pools.iter_mut().enumerate() {
-        seed.lane(Domain::Partition, 0, class as u64, 1).shuffle(pool);
+        seed.lane(Domain::Partition, 0, class as u64, lanes::partition::POOL).shuffle(pool);
     }
     Ok(pools)
 }
@@ -202,7 +202,7 @@ pub fn hold_out(len: usize, count: usize, seed: Seed) -> Result<(Vec<u32>, Vec<u
             "holding out {count} samples needs more than that; found {len}"
         )));
     }
-    let mut order = seed.lane(Domain::Partition, 0, 0, 4).permutation(len);
+    let mut order = seed.lane(Domain::Partition, 0, 0, lanes::partition::HELD).permutation(len);
     let mut rest = order.split_off(count);
     order.sort_unstable();
     rest.sort_unstable();

@@ -2,7 +2,7 @@
 
 use super::dirichlet::{cut, dirichlet};
 use super::{EMPTY, LEAST, Partition, Samples, Shares, enough, keep_nonempty};
-use varangian_base::{Domain, Entry, Kind, Param, Seed, SpecError};
+use varangian_base::{Domain, Entry, Kind, Param, Seed, SpecError, lanes};
 
 /// Alike data in unequal amounts.
 pub(crate) static ENTRY: Entry<dyn Partition> = Entry {
@@ -73,11 +73,12 @@ impl Partition for Quantity {
                 sizes.iter().map(|size| size / most / sum).collect()
             }
             None => {
-                let mut stream = seed.lane(Domain::Partition, 0, 0, 5);
+                let mut stream = seed.lane(Domain::Partition, 0, 0, lanes::partition::AMOUNT);
                 dirichlet(&vec![self.alpha; workers], &mut stream)
             }
         };
-        let order = seed.stream(Domain::Partition, 0, 0).permutation(samples.len());
+        let order =
+            seed.lane(Domain::Partition, 0, 0, lanes::partition::ORDER).permutation(samples.len());
         let mut shares: Vec<Vec<u32>> =
             cut(&order, &sizes).into_iter().map(<[u32]>::to_vec).collect();
         let notes = keep_nonempty("quantity-skew", &mut shares, self.least, self.refuse)?;

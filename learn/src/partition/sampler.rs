@@ -7,7 +7,7 @@
 use crate::Sampler;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use varangian_base::{Domain, Kind, Param, Seed, Spec, SpecError};
+use varangian_base::{Domain, Kind, Param, Seed, Spec, SpecError, lanes};
 
 /// How minibatches are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +172,7 @@ impl Minibatches {
             return order.clone();
         }
         let mut order = pool.samples.clone();
-        self.seed.stream(Domain::Batch, address, epoch).shuffle(&mut order);
+        self.seed.lane(Domain::Batch, address, epoch, lanes::batch::EPOCH).shuffle(&mut order);
         let order = Arc::new(order);
         // Two epochs: neighbours in a shared stream may stand on either side of its turn.
         while orders.len() >= 2 {
@@ -190,7 +190,8 @@ impl Sampler for Minibatches {
         match self.sampling {
             Sampling::WithReplacement => {
                 let samples = &self.pools[worker as usize].samples;
-                let mut stream = self.seed.lane(Domain::Batch, worker, step, 1);
+                let mut stream =
+                    self.seed.lane(Domain::Batch, worker, step, lanes::batch::REPLACED);
                 out.extend((0..self.batch).map(|_| samples[stream.below(samples.len())]));
             }
             Sampling::Epochs { .. } => self.take(worker as usize, worker, step, out),

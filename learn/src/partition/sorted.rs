@@ -2,7 +2,7 @@
 
 use super::iid::slices;
 use super::{Partition, Samples, Shares, by_class, enough};
-use varangian_base::{Domain, Entry, Kind, Param, Seed, SpecError};
+use varangian_base::{Domain, Entry, Kind, Param, Seed, SpecError, lanes};
 
 /// The extreme partition.
 pub(crate) static SORTED: Entry<dyn Partition> = Entry {
@@ -64,7 +64,8 @@ impl Partition for Similar {
         let sorted = by_class(self.name, samples, seed)?.concat();
         // A random subset is dealt at random; what stays is still in the order of the labels.
         let common = (self.gamma * samples.len() as f64).round() as usize;
-        let order = seed.stream(Domain::Partition, 0, 0).permutation(samples.len());
+        let order =
+            seed.lane(Domain::Partition, 0, 0, lanes::partition::ORDER).permutation(samples.len());
         let (dealt, stays) = order.split_at(common);
         let mut apart = vec![false; samples.len()];
         stays.iter().for_each(|&i| apart[i as usize] = true);
@@ -110,7 +111,7 @@ impl Partition for Shards {
             )));
         }
         let shards = slices(&by_class("shards", samples, seed)?.concat(), count);
-        let order = seed.stream(Domain::Partition, 0, 0).permutation(count);
+        let order = seed.lane(Domain::Partition, 0, 0, lanes::partition::ORDER).permutation(count);
         let deal = |w: usize| {
             let own = &order[w * self.per..(w + 1) * self.per];
             own.iter().flat_map(|&s| shards[s as usize].iter().copied()).collect()

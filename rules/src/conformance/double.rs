@@ -156,8 +156,15 @@ fn equal_rows_win_exactly_whatever_the_rest() {
 fn draws_and_ids_are_those_of_the_kernels_and_what_has_no_answer_says_why() {
     let rows = wide(ties(9, 4, 1).rows());
     let ids: Vec<u32> = (0..9).map(|i| i + u32::from(i > 3)).collect();
-    let round =
-        exact::Round { rows: &rows, ids: &ids, f: 1, weights: None, step: 5, seed: Seed(3) };
+    let round = exact::Round {
+        rows: &rows,
+        ids: &ids,
+        f: 1,
+        weights: None,
+        step: 5,
+        seed: Seed(3),
+        stage: 0,
+    };
     let matrix = ties(9, 4, 1);
     for spec in ["bucketing s=2 | median", "monna pivot=4", "monna pivot=5", "majority ties=random"]
     {
@@ -184,8 +191,15 @@ fn every_entry_has_an_exact_path_but_those_that_ask_an_oracle() {
         let n = least(&spec, 1);
         let rows = wide(random(n, 3, 1).rows());
         let ids: Vec<u32> = (0..n as u32).collect();
-        let round =
-            exact::Round { rows: &rows, ids: &ids, f: 1, weights: None, step: 0, seed: Seed(0) };
+        let round = exact::Round {
+            rows: &rows,
+            ids: &ids,
+            f: 1,
+            weights: None,
+            step: 0,
+            seed: Seed(0),
+            stage: 0,
+        };
         let answer = build(&spec, n, 1).unwrap().exact(&round, &mut Verdict::default());
         assert_eq!(answer.is_ok(), !entry.facts.needs_oracle, "{spec}");
     }

@@ -104,7 +104,8 @@ impl Subject<'_> {
 
     fn exactly(&self, rows: &[Vec<f64>], f: usize) -> Result<Vec<f64>, String> {
         let ids: Vec<u32> = (0..rows.len() as u32).collect();
-        let round = exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0) };
+        let round =
+            exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0), stage: 0 };
         let answer = (self.make)().exact(&round, &mut Verdict::default());
         answer.map_err(|error| error.to_string())
     }

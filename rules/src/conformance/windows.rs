@@ -18,7 +18,8 @@ fn staged(stage: &str, rows: &[Vec<f64>], f: usize) -> Vec<Vec<f64>> {
         panic!("{stage} stands before a rule")
     };
     let ids: Vec<u32> = (0..rows.len() as u32).collect();
-    let round = exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0) };
+    let round =
+        exact::Round { rows, ids: &ids, f, weights: None, step: 0, seed: Seed(0), stage: 0 };
     pre.exact(&round).unwrap().iter().map(|blend| blend.of(rows)).collect()
 }
 

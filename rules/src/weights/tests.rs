@@ -38,7 +38,8 @@ fn answer(spec: &str, rows: &Matrix, f: usize, weights: Option<&[f64]>) -> (Vec<
 fn exactly(spec: &str, rows: &Matrix, f: usize, weights: Option<&[f64]>) -> (Vec<f64>, Verdict) {
     let rows = wide(rows.rows());
     let ids: Vec<u32> = (0..rows.len() as u32).collect();
-    let round = exact::Round { rows: &rows, ids: &ids, f, weights, step: 0, seed: Seed(0) };
+    let round =
+        exact::Round { rows: &rows, ids: &ids, f, weights, step: 0, seed: Seed(0), stage: 0 };
     let mut verdict = Verdict::default();
     let answer = build(spec, rows.len(), f).unwrap().exact(&round, &mut verdict).unwrap();
     (answer, verdict)

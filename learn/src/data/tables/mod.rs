@@ -14,7 +14,7 @@ use crate::Targets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use varangian_base::{Args, Domain, Kind, Param, Seed};
+use varangian_base::{Args, Domain, Kind, Param, Seed, lanes};
 
 /// Samples as they were read, in double precision until they are scaled.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -199,7 +199,7 @@ impl TableOptions {
             return Err(DataError::expected("samples", "at least 2, one for testing", n));
         }
         let count = ((n as f64 * share).round() as usize).clamp(1, n - 1);
-        let mut order = seed.lane(Domain::Data, 0, 0, 3).permutation(n);
+        let mut order = seed.lane(Domain::Data, 0, 0, lanes::data::TEST).permutation(n);
         let mut train = order.split_off(count);
         order.sort_unstable();
         train.sort_unstable();
