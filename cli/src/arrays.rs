@@ -22,6 +22,8 @@ pub(crate) struct Rows {
     pub(crate) ids: Vec<u32>,
     /// Where rows with an entry that is not finite stood.
     pub(crate) refused: Vec<u32>,
+    /// Why, for each of them: "NaN at coordinate 17".
+    pub(crate) reasons: Vec<String>,
     /// The kind of number in the file: "f32", "f64", "f16", "bf16", "i64".
     pub(crate) kind: &'static str,
     /// The number of coordinates.
@@ -97,19 +99,21 @@ pub(crate) fn read(path: &Path) -> Result<Rows, Failure> {
     };
     let array = npy::read(&bytes.map_err(|error| fail(&error))?).map_err(|error| fail(&error))?;
     let (n, d) = array.shape;
-    let (finite, ids, refused) = match array.entries {
+    let (finite, ids, refused, reasons) = match array.entries {
         Entries::Single(all) => {
-            let (kept, refused) = part(n, |i| all[i * d..][..d].iter().all(|x| x.is_finite()));
+            let trouble = |i: usize| trouble(all[i * d..][..d].iter().map(|&x| f64::from(x)));
+            let (kept, refused, reasons) = part(n, trouble);
             let rows: Vec<&[f32]> = kept.iter().map(|&i| &all[i as usize * d..][..d]).collect();
-            (Values::Single(Matrix::from_rows(&rows)), kept, refused)
+            (Values::Single(Matrix::from_rows(&rows)), kept, refused, reasons)
         }
         Entries::Double(all) => {
-            let (kept, refused) = part(n, |i| all[i * d..][..d].iter().all(|x| x.is_finite()));
+            let trouble = |i: usize| trouble(all[i * d..][..d].iter().copied());
+            let (kept, refused, reasons) = part(n, trouble);
             let rows = kept.iter().map(|&i| all[i as usize * d..][..d].to_vec()).collect();
-            (Values::Double(rows), kept, refused)
+            (Values::Double(rows), kept, refused, reasons)
         }
     };
-    Ok(Rows { finite, ids, refused, kind: array.kind, d })
+    Ok(Rows { finite, ids, refused, reasons, kind: array.kind, d })
 }
 
 /// All that a file or pipe holds: no more than one byte beyond what its header promises, growing
@@ -153,9 +157,25 @@ pub(crate) fn demand_room(f: usize, d: usize) -> Result<(), Failure> {
     )
 }
 
-/// The rows of n that are finite, and the others.
-fn part(n: usize, finite: impl Fn(usize) -> bool) -> (Vec<u32>, Vec<u32>) {
-    (0..n as u32).partition(|&i| finite(i as usize))
+/// The rows of n that are finite, the others, and what is wrong with each of these.
+fn part(n: usize, trouble: impl Fn(usize) -> Option<String>) -> (Vec<u32>, Vec<u32>, Vec<String>) {
+    let (mut kept, mut refused, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    for i in 0..n {
+        match trouble(i) {
+            None => kept.push(i as u32),
+            Some(reason) => {
+                refused.push(i as u32);
+                reasons.push(reason);
+            }
+        }
+    }
+    (kept, refused, reasons)
+}
+
+/// What is wrong with a row, if anything is.
+fn trouble(row: impl Iterator<Item = f64>) -> Option<String> {
+    let (k, x) = row.enumerate().find(|(_, x)| !x.is_finite())?;
+    Some(format!("{x} at coordinate {k}"))
 }
 
 /// Writes n rows of equal length.

@@ -11,6 +11,7 @@ mod arrays;
 mod catalogue;
 mod data;
 pub mod duel;
+mod evidence;
 mod forge;
 mod interrupt;
 mod keys;

@@ -1,11 +1,12 @@
 //! `varangian replay FOLDER --step T`: one step of a kept run again: who sent what, and what the
 //! rule gave each.
 
-use crate::{Failure, print};
+use crate::{Failure, evidence, print};
 use std::path::PathBuf;
 use varangian_base::kernels::{combine, norms};
 use varangian_lab::results::{Look, Store, bare};
 use varangian_lab::run::Shelf;
+use varangian_rules::{Evidence, Standing};
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::swarm::{AsyncPlan, Swarm};
 use varangian_sim::{Course, Plan, rounds::Rounds};
@@ -25,6 +26,10 @@ pub(crate) struct Args {
     /// The folder of data files
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Print what was found of each worker (length, distance from the aggregate, share, verdict,
+    /// reason), one JSON object a line, and nothing else; docs/evidence.md has the fields
+    #[arg(long)]
+    json: bool,
 }
 
 /// Takes the run from its seed to the step and prints that step.
@@ -61,8 +66,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         settings.seed,
         args.step
     );
-    print::line(&head);
-    let text = match Shelf::new(args.data.clone()).course(&settings)? {
+    if !args.json {
+        print::line(&head);
+    }
+    let step = match Shelf::new(args.data.clone()).course(&settings)? {
         Course::Lockstep(plan) => lockstep(*plan, args.step)?,
         Course::Rounds(plan, network) => {
             let mut run = Rounds::new(*plan, network)?;
@@ -70,12 +77,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 run.step();
             }
             let hostile = run.step().hostile.to_vec();
-            table(run.server(), &hostile)
+            Shown::of(run.server(), &hostile)
         }
-        Course::Swarm(plan) => arrival(*plan, args.step)?,
+        Course::Swarm(plan) => arrival(*plan, args.step, &settings.rule, settings.f)?,
     };
-    print::line(&text);
+    match args.json {
+        true => evidence::print(&step.evidence),
+        false => print::line(&step.text),
+    }
     Ok(())
+}
+
+/// A step as it is shown, in either form.
+struct Shown {
+    text: String,
+    evidence: Vec<Evidence>,
+}
+
+impl Shown {
+    /// The step that the server has just closed.
+    fn of(server: &Server, hostile: &[u32]) -> Shown {
+        Shown { text: table(server, hostile), evidence: server.evidence() }
+    }
 }
 
 /// The one key that starts with `start`.
@@ -93,13 +116,13 @@ fn choose(keys: &[String], start: &str) -> Result<String, Failure> {
     }
 }
 
-fn lockstep(plan: Plan, step: u64) -> Result<String, Failure> {
+fn lockstep(plan: Plan, step: u64) -> Result<Shown, Failure> {
     let mut run = Lockstep::new(plan)?;
     for _ in 0..step {
         run.step();
     }
     let hostile = run.step().hostile.to_vec();
-    Ok(table(run.server(), &hostile))
+    Ok(Shown::of(run.server(), &hostile))
 }
 
 /// A row a worker of the step that the server has just closed.
@@ -136,9 +159,9 @@ fn table(server: &Server, hostile: &[u32]) -> String {
         out.push_str(&format!("refused: {refusal}\n"));
     }
     let was_refused = |id: &u32| closed.refused.iter().any(|refusal| refusal.worker == *id);
-    let silent: Vec<u32> = (0..server.intake().slots().n() as u32)
-        .filter(|id| !closed.ids.contains(id) && !was_refused(id))
-        .collect();
+    let silent = server.heard();
+    let silent: Vec<u32> =
+        silent.into_iter().filter(|id| !closed.ids.contains(id) && !was_refused(id)).collect();
     if !silent.is_empty() {
         out.push_str(&format!("nothing came in time from {silent:?}\n"));
     }
@@ -158,7 +181,7 @@ fn table(server: &Server, hostile: &[u32]) -> String {
     out
 }
 
-fn arrival(plan: AsyncPlan, step: u64) -> Result<String, Failure> {
+fn arrival(plan: AsyncPlan, step: u64, filter: &str, f: usize) -> Result<Shown, Failure> {
     let mut swarm = Swarm::new(plan)?;
     let ended = || Failure::refused("the run ended before this arrival");
     for _ in 0..step {
@@ -166,7 +189,10 @@ fn arrival(plan: AsyncPlan, step: u64) -> Result<String, Failure> {
     }
     let before = swarm.queue().params().to_vec();
     let record = swarm.step().ok_or_else(ended)?;
-    let fate = match record.outcome.fate {
+    let (fate, worker) = (&record.outcome.fate, record.outcome.worker);
+    let judged =
+        judged(fate, Evidence::refused(filter, (1, f, before.len()), step, worker, String::new()));
+    let fate = match fate {
         Fate::Step => "stepped along".to_owned(),
         Fate::Hold => "held for later".to_owned(),
         Fate::Reject(why) => format!("rejected: {why}"),
@@ -200,7 +226,25 @@ fn arrival(plan: AsyncPlan, step: u64) -> Result<String, Failure> {
     ];
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    Ok(print::table(&["of this arrival", "value"], &rows, &[false, false]))
+    let text = print::table(&["of this arrival", "value"], &rows, &[false, false]);
+    let norm = Some(length).filter(|length| length.is_finite());
+    Ok(Shown { text, evidence: vec![Evidence { norm, ..judged }] })
+}
+
+/// What a filter made of the one message that it saw, in the words of a rule.
+fn judged(fate: &Fate, record: Evidence) -> Evidence {
+    let (standing, reason) = match fate {
+        Fate::Step => (Standing::Kept, None),
+        Fate::Hold => (Standing::Kept, Some("held for later".to_owned())),
+        Fate::Reject(why) => (Standing::Excluded, Some((*why).to_string())),
+        Fate::NotFinite => (Standing::Excluded, Some("the step was not finite".to_owned())),
+        Fate::Refused => (Standing::Refused, Some("no message that may be judged".to_owned())),
+    };
+    let weight = match standing {
+        Standing::Kept => None,
+        _ => Some(0.0),
+    };
+    Evidence { standing, reason, weight, ..record }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Boussetta et al. 2020"),
         claims: Claims { rotation: false, ..Claims::GEOMETRIC },
         weights: true,
+        excluded: "not among the {k} rows nearest to the median",
         kappa: Kappa::Open("none known"),
         ..RuleFacts::RULE
     },

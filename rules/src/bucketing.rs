@@ -40,6 +40,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::PreAggregation,
         bound: Bound::ANY,
         weights: true,
+        excluded: "in none of the buckets that were taken",
         kappa: Kappa::Open(
             "none for a random permutation; the spread that the next rule sees falls by s, and s·f/n takes the place of f/n",
         ),

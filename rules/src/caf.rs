@@ -31,6 +31,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Allouah et al. 2025"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        excluded: "its weight was used up along the directions of greatest variance",
         kappa: Kappa::Open(
             "O(f/n) for λ_max of the covariance in place of its trace, away from f/n = 1/2 (Allouah et al. 2025); no constant is published",
         ),

@@ -103,6 +103,8 @@ struct CentredClipping {
     /// The weights of the round's rows; empty where they count alike.
     masses: Vec<f64>,
     keyed: Vec<(f64, f64)>,
+    /// τ of the last pass.
+    clipped_to: f64,
 }
 
 impl CentredClipping {
@@ -125,6 +127,7 @@ impl CentredClipping {
     /// Turns the distances to v into what each row adds to the next v; answers what is left of v.
     fn clip(&mut self, tau: f64) -> f64 {
         let n = self.distances.len();
+        self.clipped_to = tau;
         for (i, distance) in self.distances.iter_mut().enumerate() {
             let kept = if *distance > tau { tau / *distance } else { 1.0 };
             *distance = self.masses.get(i).map_or(kept / n as f64, |mass| mass * kept);
@@ -211,6 +214,7 @@ impl Rule for CentredClipping {
         }
         self.centre.copy_from_slice(out);
         verdict.weights.extend_from_slice(&self.shares[..n]);
+        verdict.radius = Some(self.clipped_to);
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
@@ -237,6 +241,7 @@ impl Rule for CentredClipping {
                 (None, Some(weights)) => weighted_quantile(&far, weights, self.quantile),
                 _ => tau,
             };
+            verdict.radius = Some(tau.to_f64());
             let one = Wide::from(1.0);
             let kept: Vec<Wide> =
                 far.iter().map(|&r| if r > tau { tau / r } else { one }).collect();

@@ -35,6 +35,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             ..Claims::NONE
         },
         weights: true,
+        excluded: "not among the {k} shortest rows",
         kappa: Kappa::Open("none: a hostile row of small norm always gets in"),
         ..RuleFacts::RULE
     },

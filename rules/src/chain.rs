@@ -98,8 +98,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Names the stage, its bound, and the n and f that reach it.
-    pub fn check(&self, n: usize, f: usize) -> Result<(), SpecError> {
-        let (mut n, mut f) = (n, f);
+    pub fn check(&self, mut n: usize, mut f: usize) -> Result<(), SpecError> {
         for stage in &self.pre {
             stage.entry.facts.bound.check(stage.entry.name, n, f)?;
             (n, f) = stage.stage.shape(n, f);
@@ -298,6 +297,11 @@ impl Pipeline {
             pull_back(blends, &mut verdict.weights);
         }
         Ok(out)
+    }
+
+    /// The length to which the first stage cuts rows of these lengths, if it does that.
+    pub(crate) fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
+        self.pre.first().and_then(|first| first.stage.cut(norms, f))
     }
 
     /// An independent copy with the same memory.

@@ -90,6 +90,13 @@ impl Pre for Clipping {
         }
     }
 
+    fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
+        let n = norms.len();
+        let mut sorted = norms.to_vec();
+        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+        self.c.or_else(|| sorted.get(2 * f * (n - f) / n.max(1)).copied())
+    }
+
     fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
         let (n, f) = (round.n(), round.f);
         let lengths: Vec<_> = round.rows.iter().map(|row| exact::norm2(row).sqrt()).collect();

@@ -28,6 +28,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::MetaAggregation,
         bound: Bound::majority("Dahan & Levy 2024"),
         weights: true,
+        excluded: "not among the {k} rows nearest to the rule's answer",
         weighted: true,
         kappa: Kappa::Open(
             "the paper's is for another definition, of expectations; it brings any robust rule to O(f/n) (Dahan & Levy 2024)",

@@ -57,6 +57,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             ..Claims::NONE
         },
         weights: true,
+        excluded: "among the rows farthest along a top singular direction",
         kappa: Kappa::Open("none for random sketches"),
         ..RuleFacts::RULE
     },

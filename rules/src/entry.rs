@@ -33,6 +33,9 @@ pub struct RuleFacts {
     pub has_memory: bool,
     /// Whether its answer is a combination of rows, so that each row's weight is known.
     pub weights: bool,
+    /// Why a row got no weight, in few words; `{k}` stands for how many rows got any. Empty where
+    /// the stage leaves that to others.
+    pub excluded: &'static str,
     /// Whether it has a form for rows that count differently; see [`crate::weights`].
     pub weighted: bool,
     /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f
@@ -53,6 +56,7 @@ impl RuleFacts {
         needs_oracle: false,
         has_memory: false,
         weights: false,
+        excluded: "",
         weighted: false,
         kappa: Kappa::Open("none known"),
         variance_norm: None,

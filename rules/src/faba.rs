@@ -28,6 +28,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Xia et al. 2019; their proof needs f/n < 1/3"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        excluded: "dropped as the row farthest from the mean of what was left",
         kappa: Kappa::Open("none known; a search finds 3.8 at n = 11, f = 3"),
         ..RuleFacts::RULE
     },

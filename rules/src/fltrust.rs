@@ -38,6 +38,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         claims: Claims { permutation: true, ..Claims::NONE },
         needs_oracle: true,
         weights: true,
+        excluded: "points away from the server's gradient",
         kappa: Kappa::Open("none: it is not a function of the rows alone"),
         ..RuleFacts::RULE
     },

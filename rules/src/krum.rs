@@ -45,6 +45,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     params: &[VARIANT],
     cost: "O(n²·d)",
     facts: RuleFacts {
+        excluded: "not the row of least score",
         kappa: Kappa::Bound(
             |n, f| 6.0 * (1.0 + f as f64 / (n - 2 * f) as f64),
             "6·(1 + f/(n−2f)) (Allouah et al. 2023)",
@@ -77,6 +78,7 @@ const FACTS: RuleFacts = RuleFacts {
     bound: BOUND,
     claims: Claims::GEOMETRIC,
     weights: true,
+    excluded: "not among the {k} rows of least score",
     weighted: true,
     kappa: Kappa::Open(
         "proven by Bareilles et al. 2026 (arXiv 2602.03899); at least 4f/(n−2f), as of every mean of the n − f most compact rows",

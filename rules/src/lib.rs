@@ -18,6 +18,7 @@ mod cover;
 mod ctma;
 mod dnc;
 pub mod entry;
+pub mod evidence;
 pub mod exact;
 mod faba;
 mod filter;
@@ -45,6 +46,7 @@ mod zeno;
 
 pub use chain::{Pipeline, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
+pub use evidence::{Evidence, Standing};
 pub use filter::{
     Arrival, Decision, FILTERS, Filter, FilterEntry, FilterFacts, build_filter, build_filter_among,
 };

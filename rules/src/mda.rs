@@ -32,6 +32,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("El-Mhamdi et al. 2020"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        excluded: "outside the {k} rows of least diameter",
         kappa: Kappa::Open(
             "none known with its constants; at least 4f/(n−2f), as of every mean of the n − f most compact rows",
         ),

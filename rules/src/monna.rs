@@ -35,6 +35,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("a majority; the paper's rate needs a smaller f/n"),
         claims: Claims { translation: true, scale: true, rotation: true, ..Claims::NONE },
         weights: true,
+        excluded: "not among the {k} rows nearest to the trusted one",
         kappa: Kappa::Open("none as a rule of the server: it is as good as the trusted row"),
         ..RuleFacts::RULE
     },

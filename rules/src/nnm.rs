@@ -25,6 +25,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::PreAggregation,
         bound: Bound::majority("Allouah et al. 2023"),
         weights: true,
+        excluded: "in none of the mixed rows that were taken",
         kappa: Kappa::Through(
             |n, f, kappa| 8.0 * f as f64 / (n - f) as f64 * (kappa + 1.0),
             "8f/(n−f)·(κ + 1) (Allouah et al. 2023)",

@@ -57,6 +57,8 @@ pub struct Verdict {
     pub weights: Vec<f64>,
     /// Workers that the rule has expelled for good (SafeguardSGD), by id.
     pub expelled: Vec<u32>,
+    /// The radius to which rows were clipped around the rule's centre, where it does that.
+    pub radius: Option<f64>,
     /// One line for the record where something unusual happened.
     pub event: Option<String>,
 }
@@ -66,6 +68,7 @@ impl Verdict {
     pub fn clear(&mut self) {
         self.weights.clear();
         self.expelled.clear();
+        self.radius = None;
         self.event = None;
     }
 
@@ -215,6 +218,13 @@ pub trait Pre: Send {
     fn fits(&self, n: usize, f: usize) -> Result<(), String> {
         let _ = (n, f);
         Ok(())
+    }
+
+    /// The length to which this stage cuts rows of these lengths, of which f may be hostile, if
+    /// that is what it does.
+    fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
+        let _ = (norms, f);
+        None
     }
 
     /// Whether row i that comes out still stands for the worker of row i.

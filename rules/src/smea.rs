@@ -31,6 +31,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         bound: Bound::majority("Allouah et al. 2023"),
         claims: Claims::GEOMETRIC,
         weights: true,
+        excluded: "outside the {k} rows of least top eigenvalue",
         kappa: Kappa::Bound(
             kappa,
             "4f/(n−f)·(1 + f/(n−2f))², which holds for λ_max of the covariance in place of its trace (Allouah et al. 2023)",

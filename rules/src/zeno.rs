@@ -69,6 +69,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         variants: &[],
         has_memory: false,
         weights: true,
+        excluded: "not among the {k} rows whose step lowers the loss most",
         weighted: false,
         kappa: Kappa::Open("none: it is not a function of the rows alone"),
         variance_norm: None,

@@ -65,6 +65,17 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl Refusal {
+    /// Why, in few words: "NaN at coordinate 17", "wrong length: 12 coordinates are wanted, 10
+    /// came".
+    pub fn why(&self) -> String {
+        match self.reason {
+            Reason::NotFinite => self.detail.clone(),
+            reason => format!("{}: {}", reason.name().replace('-', " "), self.detail),
+        }
+    }
+}
+
 /// Whether every coordinate of a row is finite; else the first that is not. Cost O(d).
 pub fn inspect(row: &[f32]) -> Result<(), usize> {
     first_not_finite(row).map_or(Ok(()), Err)
@@ -185,7 +196,7 @@ impl Intake {
             }
             Err(k) => {
                 let value = self.rows.row(from as usize)[k];
-                let detail = format!("coordinate {k} is {value}");
+                let detail = format!("{value} at coordinate {k}");
                 Err(self.refuse(from, Reason::NotFinite, detail))
             }
         }
@@ -260,7 +271,7 @@ mod tests {
         let received = intake.close();
         assert_eq!((received.rows.n(), received.proven, received.silent), (1, 2, 1));
         assert_eq!(received.refused.len(), 6);
-        assert_eq!(received.refused[3].to_string(), "worker 2: not-finite (coordinate 1 is NaN)");
+        assert_eq!(received.refused[3].to_string(), "worker 2: not-finite (NaN at coordinate 1)");
         assert_eq!(intake.counts()[&(Reason::Duplicate, 2)], 1);
     }
 

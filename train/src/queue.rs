@@ -208,7 +208,7 @@ impl Queue {
             );
         }
         if let Err(k) = inspect(body) {
-            return refuse(Reason::NotFinite, format!("coordinate {k} is {}", body[k]));
+            return refuse(Reason::NotFinite, format!("{} at coordinate {k}", body[k]));
         }
         self.last.insert(from, number);
         self.admit(from, version, body);

@@ -103,6 +103,7 @@ const fn threshold(name: &'static str, help: &'static str) -> Param {
 
 const FACTS: RuleFacts = RuleFacts {
     weights: true,
+    excluded: "its sums over a window are far from the median",
     weighted: false,
     family: Family::Rule,
     bound: Bound {

@@ -1,0 +1,183 @@
+//! Evidence from the command: `aggregate`, `replay` and `diagnose`.
+
+use ndarray::Array2;
+use ndarray_npy::WriteNpyExt;
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::process::{Command, Output};
+use varangian::lab::evidence;
+use varangian::rules::{Evidence, Standing};
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn rows(&self, name: &str, rows: &[Vec<f64>]) {
+        let array = Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, k)| rows[i][k]);
+        array.write_npy(File::create(self.0.path().join(name)).unwrap()).unwrap();
+    }
+
+    fn single(&self, name: &str, rows: &[Vec<f64>]) {
+        let array = Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, k)| rows[i][k] as f32);
+        array.write_npy(File::create(self.0.path().join(name)).unwrap()).unwrap();
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        command.current_dir(self.0.path()).args(words(line)).output().unwrap()
+    }
+
+    #[track_caller]
+    fn says(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn records(&self, line: &str) -> Vec<Evidence> {
+        evidence::read(&self.says(line)).unwrap()
+    }
+
+    #[track_caller]
+    fn refused(&self, line: &str) -> String {
+        let output = self.run(line);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+        text
+    }
+}
+
+/// The words of a command line; quoted ones hold spaces.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    parts
+        .flat_map(|(i, part)| match i % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+fn column(numbers: &[f64]) -> Vec<Vec<f64>> {
+    numbers.iter().map(|&x| vec![x]).collect()
+}
+
+#[test]
+fn aggregate_writes_a_line_a_row_and_keeps_its_object() {
+    let folder = Folder::new();
+    folder.rows("rows.npy", &column(&[0.0, 1.0, f64::NAN, 2.0, 3.0, 10.0]));
+    let order = "aggregate --rule 'multi-krum m=2' --f 2 --input rows.npy";
+    let found = folder.records(&format!("{order} --evidence -"));
+    assert_eq!(found.len(), 6);
+    let about: Vec<_> = found.iter().map(|row| (row.worker, row.standing, row.weight)).collect();
+    use Standing::{Excluded, Kept, Refused};
+    let (half, none) = (Some(0.5), Some(0.0));
+    let expected = [
+        (0, Excluded, none),
+        (1, Kept, half),
+        (2, Refused, none),
+        (3, Kept, half),
+        (4, Excluded, none),
+        (5, Excluded, none),
+    ];
+    assert_eq!(about, expected);
+    assert_eq!(found[2].reason.as_deref(), Some("NaN at coordinate 0"));
+    assert_eq!((found[2].norm, found[2].distance), (None, None));
+    assert_eq!(found[5].reason.as_deref(), Some("not among the 2 rows of least score"));
+    assert!(found.iter().all(|row| (row.n, row.f, row.d) == (5, 1, 1)), "of what the rule saw");
+    assert_eq!((found[5].norm, found[5].distance), (Some(10.0), Some(8.5)));
+    // The object of before, with the same records in it; nothing is lost to whoever reads it.
+    let object: Value = serde_json::from_str(&folder.says(&format!("{order} --json"))).unwrap();
+    assert_eq!(object["weights"], json!([0.0, 0.5, null, 0.5, 0.0, 0.0]));
+    assert_eq!((&object["refused"], &object["aggregate"]), (&json!([2]), &json!([1.5])));
+    let records: Vec<Evidence> = serde_json::from_value(object["evidence"].clone()).unwrap();
+    assert_eq!(records, found);
+    // Into a file, the aggregate still goes where it went.
+    assert_eq!(folder.says(&format!("{order} --evidence e.jsonl")), "1.5\n");
+    let written = fs::read_to_string(folder.0.path().join("e.jsonl")).unwrap();
+    assert_eq!(evidence::read(&written).unwrap(), found);
+    let error = folder.refused(&format!("{order} --json --evidence -"));
+    assert!(error.contains("both want standard output"), "{error}");
+    let error = folder.refused(&format!("{order} --evidence no/where.jsonl"));
+    assert!(error.contains("cannot write no/where.jsonl"), "{error}");
+    for (line, what) in [("{\"format\":\"x\"}\n", "line 1: missing"), ("\n[]", "line 2: ")] {
+        assert!(evidence::read(line).unwrap_err().to_string().starts_with(what), "{line}");
+    }
+}
+
+#[test]
+fn every_kind_of_number_and_weights_give_the_same_evidence() {
+    let folder = Folder::new();
+    let rows = column(&[0.0, 1.0, 2.0, 3.0, 10.0]);
+    folder.rows("double.npy", &rows);
+    folder.single("single.npy", &rows);
+    for rule in ["'nnm | krum'", "average", "'arc | geometric-median'", "median"] {
+        let of = |name| {
+            folder.records(&format!("aggregate --rule {rule} --f 1 --input {name} --evidence -"))
+        };
+        for (a, b) in of("double.npy").iter().zip(of("single.npy")) {
+            assert_eq!((a.standing, &a.reason, a.p.is_some()), (b.standing, &b.reason, true));
+            assert!((a.distance.unwrap() - b.distance.unwrap()).abs() < 1e-5, "{a:?} {b:?}");
+            let apart = a.weight.unwrap_or(0.0) - b.weight.unwrap_or(0.0);
+            assert!(apart.abs() < 1e-5, "{a:?} {b:?}");
+        }
+    }
+    let found = folder.records(
+        "aggregate --rule average --f 0 --weights 3,1,1,1,2 --input double.npy --evidence -",
+    );
+    let weights: Vec<f64> = found.iter().filter_map(|row| row.weight).collect();
+    assert_eq!(weights, [0.375, 0.125, 0.125, 0.125, 0.25]);
+    assert!(found.iter().all(|row| row.standing == Standing::Kept), "each counts as declared");
+}
+
+#[test]
+fn replay_writes_the_evidence_of_its_step() {
+    let folder = Folder::new();
+    let text = "name = 'r'\nsteps = 4\nn = 9\nf = 2\nrule = 'multi-krum'\nattack = 'non-finite'\n\
+                evaluate_every = 4\ntest_samples = 20\n";
+    fs::write(folder.0.path().join("r.toml"), text).unwrap();
+    folder.says("run r.toml -q --out out");
+    let found = folder.records("replay out --step 2 --json");
+    let ids: Vec<u32> = found.iter().map(|row| row.worker).collect();
+    assert_eq!(ids, (0..9).collect::<Vec<_>>());
+    assert!(found.iter().all(|row| (row.step, row.n, row.f) == (2, 7, 0)), "{found:?}");
+    let refused: Vec<&Evidence> =
+        found.iter().filter(|row| row.standing == Standing::Refused).collect();
+    assert_eq!(refused.len(), 2);
+    assert!(refused[0].reason.as_ref().unwrap().starts_with("NaN at coordinate 0"), "{refused:?}");
+    let sum: f64 = found.iter().filter_map(|row| row.weight).sum();
+    assert!((sum - 1.0).abs() < 1e-12);
+    // The same numbers as in the table.
+    let table = folder.says("replay out --step 2");
+    let norm = format!("{:.6}", found[0].norm.unwrap());
+    assert!(table.contains(&norm), "{table} {norm}");
+}
+
+#[test]
+fn replay_of_steps_that_were_not_made_and_of_samples_of_workers() {
+    let folder = Folder::new();
+    let text = "name = 'r'\nsteps = 3\nn = 9\nf = 2\nf_real = 2\nrule = 'median'\n\
+                attack = 'sign-flip'\nparticipation = 'sample workers=5 f=1'\n\
+                evaluate_every = 3\ntest_samples = 20\n";
+    fs::write(folder.0.path().join("r.toml"), text).unwrap();
+    folder.says("run r.toml -q --out out");
+    for step in 0..3 {
+        let found = folder.records(&format!("replay out --step {step} --json"));
+        assert_eq!(found.len(), 5, "those who took part: {found:?}");
+        assert!(found.iter().all(|row| row.weight.is_none() && row.n == 5));
+        let table = folder.says(&format!("replay out --step {step}"));
+        assert!(!table.contains("nothing came"), "who was not asked is not missed: {table}");
+    }
+    let text = "name = 'a'\nsteps = 8\nn = 5\nf = 1\nrule = 'zeno++ rho=0.02 k=10'\n\
+                attack = 'sign-flip'\nevaluate_every = 8\ntest_samples = 20\nvalidation = 50\n";
+    fs::write(folder.0.path().join("a.toml"), text).unwrap();
+    folder.says("run a.toml -q --out async");
+    let found = folder.records("replay async --step 3 --json");
+    assert_eq!((found.len(), found[0].step, found[0].n), (1, 3, 1));
+    assert!(found[0].norm.is_some() && found[0].distance.is_none() && found[0].p.is_none());
+}
