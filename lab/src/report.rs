@@ -1,6 +1,7 @@
 //! A folder of results as one HTML file with everything in it, which needs no network.
 
 use crate::pictures::Subject;
+use crate::results::json::Results;
 use crate::results::{Cell, Outcome, Store, Table, fate};
 use crate::run::heterogeneity::{self, Measured};
 use crate::{Failure, files, pictures};
@@ -36,9 +37,12 @@ pub fn write(folder: &Path) -> Result<Report, Failure> {
     let subject = Subject::of(&store, &name, &kept.outcomes, kept.missing());
     let read = |file: &str| files::text_of(&store.path(file));
     let tuned = files::demand_own_folder(&store.path("tuning")).is_ok();
+    let over: Vec<&Outcome> = kept.outcomes.iter().collect();
+    let results = Results::of(&store, &name, &over, kept.planned);
     let page = Page {
         name: &name,
         outcomes: &kept.outcomes,
+        results: &results,
         subject: &subject,
         missing: kept.missing(),
         configuration: &read("experiment.toml"),
@@ -54,6 +58,7 @@ pub fn write(folder: &Path) -> Result<Report, Failure> {
 struct Page<'a> {
     name: &'a str,
     outcomes: &'a [Outcome],
+    results: &'a Results,
     subject: &'a Subject<'a>,
     missing: Option<String>,
     configuration: &'a str,
@@ -82,6 +87,11 @@ impl Page<'_> {
             let tuning = escape(self.tuning);
             out.push_str(&format!("<h2>Hyperparameters</h2><pre>{tuning}</pre>"));
         }
+        if !self.results.notes.is_empty() {
+            let item = |note: &String| format!("<li>{}</li>", escape(note));
+            let items: String = self.results.notes.iter().map(item).collect();
+            out.push_str(&format!("<h2>Notes</h2><ul class=note>{items}</ul>"));
+        }
         out.push_str("<h2>Worst case over attacks</h2>");
         out.push_str(&worst_cases(table));
         out.push_str("<h2>Every rule under every attack</h2>");
@@ -91,8 +101,10 @@ impl Page<'_> {
         let trouble = self.pictures(&mut out);
         out.push_str(&format!(
             "<h2>Configuration</h2><details><summary>experiment.toml</summary><pre>{}</pre>\
-             </details></html>\n",
-            escape(self.configuration)
+             </details><script type=\"application/json\" id=\"results\">{}</script></html>\n",
+            escape(self.configuration),
+            // The same document as that of the live page; in a script's text no "<" ends it.
+            self.results.text().replace('<', "\\u003c")
         ));
         (out, trouble)
     }
@@ -235,9 +247,13 @@ mod tests {
         let store = Store::make(folder.path()).unwrap();
         let missing = Some("Partial: 2 of 3 runs are over".to_owned());
         let subject = Subject::of(&store, "a & b", &outcomes, missing.clone());
+        let over: Vec<&Outcome> = outcomes.iter().collect();
+        let mut results = Results::of(&store, "a & b", &over, 3);
+        results.notes.push("x < 3".into());
         let page = Page {
             name: "a & b",
             outcomes: &outcomes,
+            results: &results,
             subject: &subject,
             missing,
             configuration: "# varangian 0, configuration 12\nx = '<'",
@@ -249,7 +265,7 @@ mod tests {
         assert!(html.contains("Partial: 2 of 3") && html.contains("!c collapsed: ended more"));
         assert!(html.contains("&lt;alie&gt;") && !html.contains("<alie>"));
         assert!(html.contains("a &amp; b") && html.contains("<svg"));
-        assert!(html.contains("configuration 12"));
+        assert!(html.contains("configuration 12") && html.contains("<li>x &lt; 3</li>"));
         assert_eq!(html.matches("<svg").count(), html.matches("<svg viewBox=\"0 0 ").count());
         let outside = ["src=\"http", "href=\"http", "url(http", "<script src", "@import"];
         assert!(outside.iter().all(|link| !html.contains(link)));

@@ -7,6 +7,7 @@
 pub mod cells;
 pub mod checkpoint;
 pub mod fate;
+pub mod json;
 mod judge;
 mod key;
 mod lock;

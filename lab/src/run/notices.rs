@@ -2,9 +2,9 @@
 //! which names stand for one run. Printed, in the summary, and kept as `notes.json`.
 
 use super::one::Job;
-use crate::Failure;
 use crate::config::{Idle, KEYS, Settings, label_keys};
 use crate::results::{Outcome, Store};
+use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,6 +38,13 @@ struct Vain {
     runs: usize,
     /// The runs of the matrix.
     of: usize,
+}
+
+/// What the notes that are kept in a folder say, a line each; nothing where there are none.
+pub fn notes(store: &Store) -> Vec<String> {
+    let text = files::read_own(&store.path(FILE), files::TEXT);
+    let kept = text.ok().and_then(|text| serde_json::from_slice::<Notices>(&text).ok());
+    kept.map_or_else(Vec::new, |notices| notices.lines())
 }
 
 impl Notices {

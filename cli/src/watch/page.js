@@ -1,22 +1,3 @@
-<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>varangian</title>
-<style>
-body{font:15px/1.4 system-ui,sans-serif;max-width:1240px;margin:1.5em auto;padding:0 1em;color:#111;background:#fff}
-h1{font-size:1.4em;margin:0}h2{font-size:1.1em;margin:1.4em 0 .4em}
-progress{width:100%;height:.7em;accent-color:#0072B2}
-.panels{display:flex;flex-wrap:wrap;gap:1.2em}figure{margin:0;padding:.6em;border:1px solid #ddd;border-radius:6px}
-.panels>figure{max-width:100%;box-sizing:border-box}.panels svg{max-width:100%;height:auto}.wide{overflow-x:auto}
-body{overflow-wrap:anywhere}figcaption{font-weight:600;margin-bottom:.3em;max-width:360px}figcaption small,.note{font-weight:400;color:#555}
-#legend span{display:inline-block;margin-right:1.4em}.broke{color:#b03000}svg{display:block}
-table{border-collapse:collapse}td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.failed{color:#b03000}
-</style>
-<h1 id="name">varangian</h1><p id="status">waiting for results</p><progress id="progress" value="0" max="1"></progress>
-<section id="now" hidden><h2>Going on</h2><div class="panels" id="running"></div></section>
-<section id="done" hidden><h2>Over: <span id="metric">accuracy</span>, means over seeds</h2><p id="legend"></p><div class="panels" id="panels"></div>
-<div id="meanings" class="note"></div>
-<h2>Runs</h2><div class="wide"><table id="runs"></table></div></section>
-<script>
 "use strict";
 const HONEST = "#0072B2", HOSTILE = "#D55E00";
 let styles = {};
@@ -122,7 +103,7 @@ function table(state) {
   for (const run of state.runs.slice(0, MOST)) {
     const row = add(table, "tr", run.error ? { class: "failed", title: run.error } : {});
     const cells = [run.rule, ...(settings ? [run.setting] : []), run.attack, run.error ? "failed: " + run.error : run.state,
-      run.broke === "-" ? "" : run.broke, run.seed, run.last ?? "", run.best ?? "", run.refused, run.seconds.toFixed(1)];
+      run.broke === "-" ? "" : run.broke, run.seed, run.shown ? run.shown[0] : "", run.shown ? run.shown[1] : "", run.refused, run.seconds.toFixed(1)];
     cells.forEach((cell, k) => add(row, "td", names[k] === "what broke" ? { class: "broke" } : align(k), String(cell)));
   }
   if (state.runs.length > MOST) add(add(table, "tr", {}), "td", { colspan: names.length }, "and " + (state.runs.length - MOST) + " more");
@@ -144,13 +125,15 @@ function show(state) {
   legend.replaceChildren();
   for (const { rule, colour, dashes } of state.rules.filter(one => drawn.has(one.rule))) {
     const item = add(legend, "span", {});
-    const svg = add(item, "svg", { width: 26, height: 10, style: "display:inline;margin-right:.4em" }, undefined, SVG);
+    const svg = add(item, "svg", { width: 26, height: 10 }, undefined, SVG);
     add(svg, "line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 2.4, stroke: colour, "stroke-dasharray": dashes }, undefined, SVG);
-    add(item, "span", { style: "margin:0" }, rule);
+    add(item, "span", {}, rule);
   }
   at("metric").textContent = state.metric.replace("_", " ");
   at("meanings").replaceChildren();
   for (const meaning of state.meanings) add(at("meanings"), "div", {}, meaning);
+  at("notes").replaceChildren();
+  for (const note of state.notes) add(at("notes"), "li", {}, note);
   const panels = at("panels");
   panels.replaceChildren();
   for (const panel of new Set(state.lines.map(line => JSON.stringify([line.setting, line.attack])))) {
@@ -164,14 +147,10 @@ function show(state) {
   }
   table(state);
 }
-</script>
-<script src="/first.js"></script>
-<script>
-"use strict";
+
+show(JSON.parse(at("first").textContent));
 const source = new EventSource("/events");
 const lost = document.createElement("b");
 source.onopen = () => lost.remove();
 source.onmessage = event => { lost.remove(); show(JSON.parse(event.data)); };
 source.onerror = () => { lost.textContent = "no connection"; at("status").after(lost); };
-</script>
-</html>
