@@ -1,6 +1,7 @@
 //! `varangian watch` as a server that strangers meet: foreign names and origins, large and slow
 //! heads, many viewers of many runs, too few descriptors.
 #![cfg(unix)]
+#![allow(clippy::disallowed_methods)] // How long a server takes is what is tested.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -148,7 +149,8 @@ fn slow_clients_delay_nobody_and_are_let_go() {
     assert_eq!(all.len(), 500);
     let begun = Instant::now();
     assert_eq!(status(&get(&server.1, "/", "")), "200");
-    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    // One that waited for the others would take their five seconds.
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     // After its patience the server hangs up, with or without a word.
     let last = all.last_mut().unwrap();
     last.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
