@@ -155,7 +155,10 @@ impl Bench {
         let mut out = command.replace("cargo run --release -- ", "varangian ");
         out = out.replace("--data DIR", "--data ~/data").replace("~/data/mnist", "~/data");
         out = out.replace("models NAME", "models mlp");
-        if out.starts_with("varangian results DIR") || out.starts_with("varangian replay") {
+        if out.starts_with("varangian results DIR")
+            || out.starts_with("varangian replay")
+            || out.starts_with("varangian diagnose")
+        {
             let runs = self.folder.path().join("runs");
             let first = |folder: &str| {
                 let index = fs::read_to_string(runs.join(folder).join("runs.csv")).unwrap();
