@@ -45,7 +45,7 @@ pub mod vote;
 pub mod weights;
 mod zeno;
 
-pub use chain::{Pipeline, build};
+pub use chain::{Pipeline, Stages, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
 pub use evidence::{Evidence, Standing};
 pub use filter::{Arrival, Decision, FILTERS, Filter, FilterEntry, FilterFacts, build_filter};

@@ -114,6 +114,7 @@ impl Bench {
             fs::write(file, idx(1, &[], labels)).unwrap();
         }
         fs::write(at("honest.npy"), npy(5, 5)).unwrap();
+        fs::write(at("rows.npy"), npy(9, 5)).unwrap();
         Bench { folder }
     }
 
