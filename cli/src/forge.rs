@@ -2,7 +2,7 @@
 
 use crate::trial::TrialRule;
 use crate::{Failure, aggregate, arrays, print};
-use arrays::Values;
+use arrays::{ATTACKS, Values};
 use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry, Ground, View};
 use varangian_base::{Matrix, Rows, Seed, entry, spec};
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let about = entry::find("attack", varangian_attacks::ALL, &spec.name)?;
     let mut attack = varangian_attacks::build(&args.attack)?;
     let given = finite(&args.input)?;
-    let honest = given.narrow(&args.input)?;
+    let honest = given.narrow(&args.input, ATTACKS)?;
     let (h, d) = (honest.n(), honest.d());
     arrays::demand_room(args.f, d)?;
     demand(&*attack, about, (h, d), args.f)?;
@@ -152,7 +152,7 @@ fn own(args: &Args, honest: &Matrix) -> Result<Matrix, Failure> {
         }
         return Ok(own);
     };
-    let own = finite(path)?.narrow(path)?;
+    let own = finite(path)?.narrow(path, ATTACKS)?;
     if (own.n(), own.d()) == (args.f, honest.d()) {
         return Ok(own);
     }
