@@ -133,15 +133,48 @@ pub(crate) fn read_vector(path: &Path, wanted: usize, what: &str) -> Result<Vec<
     }
 }
 
-fn array(path: &Path, vector: bool) -> Result<npy::Array, Failure> {
+/// Reads labels: whole numbers from 0, a vector of one worker's or a matrix of a row a worker;
+/// whether it was a vector.
+///
+/// # Errors
+/// As [`read`]; or if a number is no label below `classes`.
+pub(crate) fn read_labels(path: &Path, classes: u32) -> Result<(Vec<Vec<u32>>, bool), Failure> {
     let fail = |error: &dyn std::fmt::Display| Failure::file("read", path, error);
+    let bytes = bytes(path)?;
+    let vector = npy::read(&bytes, true);
+    let is_vector = vector.is_ok();
+    let array = vector.or_else(|_| npy::read(&bytes, false)).map_err(|error| fail(&error))?;
+    let numbers: Vec<f64> = match array.entries {
+        Entries::Single(all) => all.into_iter().map(f64::from).collect(),
+        Entries::Double(all) => all,
+    };
+    let d = array.shape.1;
+    let label = |(k, &x): (usize, &f64)| match (0.0..f64::from(classes)).contains(&x) {
+        true if x.fract() == 0.0 => Ok(x as u32),
+        _ => Err(Failure::refused(format!(
+            "{}: labels are whole numbers from 0 to {}; row {}, column {} is {x}",
+            path.display(),
+            classes.saturating_sub(1),
+            k / d,
+            k % d
+        ))),
+    };
+    let labels = numbers.iter().enumerate().map(label).collect::<Result<Vec<u32>, _>>()?;
+    Ok((labels.chunks(d).map(<[u32]>::to_vec).collect(), is_vector))
+}
+
+fn array(path: &Path, vector: bool) -> Result<npy::Array, Failure> {
+    npy::read(&bytes(path)?, vector).map_err(|error| Failure::file("read", path, &error))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = match path.as_os_str() == "-" {
         true => whole(&mut std::io::stdin().lock(), memory::available()),
         false => std::fs::File::open(path)
             .map_err(|error| error.to_string())
             .and_then(|mut file| whole(&mut file, memory::available())),
     };
-    npy::read(&bytes.map_err(|error| fail(&error))?, vector).map_err(|error| fail(&error))
+    bytes.map_err(|error| Failure::file("read", path, &error))
 }
 
 /// All that a file or pipe holds: no more than one byte beyond what its header promises, growing

@@ -133,10 +133,10 @@ fn zeno_takes_losses_or_a_quadratic() {
         rows.iter().map(|u| ((1.0 - 0.5 * u[0]).powi(2) + (0.5 * u[1]).powi(2)) / 2.0).collect();
     folder.vector("l.npy", &losses);
     assert_eq!(folder.json("zeno b=3 rho=0.125", "3", "--losses l.npy")["weights"], expected);
-    folder.refused("zeno", "3", "", "give it the losses after a step along each row");
+    folder.refused("zeno", "3", "", "give it either the losses after a step along each row");
     folder.refused("zeno", "3", "--losses x.npy", "a number for each of 6 rows; found 2");
     folder.refused("zeno", "3", "--losses l.npy --params x.npy", "it is of use with --minimum");
-    folder.refused("zeno", "3", "--losses l.npy --minimum x.npy", "give it the losses");
+    folder.refused("zeno", "3", "--losses l.npy --minimum x.npy", "either the losses");
     folder.refused("nnm | zeno", "2", "--losses l.npy", "nnm | zeno mixes them first");
     folder.refused("zeno", "3", &more.replace("0.5", "0"), "--learning-rate is a number above 0");
 }
@@ -194,4 +194,44 @@ fn safeguard_expels_over_calls_as_it_does_in_one_run() {
     }
     assert!(expelled.is_some(), "the far row is expelled within twelve calls: {weights}");
     assert_eq!(weights, json!([0.25, 0.25, 0.25, 0.25, 0.0]));
+}
+
+#[test]
+fn forge_flips_the_labels_of_hostile_workers() {
+    let folder = Folder::new();
+    let forge = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        command.current_dir(folder.0.path()).arg("forge");
+        command.args(line.split_whitespace()).output().unwrap()
+    };
+    let refused = |line: &str, why: &str| {
+        let output = forge(line);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(why), "{line}: {said}");
+    };
+    folder.vector("one.npy", &[0.0, 3.0, 9.0]);
+    let line = "--attack label-flip --f 1 --labels one.npy --classes 10 --output o.npy";
+    assert!(forge(line).status.success(), "{}", text(&forge(line).stderr));
+    let read = || Array1::<i64>::read_npy(File::open(folder.path("o.npy")).unwrap());
+    assert_eq!(read().unwrap().to_vec(), [9, 6, 0]);
+    folder.rows("two.npy", &[&[1.0, 2.0], &[7.0, 1.0]]);
+    let targeted = Command::new(env!("CARGO_BIN_EXE_varangian"))
+        .current_dir(folder.0.path())
+        .args(["forge", "--attack", "label-flip mode=targeted source=1 target=4", "--f", "2"])
+        .args(["--labels", "two.npy", "--classes", "10", "--output", "t.npy"])
+        .output()
+        .unwrap();
+    assert!(targeted.status.success(), "{}", text(&targeted.stderr));
+    let changed = Array2::<i64>::read_npy(File::open(folder.path("t.npy")).unwrap()).unwrap();
+    assert_eq!(changed.into_raw_vec_and_offset().0, [4, 2, 7, 4]);
+    let with = |from: &str, to: &str| line.replace(from, to);
+    refused(&with("--f 1", "--f 2"), "labels of f = 2 hostile workers, a row each; found 1");
+    refused(&with("10", "9"), "labels are whole numbers from 0 to 8; row 0, column 2 is 9");
+    refused(&with("--classes 10", ""), "--labels needs --classes");
+    refused(&with("--classes 10", "--classes 1"), "labels of at least 2 classes; there are 1");
+    refused(&with("label-flip", "alie"), "alie changes rows and no labels");
+    refused("--attack alie --f 1 --output o.npy", "--input");
+    refused("--attack label-flip --f 1 --input two.npy --output o.npy", "see --labels");
+    folder.vector("half.npy", &[0.5]);
+    refused(&with("one.npy", "half.npy"), "row 0, column 0 is 0.5");
 }

@@ -2,6 +2,7 @@
 
 use super::Args;
 use crate::{Failure, arrays};
+use std::path::Path;
 use varangian_base::Rows;
 use varangian_rules::{Oracle, Pipeline};
 
@@ -58,18 +59,7 @@ impl Given {
             let text = format!("--learning-rate is a number above 0; got {rate}");
             return Err(Failure::refused(text));
         }
-        let single = |path: &std::path::Path| {
-            let numbers = arrays::read_vector(path, d, "coordinate")?;
-            let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
-            match narrow.iter().position(|x| !x.is_finite()) {
-                Some(k) => Err(Failure::refused(format!(
-                    "{}: {name} computes in f32; coordinate {k} is {:e}",
-                    path.display(),
-                    numbers[k]
-                ))),
-                None => Ok(narrow),
-            }
-        };
+        let single = |path: &Path| single(path, d, name);
         let mut given = Given { params: vec![0.0; d], ..Given::default() };
         match (&args.server_gradient, &args.losses, &args.minimum) {
             (Some(path), None, None) => given.gradient = single(path)?,
@@ -84,23 +74,39 @@ impl Given {
                 given.losses = ids.iter().map(|&id| all[id as usize]).collect();
             }
             (None, None, Some(path)) => given.minimum = single(path)?,
-            _ => {
-                return Err(Failure::refused(match name {
-                    "fltrust" => "fltrust asks for the loss on data; give it the server's own \
-                                  gradient with --server-gradient G.npy"
-                        .to_owned(),
-                    _ => format!(
-                        "{name} asks for the loss on data; give it the losses after a step along \
-                         each row with --losses L.npy, or a quadratic with --minimum X.npy"
-                    ),
-                }));
-            }
+            _ => return Err(missing(name)),
         }
         if let Some(path) = &args.params {
             given.params = single(path)?;
         }
         Ok(Some(given))
     }
+}
+
+/// A vector of d numbers in f32.
+fn single(path: &Path, d: usize, rule: &str) -> Result<Vec<f32>, Failure> {
+    let numbers = arrays::read_vector(path, d, "coordinate")?;
+    let narrow: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
+    match narrow.iter().position(|x| !x.is_finite()) {
+        Some(k) => Err(Failure::refused(format!(
+            "{}: {rule} computes in f32; coordinate {k} is {:e}",
+            path.display(),
+            numbers[k]
+        ))),
+        None => Ok(narrow),
+    }
+}
+
+/// What the rule asks for is not there.
+fn missing(rule: &str) -> Failure {
+    let what = match rule {
+        "fltrust" => "the server's own gradient with --server-gradient G.npy",
+        _ => {
+            "either the losses after a step along each row with --losses L.npy, or a quadratic \
+             with --minimum X.npy"
+        }
+    };
+    Failure::refused(format!("{rule} asks for the loss on data; give it {what}"))
 }
 
 impl Oracle for Given {

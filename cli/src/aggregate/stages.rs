@@ -10,6 +10,92 @@ use varangian_rules::{Bound, Round, Stages, exact};
 /// Reads, refuses what is not finite, mixes, writes.
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut stages = Stages::parse(&args.rule)?;
+    demand_no_rule(args, &stages)?;
+    let rows = arrays::read(&args.input)?;
+    Bound::declared(stages.spec(), rows.total(), args.f)?;
+    let f = admit(&rows, args.f)?;
+    stages.check(rows.ids.len(), f).map_err(|error| spread(error, &rows))?;
+    let mixed = mix(&mut stages, &rows, f, Seed(args.seed))?;
+    if let Some(path) = &args.output {
+        match &mixed {
+            Values::Single(matrix) => {
+                arrays::write(path, &matrix.rows().iter().collect::<Vec<_>>())?;
+            }
+            Values::Double(rows) => {
+                arrays::write(path, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+            }
+        }
+    }
+    if args.json {
+        print::line(&object(args, &stages, &rows, f, &mixed).to_string());
+        return Ok(());
+    }
+    if !rows.refused.is_empty() {
+        let (refused, left) = (list(&rows.refused), rows.ids.len());
+        print::note(&format!(
+            "refused, not finite: rows {refused}; {left} rows and f = {f} are left"
+        ));
+    }
+    if args.output.is_none() {
+        show(&mixed);
+    }
+    Ok(())
+}
+
+/// The rows that come out, in the width in which they went in.
+fn mix(stages: &mut Stages, rows: &arrays::Rows, f: usize, seed: Seed) -> Result<Values, Failure> {
+    Ok(match &rows.finite {
+        Values::Single(matrix) => {
+            let view = matrix.rows().with_ids(&rows.ids);
+            Values::Single(stages.rows(&mut Round { seed, ..Round::of(view, f) }))
+        }
+        Values::Double(finite) => {
+            let (rows, ids) = (finite, &rows.ids);
+            let round = exact::Round { rows, ids, f, weights: None, step: 0, seed };
+            Values::Double(stages.exact(&round)?)
+        }
+    })
+}
+
+/// All of it as one object.
+fn object(
+    args: &Args,
+    stages: &Stages,
+    rows: &arrays::Rows,
+    f: usize,
+    mixed: &Values,
+) -> serde_json::Value {
+    let mut value = json!({
+        "stages": stages.spec(), "n": rows.total(), "f": args.f,
+        "input": rows.kind, "computed_in": rows.width(),
+        "refused": rows.refused, "reasons": rows.reasons,
+        "rows_used": rows.ids.len(), "f_used": f,
+    });
+    if args.output.is_none() {
+        value["rows"] = match mixed {
+            Values::Single(matrix) => json!(matrix.rows().iter().collect::<Vec<_>>()),
+            Values::Double(rows) => json!(rows),
+        };
+    }
+    value
+}
+
+/// A row a line.
+fn show(mixed: &Values) {
+    let line = |row: Vec<String>| print::line(&row.join(" "));
+    match mixed {
+        Values::Single(matrix) => {
+            matrix.rows().iter().for_each(|row| line(row.iter().map(ToString::to_string).collect()))
+        }
+        Values::Double(rows) => {
+            rows.iter().for_each(|row| line(row.iter().map(|x| format!("{x:?}")).collect()));
+        }
+    }
+}
+
+/// # Errors
+/// If an option is given that only a rule can use.
+fn demand_no_rule(args: &Args, stages: &Stages) -> Result<(), Failure> {
     let options = [
         ("--evidence", args.evidence.is_some()),
         ("--weights", !args.weights.is_empty()),
@@ -25,63 +111,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "{option} is for a rule; \"{}\" is stages alone, which make rows of rows",
             stages.spec()
         )));
-    }
-    let rows = arrays::read(&args.input)?;
-    Bound::declared(stages.spec(), rows.total(), args.f)?;
-    let f = admit(&rows, args.f)?;
-    stages.check(rows.ids.len(), f).map_err(|error| spread(error, &rows))?;
-    let seed = Seed(args.seed);
-    let (single, double) = match &rows.finite {
-        Values::Single(matrix) => {
-            let view = matrix.rows().with_ids(&rows.ids);
-            (Some(stages.rows(&mut Round { seed, ..Round::of(view, f) })), Vec::new())
-        }
-        Values::Double(finite) => {
-            let (rows, ids) = (finite, &rows.ids);
-            let round = exact::Round { rows, ids, f, weights: None, step: 0, seed };
-            (None, stages.exact(&round)?)
-        }
-    };
-    let double: Vec<&[f64]> = double.iter().map(Vec::as_slice).collect();
-    if let Some(path) = &args.output {
-        match &single {
-            Some(matrix) => arrays::write(path, &matrix.rows().iter().collect::<Vec<_>>())?,
-            None => arrays::write(path, &double)?,
-        }
-    }
-    if args.json {
-        let mut value = json!({
-            "stages": stages.spec(), "n": rows.total(), "f": args.f,
-            "input": rows.kind, "computed_in": rows.width(),
-            "refused": rows.refused, "reasons": rows.reasons,
-            "rows_used": rows.ids.len(), "f_used": f,
-        });
-        if args.output.is_none() {
-            value["rows"] = match &single {
-                Some(matrix) => json!(matrix.rows().iter().collect::<Vec<_>>()),
-                None => json!(double),
-            };
-        }
-        print::line(&value.to_string());
-        return Ok(());
-    }
-    if !rows.refused.is_empty() {
-        let (refused, left) = (list(&rows.refused), rows.ids.len());
-        print::note(&format!(
-            "refused, not finite: rows {refused}; {left} rows and f = {f} are left"
-        ));
-    }
-    if args.output.is_none() {
-        let line = |row: Vec<String>| print::line(&row.join(" "));
-        match &single {
-            Some(matrix) => matrix
-                .rows()
-                .iter()
-                .for_each(|row| line(row.iter().map(ToString::to_string).collect())),
-            None => {
-                double.iter().for_each(|row| line(row.iter().map(|x| format!("{x:?}")).collect()))
-            }
-        }
     }
     Ok(())
 }
