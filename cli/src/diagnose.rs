@@ -220,9 +220,11 @@ fn verdict(steps: &[Step], found: &Diagnosis, told: Option<usize>) -> Result<Str
             ),
             false => String::new(),
         };
-        let p = suspect.p.map_or("a fact, whatever the chances".to_owned(), |p| {
-            format!("p = {}", print::number(p))
-        });
+        let p = match suspect.p {
+            None => "a fact, whatever the chances".to_owned(),
+            Some(0.0) => "p < 1e-300".to_owned(),
+            Some(p) => format!("p = {}", print::number(p)),
+        };
         let (worker, looks) = (suspect.worker, &suspect.looks);
         out.push(format!("worker {worker} stands out{since}: {looks} ({p})"));
     }

@@ -237,7 +237,7 @@ fn diagnose_says_what_it_cannot_tell_and_refuses_what_it_cannot_read() {
     let folder = Folder::new();
     folder.rows("few.npy", &column(&[1.0, 2.0, 3.0]));
     let text = folder.says("diagnose few.npy");
-    assert!(text.contains("3 finite rows a step are too few"), "{text}");
+    assert!(text.contains("5 finite rows a step are needed"), "{text}");
     assert!(text.contains("left out: multi-krum needs n ≥ 2f + 3"), "{text}");
     folder.rows("far.npy", &column(&[1e300, 2e300, 3e300, 4e300, -1e300, 1e308]));
     folder.rows("all.npy", &column(&[f64::NAN; 3]));

@@ -1,7 +1,8 @@
 //! From what was measured to who is suspected.
 
 use super::Step;
-use super::measure::{Look, cosine_with_others, median};
+use super::measure::{Look, cosine_with_others, median, two_groups};
+use crate::text::number;
 use std::collections::{BTreeMap, BTreeSet};
 use varangian_rules::evidence::{LEAST, outlying};
 
@@ -289,7 +290,7 @@ fn describe(row: &Beside<'_>) -> String {
     let usually = (0.8..=1.25).contains(&times);
     let longer = match usually {
         true => "as long as the others".to_owned(),
-        false => format!("{times:.3} times as long as the others"),
+        false => format!("{} times as long as the others", number(times)),
     };
     if usual > 0.0 && cosine <= -0.25 * usual {
         return format!("points the other way (cosine {cosine:.3}), {longer}");
@@ -297,7 +298,8 @@ fn describe(row: &Beside<'_>) -> String {
     if cosine >= 0.5 * usual && !usually {
         return format!("the direction of the others, {longer}");
     }
-    format!("{far:.3} times as far off as the others (cosine {cosine:.3}), {longer}")
+    let far = number(far);
+    format!("{far} times as far off as the others (cosine {cosine:.3}), {longer}")
 }
 
 /// What else is to be said.
@@ -306,8 +308,7 @@ fn remarks(steps: &[Step], suspects: &[Suspect], n: usize) -> Vec<String> {
     let most = steps.iter().map(|step| step.ids.len()).max().unwrap_or(0);
     if most < LEAST {
         out.push(format!(
-            "{most} finite rows a step are too few to say what is usual among them: {LEAST} are \
-             needed"
+            "{LEAST} finite rows a step are needed to say what is usual among them; found {most}"
         ));
     }
     if 2 * suspects.len() >= n {
@@ -319,6 +320,7 @@ fn remarks(steps: &[Step], suspects: &[Suspect], n: usize) -> Vec<String> {
     }
     let pairs: Vec<String> = steps.iter().flat_map(equals).collect();
     out.extend(pairs.into_iter().take(3));
+    out.extend(steps.iter().find_map(|step| apart(step, suspects)));
     if suspects.is_empty() && most >= LEAST {
         out.push(
             "no row stands out; rows that are wrong together by half or more, or that hide within \
@@ -327,6 +329,25 @@ fn remarks(steps: &[Step], suspects: &[Suspect], n: usize) -> Vec<String> {
         );
     }
     out
+}
+
+/// Two groups of rows of which neither is small.
+fn apart(step: &Step, suspects: &[Suspect]) -> Option<String> {
+    let [few, many] = two_groups(&step.rows)?;
+    if few.len() < 2 || 3 * few.len() < step.ids.len() {
+        return None;
+    }
+    let named = |group: Vec<usize>| group.into_iter().map(|i| step.ids[i]).collect::<Vec<u32>>();
+    let (few, many) = (named(few), named(many));
+    let all = few.iter().all(|id| suspects.iter().any(|suspect| suspect.worker == *id));
+    let which = match all {
+        true => "that the larger is right is an assumption",
+        false => "which of them is right, rows alone cannot tell",
+    };
+    Some(format!(
+        "in step {} the rows fall into two groups, workers {few:?} and workers {many:?}: {which}",
+        step.step
+    ))
 }
 
 /// Workers of one step that sent the same row, where not most did.

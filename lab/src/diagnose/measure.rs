@@ -3,6 +3,7 @@
 use super::Sent;
 use varangian_base::blocks;
 use varangian_base::kernels::columns;
+use varangian_base::kernels::distances::Pairs;
 
 /// What was measured of one row.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +65,70 @@ pub(super) fn cosine_with_others(rows: &Sent, i: usize) -> f64 {
         true => 0.0,
         false => look(&own, &column_medians(&others)).cosine,
     }
+}
+
+/// The distances between all pairs of rows.
+fn between(rows: &Sent) -> Vec<Vec<f64>> {
+    match rows {
+        Sent::Single(matrix) => {
+            let (mut pairs, n) = (Pairs::default(), matrix.n());
+            pairs.squared_distances(matrix.rows());
+            (0..n).map(|i| (0..n).map(|j| pairs.at(i, j).sqrt()).collect()).collect()
+        }
+        Sent::Double(rows) => {
+            let apart = |a: &[f64], b: &[f64]| {
+                let (most, long) = length(|k| a[k] / 2.0 - b[k] / 2.0, a.len());
+                most * long
+            };
+            rows.iter().map(|a| rows.iter().map(|b| apart(a, b)).collect()).collect()
+        }
+    }
+}
+
+/// The places of the rows in the two parts that the longest edge of their shortest spanning tree
+/// joins, smaller first, where that edge is twice as long as any other.
+pub(super) fn two_groups(rows: &Sent) -> Option<[Vec<usize>; 2]> {
+    let apart = between(rows);
+    let n = apart.len();
+    if n < 2 {
+        return None;
+    }
+    // Prim's: to each row not yet in the tree, the nearest row in it.
+    let (mut nearest, mut inside) = (vec![0; n], vec![false; n]);
+    inside[0] = true;
+    let mut edges = Vec::new();
+    for _ in 1..n {
+        let outside = (0..n).filter(|&i| !inside[i]);
+        let next =
+            outside.min_by(|&i, &j| apart[i][nearest[i]].total_cmp(&apart[j][nearest[j]]))?;
+        edges.push((apart[next][nearest[next]], next, nearest[next]));
+        inside[next] = true;
+        for i in (0..n).filter(|&i| !inside[i]) {
+            if apart[i][next] < apart[i][nearest[i]] {
+                nearest[i] = next;
+            }
+        }
+    }
+    edges.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let second = edges.get(1).map_or(0.0, |edge| edge.0);
+    if edges[0].0 < 2.0 * second || edges[0].0 == 0.0 {
+        return None;
+    }
+    // Without it, what hangs together with one of its ends.
+    let mut part = vec![edges[0].1];
+    while let Some(more) =
+        edges[1..].iter().find_map(|&(_, a, b)| match (part.contains(&a), part.contains(&b)) {
+            (true, false) => Some(b),
+            (false, true) => Some(a),
+            _ => None,
+        })
+    {
+        part.push(more);
+    }
+    part.sort_unstable();
+    let rest: Vec<usize> = (0..n).filter(|i| !part.contains(i)).collect();
+    let order = |group: &Vec<usize>| (group.len(), group.first().copied());
+    Some(if order(&part) <= order(&rest) { [part, rest] } else { [rest, part] })
 }
 
 fn column_medians(rows: &[Vec<f64>]) -> Vec<f64> {

@@ -98,12 +98,23 @@ fn since_when_over_several_steps() {
 #[test]
 fn what_cannot_be_told_is_said() {
     let few = diagnose(&steps(&honest(4, 50, 1, 0.1, &mut draws(4))));
-    assert!(few.suspects.is_empty() && few.remarks[0].contains("too few"), "{few:?}");
+    assert!(
+        few.suspects.is_empty() && few.remarks[0].starts_with("5 finite rows a step are needed"),
+        "{few:?}"
+    );
     // Half of all rows the other way round: nobody is named.
     let mut rows = honest(8, 200, 1, 0.5, &mut draws(5));
     rows[0][4..].iter_mut().flatten().for_each(|x| *x = -*x);
     let half = diagnose(&steps(&rows));
-    assert!(half.suspects.is_empty() && half.remarks[0].contains("by half or more"), "{half:?}");
+    assert!(half.suspects.is_empty() && half.remarks[1].contains("by half or more"), "{half:?}");
+    let groups = "two groups, workers [0, 1, 2, 3] and workers [4, 5, 6, 7]: which of them";
+    assert!(half.remarks[0].contains(groups), "{half:?}");
+    // Four of nine: the larger side is taken to be right, and that is said.
+    let mut rows = honest(9, 200, 1, 0.2, &mut draws(8));
+    rows[0][5..].iter_mut().flatten().for_each(|x| *x = -*x);
+    let four = diagnose(&steps(&rows));
+    assert_eq!(four.suspects.len(), 4);
+    assert!(four.remarks[0].contains("that the larger is right is an assumption"), "{four:?}");
     // Replicas that should be equal need no statistics.
     let mut rows = vec![vec![vec![1.0f32, 2.0, 3.0]; 4]];
     rows[0][3][1] = 2.5;
