@@ -1,16 +1,31 @@
 //! `varangian aggregate`: one aggregation of rows from any language.
 
+mod oracle;
+mod stages;
+mod state;
+
 use crate::{Failure, arrays, evidence, print};
 use arrays::Values;
+use oracle::Given;
 use serde_json::json;
 use std::path::PathBuf;
-use varangian_base::Seed;
-use varangian_rules::{Bound, Evidence, Pipeline, Round, Verdict, exact};
+use varangian_base::{Matrix, Seed, SpecError};
+use varangian_rules::{Bound, Evidence, Oracle, Pipeline, Round, Stages, Verdict, exact};
+
+/// What stands below the help.
+const EXAMPLES: &str = "Examples:
+  varangian aggregate --rule \"nnm | krum\" --f 2 --input rows.npy
+  varangian aggregate --rule krum --f 2 --input rows.npy --output mean.npy --json
+  varangian aggregate --rule krum --f 2 --input rows.npy --evidence -    # a line a row
+  varangian aggregate --rule nnm --f 2 --input rows.npy                  # the mixed rows
+  varangian aggregate --rule safeguard --f 2 --input rows.npy --state memory.json";
 
 /// Arguments of `varangian aggregate`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The rule, with stages around it: "krum", "nnm | trimmed-mean"
+    /// The rule, with stages around it: "krum", "nnm | trimmed-mean"; or stages alone, "nnm", for
+    /// the rows that a rule would see
     #[arg(long, value_name = "SPEC")]
     rule: String,
     /// The number of rows that may be hostile
@@ -31,6 +46,27 @@ pub(crate) struct Args {
     /// Seed of rules that draw
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What a rule with a memory remembers between calls: read if it is there, then written whole;
+    /// each call is the next step of the same rule, f, seed and shape of rows
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// For fltrust: the server's own gradient, a vector of coordinates
+    #[arg(long, value_name = "G.npy")]
+    server_gradient: Option<PathBuf>,
+    /// For zeno: the loss on the server's data after a step along each row, a vector of as many
+    /// numbers as rows
+    #[arg(long, value_name = "L.npy")]
+    losses: Option<PathBuf>,
+    /// For zeno, in place of losses: the loss is ‖x − X‖²/2, X a vector of coordinates
+    #[arg(long, value_name = "X.npy")]
+    minimum: Option<PathBuf>,
+    /// For zeno: the parameters at which the rows were taken, a vector of coordinates [default:
+    /// zeros]
+    #[arg(long, value_name = "P.npy")]
+    params: Option<PathBuf>,
+    /// For zeno: the length of the step along a row, above 0 [default: 1]
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f32>,
     /// Print one JSON object: what was refused, the weight of each row (null where the rule tells
     /// none), the evidence of each row, the aggregate
     #[arg(long)]
@@ -48,6 +84,15 @@ enum Answer {
     Double(Vec<f64>),
 }
 
+impl Answer {
+    fn width(&self) -> &'static str {
+        match self {
+            Answer::Single(_) => "f32",
+            Answer::Double(_) => "f64",
+        }
+    }
+}
+
 /// Reads, refuses what is not finite, aggregates, writes.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let alone = args.evidence.as_deref().is_some_and(evidence::is_stdout);
@@ -55,31 +100,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let text = "--json and --evidence - both want standard output; name a file for one of them";
         return Err(Failure::refused(text));
     }
+    if Stages::are(&args.rule) {
+        return stages::run(args);
+    }
     let mut rule = Pipeline::parse(&args.rule)?;
-    demand_no_oracle(&rule)?;
     let rows = arrays::read(&args.input)?;
     Bound::declared(rule.spec(), rows.total(), args.f)?;
-    let refused = rows.refused.len();
-    if refused > args.f {
-        return Err(Failure::refused(format!(
-            "at most f = {} rows may be hostile; {refused} are not finite: {}",
-            args.f,
-            list(&rows.refused)
-        )));
-    }
-    let f = args.f - refused;
-    rule.check(rows.ids.len(), f).map_err(|error| match refused {
-        0 => error,
-        _ => error.at(format!("without rows {} that are not finite", list(&rows.refused))),
-    })?;
+    let f = admit(&rows, args.f)?;
+    rule.check(rows.ids.len(), f).map_err(|error| spread(error, &rows))?;
     rule.fits(rows.total(), args.f)?;
     let weights = weights(&rule, &rows, &args.weights, f)?;
-    let mut verdict = Verdict::default();
-    let seed = Seed(args.seed);
+    let owner = owner(args, &rule, &rows)?;
+    let mut given = Given::read(args, &rule, &rows.ids, (rows.total(), rows.d))?;
+    let step = match &args.state {
+        Some(path) => state::load(path, &mut rule, &owner)?,
+        None => 0,
+    };
     let judge = args.json || args.evidence.is_some();
-    let (answer, found) =
-        answer(&mut rule, &rows, f, weights.as_deref(), seed, judge, &mut verdict)?;
-    let found = evidence::with_refused(found, rule.spec(), f, 0, &rows);
+    let weights = weights.as_deref();
+    let seed = Seed(args.seed);
+    let mut order = Order { f, weights, step, seed, judge, given: given.as_mut(), args };
+    let (answer, verdict, found) = answer(&mut rule, &rows, &mut order)?;
+    let found = evidence::with_refused(found, rule.spec(), f, step, &rows);
     match (&args.output, &answer) {
         (Some(path), Answer::Single(out)) => arrays::write_vector(path, out)?,
         (Some(path), Answer::Double(out)) => arrays::write_vector(path, out)?,
@@ -88,8 +130,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.evidence {
         evidence::write(path, &found)?;
     }
-    let done = Done { f, answer, verdict, found };
-    tell(&rule, &rows, &done, args.json);
+    if let Some(path) = &args.state {
+        state::save(path, &rule, &owner, step + 1)?;
+    }
+    let done = Done { f, step, answer, verdict, found };
+    tell(args, &rule, &rows, &done);
     match (args.json, alone) {
         (true, _) => print::line(&object(args, &rule, &rows, &done).to_string()),
         (false, true) => {}
@@ -103,9 +148,45 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 struct Done {
     /// Hostile rows that the rule reckoned with.
     f: usize,
+    step: u64,
     answer: Answer,
     verdict: Verdict,
     found: Vec<Evidence>,
+}
+
+/// How many of the rows that are left may be hostile.
+///
+/// # Errors
+/// If more rows than f are not finite.
+fn admit(rows: &arrays::Rows, f: usize) -> Result<usize, Failure> {
+    let refused = rows.refused.len();
+    f.checked_sub(refused).ok_or_else(|| {
+        Failure::refused(format!(
+            "at most f = {f} rows may be hostile; {refused} are not finite: {}",
+            list(&rows.refused)
+        ))
+    })
+}
+
+/// The error, with why there are fewer rows than were sent.
+fn spread(error: SpecError, rows: &arrays::Rows) -> SpecError {
+    match rows.refused.is_empty() {
+        true => error,
+        false => error.at(format!("without rows {} that are not finite", list(&rows.refused))),
+    }
+}
+
+/// Whom a state is of.
+///
+/// # Errors
+/// If one is asked for and the rule remembers nothing.
+fn owner(args: &Args, rule: &Pipeline, rows: &arrays::Rows) -> Result<state::Owner, Failure> {
+    if args.state.is_some() && !rule.has_memory() {
+        let text = format!("--state: {} remembers nothing from call to call", rule.spec());
+        return Err(Failure::refused(text));
+    }
+    let shape = (rows.total(), args.f, rows.d);
+    Ok(state::Owner { rule: rule.spec().to_owned(), shape, seed: args.seed })
 }
 
 /// Rows alone have no loss: a rule that asks for one cannot be tried on them.
@@ -138,33 +219,60 @@ fn weights(
     Ok(Some(kept))
 }
 
-/// The aggregate, and the evidence of the rows that it was made of where `judge` asks for it.
+/// How the rows are to be aggregated.
+struct Order<'a> {
+    f: usize,
+    weights: Option<&'a [f64]>,
+    step: u64,
+    seed: Seed,
+    /// Whether evidence is asked for.
+    judge: bool,
+    given: Option<&'a mut Given>,
+    args: &'a Args,
+}
+
+/// The aggregate, what the rule said, and the evidence of the rows where that is asked for.
 fn answer(
     rule: &mut Pipeline,
     rows: &arrays::Rows,
-    f: usize,
-    weights: Option<&[f64]>,
-    seed: Seed,
-    judge: bool,
-    verdict: &mut Verdict,
-) -> Result<(Answer, Vec<Evidence>), Failure> {
+    order: &mut Order<'_>,
+) -> Result<(Answer, Verdict, Vec<Evidence>), Failure> {
+    // What asks for losses or remembers has no exact path.
+    if order.given.is_some() || order.args.state.is_some() {
+        let who = format!("{} computes", rule.entry().name);
+        let matrix = rows.narrow(&order.args.input, &who)?;
+        return Ok(single(rule, &matrix, &rows.ids, order));
+    }
     match &rows.finite {
-        Values::Single(matrix) => {
-            let mut out = vec![0.0; rows.d];
-            let view = matrix.rows().with_ids(&rows.ids);
-            let mut round = Round { seed, weights, ..Round::of(view, f) };
-            rule.aggregate(&mut round, &mut out, verdict);
-            let found = judge.then(|| verdict.evidence(rule, &round, &out));
-            Ok((Answer::Single(out), found.unwrap_or_default()))
-        }
+        Values::Single(matrix) => Ok(single(rule, matrix, &rows.ids, order)),
         Values::Double(finite) => {
+            let Order { f, weights, step, seed, judge, .. } = *order;
             let round =
-                exact::Round { rows: finite, ids: &rows.ids, f, weights, step: 0, seed, stage: 0 };
-            let out = rule.exact(&round, verdict)?;
+                exact::Round { rows: finite, ids: &rows.ids, f, weights, step, seed, stage: 0 };
+            let mut verdict = Verdict::default();
+            let out = rule.exact(&round, &mut verdict)?;
             let found = judge.then(|| verdict.exact_evidence(rule, &round, &out));
-            Ok((Answer::Double(out), found.unwrap_or_default()))
+            Ok((Answer::Double(out), verdict, found.unwrap_or_default()))
         }
     }
+}
+
+fn single(
+    rule: &mut Pipeline,
+    matrix: &Matrix,
+    ids: &[u32],
+    order: &mut Order<'_>,
+) -> (Answer, Verdict, Vec<Evidence>) {
+    let Order { f, weights, step, seed, judge, args, .. } = *order;
+    let (mut out, mut verdict) = (vec![0.0; matrix.d()], Verdict::default());
+    let learning_rate = args.learning_rate.unwrap_or(1.0);
+    let params = order.given.as_ref().map(|given| given.params.clone()).unwrap_or_default();
+    let oracle = order.given.as_deref_mut().map(|given| given as &mut dyn Oracle);
+    let round = Round::of(matrix.rows().with_ids(ids), f);
+    let mut round = Round { seed, weights, step, params: &params, learning_rate, oracle, ..round };
+    rule.aggregate(&mut round, &mut out, &mut verdict);
+    let found = judge.then(|| verdict.evidence(rule, &round, &out));
+    (Answer::Single(out), verdict, found.unwrap_or_default())
 }
 
 /// What one matrix cannot show of a rule that learns from earlier rounds, as a line.
@@ -175,11 +283,11 @@ pub(crate) fn note(rule: &Pipeline) -> Option<String> {
 
 /// Says on standard error what is no part of the answer; what the JSON object holds it does not
 /// repeat.
-fn tell(rule: &Pipeline, rows: &arrays::Rows, done: &Done, json: bool) {
-    if let Some(note) = note(rule) {
+fn tell(args: &Args, rule: &Pipeline, rows: &arrays::Rows, done: &Done) {
+    if let Some(note) = note(rule).filter(|_| args.state.is_none()) {
         print::note(&note);
     }
-    if json {
+    if args.json {
         return;
     }
     if !rows.refused.is_empty() {
@@ -204,9 +312,10 @@ fn object(args: &Args, rule: &Pipeline, rows: &arrays::Rows, done: &Done) -> ser
     let told = !done.verdict.weights.is_empty();
     let mut value = json!({
         "rule": rule.spec(), "n": weights.len(), "f": args.f,
-        "input": rows.kind, "computed_in": rows.width(),
+        "input": rows.kind, "computed_in": done.answer.width(),
         "refused": rows.refused, "rows_used": rows.ids.len(), "f_used": done.f,
-        "event": done.verdict.event, "note": note(rule),
+        "reasons": rows.reasons, "step": done.step,
+        "event": done.verdict.event, "note": note(rule).filter(|_| args.state.is_none()),
         "weights": told.then_some(weights), "evidence": done.found,
     });
     if args.output.is_none() {

@@ -14,6 +14,9 @@ use varangian_lab::files;
 use varangian_lab::run::memory;
 use varangian_rules::Bound;
 
+/// Who computes in f32 where rows are for attacks.
+pub(crate) const ATTACKS: &str = "attacks compute";
+
 /// A matrix as it was read.
 pub(crate) struct Rows {
     /// The finite rows, in order.
@@ -52,20 +55,21 @@ impl Rows {
         }
     }
 
-    /// The finite rows in f32, for what has no exact path.
+    /// The finite rows in f32, for what has no exact path: `who`, "attacks compute".
     ///
     /// # Errors
     /// If rounding to f32 would lose what tells them apart: a number beyond its range, or a column
     /// whose spread moves by more than a thousandth.
-    pub(crate) fn narrow(&self, path: &Path) -> Result<Matrix, Failure> {
+    pub(crate) fn narrow(&self, path: &Path, who: &str) -> Result<Matrix, Failure> {
         let rows = match &self.finite {
             Values::Single(matrix) => return Ok(matrix.clone()),
             Values::Double(rows) => rows,
         };
         let lost = |what: String| {
             let path = path.display();
-            let why = "attacks compute in f32, which these f64 rows do not fit";
-            Err(Failure::refused(format!("{path}: {why}: {what}")))
+            Err(Failure::refused(format!(
+                "{path}: {who} in f32, which these f64 rows do not fit: {what}"
+            )))
         };
         for k in 0..self.d {
             let column = || rows.iter().map(|row| row[k]);
@@ -90,14 +94,7 @@ impl Rows {
 /// # Errors
 /// If the file is missing, is no `.npy` file, holds other than two axes of numbers, or is empty.
 pub(crate) fn read(path: &Path) -> Result<Rows, Failure> {
-    let fail = |error: &dyn std::fmt::Display| Failure::file("read", path, error);
-    let bytes = match path.as_os_str() == "-" {
-        true => whole(&mut std::io::stdin().lock(), memory::available()),
-        false => std::fs::File::open(path)
-            .map_err(|error| error.to_string())
-            .and_then(|mut file| whole(&mut file, memory::available())),
-    };
-    let array = npy::read(&bytes.map_err(|error| fail(&error))?).map_err(|error| fail(&error))?;
+    let array = array(path, false)?;
     let (n, d) = array.shape;
     let (finite, ids, refused, reasons) = match array.entries {
         Entries::Single(all) => {
@@ -114,6 +111,70 @@ pub(crate) fn read(path: &Path) -> Result<Rows, Failure> {
         }
     };
     Ok(Rows { finite, ids, refused, reasons, kind: array.kind, d })
+}
+
+/// Reads a vector of finite numbers; `-` is standard input.
+///
+/// # Errors
+/// As [`read`]; or if it has not `wanted` numbers, or one is not finite. `what` says of what each
+/// is: "coordinate", "row".
+pub(crate) fn read_vector(path: &Path, wanted: usize, what: &str) -> Result<Vec<f64>, Failure> {
+    let fail = |text: String| Err(Failure::refused(format!("{}: {text}", path.display())));
+    let numbers: Vec<f64> = match array(path, true)?.entries {
+        Entries::Single(all) => all.into_iter().map(f64::from).collect(),
+        Entries::Double(all) => all,
+    };
+    if numbers.len() != wanted {
+        return fail(format!("a number for each of {wanted} {what}s; found {}", numbers.len()));
+    }
+    match numbers.iter().position(|x| !x.is_finite()) {
+        Some(k) => fail(format!("numbers are finite; that of {what} {k} is {}", numbers[k])),
+        None => Ok(numbers),
+    }
+}
+
+/// Reads labels: whole numbers from 0, a vector of one worker's or a matrix of a row a worker;
+/// whether it was a vector.
+///
+/// # Errors
+/// As [`read`]; or if a number is no label below `classes`.
+pub(crate) fn read_labels(path: &Path, classes: u32) -> Result<(Vec<Vec<u32>>, bool), Failure> {
+    let fail = |error: &dyn std::fmt::Display| Failure::file("read", path, error);
+    let bytes = bytes(path)?;
+    let vector = npy::read(&bytes, true);
+    let is_vector = vector.is_ok();
+    let array = vector.or_else(|_| npy::read(&bytes, false)).map_err(|error| fail(&error))?;
+    let numbers: Vec<f64> = match array.entries {
+        Entries::Single(all) => all.into_iter().map(f64::from).collect(),
+        Entries::Double(all) => all,
+    };
+    let d = array.shape.1;
+    let label = |(k, &x): (usize, &f64)| match (0.0..f64::from(classes)).contains(&x) {
+        true if x.fract() == 0.0 => Ok(x as u32),
+        _ => Err(Failure::refused(format!(
+            "{}: labels are whole numbers from 0 to {}; row {}, column {} is {x}",
+            path.display(),
+            classes.saturating_sub(1),
+            k / d,
+            k % d
+        ))),
+    };
+    let labels = numbers.iter().enumerate().map(label).collect::<Result<Vec<u32>, _>>()?;
+    Ok((labels.chunks(d).map(<[u32]>::to_vec).collect(), is_vector))
+}
+
+fn array(path: &Path, vector: bool) -> Result<npy::Array, Failure> {
+    npy::read(&bytes(path)?, vector).map_err(|error| Failure::file("read", path, &error))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = match path.as_os_str() == "-" {
+        true => whole(&mut std::io::stdin().lock(), memory::available()),
+        false => std::fs::File::open(path)
+            .map_err(|error| error.to_string())
+            .and_then(|mut file| whole(&mut file, memory::available())),
+    };
+    bytes.map_err(|error| Failure::file("read", path, &error))
 }
 
 /// All that a file or pipe holds: no more than one byte beyond what its header promises, growing

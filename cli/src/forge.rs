@@ -1,15 +1,24 @@
-//! `varangian forge`: what hostile workers would send beside these honest rows.
+//! `varangian forge`: what hostile workers would send beside these honest rows, or the labels that
+//! they would train on.
+
+mod labels;
 
 use crate::trial::TrialRule;
 use crate::{Failure, aggregate, arrays, print};
-use arrays::Values;
+use arrays::{ATTACKS, Values};
 use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry, Ground, View};
 use varangian_base::{Matrix, Seed, entry, spec};
 use varangian_rules::Pipeline;
 
+/// What stands below the help.
+const EXAMPLES: &str = "Examples:
+  varangian forge --attack \"alie z=1.5\" --f 2 --input honest.npy --output rows.npy
+  varangian forge --attack label-flip --f 1 --labels labels.npy --classes 10 --output flipped.npy";
+
 /// Arguments of `varangian forge`.
 #[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The attack: "alie z=1.5"
     #[arg(long, value_name = "SPEC")]
@@ -20,11 +29,19 @@ pub(crate) struct Args {
     /// What the honest workers send: an .npy matrix, workers × coordinates; "-" is standard input.
     /// Attacks compute in f32: f64 rows are rounded for them, and refused where that loses what
     /// tells rows apart
-    #[arg(long, value_name = "HONEST.npy")]
-    input: PathBuf,
-    /// Where all rows go, honest first and as they were given; f64 where those are
+    #[arg(long, value_name = "HONEST.npy", required_unless_present = "labels")]
+    input: Option<PathBuf>,
+    /// Where all rows go, honest first and as they were given; f64 where those are. With --labels,
+    /// where the changed labels go, as i64 in the shape in which they came
     #[arg(long, value_name = "ROWS.npy")]
     output: PathBuf,
+    /// For attacks on labels, in place of rows: those that the hostile workers hold, whole numbers
+    /// from 0, a vector for one worker or a row for each of f
+    #[arg(long, value_name = "L.npy", conflicts_with_all = ["input", "own", "rule"])]
+    labels: Option<PathBuf>,
+    /// With --labels: the number of classes
+    #[arg(long, requires = "labels")]
+    classes: Option<u32>,
     /// What the hostile workers would have sent had they been honest; by default hostile worker j
     /// repeats honest row j
     #[arg(long, value_name = "OWN.npy")]
@@ -42,8 +59,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let spec = spec::parse(&args.attack)?;
     let about = entry::find("attack", varangian_attacks::ALL, &spec.name)?;
     let mut attack = varangian_attacks::build(&args.attack)?;
-    let given = finite(&args.input)?;
-    let honest = given.narrow(&args.input)?;
+    if let Some(path) = &args.labels {
+        return labels::run(args, &*attack, about, path);
+    }
+    let input = args.input.as_ref().expect("the command line asks for it");
+    let given = finite(input)?;
+    let honest = given.narrow(input, ATTACKS)?;
     let (h, d) = (honest.n(), honest.d());
     arrays::demand_room(args.f, d)?;
     demand(&*attack, about, (h, d), args.f)?;
@@ -99,7 +120,7 @@ fn demand(
     let ids: Vec<u32> = (0..h as u32).collect();
     let fits = attack.fits(Ground { honest: &ids, d, classes: None });
     if about.facts.poisons && fits.is_err() {
-        let text = format!("{} changes labels; rows have none", about.name);
+        let text = format!("{} changes labels; rows have none, see --labels", about.name);
         return Err(Failure::refused(text));
     }
     attack.check(h, f, f).and(fits).map_err(|condition| {
@@ -144,7 +165,7 @@ fn own(args: &Args, honest: &Matrix) -> Result<Matrix, Failure> {
         }
         return Ok(own);
     };
-    let own = finite(path)?.narrow(path)?;
+    let own = finite(path)?.narrow(path, ATTACKS)?;
     if (own.n(), own.d()) == (args.f, honest.d()) {
         return Ok(own);
     }

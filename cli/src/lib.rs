@@ -10,6 +10,7 @@ mod aggregate;
 mod arrays;
 mod catalogue;
 mod data;
+mod diagnose;
 pub mod duel;
 mod evidence;
 mod forge;
@@ -91,6 +92,8 @@ pub(crate) enum Command {
     Aggregate(aggregate::Args),
     /// Write what hostile workers would send beside honest rows from an .npy file
     Forge(forge::Args),
+    /// Say which of some rows is unlike the others, since when, and what to do
+    Diagnose(diagnose::Args),
     /// Let attacks meet rules on given rows
     Duel(duel::Args),
     /// Run a published experiment and set our numbers beside its own
@@ -122,6 +125,7 @@ impl Command {
             Command::Catalogue(args) => catalogue::run(&args),
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
+            Command::Diagnose(args) => diagnose::run(&args),
             Command::Duel(args) => duel::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Data(args) => data::run(&args),

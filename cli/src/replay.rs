@@ -2,8 +2,9 @@
 //! rule gave each.
 
 use crate::{Failure, evidence, print};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use varangian_base::kernels::{combine, norms};
+use varangian_lab::config::Settings;
 use varangian_lab::results::{Look, Store, bare};
 use varangian_lab::run::Shelf;
 use varangian_rules::{Evidence, Standing};
@@ -37,25 +38,8 @@ pub(crate) struct Args {
 /// # Errors
 /// If there is no such run or step, or its data are missing.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let store = Store::open(&args.folder)?;
-    let key = choose(&store.keys()?, args.run.as_deref().unwrap_or(""))?;
-    let kept = match store.look(&key) {
-        Look::Whole(kept) => kept,
-        Look::Unchecked(kept) => {
-            print::note(&format!("run {key} carries no checksum, as before results had one"));
-            kept
-        }
-        Look::Damaged(why) => return Err(Failure::refused(format!("run {key}: {why}"))),
-        Look::Missing => return Err(Failure::refused(format!("run {key} cannot be read"))),
-    };
-    let settings = kept.settings;
-    if args.step >= settings.steps {
-        let (asked, steps) = (args.step, settings.steps);
-        return Err(Failure::refused(format!(
-            "run {key} has steps 0 to {}; got {asked}",
-            steps - 1
-        )));
-    }
+    let (key, settings) = kept(&args.folder, args.run.as_deref())?;
+    demand_step(&key, &settings, args.step)?;
     let head = format!(
         "run {key}: {} × {}, n = {}, f = {}, {} hostile, seed {}, step {}",
         settings.rule,
@@ -98,6 +82,35 @@ impl Shown {
     /// The step that the server has just closed.
     fn of(server: &Server, hostile: &[u32]) -> Shown {
         Shown { text: table(server, hostile), evidence: server.evidence() }
+    }
+}
+
+/// The key and settings of the run that starts with `run`, or of the only one.
+///
+/// # Errors
+/// If there is no such run, or it cannot be trusted.
+pub(crate) fn kept(folder: &Path, run: Option<&str>) -> Result<(String, Settings), Failure> {
+    let store = Store::open(folder)?;
+    let key = choose(&store.keys()?, run.unwrap_or(""))?;
+    match store.look(&key) {
+        Look::Whole(kept) => Ok((key, kept.settings)),
+        Look::Unchecked(kept) => {
+            print::note(&format!("run {key} carries no checksum, as before results had one"));
+            Ok((key, kept.settings))
+        }
+        Look::Damaged(why) => Err(Failure::refused(format!("run {key}: {why}"))),
+        Look::Missing => Err(Failure::refused(format!("run {key} cannot be read"))),
+    }
+}
+
+/// # Errors
+/// If the run has no such step.
+pub(crate) fn demand_step(key: &str, settings: &Settings, asked: u64) -> Result<(), Failure> {
+    match settings.steps {
+        steps if asked < steps => Ok(()),
+        steps => {
+            Err(Failure::refused(format!("run {key} has steps 0 to {}; got {asked}", steps - 1)))
+        }
     }
 }
 

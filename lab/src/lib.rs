@@ -19,6 +19,7 @@
 
 mod clock;
 pub mod config;
+pub mod diagnose;
 pub mod evidence;
 mod failure;
 pub mod files;

@@ -10,6 +10,10 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
+mod stages;
+
+pub use stages::Stages;
+
 use crate::{ALL, Bound, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
 use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
@@ -297,11 +301,6 @@ impl Pipeline {
             pull_back(blends, &mut verdict.weights);
         }
         Ok(out)
-    }
-
-    /// The length to which the first stage cuts rows of these lengths, if it does that.
-    pub(crate) fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
-        self.pre.first().and_then(|first| first.stage.cut(norms, f))
     }
 
     /// An independent copy with the same memory.

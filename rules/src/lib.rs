@@ -44,7 +44,7 @@ mod trimmed_mean;
 pub mod weights;
 mod zeno;
 
-pub use chain::{Pipeline, build};
+pub use chain::{Pipeline, Stages, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
 pub use evidence::{Evidence, Standing};
 pub use filter::{

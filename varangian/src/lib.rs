@@ -20,6 +20,26 @@
 //! # Ok::<(), varangian::SpecError>(())
 //! ```
 //!
+//! # What was found of each row
+//!
+//! One call: its length, its distance from the aggregate, its share, and why no more. `serde`
+//! writes the records as JSON lines; `docs/evidence.md` has the fields.
+//!
+//! ```
+//! use varangian::{Matrix, Round, Verdict, rules};
+//!
+//! let rows = Matrix::from_rows(&[[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]]);
+//! let mut rule = rules::build("nnm | krum", 5, 1)?;
+//! let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
+//! let mut round = Round::of(rows.rows(), 1);
+//! rule.aggregate(&mut round, &mut out, &mut verdict);
+//! let found = verdict.evidence(&rule, &round, &out);
+//! assert_eq!((found[4].weight, found[4].standing), (Some(0.0), rules::Standing::Excluded));
+//! assert!(found[4].distance.unwrap() > 1e6 && found[4].p.unwrap() < 1e-6);
+//! println!("{}", serde_json::to_string(&found[4]).unwrap());
+//! # Ok::<(), varangian::SpecError>(())
+//! ```
+//!
 //! # Where workers do not count alike
 //!
 //! ```

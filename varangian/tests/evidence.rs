@@ -5,6 +5,7 @@ use ndarray_npy::WriteNpyExt;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::process::{Command, Output};
+use varangian::base::{Domain, Seed};
 use varangian::lab::evidence;
 use varangian::rules::{Evidence, Standing};
 
@@ -180,4 +181,90 @@ fn replay_of_steps_that_were_not_made_and_of_samples_of_workers() {
     let found = folder.records("replay async --step 3 --json");
     assert_eq!((found.len(), found[0].step, found[0].n), (1, 3, 1));
     assert!(found[0].norm.is_some() && found[0].distance.is_none() && found[0].p.is_none());
+}
+
+/// One step of n rows: a gradient that all share, and noise of half its length.
+fn crowd(n: usize, d: usize, step: u64) -> Vec<Vec<f64>> {
+    let mut draws = Seed(9).stream(Domain::Test, 0, step);
+    let shared: Vec<f64> = (0..d).map(|_| draws.normal()).collect();
+    let mut row = || shared.iter().map(|g| g + 0.5 * draws.normal()).collect();
+    (0..n).map(|_| row()).collect()
+}
+
+#[test]
+fn diagnose_names_the_worker_and_says_since_when() {
+    let folder = Folder::new();
+    let faults: [(&str, fn(&mut Vec<f64>), &str); 5] = [
+        ("none", |_| {}, "no row stands out"),
+        ("scaled", |row| row.iter_mut().for_each(|x| *x *= 3.0), "worker 3 stands out"),
+        ("flipped", |row| row.iter_mut().for_each(|x| *x = -*x), "points the other way"),
+        ("nan", |row| row[17] = f64::NAN, "worker 3 stands out: refused: NaN at coordinate 17"),
+        ("bit", |row| row[17] = 1e37, "one number is off: coordinate 17 is 1.000e37"),
+    ];
+    for (name, fault, says) in faults {
+        for t in 0..6 {
+            let mut rows = crowd(8, 400, t);
+            if t >= 2 {
+                fault(&mut rows[3]);
+            }
+            folder.single(&format!("{name}{t}.npy"), &rows);
+        }
+        let one = folder.says(&format!("diagnose {name}5.npy"));
+        assert!(one.contains(says), "{name}: {one}");
+        let all: String = (0..6).map(|t| format!(" {name}{t}.npy")).collect();
+        let all = folder.says(&format!("diagnose{all}"));
+        if name == "none" {
+            assert!(all.contains(says), "{all}");
+            continue;
+        }
+        assert!(
+            all.contains("worker 3 stands out since step 2 (4 of 4 steps from there)"),
+            "{all}"
+        );
+        assert!(all.contains("f = 1 explains these rows: --rule \"nnm | trimmed-mean\""), "{all}");
+        assert_eq!(all.matches("stands out").count(), 1, "{name}: {all}");
+    }
+    let found = folder.records("diagnose flipped5.npy --rule median --rule 'nnm | krum' --json");
+    assert_eq!(found.len(), 16);
+    assert!(found[..8].iter().all(|row| row.rule == "median" && row.weight.is_none()));
+    assert_eq!((found[11].worker, found[11].weight), (3, Some(0.0)));
+    let least = found[..8].iter().min_by(|a, b| a.p.unwrap().total_cmp(&b.p.unwrap())).unwrap();
+    assert_eq!(least.worker, 3);
+}
+
+#[test]
+fn diagnose_says_what_it_cannot_tell_and_refuses_what_it_cannot_read() {
+    let folder = Folder::new();
+    folder.rows("few.npy", &column(&[1.0, 2.0, 3.0]));
+    let text = folder.says("diagnose few.npy");
+    assert!(text.contains("5 finite rows a step are needed"), "{text}");
+    assert!(text.contains("left out: multi-krum needs n ≥ 2f + 3"), "{text}");
+    folder.rows("far.npy", &column(&[1e300, 2e300, 3e300, 4e300, -1e300, 1e308]));
+    folder.rows("all.npy", &column(&[f64::NAN; 3]));
+    assert!(folder.says("diagnose far.npy").contains("6 workers, 1 coordinates"));
+    assert!(folder.says("diagnose all.npy").contains("3 of 3 workers stand out"));
+    folder.rows("other.npy", &column(&[1.0; 4]));
+    let error = folder.refused("diagnose few.npy other.npy");
+    assert!(error.contains("each step has the rows of the first, 3 × 1; found 4 × 1"), "{error}");
+    assert!(folder.refused("diagnose missing.npy").contains("cannot read missing.npy"));
+    assert!(folder.refused("diagnose few.npy --rule krum").contains("krum needs"));
+    assert!(folder.refused("diagnose few.npy --rule krmu").contains("did you mean \"krum\""));
+    assert!(folder.refused("diagnose few.npy --f 3").contains("--f: below the number of rows, 3"));
+    assert!(folder.refused("diagnose few.npy --run ab").contains("--run is of a folder"));
+    assert!(folder.refused("diagnose few.npy --rule zeno").contains("asks for the loss"));
+}
+
+#[test]
+fn diagnose_runs_a_kept_run_again() {
+    let folder = Folder::new();
+    let text = "name = 'r'\nsteps = 6\nn = 9\nf = 1\nrule = 'median'\nattack = 'non-finite'\n\
+                evaluate_every = 6\ntest_samples = 20\n";
+    fs::write(folder.0.path().join("r.toml"), text).unwrap();
+    folder.says("run r.toml -q --out out");
+    let text = folder.says("diagnose out --from 2 --steps 3");
+    assert!(text.contains("9 workers") && text.contains("3 steps"), "{text}");
+    assert!(text.contains("worker 8 stands out since step 2 (3 of 3 steps"), "{text}");
+    let found = folder.records("diagnose out --from 2 --steps 3 --rule median --json");
+    assert_eq!((found.len(), found[0].step, found[26].step), (27, 2, 4));
+    assert!(folder.refused("diagnose out --from 6").contains("has steps 0 to 5; got 6"));
 }

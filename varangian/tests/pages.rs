@@ -114,6 +114,8 @@ impl Bench {
             fs::write(file, idx(1, &[], labels)).unwrap();
         }
         fs::write(at("honest.npy"), npy(5, 5)).unwrap();
+        fs::write(at("rows.npy"), npy(9, 5)).unwrap();
+        fs::write(at("labels.npy"), labels()).unwrap();
         Bench { folder }
     }
 
@@ -155,7 +157,10 @@ impl Bench {
         let mut out = command.replace("cargo run --release -- ", "varangian ");
         out = out.replace("--data DIR", "--data ~/data").replace("~/data/mnist", "~/data");
         out = out.replace("models NAME", "models mlp");
-        if out.starts_with("varangian results DIR") || out.starts_with("varangian replay") {
+        if out.starts_with("varangian results DIR")
+            || out.starts_with("varangian replay")
+            || out.starts_with("varangian diagnose")
+        {
             let runs = self.folder.path().join("runs");
             let first = |folder: &str| {
                 let index = fs::read_to_string(runs.join(folder).join("runs.csv")).unwrap();
@@ -205,6 +210,13 @@ fn npy(n: usize, d: usize) -> Vec<u8> {
     out.extend(head.as_bytes());
     (0..n * d).for_each(|i| out.extend(((i % 13) as f32 * 0.25).to_le_bytes()));
     out
+}
+
+/// Four labels as a vector of bytes.
+fn labels() -> Vec<u8> {
+    let head = "{'descr': '|u1', 'fortran_order': False, 'shape': (4,), }\n";
+    let length = (head.len() as u16).to_le_bytes();
+    [&b"\x93NUMPY\x01\x00"[..], &length, head.as_bytes(), &[0, 3, 9, 7]].concat()
 }
 
 /// The commands of a page: the lines of its sh blocks, and what its sentences quote.

@@ -41,14 +41,15 @@ pub(super) fn promised(bytes: &[u8]) -> u64 {
     let size = || {
         let (header, _) = split(bytes).ok()?;
         let width = kind(field(header, "descr").ok()?).ok()?.width;
-        let (n, d) = shape(field(header, "shape").ok()?).ok()?;
+        let shape = field(header, "shape").ok()?;
+        let (n, d) = self::shape(shape, false).or_else(|_| self::shape(shape, true)).ok()?;
         u64::try_from(n.checked_mul(d)?.checked_mul(width)?).ok()
     };
     size().unwrap_or(0)
 }
 
-/// Reads a matrix from all bytes of a file.
-pub(super) fn read(bytes: &[u8]) -> Result<Array, String> {
+/// Reads a matrix from all bytes of a file; where a `vector` is wanted, one row with one axis.
+pub(super) fn read(bytes: &[u8], vector: bool) -> Result<Array, String> {
     let (header, data) = split(bytes)?;
     let kind = kind(field(header, "descr")?)?;
     let fortran = match field(header, "fortran_order")? {
@@ -56,11 +57,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Array, String> {
         text if text.starts_with("False") => false,
         _ => return Err("its header is damaged: fortran_order is neither True nor False".into()),
     };
-    let shape = shape(field(header, "shape")?)?;
+    let shape = shape(field(header, "shape")?, vector)?;
     let count = shape.0.checked_mul(shape.1).filter(|n| n.checked_mul(kind.width).is_some());
     let Some(count) = count.filter(|&count| count > 0) else {
         let (n, d) = shape;
         return Err(match n == 0 || d == 0 {
+            true if vector => "the vector is empty".into(),
             true => "the matrix is empty".into(),
             false => format!("its header promises {n} × {d} entries"),
         });
@@ -132,7 +134,7 @@ fn field<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     value.map(str::trim_start).ok_or_else(|| format!("its header is damaged: it has no {key}"))
 }
 
-fn shape(text: &str) -> Result<(usize, usize), String> {
+fn shape(text: &str, vector: bool) -> Result<(usize, usize), String> {
     let inner = text.strip_prefix('(').and_then(|rest| rest.split_once(')'));
     let Some((inner, _)) = inner else {
         return Err("its header is damaged: shape is no tuple".into());
@@ -140,10 +142,14 @@ fn shape(text: &str) -> Result<(usize, usize), String> {
     let sizes: Result<Vec<usize>, _> =
         inner.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::parse).collect();
     match sizes.as_deref() {
-        Ok([n, d]) => Ok((*n, *d)),
+        Ok([n, d]) if !vector => Ok((*n, *d)),
+        Ok([d]) if vector => Ok((1, *d)),
         Ok(sizes) => {
             let found = sizes.len();
-            Err(format!("rows have two axes, workers × coordinates; found {found}"))
+            Err(match vector {
+                true => format!("a vector has one axis; found {found}"),
+                false => format!("rows have two axes, workers × coordinates; found {found}"),
+            })
         }
         Err(_) => Err("its header is damaged: shape holds no whole numbers".into()),
     }

@@ -144,7 +144,7 @@ fn rows_that_f32_cannot_tell_apart_are_not_narrowed() {
     let read = |values: &[f64]| {
         let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         let rows = read_bytes(&file("'<f8'", false, &format!("({}, 1)", values.len()), &data));
-        rows.unwrap().narrow(Path::new("rows.npy"))
+        rows.unwrap().narrow(Path::new("rows.npy"), ATTACKS)
     };
     assert_eq!(read(&[0.5, 1.0, -3.25]).unwrap().row(2), [-3.25]);
     assert_eq!(read(&[0.1, 0.1, 0.1]).unwrap().row(2), [0.1]);

@@ -1,7 +1,8 @@
 //! Rows for a duel: from a file, or what workers send at a step of honest training.
 
 use super::{Arena, Args};
-use crate::{Failure, arrays};
+use crate::Failure;
+use crate::arrays::{self, ATTACKS};
 use std::sync::{Arc, Mutex};
 use varangian_attacks::{Attack, Sees, View};
 use varangian_base::{Matrix, RowsMut, Seed};
@@ -27,7 +28,7 @@ fn from_file(args: &Args) -> Result<Arena, Failure> {
         let text = format!("{}: honest rows are finite", path.display());
         return Err(Failure::refused(text));
     }
-    let honest = honest.narrow(path)?;
+    let honest = honest.narrow(path, ATTACKS)?;
     arrays::demand_room(args.f, honest.d())?;
     let mut own = Matrix::zeros(args.f, honest.d());
     for j in 0..args.f {

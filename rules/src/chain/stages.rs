@@ -1,0 +1,158 @@
+//! Stages before a rule without the rule: rows to rows.
+//!
+//! ```
+//! use varangian_base::Matrix;
+//! use varangian_rules::{Round, Stages};
+//! let rows = Matrix::from_rows(&[[0.0], [1.0], [2.0], [3.0], [10.0]]);
+//! let mixed = Stages::parse("nnm").unwrap().rows(&mut Round::of(rows.rows(), 1));
+//! assert_eq!((mixed.n(), mixed.row(0), mixed.row(4)), (5, &[1.5][..], &[4.0][..]));
+//! ```
+
+use super::Pipeline;
+use crate::{ALL, Family, Round, Rule, Verdict, average, exact};
+use std::sync::{Arc, Mutex, PoisonError};
+use varangian_base::{Matrix, SpecError, entry, spec};
+
+/// Stages without a rule.
+pub struct Stages {
+    pipeline: Pipeline,
+    spec: String,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// The rows that came out last.
+#[derive(Default)]
+struct Seen {
+    single: Vec<Vec<f32>>,
+    double: Vec<Vec<f64>>,
+}
+
+impl Stages {
+    /// Whether every stage of `text` stands before a rule, so that it is none by itself.
+    pub fn are(text: &str) -> bool {
+        let before = |stage: &varangian_base::Spec| {
+            entry::find("rule", ALL, &stage.name)
+                .is_ok_and(|entry| entry.facts.family == Family::PreAggregation)
+        };
+        spec::parse_chain(text).is_ok_and(|stages| stages.iter().all(before))
+    }
+
+    /// Reads stages: "arc | nnm".
+    ///
+    /// # Errors
+    /// If a stage or parameter is unknown, or one is a rule or stands after one.
+    pub fn parse(text: &str) -> Result<Stages, SpecError> {
+        let mut pipeline = Pipeline::parse(&format!("{text} | {}", average::ENTRY.name))?;
+        let spec = pipeline.spec.rsplit_once(" | ").map_or(text, |(stages, _)| stages).to_owned();
+        let seen = Arc::<Mutex<Seen>>::default();
+        pipeline.rule = Box::new(Capture(seen.clone()));
+        Ok(Stages { pipeline, spec, seen })
+    }
+
+    /// The stages in their one spelling.
+    pub fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// Whether every stage accepts n rows, f of them hostile, and its parameters exist there.
+    ///
+    /// # Errors
+    /// As [`Pipeline::check`] and [`Pipeline::fits`].
+    pub fn check(&self, n: usize, f: usize) -> Result<(), SpecError> {
+        self.pipeline.check(n, f)?;
+        self.pipeline.fits(n, f)
+    }
+
+    /// The rows that a rule would see. The bound is the caller's to check.
+    pub fn rows(&mut self, round: &mut Round<'_>) -> Matrix {
+        let mut out = vec![0.0; round.rows.d()];
+        self.pipeline.aggregate(round, &mut out, &mut Verdict::default());
+        Matrix::from_rows(&self.seen().single)
+    }
+
+    /// The same of f64 rows, by the exact path.
+    ///
+    /// # Errors
+    /// As [`Pipeline::exact`].
+    pub fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<Vec<f64>>, SpecError> {
+        self.pipeline.exact(round, &mut Verdict::default())?;
+        Ok(std::mem::take(&mut self.seen().double))
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline {
+    /// The length to which the first stage cuts rows of these lengths, if it does that.
+    pub(crate) fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
+        self.pre.first().and_then(|first| first.stage.cut(norms, f))
+    }
+}
+
+/// A rule that keeps the rows that it sees and answers zeros.
+struct Capture(Arc<Mutex<Seen>>);
+
+impl Rule for Capture {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        let mut row = vec![0.0; out.len()];
+        let rows = (0..round.rows.n()).map(|i| round.rows.row(i, &mut row).to_vec()).collect();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).single = rows;
+        out.fill(0.0);
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.double = round.rows.to_vec();
+        Ok(vec![0.0; round.d()])
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(Capture(Arc::default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use varangian_base::Seed;
+
+    #[test]
+    fn the_rows_are_those_that_a_rule_would_see() {
+        let rows = [[0.0f32, 1.0], [1.0, 0.0], [2.0, 5.0], [3.0, 2.0], [10.0, -9.0]];
+        let wide: Vec<Vec<f64>> =
+            rows.iter().map(|row| row.iter().map(|&x| x.into()).collect()).collect();
+        let matrix = Matrix::from_rows(&rows);
+        for text in ["nnm", "arc | nnm", "clipping c=2", "bucketing s=2 | arc"] {
+            let mut stages = Stages::parse(text).unwrap();
+            stages.check(5, 1).unwrap();
+            let mixed = stages.rows(&mut Round::of(matrix.rows(), 1));
+            let round = exact::Round {
+                rows: &wide,
+                ids: &[0, 1, 2, 3, 4],
+                f: 1,
+                weights: None,
+                step: 0,
+                seed: Seed(0),
+                stage: 0,
+            };
+            let exact = stages.exact(&round).unwrap();
+            assert_eq!(exact.len(), mixed.n(), "{text}");
+            // Their mean is what the pipeline with a mean answers.
+            let mut out = [0.0; 2];
+            let mut whole = crate::build(&format!("{text} | average"), 5, 1).unwrap();
+            whole.aggregate(&mut Round::of(matrix.rows(), 1), &mut out, &mut Verdict::default());
+            for k in 0..2 {
+                let mean = mixed.rows().iter().map(|row| row[k]).sum::<f32>() / mixed.n() as f32;
+                assert!((mean - out[k]).abs() < 1e-6, "{text}: {mean} {}", out[k]);
+                for (i, row) in exact.iter().enumerate() {
+                    assert!((row[k] - f64::from(mixed.row(i)[k])).abs() < 1e-6, "{text}");
+                }
+            }
+        }
+        assert_eq!(Stages::parse(" arc|nnm ").unwrap().spec(), "arc | nnm");
+        assert!(Stages::are("arc | nnm") && !Stages::are("nnm | krum") && !Stages::are("ctma"));
+        assert!(!Stages::are("nmm") && Stages::parse("krum").is_err());
+    }
+}
