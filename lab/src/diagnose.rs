@@ -106,7 +106,7 @@ impl Step {
             }
             Sent::Double(rows) => {
                 let (ids, seed) = (&self.ids, Seed(0));
-                let round = exact::Round { rows, ids, f, weights: None, step, seed };
+                let round = exact::Round { rows, ids, f, weights: None, step, seed, stage: 0 };
                 let out = rule.exact(&round, &mut verdict)?;
                 let found = verdict.exact_evidence(rule, &round, &out);
                 (out, found)
