@@ -7,9 +7,9 @@ use arrays::Values;
 use std::path::{Path, PathBuf};
 use varangian_base::Matrix;
 use varangian_lab::diagnose::{Diagnosis, Sent, Step, diagnose};
-use varangian_lab::run::{Course, Shelf, memory};
+use varangian_lab::run::{Shelf, memory};
 use varangian_rules::{Evidence, Pipeline};
-use varangian_sim::{lockstep::Lockstep, rounds::Rounds};
+use varangian_sim::{Course, lockstep::Lockstep, rounds::Rounds};
 use varangian_train::Server;
 
 /// Rules whose weights are shown when none is named: by neighbours, by total distance, by length.

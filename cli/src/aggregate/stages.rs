@@ -51,7 +51,7 @@ fn mix(stages: &mut Stages, rows: &arrays::Rows, f: usize, seed: Seed) -> Result
         }
         Values::Double(finite) => {
             let (rows, ids) = (finite, &rows.ids);
-            let round = exact::Round { rows, ids, f, weights: None, step: 0, seed };
+            let round = exact::Round { rows, ids, f, weights: None, step: 0, seed, stage: 0 };
             Values::Double(stages.exact(&round)?)
         }
     })
