@@ -280,12 +280,21 @@ impl Lockstep {
 
     /// Evaluates the current parameters on the test samples.
     pub fn evaluate(&mut self) -> Evaluation {
-        let params = self.server.params();
-        self.model.prepare(params, &mut self.prepared);
-        self.model.load_buffers(self.server.statistics(), &mut self.prepared);
-        let (model, test) = (self.model.as_ref(), self.test.as_ref());
-        let tally = self.evaluator.run(model, params, &self.prepared, test);
-        Evaluation { step: self.server.step(), tally }
+        let Lockstep { model, server, prepared, evaluator, test, .. } = self;
+        let (params, statistics) = (server.params(), server.statistics());
+        model.prepare(params, prepared);
+        model.load_buffers(statistics, prepared);
+        let tally = evaluator.run(model.as_ref(), params, prepared, test.as_ref());
+        Evaluation { step: server.step(), tally }
+    }
+
+    /// Evaluates other parameters and running statistics, those of the model before `step`.
+    pub fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        let Lockstep { model, prepared, evaluator, test, .. } = self;
+        model.prepare(params, prepared);
+        model.load_buffers(statistics, prepared);
+        let tally = evaluator.run(model.as_ref(), params, prepared, test.as_ref());
+        Evaluation { step, tally }
     }
 
     /// The current parameters θ.

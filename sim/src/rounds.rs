@@ -173,6 +173,11 @@ impl Rounds {
         self.run.evaluate()
     }
 
+    /// Evaluates other parameters and running statistics, those of the model before `step`.
+    pub fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        self.run.evaluate_at(step, params, statistics)
+    }
+
     /// Whether the plan asks for a study.
     pub(crate) fn studies(&self) -> bool {
         self.run.studies()

@@ -71,6 +71,10 @@ pub trait Run: Send {
     /// Evaluates the current parameters on the test samples.
     fn evaluate(&mut self) -> Evaluation;
 
+    /// Evaluates other parameters and running statistics, those of the model before `step`, on the
+    /// same samples.
+    fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation;
+
     /// The virtual time of the last step, in seconds, where there is one.
     fn seconds(&self) -> Option<f64> {
         None
@@ -110,6 +114,10 @@ impl Run for Lockstep {
         Lockstep::evaluate(self)
     }
 
+    fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        Lockstep::evaluate_at(self, step, params, statistics)
+    }
+
     fn params(&self) -> &[f32] {
         Lockstep::params(self)
     }
@@ -139,6 +147,10 @@ impl Run for Rounds {
 
     fn evaluate(&mut self) -> Evaluation {
         Rounds::evaluate(self)
+    }
+
+    fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        Rounds::evaluate_at(self, step, params, statistics)
     }
 
     fn seconds(&self) -> Option<f64> {
@@ -173,6 +185,10 @@ impl Run for Swarm {
 
     fn evaluate(&mut self) -> Evaluation {
         Swarm::evaluate(self)
+    }
+
+    fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        Swarm::evaluate_at(self, step, params, statistics)
     }
 
     fn seconds(&self) -> Option<f64> {

@@ -321,6 +321,13 @@ impl Swarm {
         Evaluation { step: self.queue.judged(), tally }
     }
 
+    /// Evaluates other parameters and running statistics, those of the model before `step`.
+    pub fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        let test = self.test.as_ref();
+        let tally = self.squad.evaluate(&mut self.evaluator, params, statistics, test);
+        Evaluation { step, tally }
+    }
+
     /// Fates of honest and of hostile arrivals so far.
     pub fn fates(&self) -> [Fates; 2] {
         self.fates

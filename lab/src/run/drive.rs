@@ -5,6 +5,10 @@ use crate::results::checkpoint;
 use crate::{Failure, clock};
 use varangian_sim::{Advance, Run};
 
+/// Parameters from which on the untrained model is evaluated after the first step and not before
+/// it: an evaluation may take many times as long as a step, and whoever waits sees that it goes on.
+const LARGE: usize = 1_000_000;
+
 /// Drives a run from where it stands to its last step, evaluating before every `every`-th step and
 /// at the end. Returns whether it got there: stopped, it leaves a checkpoint.
 ///
@@ -20,10 +24,16 @@ pub(super) fn drive(
     let mut since = clock::now();
     // At least one step between two pauses: a run goes on however short they are.
     let mut fresh = true;
+    let mut start = None;
     loop {
         let step = run.step();
-        if step.is_multiple_of(every) || step >= steps {
-            notes.evaluation(&run.evaluate(), run.seconds());
+        match step.is_multiple_of(every) || step >= steps {
+            true if step == 0 && steps > 1 && run.params().len() >= LARGE => {
+                let seconds = run.seconds();
+                start = Some((run.params().to_vec(), run.statistics().to_vec(), seconds));
+            }
+            true => notes.evaluation(&run.evaluate(), run.seconds()),
+            false => {}
         }
         if step >= steps {
             break;
@@ -47,7 +57,41 @@ pub(super) fn drive(
                 break;
             }
         }
+        if let Some((params, statistics, seconds)) = start.take() {
+            notes.untrained(&run.evaluate_at(0, &params, &statistics), seconds);
+        }
     }
     notes.end(run);
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Experiment;
+    use crate::results::Outcome;
+    use crate::run::Silent;
+
+    #[test]
+    fn a_large_model_is_evaluated_later_at_its_start_and_with_the_same_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |steps: u64| -> Outcome {
+            let text = format!(
+                "model = 'mlp hidden=1300'\nn = 2\nbatch = 2\nsteps = {steps}\n\
+                 evaluate_every = 1\ntest_samples = 10"
+            );
+            let mut experiment = Experiment::from_text(&text).unwrap();
+            experiment.how.out = Some(folder.path().join(steps.to_string()));
+            experiment.run(&mut Silent).unwrap().remove(0)
+        };
+        // One step alone is evaluated before it.
+        let (before, later) = (run(1), run(2));
+        for metric in ["test_loss", "accuracy", "train_loss"] {
+            let (before, later) = (before.curve(metric), later.curve(metric));
+            let first: Vec<u64> = later.iter().map(|point| point.0).collect();
+            let wanted = if metric == "train_loss" { vec![1, 2] } else { vec![0, 1, 2] };
+            assert_eq!(first, wanted, "{metric}");
+            assert_eq!(before, later[..before.len()], "{metric}");
+        }
+    }
 }

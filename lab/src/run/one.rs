@@ -311,6 +311,14 @@ impl Notes<'_, '_> {
         self.progress.step(self.key, |live| live.look(record));
     }
 
+    /// Notes the evaluation of the untrained model where the first step came before it: what was
+    /// measured in that step belongs to the next evaluation.
+    pub(super) fn untrained(&mut self, evaluation: &Evaluation, seconds: Option<f64>) {
+        let means = [&mut self.train_loss, &mut self.hostile_weight].map(std::mem::take);
+        self.evaluation(evaluation, seconds);
+        [self.train_loss, self.hostile_weight] = means;
+    }
+
     /// Notes an evaluation and its virtual time, once: a pause repeats the last one.
     pub(super) fn evaluation(&mut self, evaluation: &Evaluation, seconds: Option<f64>) {
         if self.evaluated.replace(evaluation.step) == Some(evaluation.step) {
