@@ -67,7 +67,7 @@ pub(super) fn drive(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
     use crate::Experiment;
     use crate::results::Outcome;
     use crate::run::Silent;
