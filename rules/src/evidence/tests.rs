@@ -306,3 +306,20 @@ fn hundreds_of_pipelines_on_hostile_rows() {
     }
     assert!(weighed > 100, "{weighed}");
 }
+
+#[test]
+fn the_same_bits_at_any_number_of_threads() {
+    let matrix = crate::conformance::families::random(11, 40_000, 3);
+    let found = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut rule = build("nnm | geometric-median", 11, 3).unwrap();
+            let (mut out, mut verdict) = (vec![0.0; 40_000], Verdict::default());
+            let mut round = Round::of(matrix.rows(), 3);
+            rule.aggregate(&mut round, &mut out, &mut verdict);
+            verdict.evidence(&rule, &round, &out)
+        })
+    };
+    let one = found(1);
+    assert!([2, 8].into_iter().all(|threads| found(threads) == one));
+}
