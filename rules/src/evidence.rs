@@ -21,8 +21,11 @@
 //! ```
 
 mod outlying;
+mod shares;
 
 pub use outlying::{LEAST, outlying};
+
+use shares::Shares;
 
 use crate::exact::{self, distance2};
 use crate::{Family, Pipeline, Round, RuleEntry, Verdict};
@@ -69,7 +72,7 @@ pub struct Evidence {
     pub worker: u32,
     /// The row's share of the aggregate: its coefficient over the sum of all coefficients, so that
     /// shares of a step sum to 1, or are all 0 where nothing was taken. 0 for a refused row; `None`
-    /// where the rule tells no weights.
+    /// where the rule tells no weights. Below 0 where a rule takes a row away.
     pub weight: Option<f64>,
     /// The Euclidean length of the row as it was sent; the largest double where it is beyond.
     /// `None` where it is not finite or not known.
@@ -265,7 +268,7 @@ impl Verdict {
                 d: about.d,
                 step: about.step,
                 worker: about.ids[i],
-                weight: told.then(|| shares.share(i)),
+                weight: if told { shares.share(i) } else { None },
                 norm: Some(measured.norms[i]),
                 distance: Some(measured.distances[i]),
                 standing,
@@ -341,56 +344,6 @@ fn measure(
     });
     let take = |k: usize| all.iter().map(|three| three[k]).collect();
     Measured { norms: take(0), distances: take(1), off: take(2) }
-}
-
-/// A rule's coefficients as shares of the aggregate.
-struct Shares<'a> {
-    coefficients: &'a [f64],
-    masses: Option<&'a [f64]>,
-    sum: f64,
-    /// How many rows got any, and how much they count.
-    taken: usize,
-    mass: f64,
-}
-
-/// Rounding of sums and of products of stages: a share that is short by less is a whole one.
-const ROUNDING: f64 = 1e-9;
-
-impl<'a> Shares<'a> {
-    fn of(coefficients: &'a [f64], masses: Option<&'a [f64]>) -> Self {
-        let mass = |i: usize| masses.map_or(1.0, |masses| masses[i]);
-        let taken: Vec<usize> =
-            (0..coefficients.len()).filter(|&i| coefficients[i] > 0.0).collect();
-        Shares {
-            coefficients,
-            masses,
-            sum: coefficients.iter().map(|c| c.max(0.0)).sum(),
-            taken: taken.len(),
-            mass: taken.iter().map(|&i| mass(i)).sum(),
-        }
-    }
-
-    fn share(&self, i: usize) -> f64 {
-        match self.sum > 0.0 {
-            true => self.coefficients[i].max(0.0) / self.sum,
-            false => 0.0,
-        }
-    }
-
-    /// The coefficient as a part of what an equal share of the rows taken is. Coefficients that
-    /// sum to less than 1 are of rows that were shortened, and stay as they are.
-    fn part(&self, i: usize) -> f64 {
-        let equal = self.masses.map_or(1.0, |masses| masses[i]) / self.mass;
-        self.coefficients[i].max(0.0) / self.sum.max(1.0) / equal
-    }
-
-    fn standing(&self, i: usize) -> Standing {
-        match self.coefficients[i] > 0.0 {
-            false => Standing::Excluded,
-            true if self.part(i) >= 1.0 - ROUNDING => Standing::Kept,
-            true => Standing::Reduced,
-        }
-    }
 }
 
 #[cfg(test)]

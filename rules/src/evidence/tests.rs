@@ -138,6 +138,25 @@ fn rules_that_shorten_rows() {
 }
 
 #[test]
+fn a_rule_from_outside_may_take_a_row_away() {
+    let matrix = Matrix::from_rows(&[[1.0f32], [2.0], [3.0]]);
+    let rule = build("average", 3, 0).unwrap();
+    let with = |weights: [f64; 3]| {
+        let verdict = Verdict { weights: weights.to_vec(), ..Verdict::default() };
+        verdict.evidence(&rule, &Round::of(matrix.rows(), 0), &[1.0])
+    };
+    let found = with([3.0, -1.0, 0.0]);
+    let weights: Vec<_> = found.iter().map(|row| row.weight).collect();
+    assert_eq!(weights, [Some(1.5), Some(-0.5), Some(0.0)]);
+    assert_eq!(found[1].standing, Standing::Reduced);
+    assert_eq!(found[1].reason.as_deref(), Some("-1.0000 of an equal share"));
+    // What rounding leaves below 0 is nothing; what has no sum is no share.
+    assert_eq!(with([1.0, 1.0, -1e-17])[2].standing, Standing::Excluded);
+    assert_eq!(with([1.0, -1.0, 0.0])[0].weight, None);
+    assert_eq!(with([0.0, 0.0, 0.0])[0].weight, Some(0.0));
+}
+
+#[test]
 fn the_geometric_median_of_a_triangle() {
     // At (t, t) with t = (3 − √3)/6, so that the weights are 1 − 2t, t, t.
     let t = (3.0 - 3f64.sqrt()) / 6.0;
@@ -320,4 +339,21 @@ fn hundreds_of_pipelines_on_hostile_rows() {
         met += 1;
     }
     assert!(weighed > 100, "{weighed}");
+}
+
+#[test]
+fn the_same_bits_at_any_number_of_threads() {
+    let matrix = crate::conformance::families::random(11, 40_000, 3);
+    let found = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut rule = build("nnm | geometric-median", 11, 3).unwrap();
+            let (mut out, mut verdict) = (vec![0.0; 40_000], Verdict::default());
+            let mut round = Round::of(matrix.rows(), 3);
+            rule.aggregate(&mut round, &mut out, &mut verdict);
+            verdict.evidence(&rule, &round, &out)
+        })
+    };
+    let one = found(1);
+    assert!([2, 8].into_iter().all(|threads| found(threads) == one));
 }
