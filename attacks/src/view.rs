@@ -58,7 +58,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A round at step 0 and learning rate 1, in which f is as many workers as are hostile: `params`
+    /// A round at step 0 and learning rate 1, in which f is the number of hostile workers. `params`
     /// are the parameters and stand in for the last aggregate, d numbers. Fields are public: set
     /// what should differ.
     pub fn of(

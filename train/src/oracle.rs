@@ -9,7 +9,8 @@ use varangian_learn::{Batch, Dataset};
 use varangian_rules::Oracle;
 
 /// Splits `held` samples off a training set, drawn at (`Domain::Oracle`, `purpose`, 0),
-/// one of [`varangian_base::lanes::oracle`]: what is left, and what was held. Both keep the order of the training set.
+/// one of [`varangian_base::lanes::oracle`]: what is left, and what was held. Both keep the order
+/// of the training set.
 ///
 /// # Errors
 /// If nothing would be left for either.

@@ -1,5 +1,5 @@
-//! An attack of one's own: held to the conformance suite, then in an experiment against the mean and
-//! the median, beside ALIE.
+//! An attack of one's own: held to the conformance suite, then in an experiment against the mean
+//! and the median, beside ALIE.
 //!
 //! `cargo run --release -p varangian --example own_attack`
 #![allow(clippy::print_stdout)]

@@ -67,7 +67,6 @@ pub(super) fn drive(
 
 #[cfg(test)]
 mod tests {
-
     use crate::Experiment;
     use crate::results::Outcome;
     use crate::run::Silent;
