@@ -7,6 +7,7 @@
 pub mod cells;
 pub mod checkpoint;
 pub mod fate;
+pub mod json;
 mod judge;
 mod key;
 mod lock;
@@ -26,8 +27,8 @@ pub use key::key;
 pub use parquet::parquet;
 pub use record::Look;
 pub use stats::{Interval, mean, median, quantile, student};
-pub use store::missing;
 pub use store::{End, Outcome, Point, Store};
+pub use store::{missing, said};
 pub use summary::summary;
 pub use sweep::Sweep;
 pub use tidy::{Tidy, run_index};

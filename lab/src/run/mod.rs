@@ -21,6 +21,7 @@ mod tuning;
 
 pub use events::{Events, Silent};
 pub use live::Live;
+pub(crate) use notices::notes;
 pub use planned::Planned;
 pub use setup::{Course, Loaded, Shelf, is_filter};
 

@@ -2,9 +2,9 @@
 //! which names stand for one run. Printed, in the summary, and kept as `notes.json`.
 
 use super::one::Job;
-use crate::Failure;
 use crate::config::{Idle, KEYS, Settings, label_keys};
 use crate::results::{Outcome, Store};
+use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -99,6 +99,11 @@ impl Notices {
             .collect();
     }
 
+    /// The notes that a folder of results keeps; none where there are none that can be read.
+    fn kept(store: &Store) -> Self {
+        serde_json::from_str(&files::text_of(&store.path(FILE))).unwrap_or_default()
+    }
+
     /// One line a note; nothing where there is nothing to say.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -136,6 +141,11 @@ impl Notices {
         let text = serde_json::to_string_pretty(self).expect("plain values");
         store.write(FILE, format!("{text}\n").as_bytes())
     }
+}
+
+/// The notes of a folder of results, a sentence each.
+pub(crate) fn notes(store: &Store) -> Vec<String> {
+    Notices::kept(store).lines()
 }
 
 /// The settings of an outcome, without who is hostile where nobody attacks: there the names of one
