@@ -21,6 +21,7 @@ mod clock;
 pub mod config;
 mod failure;
 pub mod files;
+pub mod page;
 pub mod pictures;
 pub mod plot;
 pub mod report;

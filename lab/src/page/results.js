@@ -1,25 +1,9 @@
-<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>varangian</title>
-<style>
-body{font:15px/1.4 system-ui,sans-serif;max-width:1240px;margin:1.5em auto;padding:0 1em;color:#111;background:#fff}
-h1{font-size:1.4em;margin:0}h2{font-size:1.1em;margin:1.4em 0 .4em}
-progress{width:100%;height:.7em;accent-color:#0072B2}
-.panels{display:flex;flex-wrap:wrap;gap:1.2em}figure{margin:0;padding:.6em;border:1px solid #ddd;border-radius:6px}
-.panels>figure{max-width:100%;box-sizing:border-box}.panels svg{max-width:100%;height:auto}.wide{overflow-x:auto}
-body{overflow-wrap:anywhere}figcaption{font-weight:600;margin-bottom:.3em;max-width:360px}figcaption small,.note{font-weight:400;color:#555}
-#legend span{display:inline-block;margin-right:1.4em}.broke{color:#b03000}svg{display:block}
-table{border-collapse:collapse}td,th{padding:.2em .8em;border-bottom:1px solid #ddd;text-align:left}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.failed{color:#b03000}
-</style>
-<h1 id="name">varangian</h1><p id="status">waiting for results</p><progress id="progress" value="0" max="1"></progress>
-<section id="now" hidden><h2>Going on</h2><div class="panels" id="running"></div></section>
-<section id="done" hidden><h2>Over: <span id="metric">accuracy</span>, means over seeds</h2><p id="legend"></p><div class="panels" id="panels"></div>
-<div id="meanings" class="note"></div>
-<h2>Runs</h2><div class="wide"><table id="runs"></table></div></section>
-<script>
 "use strict";
+// Shows the results of a folder, as docs/results-json.md has them, in whichever places the page has. Nothing that stands in them is
+// taken for code or for HTML: texts go in as texts.
 const HONEST = "#0072B2", HOSTILE = "#D55E00";
-let styles = {};
+// Rules are names: a map without a prototype knows no others.
+let styles = Object.create(null);
 const style = rule => styles[rule] || { colour: "#000000", dashes: "" };
 const SVG = "http://www.w3.org/2000/svg";
 const W = 360, H = 200, LEFT = 44, BOTTOM = 20, MOST = 200;
@@ -37,7 +21,8 @@ const short = value => value === 0 ? "0" : Math.abs(value) >= 1e-3 && Math.abs(v
 // The scale of values: percent, from 0, or logarithmic where they are far apart.
 function scale(values, classifies) {
   if (classifies) return { at: value => value, label: part => Math.round(100 * part) + " %", note: "" };
-  const most = Math.max(...values, 0), least = Math.min(...values.filter(value => value > 0));
+  const most = values.reduce((a, b) => Math.max(a, b), 0);
+  const least = values.filter(value => value > 0).reduce((a, b) => Math.min(a, b), Infinity);
   if (most > 100 * least) {
     const low = Math.floor(Math.log10(least)), high = Math.ceil(Math.log10(most));
     return { at: value => value > 0 ? (Math.log10(value) - low) / (high - low) : 0,
@@ -82,7 +67,7 @@ function chart(parent, title, end, classifies, lines) {
   if (crosses) add(parent, "div", { class: "note" }, "✕ not finite from here on");
 }
 function weights(parent, run) {
-  const n = run.weights.length, most = Math.max(...run.weights, 1e-12), wide = (W - LEFT - 8) / n, high = 34;
+  const n = run.weights.length, most = run.weights.reduce((a, b) => Math.max(a, b), 1e-12), wide = (W - LEFT - 8) / n, high = 34;
   const svg = add(parent, "svg", { viewBox: "0 0 " + W + " " + (high + 14), width: W, role: "img", "aria-label": "weights of workers" }, undefined, SVG);
   run.weights.forEach((weight, worker) => {
     const hostile = run.hostile.includes(worker), tall = Math.max(0.5, high * Math.max(0, weight) / most);
@@ -119,38 +104,28 @@ function table(state) {
   const names = ["rule", ...(settings ? ["setting"] : []), "attack", "state", "what broke", "seed", "last", "best", "refused", "seconds"];
   const left = names.length - 5, align = k => k >= left ? { class: "n" } : {};
   names.forEach((name, k) => add(head, "th", align(k), name));
+  // What is not finite must not read as "not measured".
+  const value = x => x === null ? "not finite" : state.metric === "accuracy" ? percent(x) : short(x);
   for (const run of state.runs.slice(0, MOST)) {
     const row = add(table, "tr", run.error ? { class: "failed", title: run.error } : {});
-    const cells = [run.rule, ...(settings ? [run.setting] : []), run.attack, run.error ? "failed: " + run.error : run.state,
-      run.broke === "-" ? "" : run.broke, run.seed, run.last ?? "", run.best ?? "", run.refused, run.seconds.toFixed(1)];
+    const cells = [run.line, ...(settings ? [run.setting] : []), run.attack, run.error ? "failed: " + run.error : run.state, run.fate.told,
+      run.seed, run.final ? value(run.final.last) : "", run.final ? value(run.final.best) : "", run.refused,
+      run.seconds === null ? "" : run.seconds.toFixed(1)];
     cells.forEach((cell, k) => add(row, "td", names[k] === "what broke" ? { class: "broke" } : align(k), String(cell)));
   }
   if (state.runs.length > MOST) add(add(table, "tr", {}), "td", { colspan: names.length }, "and " + (state.runs.length - MOST) + " more");
 }
-function show(state) {
-  styles = Object.fromEntries(state.rules.map(one => [one.rule, one]));
-  document.title = state.over + "/" + state.planned + " " + state.name;
-  at("name").textContent = state.name;
-  const failed = state.failed ? ", " + state.failed + " failed" : "";
-  const going = state.running.length ? (state.silent ? ", silent: " : ", going on: ") + state.running.length : "";
-  at("status").textContent = state.over + " of " + state.planned + " runs over" + failed + going;
-  at("progress").max = Math.max(1, state.planned);
-  at("progress").value = state.over;
-  at("now").hidden = !state.running.length;
-  at("done").hidden = !state.over;
-  at("running").replaceChildren();
-  for (const run of state.running.slice(0, 6)) card(at("running"), run);
-  const drawn = new Map(state.lines.map(line => [line.rule, line])), legend = at("legend");
-  legend.replaceChildren();
+function legend(state) {
+  const drawn = new Set(state.lines.map(line => line.rule));
+  at("legend").replaceChildren();
   for (const { rule, colour, dashes } of state.rules.filter(one => drawn.has(one.rule))) {
-    const item = add(legend, "span", {});
-    const svg = add(item, "svg", { width: 26, height: 10, style: "display:inline;margin-right:.4em" }, undefined, SVG);
+    const item = add(at("legend"), "span", {});
+    const svg = add(item, "svg", { width: 26, height: 10 }, undefined, SVG);
     add(svg, "line", { x1: 0, x2: 26, y1: 5, y2: 5, "stroke-width": 2.4, stroke: colour, "stroke-dasharray": dashes }, undefined, SVG);
-    add(item, "span", { style: "margin:0" }, rule);
+    item.append(rule);
   }
-  at("metric").textContent = state.metric.replace("_", " ");
-  at("meanings").replaceChildren();
-  for (const meaning of state.meanings) add(at("meanings"), "div", {}, meaning);
+}
+function panels(state) {
   const panels = at("panels");
   panels.replaceChildren();
   for (const panel of new Set(state.lines.map(line => JSON.stringify([line.setting, line.attack])))) {
@@ -159,19 +134,50 @@ function show(state) {
     const figure = add(panels, "figure", {});
     const caption = add(figure, "figcaption", {}, attack + " ");
     add(caption, "small", {}, setting);
-    const end = Math.max(1, ...own.flatMap(line => line.curve.map(point => point[0])));
+    const end = own.flatMap(line => line.curve).reduce((most, point) => Math.max(most, point[0]), 1);
     chart(figure, attack, end, state.metric === "accuracy", own.map(line => [line.rule, line.curve]));
   }
-  table(state);
 }
-</script>
-<script src="/first.js"></script>
-<script>
-"use strict";
-const source = new EventSource("/events");
-const lost = document.createElement("b");
-source.onopen = () => lost.remove();
-source.onmessage = event => { lost.remove(); show(JSON.parse(event.data)); };
-source.onerror = () => { lost.textContent = "no connection"; at("status").after(lost); };
-</script>
-</html>
+function status(state) {
+  document.title = state.over + "/" + state.planned + " " + state.name;
+  at("name").textContent = state.name;
+  const failed = state.failed ? ", " + state.failed + " failed" : "";
+  const going = state.running.length ? (state.silent ? ", silent: " : ", going on: ") + state.running.length : "";
+  at("status").textContent = state.over + " of " + state.planned + " runs over" + failed + going;
+  at("progress").max = Math.max(1, state.planned);
+  at("progress").value = state.over;
+}
+function texts(parent, tag, lines) {
+  parent.replaceChildren();
+  for (const line of lines) add(parent, tag, {}, line);
+}
+// Each part is drawn where the page has a place for it, and again only when what it shows is another.
+const PARTS = {
+  status: [state => [state.over, state.planned, state.name, state.failed, state.running.length, state.silent], status],
+  missing: [state => state.missing, state => { at("missing").hidden = !state.missing; at("missing").textContent = state.missing ?? ""; }],
+  now: [state => !state.running.length, state => { at("now").hidden = !state.running.length; }],
+  done: [state => !state.over, state => { at("done").hidden = !state.over; }],
+  running: [state => state.running, state => {
+    at("running").replaceChildren();
+    for (const run of state.running.slice(0, 6)) card(at("running"), run);
+    if (state.running.length > 6) add(at("running"), "p", {}, "and " + (state.running.length - 6) + " more");
+  }],
+  legend: [state => [state.rules, state.lines.map(line => line.rule)], legend],
+  metric: [state => state.metric, state => { at("metric").textContent = state.metric.replace("_", " "); }],
+  meanings: [state => state.meanings, state => texts(at("meanings"), "div", state.meanings.map(one => "!" + one.mark + " " + one.word + ": " + one.meaning))],
+  panels: [state => [state.rules, state.lines], panels],
+  runs: [state => state.runs, table],
+  remarks: [state => !state.notes.length, state => { at("remarks").hidden = !state.notes.length; }],
+  notes: [state => state.notes, state => texts(at("notes"), "li", state.notes)],
+};
+const shown = {};
+function show(state) {
+  styles = Object.assign(Object.create(null), Object.fromEntries(state.rules.map(one => [one.rule, one])));
+  for (const [part, [of, draw]] of Object.entries(PARTS)) {
+    if (!at(part)) continue;
+    const now = JSON.stringify(of(state));
+    if (shown[part] !== now) draw(state);
+    shown[part] = now;
+  }
+}
+show(JSON.parse(at("varangian-results").textContent));
