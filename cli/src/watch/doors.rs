@@ -27,7 +27,7 @@ impl Doors {
     /// Takes in a connection under a number of its own; another one goes where there are too many.
     pub(super) fn enter(&self, number: u64, task: AbortHandle, asked: Asked) {
         if self.list().len() >= MOST {
-            self.close_one();
+            self.close(1);
         }
         self.list().insert(number, Door { task, asked });
         // One that is over already has left before it came.
@@ -39,13 +39,16 @@ impl Doors {
         self.list().remove(&number);
     }
 
-    /// Closes the oldest connection that has asked nothing yet, else the oldest of all: its browser
-    /// comes back by itself.
-    pub(super) fn close_one(&self) {
+    /// Closes up to `most` of the oldest connections that have asked nothing yet; where there are
+    /// none, the oldest of all, whose browser comes back by itself.
+    pub(super) fn close(&self, most: usize) {
         let mut list = self.list();
-        let quiet = list.iter().find(|(_, door)| !door.asked.load(Ordering::Relaxed));
-        let number = quiet.or_else(|| list.iter().next()).map(|(number, _)| *number);
-        if let Some(door) = number.and_then(|number| list.remove(&number)) {
+        let quiet = list.iter().filter(|(_, door)| !door.asked.load(Ordering::Relaxed));
+        let mut numbers: Vec<u64> = quiet.map(|(number, _)| *number).take(most).collect();
+        if numbers.is_empty() {
+            numbers.extend(list.keys().next());
+        }
+        for door in numbers.iter().filter_map(|number| list.remove(number)) {
             door.task.abort();
         }
     }
@@ -71,7 +74,7 @@ mod tests {
             }
             assert_eq!(doors.list().len(), MOST);
             assert!(!doors.list().contains_key(&7));
-            doors.close_one();
+            doors.close(3);
             assert_eq!(*doors.list().keys().next().unwrap(), 1);
             doors.leave(1);
             assert_eq!(doors.list().len(), MOST - 2);

@@ -23,6 +23,8 @@ const HEAD: usize = 32 << 10;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Who takes nothing of an answer for this long is let go.
 const WRITE_TIME: Duration = Duration::from_secs(10);
+/// Connections that go where one too many comes.
+const SPARE: usize = 8;
 /// Until the next try where no connection can be taken.
 const BACK_OFF: Duration = Duration::from_millis(20);
 /// What is still heard of somebody who has had the answer, so that it is not lost on the way.
@@ -65,9 +67,10 @@ async fn accept(listener: &TcpListener, answers: &Answers) -> io::Result<()> {
             // Somebody who went away before he was let in.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            // No descriptor or no memory is left: one connection goes, and the next one is taken.
+            // No descriptor or no memory is left: some who say nothing go, and who waits is taken.
+            // The reader of the folder needs some too.
             Err(_) => {
-                doors.close_one();
+                doors.close(SPARE);
                 tokio::time::sleep(BACK_OFF).await;
             }
         }
