@@ -49,8 +49,11 @@ function chart(parent, title, end, classifies, lines) {
     const { colour, dashes } = style(rule);
     let part = [];
     const draw = () => {
-      if (part.length) add(svg, "polyline", { points: part.join(" "), fill: "none", stroke: colour, "stroke-width": 1.8,
-        "stroke-dasharray": dashes }, undefined, SVG);
+      // A point that stands alone is a dot.
+      const alone = part.length === 1;
+      if (alone) part.push(part[0]);
+      if (part.length) add(svg, "polyline", { points: part.join(" "), fill: "none", stroke: colour, "stroke-width": alone ? 5 : 1.8,
+        "stroke-dasharray": alone ? "" : dashes, "stroke-linecap": alone ? "round" : "butt" }, undefined, SVG);
       part = [];
     };
     curve.forEach(([step, value], k) => {
@@ -60,11 +63,11 @@ function chart(parent, title, end, classifies, lines) {
       const cx = x(step), cy = 12 + 11 * (crosses++ % 12);
       const cross = add(svg, "path", { d: `M${cx - 5} ${cy - 5}l10 10m0 -10l-10 10`, stroke: colour, "stroke-width": 2.4, class: "left" },
         undefined, SVG);
-      add(cross, "title", {}, rule + ": not finite from step " + step, SVG);
+      add(cross, "title", {}, rule + ": not finite at step " + step, SVG);
     });
     draw();
   }
-  if (crosses) add(parent, "div", { class: "note" }, "✕ not finite from here on");
+  if (crosses) add(parent, "div", { class: "note" }, "✕ not finite here");
 }
 function weights(parent, run) {
   const n = run.weights.length, most = run.weights.reduce((a, b) => Math.max(a, b), 1e-12), wide = (W - LEFT - 8) / n, high = 34;

@@ -82,8 +82,8 @@ pub struct Run {
     pub rule: String,
     /// Its attack.
     pub attack: String,
-    /// Its seed.
-    pub seed: u64,
+    /// Its seed in digits: it may be above 2^53, which readers of numbers as doubles would round.
+    pub seed: String,
     /// Its values of the settings that vary. A number that is not finite is a text, as "inf".
     pub settings: BTreeMap<String, serde_json::Value>,
     /// The rule with what belongs to it: "krum (batch=16)".
@@ -177,8 +177,8 @@ pub struct Running {
     pub attack: String,
     /// What else tells it from the others.
     pub setting: String,
-    /// Its seed.
-    pub seed: u64,
+    /// Its seed in digits: it may be above 2^53, which readers of numbers as doubles would round.
+    pub seed: String,
     /// Steps done.
     pub step: u64,
     /// Steps in all.

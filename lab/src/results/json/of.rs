@@ -108,7 +108,7 @@ impl Running {
             rule: live.rule.clone(),
             attack: live.attack.clone(),
             setting: live.setting.clone(),
-            seed: live.seed,
+            seed: live.seed.to_string(),
             step: live.step,
             steps: live.steps,
             curve: points(&live.curve),
@@ -152,7 +152,7 @@ fn run(outcome: &Outcome, fate: &Fate, sweep: &Sweep, metric: &str) -> Run {
         key: outcome.key.clone(),
         rule: own.rule.clone(),
         attack: own.attack.clone(),
-        seed: own.seed,
+        seed: own.seed.to_string(),
         settings: sweep.tied.iter().chain(&sweep.keys).map(value).collect(),
         line: sweep.line(own),
         setting: sweep.setting(own),
@@ -263,7 +263,9 @@ mod tests {
         ];
         outcomes[1].settings.clip = 2.5;
         outcomes[1].settings.n = 15;
+        outcomes[1].settings.seed = u64::MAX;
         let results = Results::of(&About::default(), &outcomes.iter().collect::<Vec<_>>());
+        assert_eq!(results.runs[1].seed, "18446744073709551615");
         assert_eq!(results.varies, ["n", "clip"]);
         let settings: Vec<String> =
             results.runs.iter().map(|run| serde_json::to_string(&run.settings).unwrap()).collect();
