@@ -100,12 +100,12 @@ impl Page<'_> {
         out.push_str(&explained(table));
         out.push_str("<h2>Pictures</h2>");
         let trouble = self.pictures(&mut out);
+        out.push_str(&embedded_results(self.results));
         out.push_str(&format!(
             "<h2>Configuration</h2><details><summary>experiment.toml</summary><pre>{}</pre>\
-             </details>",
+             </details></html>\n",
             escape(self.configuration)
         ));
-        out.push_str(&embedded_results(self.results));
         (out, trouble)
     }
 
@@ -139,7 +139,7 @@ fn embedded_results(results: &Results) -> String {
     format!(
         "<h2>Runs</h2><noscript>A script in this page lists them.</noscript><div class=wide>\
          <table id=\"runs\"></table></div><script type=\"application/json\" \
-         id=\"varangian-results\">{}</script><script>{}</script></html>\n",
+         id=\"varangian-results\">{}</script><script>{}</script>",
         results.embedded(),
         page::SCRIPT
     )
