@@ -1,5 +1,7 @@
-//! The page of `varangian watch`, and the report, in a browser without a screen. Without Chromium the test says so
-//! and ends; VARANGIAN_CHROMIUM names one that is not on the path.
+//! The page of `varangian watch`, and the report, in a browser without a screen. Without Chromium
+//! the tests say so and end; VARANGIAN_CHROMIUM names one that is not on the path.
+
+#![allow(clippy::disallowed_methods)] // A page is given its time.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
