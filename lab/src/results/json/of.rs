@@ -263,9 +263,9 @@ mod tests {
         ];
         outcomes[1].settings.clip = 2.5;
         outcomes[1].settings.n = 15;
-        outcomes[1].settings.seed = u64::MAX;
+        outcomes[1].settings.seed = i64::MAX as u64;
         let results = Results::of(&About::default(), &outcomes.iter().collect::<Vec<_>>());
-        assert_eq!(results.runs[1].seed, "18446744073709551615");
+        assert_eq!(results.runs[1].seed, "9223372036854775807");
         assert_eq!(results.varies, ["n", "clip"]);
         let settings: Vec<String> =
             results.runs.iter().map(|run| serde_json::to_string(&run.settings).unwrap()).collect();
