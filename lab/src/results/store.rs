@@ -120,7 +120,7 @@ impl Kept {
     }
 }
 
-/// As [`Kept::missing`], for who counts by himself.
+/// What to say of results that lack runs, hold runs without a checksum, or hold damaged ones.
 pub fn said(over: usize, planned: usize, unchecked: usize, damaged: usize) -> Option<String> {
     let mut says: Vec<String> = missing(over, planned).into_iter().collect();
     if damaged > 0 {
