@@ -23,6 +23,7 @@ pub mod diagnose;
 pub mod evidence;
 mod failure;
 pub mod files;
+pub mod page;
 pub mod pictures;
 pub mod plot;
 pub mod report;

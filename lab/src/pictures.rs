@@ -10,7 +10,7 @@ pub use drawing::{Drawing, undrawn, write_all};
 
 use crate::plot::{BoxGroup, Curve, Grid, Panel, Picture, Sheet, boxes, heatmap};
 use crate::results::{self, Fate, Judged, Outcome, Store, Sweep, Table, fate, judge};
-use crate::{Failure, text};
+use crate::{Failure, files, text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -44,8 +44,8 @@ pub fn draw(folder: &Path) -> Result<Drawn, Failure> {
 /// What the results of a folder are called: the experiment's name, or the folder's where the folder
 /// does not say.
 pub fn name_of(folder: &Path) -> String {
-    let said = std::fs::read_to_string(folder.join("experiment.toml")).ok();
-    let table = said.and_then(|text| text.parse::<toml::Table>().ok());
+    let said = files::text_of(&folder.join("experiment.toml"));
+    let table = said.parse::<toml::Table>().ok();
     let name = table.as_ref().and_then(|table| table.get("name")?.as_str());
     if let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= 200) {
         return text::one_line(name);

@@ -1,10 +1,12 @@
 //! A folder of results as one HTML file with everything in it, which needs no network.
 
 use crate::pictures::Subject;
-use crate::results::json::Results;
+use crate::results::json::{About, Results};
 use crate::results::{Cell, Outcome, Store, Table, fate};
 use crate::run::heterogeneity::{self, Measured};
-use crate::{Failure, files, pictures};
+use crate::{Failure, files, page, pictures};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// A report that was written.
@@ -24,7 +26,9 @@ td,th{padding:.25em .7em;border-bottom:1px solid #ccc;text-align:right;white-spa
 td:first-child,th:first-child{text-align:left}.wide{overflow-x:auto;margin:1em 0}\
 figure{margin:1.5em 0}svg{max-width:100%;height:auto}pre{background:#f4f4f2;padding:1em;\
 overflow:auto}.low{background:#f6d9b0}.high{background:#cfe6f7}small,.note{color:#555}\
-.partial{background:#f6d9b0;padding:.5em 1em}";
+.partial{background:#f6d9b0;padding:.5em 1em}\
+#runs td,#runs th{text-align:left}#runs .n{text-align:right}#runs .broke,.failed{color:#b03000}\
+#runs .broke,.failed td{white-space:normal;min-width:7em}td,th{overflow-wrap:normal}";
 
 /// Writes `report.html` into a folder of results.
 ///
@@ -37,16 +41,15 @@ pub fn write(folder: &Path) -> Result<Report, Failure> {
     let subject = Subject::of(&store, &name, &kept.outcomes, kept.missing());
     let read = |file: &str| files::text_of(&store.path(file));
     let tuned = files::demand_own_folder(&store.path("tuning")).is_ok();
-    let over: Vec<&Outcome> = kept.outcomes.iter().collect();
-    let results = Results::of(&store, &name, &over, kept.planned);
+    let about = About::of(&store, &name, kept.planned, kept.missing());
     let page = Page {
         name: &name,
         outcomes: &kept.outcomes,
-        results: &results,
         subject: &subject,
         missing: kept.missing(),
         configuration: &read("experiment.toml"),
         measured: &heterogeneity::kept(&store),
+        results: &Results::of(&about, &kept.outcomes.iter().collect::<Vec<_>>()),
         tuning: &if tuned { read("tuning/tuning.txt") } else { String::new() },
     };
     let (html, undrawn) = page.html();
@@ -58,12 +61,12 @@ pub fn write(folder: &Path) -> Result<Report, Failure> {
 struct Page<'a> {
     name: &'a str,
     outcomes: &'a [Outcome],
-    results: &'a Results,
     subject: &'a Subject<'a>,
     missing: Option<String>,
     configuration: &'a str,
     measured: &'a [Measured],
     tuning: &'a str,
+    results: &'a Results,
 }
 
 impl Page<'_> {
@@ -71,8 +74,10 @@ impl Page<'_> {
     fn html(&self) -> (String, Vec<Failure>) {
         let table = self.subject.table();
         let title = escape(self.name);
+        let policy = policy();
         let mut out = format!(
-            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta \
+             http-equiv=\"Content-Security-Policy\" content=\"{policy}\"><meta name=\"viewport\" \
              content=\"width=device-width\"><title>{title}</title>\
              <style>{STYLE}</style><h1>{title}</h1>"
         );
@@ -83,14 +88,10 @@ impl Page<'_> {
         for one in self.measured {
             out.push_str(&format!("<p>{}</p>", escape(&one.to_string())));
         }
+        out.push_str(&notes(&self.results.notes));
         if !self.tuning.is_empty() {
             let tuning = escape(self.tuning);
             out.push_str(&format!("<h2>Hyperparameters</h2><pre>{tuning}</pre>"));
-        }
-        if !self.results.notes.is_empty() {
-            let item = |note: &String| format!("<li>{}</li>", escape(note));
-            let items: String = self.results.notes.iter().map(item).collect();
-            out.push_str(&format!("<h2>Notes</h2><ul class=note>{items}</ul>"));
         }
         out.push_str("<h2>Worst case over attacks</h2>");
         out.push_str(&worst_cases(table));
@@ -99,12 +100,11 @@ impl Page<'_> {
         out.push_str(&explained(table));
         out.push_str("<h2>Pictures</h2>");
         let trouble = self.pictures(&mut out);
+        out.push_str(&embedded_results(self.results));
         out.push_str(&format!(
             "<h2>Configuration</h2><details><summary>experiment.toml</summary><pre>{}</pre>\
-             </details><script type=\"application/json\" id=\"results\">{}</script></html>\n",
-            escape(self.configuration),
-            // The same document as that of the live page; in a script's text no "<" ends it.
-            self.results.text().replace('<', "\\u003c")
+             </details></html>\n",
+            escape(self.configuration)
         ));
         (out, trouble)
     }
@@ -126,6 +126,32 @@ impl Page<'_> {
         }
         trouble
     }
+}
+
+/// What was set in vain, what was left out, which names are one run.
+fn notes(notes: &[String]) -> String {
+    let items: String = notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+    if notes.is_empty() { items } else { format!("<h2>Notes</h2><ul>{items}</ul>") }
+}
+
+/// Every run as a table, which the live page's script makes of the results inside the page.
+fn embedded_results(results: &Results) -> String {
+    format!(
+        "<h2>Runs</h2><noscript>A script in this page lists them.</noscript><div class=wide>\
+         <table id=\"runs\"></table></div><script type=\"application/json\" \
+         id=\"varangian-results\">{}</script><script>{}</script>",
+        results.embedded(),
+        page::SCRIPT
+    )
+}
+
+/// What a browser lets the page do: run its one script, and fetch nothing.
+fn policy() -> String {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(page::SCRIPT.as_bytes()));
+    format!(
+        "default-src 'none'; script-src 'sha256-{hash}'; style-src 'unsafe-inline'; font-src data:; \
+         img-src data:; base-uri 'none'; form-action 'none'"
+    )
 }
 
 /// The k-th picture as a part of the page: without the XML prologue, and with names of its own.
@@ -247,27 +273,36 @@ mod tests {
         let store = Store::make(folder.path()).unwrap();
         let missing = Some("Partial: 2 of 3 runs are over".to_owned());
         let subject = Subject::of(&store, "a & b", &outcomes, missing.clone());
-        let over: Vec<&Outcome> = outcomes.iter().collect();
-        let mut results = Results::of(&store, "a & b", &over, 3);
-        results.notes.push("x < 3".into());
+        let about = About {
+            notes: vec!["<i>batch=7</i> does nothing".into()],
+            planned: 3,
+            ..About::default()
+        };
+        let results = Results::of(&about, &outcomes.iter().collect::<Vec<_>>());
         let page = Page {
             name: "a & b",
             outcomes: &outcomes,
-            results: &results,
             subject: &subject,
             missing,
             configuration: "# varangian 0, configuration 12\nx = '<'",
             measured: &[],
             tuning: "",
+            results: &results,
         };
         let (html, trouble) = page.html();
         assert!(trouble.is_empty());
         assert!(html.contains("Partial: 2 of 3") && html.contains("!c collapsed: ended more"));
         assert!(html.contains("&lt;alie&gt;") && !html.contains("<alie>"));
         assert!(html.contains("a &amp; b") && html.contains("<svg"));
-        assert!(html.contains("configuration 12") && html.contains("<li>x &lt; 3</li>"));
+        assert!(html.contains("configuration 12"));
         assert_eq!(html.matches("<svg").count(), html.matches("<svg viewBox=\"0 0 ").count());
         let outside = ["src=\"http", "href=\"http", "url(http", "<script src", "@import"];
         assert!(outside.iter().all(|link| !html.contains(link)));
+        assert!(html.contains("<li>&lt;i&gt;batch=7&lt;/i&gt; does nothing</li>"));
+        // The script's text is the whole of its element, so that its hash is that of the policy.
+        assert!(!page::SCRIPT.contains("</") && !page::SCRIPT.contains("<!--"));
+        let (_, data) = html.split_once("id=\"varangian-results\">").unwrap();
+        let (data, _) = data.split_once("</script>").unwrap();
+        assert_eq!(serde_json::from_str::<Results>(data).unwrap(), results);
     }
 }

@@ -1,54 +1,102 @@
-//! `docs/results-json.md` names every field of the document that the live page and the report show,
-//! and no other.
+//! `docs/results-json.md` names every field of the results' JSON, and no field that is not there.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
-use varangian::lab::results::json::Watched;
-use varangian::lab::results::{Outcome, Store};
+use varangian::lab::results::json::{About, FORMAT, Results, VERSION};
+use varangian::lab::results::{End, Outcome};
+use varangian::lab::run::Live;
 
-/// The paths of all fields, those of the entries of lists behind `[]`.
-fn paths(value: &Value, at: &str, out: &mut BTreeSet<String>) {
-    let Value::Object(fields) = value else { return };
-    for (name, value) in fields {
-        let path = format!("{at}{name}");
-        // The reasons of refusals are data, not fields.
-        if let Value::Array(all) = value
-            && let Some(first) = all.first()
-        {
-            paths(first, &format!("{path}[]."), out);
+/// Objects whose keys are names from elsewhere and no fields.
+const OPEN: [&str; 2] = ["runs[].settings", "running[].reasons"];
+
+/// The paths of all fields, as the page spells them.
+fn fields(value: &Value, path: &str, out: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) if !OPEN.contains(&path) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                fields(value, &path, out);
+            }
         }
-        out.insert(path);
+        // A pair of a curve is one thing.
+        Value::Array(list) if !path.ends_with("curve[]") => {
+            assert!(!list.is_empty(), "the sample has nothing at {path}");
+            list.iter().for_each(|value| fields(value, &format!("{path}[]"), out));
+        }
+        _ => {
+            out.insert(path.to_owned());
+        }
     }
 }
 
+/// Results in which every list has an element.
+fn sample() -> Results {
+    let mut outcomes = [
+        Outcome::sample("krum", "alie", 1, &[0.25, f64::NAN]),
+        Outcome::sample("median", "alie", 1, &[0.25, 0.5]),
+    ];
+    outcomes[1].settings.n = 15;
+    outcomes[1].end = End::Failed("why".into());
+    let mut about = About::default();
+    about.notes.push("batch=7 does nothing".into());
+    let mut results = Results::of(&about, &outcomes.iter().collect::<Vec<_>>());
+    let mut live = Live::default();
+    live.curve.push((0, 0.5));
+    live.weights.push(f64::NAN);
+    (live.refused, live.hostile, live.expelled) = (vec![0], vec![1], vec![1]);
+    results.going_on(&[live], true);
+    results
+}
+
 #[test]
-fn the_page_names_every_field_and_the_report_carries_the_same_document() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::make(folder.path()).unwrap();
-    store.save(&Outcome::sample("</script><b>", "alie", 1, &[0.25, f64::NAN])).unwrap();
-    let live = r#"[{"key":"a","rule":"krum","attack":"alie","setting":"","seed":3,"step":2,
-        "steps":4,"curve":[],"classifies":true,"weights":[],"refused":[],"reasons":{},
-        "hostile":[],"expelled":[],"skipped":0}]"#;
-    std::fs::write(folder.path().join("live.json"), live).unwrap();
-    let text = Watched::open(folder.path()).unwrap().now().text();
-    let document: Value = serde_json::from_str(&text).unwrap();
-    let mut found = BTreeSet::new();
-    paths(&document, "", &mut found);
+fn every_field_is_on_the_page_and_the_page_has_no_other() {
+    let mut real = BTreeSet::new();
+    fields(&serde_json::from_str(&sample().text()).unwrap(), "", &mut real);
+    let page = include_str!("../../docs/results-json.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let named: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let told: BTreeSet<String> = named.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(told.len(), named.len(), "a field stands twice");
+    let missing: Vec<&String> = real.difference(&told).collect();
+    let invented: Vec<&String> = told.difference(&real).collect();
+    assert!(
+        missing.is_empty() && invented.is_empty(),
+        "missing {missing:?}, not there {invented:?}"
+    );
+    assert!(page.contains(&format!("| `format` | text | `{FORMAT}` |")));
+    assert!(page.contains(&format!("the version of these fields: {VERSION} |")));
+}
 
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let page = std::fs::read_to_string(root.join("docs/results-json.md")).unwrap();
-    let named: BTreeSet<String> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(found, named);
-
-    let report = varangian::lab::report::write(folder.path()).unwrap();
-    let html = std::fs::read_to_string(report.file).unwrap();
-    let start = "<script type=\"application/json\" id=\"results\">";
-    let inside = html.split(start).nth(1).unwrap().split("</script>").next().unwrap();
-    let again: Value = serde_json::from_str(inside).unwrap();
-    assert_eq!((&again["runs"], &again["lines"]), (&document["runs"], &document["lines"]));
+/// Kinds of values stand beside the fields: text, whole, number, boolean, pair, object; "or null".
+#[test]
+fn every_value_is_of_the_type_that_the_page_says() {
+    fn walk(value: &Value, path: &str, check: &dyn Fn(&str, &Value)) {
+        match value {
+            Value::Object(map) if !OPEN.contains(&path) => map.iter().for_each(|(key, value)| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                walk(value, &path, check);
+            }),
+            Value::Array(list) if !path.ends_with("curve[]") => {
+                list.iter().for_each(|value| walk(value, &format!("{path}[]"), check));
+            }
+            _ => check(path, value),
+        }
+    }
+    let page = include_str!("../../docs/results-json.md");
+    let value: Value = serde_json::from_str(&sample().text()).unwrap();
+    walk(&value, "", &|path, value| {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{path}` | ")));
+        let kind = row.unwrap().split(" | ").nth(1).unwrap();
+        let plain = match kind.trim_end_matches(" or null") {
+            _ if value.is_null() => kind.ends_with("or null"),
+            "text" => value.is_string(),
+            "whole" => value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            "pair" => value.as_array().is_some_and(|pair| pair.len() == 2),
+            "object" => value.is_object(),
+            _ => false,
+        };
+        assert!(plain, "{path} should be {kind}: {value}");
+    });
 }

@@ -116,24 +116,26 @@ pub struct Kept {
 impl Kept {
     /// What to say of tables and pictures that lack runs, or show some that nobody vouches for.
     pub fn missing(&self) -> Option<String> {
-        let mut says: Vec<String> =
-            missing(self.outcomes.len(), self.planned).into_iter().collect();
-        if self.damaged > 0 {
-            says.push(format!(
-                "{} runs are not as they were written and are left out; varangian run does them \
-                 again",
-                self.damaged
-            ));
-        }
-        if self.unchecked > 0 {
-            says.push(format!(
-                "{} runs carry no checksum, as before results had one: whether they are as they \
-                 were written cannot be told",
-                self.unchecked
-            ));
-        }
-        (!says.is_empty()).then(|| says.join(". "))
+        said(self.outcomes.len(), self.planned, self.unchecked, self.damaged)
     }
+}
+
+/// What to say of results that lack runs, hold runs without a checksum, or hold damaged ones.
+pub fn said(over: usize, planned: usize, unchecked: usize, damaged: usize) -> Option<String> {
+    let mut says: Vec<String> = missing(over, planned).into_iter().collect();
+    if damaged > 0 {
+        says.push(format!(
+            "{damaged} runs are not as they were written and are left out; varangian run does them \
+                 again"
+        ));
+    }
+    if unchecked > 0 {
+        says.push(format!(
+                "{unchecked} runs carry no checksum, as before results had one: whether they are as they \
+                 were written cannot be told"
+            ));
+    }
+    (!says.is_empty()).then(|| says.join(". "))
 }
 
 /// "Partial: …" where fewer runs are over than planned.

@@ -22,7 +22,7 @@ mod tuning;
 
 pub use events::{Events, Silent};
 pub use live::Live;
-pub use notices::notes;
+pub(crate) use notices::notes;
 pub use planned::Planned;
 pub use setup::{Loaded, Shelf, is_filter};
 

@@ -40,13 +40,6 @@ struct Vain {
     of: usize,
 }
 
-/// What the notes that are kept in a folder say, a line each; nothing where there are none.
-pub fn notes(store: &Store) -> Vec<String> {
-    let text = files::read_own(&store.path(FILE), files::TEXT);
-    let kept = text.ok().and_then(|text| serde_json::from_slice::<Notices>(&text).ok());
-    kept.map_or_else(Vec::new, |notices| notices.lines())
-}
-
 impl Notices {
     /// Notes that a run left `idle` values behind.
     pub(super) fn vain(&mut self, idle: &[Idle]) {
@@ -106,6 +99,11 @@ impl Notices {
             .collect();
     }
 
+    /// The notes that a folder of results keeps; none where there are none that can be read.
+    fn kept(store: &Store) -> Self {
+        serde_json::from_str(&files::text_of(&store.path(FILE))).unwrap_or_default()
+    }
+
     /// One line a note; nothing where there is nothing to say.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -143,6 +141,11 @@ impl Notices {
         let text = serde_json::to_string_pretty(self).expect("plain values");
         store.write(FILE, format!("{text}\n").as_bytes())
     }
+}
+
+/// The notes of a folder of results, a sentence each.
+pub(crate) fn notes(store: &Store) -> Vec<String> {
+    Notices::kept(store).lines()
 }
 
 /// The settings of an outcome, without who is hostile where nobody attacks: there the names of one
