@@ -2,7 +2,7 @@
 //! attack behave honestly first.
 
 use crate::write::{draw, purpose};
-use crate::{Attack, Ground, Labels, Sees, View};
+use crate::{Attack, AttackEntry, Ground, Labels, Sees, View};
 use varangian_base::kernels::norms;
 use varangian_base::spec::Spec;
 use varangian_base::{Kind, Memory, Param, RowsMut, SpecError, Stream};
@@ -33,6 +33,21 @@ pub(crate) fn take(spec: &mut Spec) -> Result<Option<Guise>, SpecError> {
     let jitter = args.real("jitter").expect("has a default");
     let start = args.count("start").expect("has a default") as u64;
     Ok((jitter > 0.0 || start > 0).then_some(Guise { jitter, start }))
+}
+
+/// Whether `entry` leaves the common parameters alone: they never reach the attack itself.
+///
+/// # Errors
+/// Names the attack and the parameter.
+pub(crate) fn apart(entry: &AttackEntry) -> Result<(), SpecError> {
+    let common = |param: &&Param| COMMON.iter().any(|common| common.name == param.name);
+    match entry.params.iter().find(common) {
+        None => Ok(()),
+        Some(param) => Err(SpecError::new(format!(
+            "the attack {} declares {}, which every attack takes already",
+            entry.name, param.name
+        ))),
+    }
 }
 
 /// The common parameters' values.

@@ -39,7 +39,8 @@ pub use entry::{ALL, AttackEntry, AttackFacts, Sees};
 pub use guise::COMMON;
 pub use view::{Attack, Ground, Labels, Probe, View};
 
-use varangian_base::{Spec, SpecError, entry as base_entry, spec};
+use varangian_base::entry::{self as base_entry, AnyEntry};
+use varangian_base::{SpecError, spec};
 
 /// Builds the attack that `text` names. Beside its own parameters an attack takes those of
 /// [`COMMON`].
@@ -53,25 +54,23 @@ use varangian_base::{Spec, SpecError, entry as base_entry, spec};
 /// # Errors
 /// If the attack or a parameter is unknown, or a value is out of range.
 pub fn build(text: &str) -> Result<Box<dyn Attack>, SpecError> {
-    make(spec::parse(text)?)
+    build_among(text, &[])
 }
 
-/// As [`build`], where `text` may also name one of `own`: an attack from outside.
+/// As [`build`], where `text` may also name attacks of `own`, from outside: alone, in the groups of
+/// `mixed`, and with the parameters of [`COMMON`].
 ///
 /// # Errors
-/// As [`build`]; or if an own entry has the name of another.
+/// As [`build`]; or if an own entry has the name of another, declares a parameter of [`COMMON`], or
+/// is not [sound](varangian_base::Entry::sound).
 pub fn build_among(text: &str, own: &[&'static AttackEntry]) -> Result<Box<dyn Attack>, SpecError> {
-    make_among(spec::parse(text)?, own)
-}
-
-fn make(spec: Spec) -> Result<Box<dyn Attack>, SpecError> {
-    make_among(spec, &[])
-}
-
-fn make_among(mut spec: Spec, own: &[&'static AttackEntry]) -> Result<Box<dyn Attack>, SpecError> {
-    let entry = base_entry::find("attack", &base_entry::among("attack", ALL, own)?, &spec.name)?;
+    let mut spec = spec::parse(text)?;
+    let all = base_entry::among("attack", ALL, own)?;
+    own.iter().try_for_each(|entry| guise::apart(entry))?;
+    let entry = base_entry::find("attack", &all, &spec.name)?;
     let guise = guise::take(&mut spec)?;
-    let inner = entry.make(&spec)?;
+    let own: Vec<AnyEntry> = own.iter().map(|&entry| entry as AnyEntry).collect();
+    let inner = entry.make_beside(&spec, &own)?;
     Ok(match guise {
         Some(guise) => Box::new(guise::Disguised { guise, inner }),
         None => inner,

@@ -2,7 +2,7 @@
 //! `mixed groups="2 alie z=1.5; 1 label-flip; * ipm"`. `*` takes the workers that are left.
 
 use crate::{Attack, AttackEntry, AttackFacts, Ground, Labels, Probe, Sees, View};
-use varangian_base::spec::{self, Args};
+use varangian_base::spec::Args;
 use varangian_base::{Kind, Matrix, Memory, Param, Rows, RowsMut, SpecError, Stream};
 
 pub(crate) static ENTRY: AttackEntry = AttackEntry {
@@ -27,7 +27,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
 };
 
 fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
-    let mut groups = Vec::new();
+    let (mut groups, own) = (Vec::new(), args.own::<AttackEntry>());
     for text in split(args.text("groups")) {
         let (count, attack) = text.trim().split_once(char::is_whitespace).ok_or_else(|| {
             SpecError::new(format!("a group is a count and an attack; found \"{}\"", text.trim()))
@@ -39,7 +39,7 @@ fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
                 SpecError::new(format!("a group starts with a count or *; found \"{count}\""))
             })?),
         };
-        groups.push(Group { count, attack: crate::make(spec::parse(attack)?)? });
+        groups.push(Group { count, attack: crate::build_among(attack, &own)? });
     }
     if groups.iter().filter(|group| group.count.is_none()).count() > 1 {
         return Err(SpecError::new("only one group can take the rest (*)"));

@@ -2,8 +2,12 @@
 //! configuration, the catalogue, the bound check, conformance, benches, bindings.
 
 use crate::SpecError;
-use crate::spec::{Args, Spec};
+use crate::spec::{self, Args, Spec};
+use std::any::Any;
 use std::fmt;
+
+/// An entry of any family, as it is handed to a variant that names others among its parameters.
+pub type AnyEntry = &'static (dyn Any + Send + Sync);
 
 /// What a variant (rule, attack, model, data set) says about itself. `F` holds the facts that only
 /// its family has: a rule's bound and claims, what an attack must see.
@@ -32,9 +36,65 @@ impl<T: ?Sized, F> Entry<T, F> {
     /// # Errors
     /// If a parameter is unknown, malformed or out of range, or parameters contradict.
     pub fn make(&self, spec: &Spec) -> Result<Box<T>, SpecError> {
-        let args = spec.args(self.params)?;
+        self.make_beside(spec, &[])
+    }
+
+    /// The same where a parameter may name variants from outside, as `groups` of a mixed attack
+    /// does: `own` is what [`Args::own`] then finds.
+    ///
+    /// # Errors
+    /// As [`Entry::make`].
+    pub fn make_beside(&self, spec: &Spec, own: &[AnyEntry]) -> Result<Box<T>, SpecError> {
+        let args = spec.args(self.params)?.beside(own);
         (self.build)(&args).map_err(|error| error.at(self.name))
     }
+
+    /// Whether the entry can be named and its defaults can be read: asked of entries that another
+    /// crate wrote.
+    ///
+    /// # Errors
+    /// Names the entry of family `what`, and what is wrong: a name that no text can spell, a
+    /// parameter that is declared twice, a default that the parameter does not take.
+    pub fn sound(&self, what: &str) -> Result<(), SpecError> {
+        let name = self.name;
+        if !spec::parse(name).is_ok_and(|read| read == Spec::bare(name)) {
+            return Err(SpecError::new(format!(
+                "a {what} goes by one word without | = and quotes; found \"{name}\""
+            )));
+        }
+        for (i, param) in self.params.iter().enumerate() {
+            if self.params[..i].iter().any(|other| other.name == param.name) {
+                let twice = format!("the {what} {name} declares {} twice", param.name);
+                return Err(SpecError::new(twice));
+            }
+            if param.default != "auto" {
+                let place = format!("the {what} {name}: default");
+                param.check(param.default).map_err(|error| error.at(place))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The entries of `list` and those that another crate wrote, which may then be named alike.
+///
+/// # Errors
+/// If an own entry has the name of another, or is not [sound](Entry::sound).
+pub fn among<T: ?Sized, F>(
+    what: &str,
+    list: &[&'static Entry<T, F>],
+    own: &[&'static Entry<T, F>],
+) -> Result<Vec<&'static Entry<T, F>>, SpecError> {
+    let mut all = list.to_vec();
+    for entry in own {
+        if all.iter().any(|other| other.name == entry.name) {
+            let name = entry.name;
+            return Err(SpecError::new(format!("two {what}s are called \"{name}\"")));
+        }
+        entry.sound(what)?;
+        all.push(entry);
+    }
+    Ok(all)
 }
 
 /// The entry called `name` in `list`.
@@ -50,24 +110,6 @@ pub fn find<T: ?Sized, F>(
         let known: Vec<&str> = list.iter().map(|entry| entry.name).collect();
         SpecError::unknown(what, name, &known)
     })
-}
-
-/// The list with entries from outside behind it.
-///
-/// # Errors
-/// If two of them have one name.
-pub fn among<T: ?Sized, F>(
-    what: &str,
-    list: &[&'static Entry<T, F>],
-    own: &[&'static Entry<T, F>],
-) -> Result<Vec<&'static Entry<T, F>>, SpecError> {
-    let all: Vec<&'static Entry<T, F>> = list.iter().chain(own).copied().collect();
-    for (i, entry) in all.iter().enumerate() {
-        if all[..i].iter().any(|other| other.name == entry.name) {
-            return Err(SpecError::new(format!("two {what}s are called \"{}\"", entry.name)));
-        }
-    }
-    Ok(all)
 }
 
 /// A parameter of a variant.

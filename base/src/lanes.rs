@@ -40,6 +40,13 @@ pub mod batch {
     pub const REPLACED: u64 = 1;
 }
 
+/// Lanes of `Domain::Attack`, of a hostile worker and step.
+pub mod attack {
+    /// Which labels are changed to what, before the gradient. Noise of the rows that are written
+    /// draws at lanes from 0, a block or a purpose each, which never come so far.
+    pub const POISON: u64 = u64::MAX;
+}
+
 /// Workers of `Domain::Rule`, which is the server's: lanes are stages or blocks.
 pub mod rule {
     /// The order in which rows are cut into buckets; the lane is the stage's place.

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::SpecError;
-use crate::entry::{Kind, Param};
+use crate::entry::{AnyEntry, Kind, Param};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -58,7 +58,7 @@ impl Spec {
                 return Err(SpecError::new(format!("{}: {key} is given twice", self.name)));
             }
         }
-        Ok(Args { params, given })
+        Ok(Args { params, given, own: Vec::new() })
     }
 }
 
@@ -84,9 +84,20 @@ impl fmt::Display for Spec {
 pub struct Args {
     params: &'static [Param],
     given: BTreeMap<&'static str, String>,
+    own: Vec<AnyEntry>,
 }
 
 impl Args {
+    /// The same, with entries from outside that a parameter may name.
+    pub(crate) fn beside(self, own: &[AnyEntry]) -> Self {
+        Args { own: own.to_vec(), ..self }
+    }
+
+    /// The entries of type `E` from outside that a parameter may name beside those of the lists.
+    pub fn own<E: 'static>(&self) -> Vec<&'static E> {
+        self.own.iter().filter_map(|entry| entry.downcast_ref()).collect()
+    }
+
     /// The text of a parameter: as given or its default. "auto" reads as `None`.
     fn text_or_auto(&self, name: &str) -> Option<&str> {
         let param = self.params.iter().find(|p| p.name == name);
@@ -128,7 +139,7 @@ impl Args {
 
 impl Param {
     /// Whether `value` is well-formed and in range.
-    fn check(&self, value: &str) -> Result<(), SpecError> {
+    pub(crate) fn check(&self, value: &str) -> Result<(), SpecError> {
         if value == "auto" && self.default == "auto" {
             return Ok(());
         }

@@ -1,10 +1,9 @@
 //! Asynchronous rules: one gradient at a time arrives, taken at some older model, and is stepped
 //! along, held or rejected at once.
 
-use crate::Oracle;
-use varangian_base::{Entry, Memory, Seed, SpecError, entry, spec};
-
-use crate::Bound;
+use crate::{Bound, Oracle, RuleEntry};
+use varangian_base::entry::{self, AnyEntry};
+use varangian_base::{Entry, Memory, Seed, SpecError, spec};
 
 /// One gradient as it reaches an asynchronous server: finite, of the right length.
 pub struct Arrival<'a> {
@@ -97,6 +96,16 @@ pub struct FilterFacts {
     pub has_memory: bool,
 }
 
+impl FilterFacts {
+    /// A filter that says nothing of itself; entries fill in what they can say.
+    pub const FILTER: FilterFacts = FilterFacts {
+        bound: Bound::ANY,
+        needs_oracle: false,
+        needs_stale: false,
+        has_memory: false,
+    };
+}
+
 /// Every filter, in the order in which catalogue and help print them.
 pub static FILTERS: &[&FilterEntry] = &[
     &crate::filters::async_sgd::ENTRY,
@@ -113,24 +122,45 @@ pub static FILTERS: &[&FilterEntry] = &[
 /// # Errors
 /// If the filter or a parameter is unknown, or (n, f) violates a bound.
 pub fn build_filter(text: &str, n: usize, f: usize) -> Result<Box<dyn Filter>, SpecError> {
-    build_filter_among(text, n, f, &[])
+    build_filter_among(text, n, f, &[], &[])
 }
 
-/// As [`build_filter`], where `text` may also name one of `own`: a filter from outside.
+/// The same, where filters of `own` may stand beside those of [`FILTERS`], and `rules` beside those
+/// of [`ALL`](crate::ALL) where a parameter names a rule.
 ///
 /// # Errors
-/// As [`build_filter`]; or if an own entry has the name of another.
+/// As [`build_filter`]; or if an own entry has the name of another filter or of a rule, or is not
+/// [sound](varangian_base::Entry::sound).
 pub fn build_filter_among(
     text: &str,
     n: usize,
     f: usize,
     own: &[&'static FilterEntry],
+    rules: &[&'static RuleEntry],
 ) -> Result<Box<dyn Filter>, SpecError> {
     let spec = spec::parse(text)?;
     let all = entry::among("filter", FILTERS, own)?;
+    apart(crate::ALL, own)?;
+    apart(rules, own)?;
     let entry = entry::find("filter", &all, &spec.name)?;
-    let filter = entry.make(&spec)?;
+    let rules: Vec<AnyEntry> = rules.iter().map(|&rule| rule as AnyEntry).collect();
+    let filter = entry.make_beside(&spec, &rules)?;
     Bound::declared(entry.name, n, f)?;
     entry.facts.bound.admit(entry.name, (n, f), |n, f| filter.check(n, f))?;
     Ok(filter)
+}
+
+/// Whether no rule goes by the name of a filter: experiments name either with one key.
+///
+/// # Errors
+/// Names the one that two go by.
+pub(crate) fn apart(rules: &[&RuleEntry], filters: &[&FilterEntry]) -> Result<(), SpecError> {
+    let is_filter = |rule: &&&RuleEntry| filters.iter().any(|filter| filter.name == rule.name);
+    match rules.iter().find(is_filter) {
+        None => Ok(()),
+        Some(rule) => Err(SpecError::new(format!(
+            "a rule and a filter are called \"{}\"; the two are named by one key",
+            rule.name
+        ))),
+    }
 }

@@ -1,7 +1,7 @@
 //! A worker: minibatch, gradient, clipping, momentum, and what is sent of it.
 
 use varangian_attacks::{Attack, Labels};
-use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Value};
+use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Value, lanes};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
 use varangian_learn::optim::{Local, Optimiser, Placement, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
@@ -202,7 +202,7 @@ impl Worker {
         job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
         let classes = job.train.classes() as u32;
         if let (Some((attack, hostile, of)), Some(labels)) = (poison, bench.batch.labels_mut()) {
-            let mut stream = job.seed.stream(Domain::Attack, self.id, draw);
+            let mut stream = job.seed.lane(Domain::Attack, self.id, draw, lanes::attack::POISON);
             let step = draw / job.optimiser.local.steps;
             attack.poison(Labels { labels, classes, hostile, of, step }, &mut stream);
         }

@@ -63,7 +63,8 @@ pub(crate) fn accuracies(steps: u64) -> Result<Vec<(String, f64)>, Failure> {
     );
     let mut experiment = Experiment::from_text(&text)?;
     experiment.own.attacks.push(&ENTRY);
-    experiment.how.out = Some(std::env::temp_dir().join("varangian-own-attack"));
+    experiment.how.out =
+        Some(std::env::temp_dir().join(format!("varangian-own-attack-{}", std::process::id())));
     experiment.how.replace = true;
     let outcomes = experiment.run(&mut Silent)?;
     let end = |outcome: &varangian::lab::results::Outcome| {

@@ -63,7 +63,8 @@ pub(crate) fn accuracies(steps: u64) -> Result<Vec<(String, f64)>, Failure> {
     );
     let mut experiment = Experiment::from_text(&text)?;
     experiment.own.rules.push(&ENTRY);
-    experiment.how.out = Some(std::env::temp_dir().join("varangian-own-rule"));
+    experiment.how.out =
+        Some(std::env::temp_dir().join(format!("varangian-own-rule-{}", std::process::id())));
     experiment.how.replace = true;
     let end = |outcome: Outcome| {
         let curve = outcome.curve("accuracy");

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 use varangian::attacks::{Attack, AttackEntry, AttackFacts, Sees, View};
-use varangian::base::{Args, Entry, RowsMut, SpecError};
+use varangian::base::{Args, Entry, Kind, Param, RowsMut, SpecError};
 use varangian::learn::data::{DataEntry, DataError, Facts, Images, Place, Shape, Source, Split};
 use varangian::learn::model::{self, Home, Model, ModelEntry, Recipe};
 use varangian::learn::partition::{Partition, PartitionEntry, Samples, Shares};
-use varangian::rules::{Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts};
-use varangian::{Experiment, Seed, Silent, conformance};
+use varangian::rules::{
+    Arrival, Bound, Decision, Filter, FilterEntry, FilterFacts, RuleEntry, RuleFacts, Stage,
+};
+use varangian::{Experiment, Round, Rule, Seed, Silent, Verdict, conformance};
 
 #[path = "../examples/own_attack.rs"]
 mod own_attack;
@@ -207,6 +209,62 @@ fn all_of_it_runs_together_in_step_and_asynchronously() {
 }
 
 #[test]
+fn a_parameter_may_name_what_is_brought_and_the_run_is_keyed_by_it() {
+    #[derive(Default)]
+    struct Steps(u64);
+    impl varangian::lab::run::Events for Steps {
+        fn step(&mut self, _: &varangian::lab::run::Live) {
+            self.0 += 1;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut mixed = experiment("rule = 'median'", folder.path());
+    mixed.runs[0].attack = "mixed groups='1 ones; * sign-flip'".into();
+    // Only the attack is from outside.
+    let runs = &mut mixed.runs[0];
+    (runs.dataset, runs.model, runs.partition) =
+        ("logreg".into(), "logreg-net".into(), "iid".into());
+    let steps = |own: &Experiment| {
+        let mut steps = Steps::default();
+        own.run(&mut steps).unwrap();
+        steps.0
+    };
+    assert_eq!([steps(&mixed), steps(&mixed)], [40, 40], "unversioned code is done again");
+    mixed.runs[0].rule = "basgd buffers=5 rule='mean-of-two'".into();
+    mixed.own.rules.push(&MEAN_OF_TWO);
+    mixed.how.replace = true;
+    assert_eq!(steps(&mixed), 40);
+}
+
+/// The mean of the first two rows: no defence, and a name.
+#[derive(Clone)]
+struct MeanOfTwo;
+
+static MEAN_OF_TWO: RuleEntry = Entry {
+    name: "mean-of-two",
+    summary: "the mean of the first two rows",
+    paper: "folklore",
+    differs: &[],
+    params: &[],
+    cost: "O(d)",
+    facts: RuleFacts { bound: Bound::ANY, ..RuleFacts::RULE },
+    build: |_: &Args| Ok(Box::new(Stage::Rule(Box::new(MeanOfTwo)))),
+};
+
+impl Rule for MeanOfTwo {
+    fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        let last = 1.min(round.rows.n() - 1);
+        let pair = (round.rows.row(0, &mut a).to_vec(), round.rows.row(last, &mut b));
+        out.iter_mut().enumerate().for_each(|(k, x)| *x = (pair.0[k] + pair.1[k]) / 2.0);
+    }
+
+    fn fork(&self) -> Box<dyn Rule> {
+        Box::new(self.clone())
+    }
+}
+
+#[test]
 fn runs_of_unversioned_code_are_done_again_and_of_versioned_code_once() {
     #[derive(Default)]
     struct Steps(u64);
@@ -253,4 +311,51 @@ fn a_name_that_is_taken_and_one_that_is_unknown_are_refused() {
     assert!(text.contains("unknown data set \"halves\""), "{text}");
     let text = error(&|own| own.runs[0].model = "regresion".into());
     assert!(text.contains("did you mean \"regression\""), "{text}");
+    static NAMED: AttackEntry = AttackEntry { name: "two words", ..COPY };
+    let text = error(&|own| own.own.attacks.push(&NAMED));
+    assert!(text.contains("one word without"), "{text}");
+    static COMMON: AttackEntry = AttackEntry { params: &[JITTER], ..COPY };
+    const JITTER: Param =
+        Param { name: "jitter", kind: Kind::Flag, default: "false", help: "our own" };
+    let text = error(&|own| own.own.attacks.push(&COMMON));
+    assert!(text.contains("declares jitter, which every attack takes already"), "{text}");
+    static DEFAULT: AttackEntry = AttackEntry { params: &[ODD], ..COPY };
+    const ODD: Param = Param { name: "odd", kind: Kind::Flag, default: "perhaps", help: "" };
+    let text = error(&|own| own.own.attacks.push(&DEFAULT));
+    assert!(text.contains("the attack copy: default"), "{text}");
+    static BOTH: FilterEntry = FilterEntry { name: "median", ..FILTER };
+    const FILTER: FilterEntry = Entry {
+        name: "filter",
+        summary: "",
+        paper: "",
+        differs: &[],
+        params: &[],
+        cost: "",
+        facts: FilterFacts::FILTER,
+        build: |_: &Args| Ok(Box::new(Shortish)),
+    };
+    let text = error(&|own| own.own.filters.push(&BOTH));
+    assert!(text.contains("a rule and a filter are called \"median\""), "{text}");
+    let text = error(&|own| own.runs[0].seed = u64::MAX);
+    assert!(text.contains("seed is at most 9223372036854775807"), "{text}");
+    let settings = varangian::lab::config::Settings { data_seed: u64::MAX, ..Default::default() };
+    let text = Experiment::of("mine", vec![settings]).unwrap_err().to_string();
+    assert!(text.contains("data_seed is at most"), "{text}");
+}
+
+#[test]
+fn a_model_of_ones_own_keeps_its_name() {
+    static WIDE: ModelEntry = Entry {
+        name: "wide-resnet-1-1",
+        summary: "softmax regression",
+        paper: "folklore",
+        differs: &[],
+        params: &[],
+        cost: "O(d)",
+        facts: Home { shape: Shape { channels: 1, height: 4, width: 4 }, classes: 2, d: 34 },
+        build: |_: &Args| Ok(Box::new(Regression)),
+    };
+    let shape = Shape { channels: 1, height: 4, width: 4 };
+    let model = model::build_among("wide-resnet-1-1", shape, 2, &[&WIDE]).unwrap();
+    assert_eq!(model.dim(), 34);
 }

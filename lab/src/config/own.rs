@@ -53,9 +53,10 @@ impl fmt::Debug for Own {
 impl Own {
     /// Whether a run of these settings names anything from outside.
     pub(crate) fn is_in(&self, settings: &Settings) -> bool {
+        // Also where a parameter names it, as the groups of a mixed attack do.
         let named = |text: &str, names: Vec<&'static str>| {
-            let chain = spec::parse_chain(text).unwrap_or_default();
-            chain.iter().any(|one| names.contains(&one.name.as_str()))
+            let ends = |c: char| c.is_whitespace() || "|;,='\"()".contains(c);
+            text.split(ends).any(|word| names.contains(&word))
         };
         named(&settings.rule, [names(&self.rules), names(&self.filters)].concat())
             || named(&settings.attack, names(&self.attacks))
@@ -84,6 +85,23 @@ impl Own {
         settings.steps.saturating_mul(each).saturating_mul(settings.local_steps)
     }
 
+    /// Whether no name stands for a rule and for a filter: one key names both.
+    ///
+    /// # Errors
+    /// Names it.
+    fn apart(&self) -> Result<(), SpecError> {
+        let filters = FILTERS.iter().chain(&self.filters);
+        let mut names = filters.map(|entry| entry.name);
+        let rules: Vec<&str> =
+            varangian_rules::ALL.iter().chain(&self.rules).map(|entry| entry.name).collect();
+        match names.find(|name| rules.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(SpecError::new(format!(
+                "a rule and a filter are called \"{name}\"; the two are named by one key"
+            ))),
+        }
+    }
+
     /// The pipeline that `text` names.
     ///
     /// # Errors
@@ -102,7 +120,7 @@ impl Own {
         n: usize,
         f: usize,
     ) -> Result<Box<dyn Filter>, SpecError> {
-        build_filter_among(text, n, f, &self.filters)
+        build_filter_among(text, n, f, &self.filters, &self.rules)
     }
 
     /// The filter of asynchronous training that `rule` names, if it names one.
@@ -110,6 +128,7 @@ impl Own {
     /// # Errors
     /// If the text is malformed.
     pub(crate) fn filter_of(&self, rule: &str) -> Result<Option<&'static FilterEntry>, SpecError> {
+        self.apart()?;
         let chain = spec::parse_chain(rule)?;
         let named = |entry: &&&'static FilterEntry| chain.len() == 1 && chain[0].name == entry.name;
         Ok(FILTERS.iter().chain(&self.filters).find(named).copied())

@@ -230,6 +230,9 @@ impl Settings {
             ("validation", self.validation as u64, MOST_SAMPLES),
             ("validation_batch", self.validation_batch as u64, MOST_SAMPLES),
             ("judge_on", self.judge_on as u64, MOST_SAMPLES),
+            // Files hold whole numbers of 63 bits.
+            ("seed", self.seed, i64::MAX as u64),
+            ("data_seed", self.data_seed, i64::MAX as u64),
         ];
         match counts.iter().find(|(_, found, most)| found > most) {
             None => Ok(()),

@@ -38,6 +38,8 @@ pub(super) fn check(
     let mut runs = Vec::new();
     for settings in &experiment.runs {
         let place = || format!("{} × {}", settings.rule, settings.attack);
+        // Runs that were built in code, or changed since they were read, are held to the same.
+        settings.check_numbers().map_err(|error| error.at(place()))?;
         let settings = one_spelling(settings, &experiment.own)?;
         if experiment.skip_below_bound
             && let Some(why) = below_bound(&settings, &experiment.own)?

@@ -77,7 +77,7 @@ pub fn build_among(
     classes: usize,
     own: &[&'static ModelEntry],
 ) -> Result<Box<dyn Model>, SpecError> {
-    let name = published(spec::parse(text)?).name;
+    let name = published(spec::parse(text)?, own).name;
     recipe_among(text, own)?.build(shape, classes).map_err(|error| error.at(name))
 }
 
@@ -94,12 +94,15 @@ pub fn recipe(text: &str) -> Result<Box<dyn Recipe>, SpecError> {
 /// # Errors
 /// As [`recipe`]; or if an own entry has the name of another.
 pub fn recipe_among(text: &str, own: &[&'static ModelEntry]) -> Result<Box<dyn Recipe>, SpecError> {
-    let spec = published(spec::parse(text)?);
+    let spec = published(spec::parse(text)?, own);
     entry::find("model", &entry::among("model", ALL, own)?, &spec.name)?.make(&spec)
 }
 
-/// Papers write "wide-resnet-28-10" for "wide-resnet depth=28 widen=10".
-fn published(mut spec: Spec) -> Spec {
+/// Papers write "wide-resnet-28-10" for "wide-resnet depth=28 widen=10". A name of one's own stays.
+fn published(mut spec: Spec, own: &[&'static ModelEntry]) -> Spec {
+    if own.iter().any(|entry| entry.name == spec.name) {
+        return spec;
+    }
     let sizes = spec.name.strip_prefix("wide-resnet-").and_then(|sizes| sizes.split_once('-'));
     if let Some((depth, widen)) = sizes.map(|(depth, widen)| (depth.to_owned(), widen.to_owned())) {
         spec.name = "wide-resnet".to_owned();

@@ -37,7 +37,7 @@ pub(crate) static ENTRY: FilterEntry = FilterEntry {
         has_memory: true,
     },
     build: |args| {
-        let rule = Pipeline::parse(args.text("rule"))?;
+        let rule = Pipeline::parse_among(args.text("rule"), &args.own())?;
         if rule.needs_oracle() {
             let name = rule.entry().name;
             return Err(SpecError::new(format!(
