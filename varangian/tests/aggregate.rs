@@ -4,30 +4,13 @@ use ndarray::{Array1, Array2};
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
-struct Folder(tempfile::TempDir);
+#[path = "common/folder.rs"]
+mod folder;
+use folder::Folder;
 
 impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn rows(&self, name: &str, rows: &[&[f64]]) {
-        let array = Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, k)| rows[i][k]);
-        array.write_npy(File::create(self.path(name)).unwrap()).unwrap();
-    }
-
-    fn single(&self, name: &str, rows: &[&[f32]]) {
-        let array = Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, k)| rows[i][k]);
-        array.write_npy(File::create(self.path(name)).unwrap()).unwrap();
-    }
-
     fn vector(&self, name: &str, numbers: &[f64]) {
         Array1::from(numbers.to_vec()).write_npy(File::create(self.path(name)).unwrap()).unwrap();
     }
@@ -70,7 +53,7 @@ fn stages_alone_print_the_rows_that_a_rule_would_see() {
     let folder = Folder::new();
     folder.single("rows.npy", &[&[0.0], &[1.0], &[2.0], &[3.0], &[10.0]]);
     assert_eq!(folder.says("nnm", "1", ""), "1.5\n1.5\n1.5\n1.5\n4\n");
-    folder.rows("rows.npy", &[&[0.0, 3.0], &[f64::NAN, 1.0], &[4.0, 3.0], &[1e200, 0.0]]);
+    folder.double("rows.npy", &[&[0.0, 3.0], &[f64::NAN, 1.0], &[4.0, 3.0], &[1e200, 0.0]]);
     let value = folder.json("clipping c=2.5", "1", "");
     assert_eq!(value["rows"], json!([[0.0, 2.5], [2.0, 1.5], [2.5, 0.0]]));
     assert_eq!((&value["refused"], &value["f_used"]), (&json!([1]), &json!(0)));
@@ -89,7 +72,7 @@ fn stages_alone_print_the_rows_that_a_rule_would_see() {
 fn fltrust_takes_the_servers_own_gradient() {
     let folder = Folder::new();
     // Cosines 1, 0.6 and 0 (of −1): weights 5/1.6 · (1/2, 0.6/5, 0).
-    folder.rows("rows.npy", &[&[2.0, 0.0], &[3.0, 4.0], &[-1.0, 0.0]]);
+    folder.double("rows.npy", &[&[2.0, 0.0], &[3.0, 4.0], &[-1.0, 0.0]]);
     folder.vector("g.npy", &[5.0, 0.0]);
     let value = folder.json("fltrust", "1", "--server-gradient g.npy");
     let weights: Vec<f64> =
@@ -110,7 +93,7 @@ fn fltrust_takes_the_servers_own_gradient() {
     folder.refused("fltrust", "1", "", "give it the server's own gradient");
     folder.refused("fltrust", "1", "--losses g.npy", "--losses: fltrust does not ask for it");
     folder.refused("median", "1", "--server-gradient g.npy", "median does not ask for it");
-    folder.rows("rows.npy", &[&[1.0, 1.0], &[1.0 + 1e-12, 1.0], &[1.0, 1.0]]);
+    folder.double("rows.npy", &[&[1.0, 1.0], &[1.0 + 1e-12, 1.0], &[1.0, 1.0]]);
     folder.refused("fltrust", "1", "--server-gradient g.npy", "fltrust computes in f32");
 }
 
@@ -121,7 +104,7 @@ fn zeno_takes_losses_or_a_quadratic() {
     // of the tied 2 and 5, the lower.
     let rows: &[&[f64]] =
         &[&[1.0, 0.0], &[0.5, 0.0], &[2.0, 0.0], &[-1.0, 0.0], &[0.0, 1.0], &[1.0, 1.0]];
-    folder.rows("rows.npy", rows);
+    folder.double("rows.npy", rows);
     folder.vector("x.npy", &[1.0, 0.0]);
     folder.vector("zero.npy", &[0.0, 0.0]);
     let third = 1.0 / 3.0;
@@ -180,7 +163,7 @@ fn a_rule_with_a_memory_goes_on_from_its_state() {
 #[test]
 fn safeguard_expels_over_calls_as_it_does_in_one_run() {
     let folder = Folder::new();
-    folder.rows("rows.npy", &[&[1.0, 0.0], &[1.1, 0.1], &[0.9, 0.0], &[1.0, 0.1], &[-9.0, 5.0]]);
+    folder.double("rows.npy", &[&[1.0, 0.0], &[1.1, 0.1], &[0.9, 0.0], &[1.0, 0.1], &[-9.0, 5.0]]);
     let rule = "single-safeguard t=10 floor=1";
     let (mut expelled, mut weights) = (None, Value::Null);
     for call in 0..12 {
@@ -214,7 +197,7 @@ fn forge_flips_the_labels_of_hostile_workers() {
     assert!(forge(line).status.success(), "{}", text(&forge(line).stderr));
     let read = || Array1::<i64>::read_npy(File::open(folder.path("o.npy")).unwrap());
     assert_eq!(read().unwrap().to_vec(), [9, 6, 0]);
-    folder.rows("two.npy", &[&[1.0, 2.0], &[7.0, 1.0]]);
+    folder.double("two.npy", &[&[1.0, 2.0], &[7.0, 1.0]]);
     let targeted = Command::new(env!("CARGO_BIN_EXE_varangian"))
         .current_dir(folder.0.path())
         .args(["forge", "--attack", "label-flip mode=targeted source=1 target=4", "--f", "2"])

@@ -7,29 +7,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-struct Folder(tempfile::TempDir);
+#[path = "common/folder.rs"]
+mod folder;
+use folder::Folder;
 
 impl Folder {
-    fn new() -> Self {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Rows as f64.
-    fn double(&self, name: &str, rows: &[&[f64]]) {
-        let array = Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, k)| rows[i][k]);
-        array.write_npy(File::create(self.path(name)).unwrap()).unwrap();
-    }
-
-    /// The same as f32.
-    fn single(&self, name: &str, rows: &[&[f32]]) {
-        let array = Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, k)| rows[i][k]);
-        array.write_npy(File::create(self.path(name)).unwrap()).unwrap();
-    }
-
     fn run(&self, line: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
         command.current_dir(self.0.path()).args(line).output().unwrap()
