@@ -1,10 +1,10 @@
 //! Rows from a file, in any kind of number: `aggregate`, `forge` and `duel`.
 
 use ndarray::Array2;
-use ndarray_npy::{ReadNpyExt, WriteNpyExt};
+use ndarray_npy::ReadNpyExt;
 use serde_json::Value;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 #[path = "common/folder.rs"]
