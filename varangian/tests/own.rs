@@ -359,3 +359,27 @@ fn a_model_of_ones_own_keeps_its_name() {
     let model = model::build_among("wide-resnet-1-1", shape, 2, &[&WIDE]).unwrap();
     assert_eq!(model.dim(), 34);
 }
+
+#[test]
+fn how_an_experiment_is_run_is_checked_before_it_is() {
+    type Wrong = fn(&mut varangian::lab::run::How);
+    let wrong: [(&str, Wrong); 7] = [
+        ("shard (i, n) wants 1 ≤ i ≤ n, and is (0, 0)", |how| how.shard = Some((0, 0))),
+        ("shard (i, n) wants 1 ≤ i ≤ n, and is (0, 4)", |how| how.shard = Some((0, 4))),
+        ("shard (i, n) wants 1 ≤ i ≤ n, and is (5, 4)", |how| how.shard = Some((5, 4))),
+        ("threads must be 1 to 1024, not 0", |how| how.threads = Some(0)),
+        ("jobs must be 1 to 1024, not 1025", |how| how.jobs = Some(1025)),
+        ("0 or above, not NaN", |how| how.checkpoint_every = f64::NAN),
+        ("0 or above, not -1", |how| how.checkpoint_every = -1.0),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (expected, spoil) in wrong {
+        let mut asked = experiment("rule = 'median'", &out);
+        spoil(&mut asked.how);
+        let ran = asked.run(&mut Silent).unwrap_err().to_string();
+        assert!(ran.contains(expected), "{expected}: {ran}");
+        assert_eq!(asked.planned().unwrap_err().to_string(), ran);
+        assert!(!out.exists(), "{expected}: something was written");
+    }
+}

@@ -84,11 +84,15 @@ fn a_browser_shows_curves_weights_and_refusals() {
         "curve":[[0,0.1],[10,0.5],[15,null],[20,0.6]],"classifies":true,"weights":[1.0,0.0,0.25],
         "refused":[0,0,7],"reasons":{"not-finite":7},"hostile":[2],"expelled":[2],"skipped":1}]"#;
     // Also each second: a browser may take long to start, and a silent run is said to be silent.
+    // Whole at every moment, as `varangian run` writes it: no reader meets half a file.
     let path = folder.path().join("out/live.json");
-    std::fs::write(&path, live).unwrap();
+    let beside = folder.path().join("live.next");
+    let write =
+        move || std::fs::write(&beside, live).and_then(|()| std::fs::rename(&beside, &path));
+    write().unwrap();
     std::thread::spawn(move || {
-        while std::fs::write(&path, live).is_ok() {
-            std::thread::sleep(std::time::Duration::from_secs(1));
+        while write().is_ok() {
+            std::thread::sleep(Duration::from_secs(1));
         }
     });
     let (_server, address) = serve(folder.path());

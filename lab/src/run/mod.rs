@@ -9,6 +9,7 @@ mod estimate;
 mod events;
 mod ground;
 pub mod heterogeneity;
+mod how;
 pub mod live;
 mod matrix;
 pub mod memory;
@@ -21,6 +22,7 @@ mod setup;
 mod tuning;
 
 pub use events::{Events, Silent};
+pub use how::How;
 pub use live::Live;
 pub(crate) use notices::notes;
 pub use planned::Planned;
@@ -35,43 +37,6 @@ use one::{Job, Keep};
 use progress::Progress;
 use std::path::PathBuf;
 
-/// How an experiment is run: nothing here changes results.
-#[derive(Clone, Debug, PartialEq)]
-pub struct How {
-    /// The folder of data files; that of the environment's `VARANGIAN_DATA`, else `data`, where
-    /// none is named.
-    pub data: Option<PathBuf>,
-    /// The folder for results; `runs/NAME` where none is named.
-    pub out: Option<PathBuf>,
-    /// Threads in all, 1 to 1024; one a core where none are named.
-    pub threads: Option<usize>,
-    /// Runs at a time, 1 to 1024; as many as threads where none are named.
-    pub jobs: Option<usize>,
-    /// (i, n) with 1 ≤ i ≤ n: of n processes that share a folder, do the i-th one's share.
-    pub shard: Option<(usize, usize)>,
-    /// Seconds between checkpoints of a run.
-    pub checkpoint_every: f64,
-    /// Keep each run's last parameters as `runs/KEY.model.safetensors`, with PyTorch's names.
-    pub save_models: bool,
-    /// Have the folder's tables and pictures of these runs alone, where it holds others too.
-    pub replace: bool,
-}
-
-impl Default for How {
-    fn default() -> Self {
-        How {
-            data: None,
-            out: None,
-            threads: None,
-            jobs: None,
-            shard: None,
-            checkpoint_every: 60.0,
-            save_models: false,
-            replace: false,
-        }
-    }
-}
-
 impl Experiment {
     /// Runs what is left of the experiment and assembles the results of all of it in its folder,
     /// after the choice of hyperparameters where the experiment asks for one. Runs that are over
@@ -81,6 +46,7 @@ impl Experiment {
     /// If anything is wrong with any run (nothing is run then), the folder cannot be written, or
     /// runs failed or were stopped (what is done is kept, and the same call goes on).
     pub fn run(&self, events: &mut dyn Events) -> Result<Vec<Outcome>, Failure> {
+        self.how.check()?;
         let Some(tune) = &self.tune else {
             return Ok(run_all(self, Twins::Once, events)?.0);
         };

@@ -28,6 +28,7 @@ impl Experiment {
     /// # Errors
     /// If anything is wrong with any run.
     pub fn planned(&self) -> Result<Planned, Failure> {
+        self.how.check()?;
         let shelf = self.shelf();
         let Checked { jobs, notices, .. } = check(self, &shelf, Twins::Once)?;
         let store = Store::open(&self.folder()).ok();
