@@ -132,7 +132,7 @@ fn listed<'a>(
 kernel! {
     /// Sets `out` to the sum of weight · row or, with a scale, of the rows, scaled. Each row has as
     /// many columns as `out`.
-    fn sum(terms: &[(*const f32, f64)], scale: Option<f64>, out: &mut [f32]) = sum_tiles;
+    fn sum(@isa; terms: &[(*const f32, f64)], scale: Option<f64>, out: &mut [f32]) = sum_tiles;
 }
 
 /// Room for the sums of a tile, on cache lines.

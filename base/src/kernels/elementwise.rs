@@ -42,9 +42,21 @@ pub fn add_scaled(x: &mut [f32], factor: f32, y: &[f32]) {
     add(isa::active(), x, factor, y);
 }
 
-dispatch!(full_exponents, full_exponents_body, (tile: &[f32], bits: &mut u32));
-dispatch!(blend, blend_body, (keep: f32, v: &mut [f32], fresh: f32, x: &mut [f32]));
-dispatch!(add, add_body, (x: &mut [f32], factor: f32, y: &[f32]));
+per_isa! {
+    pub(crate) fn full_exponents(@isa; tile: &[f32], bits: &mut u32) {
+        full_exponents_body(tile, bits)
+    }
+}
+per_isa! {
+    pub(crate) fn blend(@isa; keep: f32, v: &mut [f32], fresh: f32, x: &mut [f32]) {
+        blend_body(keep, v, fresh, x)
+    }
+}
+per_isa! {
+    pub(crate) fn add(@isa; x: &mut [f32], factor: f32, y: &[f32]) {
+        add_body(x, factor, y)
+    }
+}
 
 #[inline(always)]
 fn full_exponents_body(tile: &[f32], bits: &mut u32) {

@@ -1,11 +1,11 @@
 //! A register of f32 lanes, the same face on every instruction set.
 //!
 //! Kernels are written once, generic over [`Lanes`], and compiled for each instruction set by
-//! [`kernel!`](super::kernel). A value of a lane type can be made only by an `unsafe` call whose
+//! `kernel!`. A value of a lane type can be made only by an `unsafe` call whose
 //! caller vouches for the processor; so having one is the proof that its operations may run.
 
 /// `WIDTH` lanes of f32.
-pub(crate) trait Lanes: Copy {
+pub trait Lanes: Copy {
     /// The number of lanes: a divisor of 16.
     const WIDTH: usize;
 
@@ -48,6 +48,41 @@ pub(crate) trait Lanes: Copy {
     /// The processor has this instruction set; `from` points to `WIDTH` readable floats.
     unsafe fn load_widened(from: *const f32) -> Self::Wide;
 
+    /// The first `count` floats from `from`, zeros behind them.
+    ///
+    /// # Safety
+    /// The processor has this instruction set; `from` points to `count` < `WIDTH` readable floats.
+    unsafe fn load_first(from: *const f32, count: usize) -> Self;
+
+    /// As [`Lanes::load`] where `count` fills a register, as [`Lanes::load_first`] for less.
+    ///
+    /// # Safety
+    /// The processor has this instruction set; `from` points to `count` readable floats, or to
+    /// `WIDTH` where these are less.
+    #[inline(always)]
+    unsafe fn load_some(from: *const f32, count: usize) -> Self {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            if count >= Self::WIDTH { Self::load(from) } else { Self::load_first(from, count) }
+        }
+    }
+
+    /// Writes the first `count` lanes to `to`.
+    ///
+    /// # Safety
+    /// `to` points to `count` < `WIDTH` writable floats.
+    unsafe fn store_first(self, to: *mut f32, count: usize);
+
+    /// As [`Lanes::store`] where `count` fills a register, as [`Lanes::store_first`] for less.
+    ///
+    /// # Safety
+    /// `to` points to `count` writable floats, or to `WIDTH` where these are less.
+    #[inline(always)]
+    unsafe fn store_some(self, to: *mut f32, count: usize) {
+        // SAFETY: passed on to the caller.
+        unsafe { if count >= Self::WIDTH { self.store(to) } else { self.store_first(to, count) } }
+    }
+
     /// Writes the lanes to `to`.
     ///
     /// # Safety
@@ -78,6 +113,15 @@ pub(crate) trait Lanes: Copy {
     /// self − other.
     fn sub(self, other: Self) -> Self;
 
+    /// self · other.
+    fn mul(self, other: Self) -> Self;
+
+    /// self · b + c: rounded once where the instruction set has FMA, else twice.
+    fn mul_add(self, b: Self, c: Self) -> Self;
+
+    /// max(self, 0); a NaN stays a NaN.
+    fn rectified(self) -> Self;
+
     /// self² + sum: rounded once where the instruction set has FMA, else twice.
     fn square_add(self, sum: Self) -> Self;
 
@@ -105,59 +149,79 @@ pub(crate) trait Lanes: Copy {
     fn sqrt_wide(x: Self::Wide) -> Self::Wide;
 }
 
-/// Four lanes in an array: what any target can do, and compilers turn into vector registers.
-#[derive(Clone, Copy)]
-pub(crate) struct Array([f32; 4]);
-
-#[inline(always)]
-fn each<T: Copy, U: Copy>(a: [T; 4], b: [T; 4], of: impl Fn(T, T) -> U) -> [U; 4] {
-    [of(a[0], b[0]), of(a[1], b[1]), of(a[2], b[2]), of(a[3], b[3])]
+/// The last of some widths: what a kernel asks for, or else what stands before it.
+#[doc(hidden)]
+pub const fn last(widths: &[usize]) -> usize {
+    widths[widths.len() - 1]
 }
 
-impl Lanes for Array {
-    const WIDTH: usize = 4;
+/// N lanes in an array: what any target can do, and compilers turn into vector registers.
+#[derive(Clone, Copy)]
+pub struct Array<const N: usize>([f32; N]);
+
+#[inline(always)]
+fn each<T: Copy, U: Copy, const N: usize>(a: [T; N], b: [T; N], of: impl Fn(T, T) -> U) -> [U; N] {
+    std::array::from_fn(|i| of(a[i], b[i]))
+}
+
+impl<const N: usize> Lanes for Array<N> {
+    const WIDTH: usize = N;
     const TILE: usize = 3;
     const WIDE_TILE: usize = 2;
-    type Wide = [f64; 4];
+    type Wide = [f64; N];
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
         // SAFETY: the caller gives `WIDTH` readable floats.
-        Array(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+        Array(unsafe { from.cast::<[f32; N]>().read_unaligned() })
     }
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
-        Array([x; 4])
+        Array([x; N])
     }
 
     #[inline(always)]
-    unsafe fn splat_wide(x: f64) -> [f64; 4] {
-        [x; 4]
+    unsafe fn splat_wide(x: f64) -> [f64; N] {
+        [x; N]
     }
 
     #[inline(always)]
-    unsafe fn load_wide(from: *const f64) -> [f64; 4] {
+    unsafe fn load_wide(from: *const f64) -> [f64; N] {
         // SAFETY: the caller gives `WIDTH` readable doubles.
-        unsafe { from.cast::<[f64; 4]>().read_unaligned() }
+        unsafe { from.cast::<[f64; N]>().read_unaligned() }
     }
 
     #[inline(always)]
-    unsafe fn load_widened(from: *const f32) -> [f64; 4] {
+    unsafe fn load_widened(from: *const f32) -> [f64; N] {
         // SAFETY: the caller gives `WIDTH` readable floats.
         unsafe { Self::load(from) }.widen()
     }
 
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the caller gives `WIDTH` writable floats.
-        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    unsafe fn load_first(from: *const f32, count: usize) -> Self {
+        // SAFETY: the caller gives `count` readable floats.
+        Array(std::array::from_fn(|i| if i < count { unsafe { from.add(i).read() } } else { 0.0 }))
     }
 
     #[inline(always)]
-    unsafe fn store_wide(wide: [f64; 4], to: *mut f64) {
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        for (i, &x) in self.0.iter().enumerate().take(count) {
+            // SAFETY: the caller gives `count` writable floats.
+            unsafe { to.add(i).write(x) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller gives `WIDTH` writable floats.
+        unsafe { to.cast::<[f32; N]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_wide(wide: [f64; N], to: *mut f64) {
         // SAFETY: the caller gives `WIDTH` writable doubles.
-        unsafe { to.cast::<[f64; 4]>().write_unaligned(wide) }
+        unsafe { to.cast::<[f64; N]>().write_unaligned(wide) }
     }
 
     #[inline(always)]
@@ -187,6 +251,21 @@ impl Lanes for Array {
     }
 
     #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Array(each(self.0, other.0, |a, b| a * b))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        Array(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
+    }
+
+    #[inline(always)]
+    fn rectified(self) -> Self {
+        Array(self.0.map(|x| if x < 0.0 { 0.0 } else { x }))
+    }
+
+    #[inline(always)]
     fn square_add(self, sum: Self) -> Self {
         Array(each(self.0, sum.0, |a, b| a * a + b))
     }
@@ -194,7 +273,7 @@ impl Lanes for Array {
     #[inline(always)]
     fn closer(self, other: Self, twice: Self) -> (Self, u32) {
         let (mut kept, mut open) = (self, 0);
-        for lane in 0..4 {
+        for lane in 0..N {
             let (x, y, twice) = (self.0[lane], other.0[lane], twice.0[lane]);
             let sum = x + y;
             kept.0[lane] = if sum < twice { y } else { x };
@@ -205,32 +284,32 @@ impl Lanes for Array {
     }
 
     #[inline(always)]
-    fn widen(self) -> [f64; 4] {
+    fn widen(self) -> [f64; N] {
         self.0.map(f64::from)
     }
 
     #[inline(always)]
-    fn narrow(wide: [f64; 4]) -> Self {
+    fn narrow(wide: [f64; N]) -> Self {
         Array(wide.map(|x| x as f32))
     }
 
     #[inline(always)]
-    fn add_wide(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
+    fn add_wide(a: [f64; N], b: [f64; N]) -> [f64; N] {
         each(a, b, |a, b| a + b)
     }
 
     #[inline(always)]
-    fn sub_wide(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
+    fn sub_wide(a: [f64; N], b: [f64; N]) -> [f64; N] {
         each(a, b, |a, b| a - b)
     }
 
     #[inline(always)]
-    fn mul_wide(a: [f64; 4], b: [f64; 4]) -> [f64; 4] {
+    fn mul_wide(a: [f64; N], b: [f64; N]) -> [f64; N] {
         each(a, b, |a, b| a * b)
     }
 
     #[inline(always)]
-    fn sqrt_wide(x: [f64; 4]) -> [f64; 4] {
+    fn sqrt_wide(x: [f64; N]) -> [f64; N] {
         x.map(f64::sqrt)
     }
 }

@@ -79,7 +79,7 @@ fn line(
 kernel! {
     /// Sets the first columns of `out`; `wide` has room for a tile of every row.
     fn tiles(
-        rows: Rows<'_>,
+        @isa; rows: Rows<'_>,
         recipe: &Recipe,
         columns: Range<usize>,
         wide: &mut [f64],

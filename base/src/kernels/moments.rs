@@ -130,7 +130,7 @@ impl<'a> Columns<'a> {
 kernel! {
     /// Sets the first d entries of `moments` for rows of d ≤ TILE columns; a variance is `per`
     /// times the sum of squared deviations.
-    fn tile(rows: Rows<'_>, per: f64, moments: &mut Moments) = tile_lanes;
+    fn tile(@isa; rows: Rows<'_>, per: f64, moments: &mut Moments) = tile_lanes;
 }
 
 /// # Safety

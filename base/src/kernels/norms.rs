@@ -156,7 +156,7 @@ fn chunk(
 
 kernel! {
     /// Adds the rows' terms to their sums; all columns but the last of a chunk come in steps of 16.
-    fn add(of: Of, rows: Rows<'_>, centre: &[f32], sums: &mut [Sums]) = add_rows;
+    fn add(@isa; of: Of, rows: Rows<'_>, centre: &[f32], sums: &mut [Sums]) = add_rows;
 }
 
 /// # Safety

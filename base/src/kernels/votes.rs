@@ -104,11 +104,13 @@ fn pack_avx2(x: &[f32], test: Test, out: &mut [u64]) {
     pack_words(rest, test, &mut out[words.len()..]);
 }
 
-dispatch!(
+per_isa! {
     /// Writes −1 where the bit of `minus` is set, +1 elsewhere, and 0 where the bit of `abstain` is
     /// set (`abstain` may be empty).
-    unpack, unpack_body, (minus: &[u64], abstain: &[u64], out: &mut [f32])
-);
+    pub(crate) fn unpack(@isa; minus: &[u64], abstain: &[u64], out: &mut [f32]) {
+        unpack_body(minus, abstain, out)
+    }
+}
 
 #[inline(always)]
 fn unpack_body(minus: &[u64], abstain: &[u64], out: &mut [f32]) {
@@ -216,10 +218,12 @@ fn gather(
     }
 }
 
-dispatch!(
+per_isa! {
     /// Adds eight ballots to the counters, whose planes are `carry.len()` words each.
-    add, add_body, (x: &[&[u64]; 8], counters: &mut [u64], carry: &mut [u64])
-);
+    pub(crate) fn add(@isa; x: &[&[u64]; 8], counters: &mut [u64], carry: &mut [u64]) {
+        add_body(x, counters, carry)
+    }
+}
 
 #[inline(always)]
 fn add_body(x: &[&[u64]; 8], counters: &mut [u64], carry: &mut [u64]) {
@@ -265,17 +269,16 @@ fn add_tree(
     }
 }
 
-dispatch!(
+per_isa! {
     /// Compares each counter with the thresholds, from the highest plane down. `equal` is scratch.
-    decide, decide_body,
-    (
-        counters: &[u64],
+    pub(crate) fn decide(@isa; counters: &[u64],
         thresholds: Thresholds,
         minus: &mut [u64],
         tie: &mut [u64],
-        equal: &mut [u64]
-    )
-);
+        equal: &mut [u64]) {
+        decide_body(counters, thresholds, minus, tie, equal)
+    }
+}
 
 #[inline(always)]
 fn decide_body(
@@ -313,7 +316,11 @@ pub fn count_signs(x: &[f32], sums: &mut [i32]) {
     add_signs(isa::active(), x, sums);
 }
 
-dispatch!(add_signs, add_signs_body, (x: &[f32], sums: &mut [i32]));
+per_isa! {
+    pub(crate) fn add_signs(@isa; x: &[f32], sums: &mut [i32]) {
+        add_signs_body(x, sums)
+    }
+}
 
 #[inline(always)]
 fn add_signs_body(x: &[f32], sums: &mut [i32]) {

@@ -5,11 +5,11 @@ use std::arch::x86_64::*;
 
 /// Eight lanes. Made only where the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx2(__m256);
+pub struct Avx2(__m256);
 
 /// Sixteen lanes. Made only where the processor has AVX-512 F and DQ.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512(__m512);
+pub struct Avx512(__m512);
 
 /// Operations whose only demand is the processor's.
 macro_rules! plain {
@@ -33,6 +33,19 @@ macro_rules! raw {
     )*};
 }
 
+/// Lane i is all ones for i < count.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+unsafe fn first(count: usize) -> __m256i {
+    // SAFETY: the caller vouches for the processor.
+    unsafe {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), lanes)
+    }
+}
+
 impl Lanes for Avx2 {
     const WIDTH: usize = 8;
     const TILE: usize = 3;
@@ -40,6 +53,8 @@ impl Lanes for Avx2 {
     type Wide = (__m256d, __m256d);
 
     raw! {
+        load_first(from: *const f32, count: usize) -> Self =
+            Avx2(_mm256_maskload_ps(from, first(count)));
         load(from: *const f32) -> Self = Avx2(_mm256_loadu_ps(from));
         splat(x: f32) -> Self = Avx2(_mm256_set1_ps(x));
         splat_wide(x: f64) -> Self::Wide = (_mm256_set1_pd(x), _mm256_set1_pd(x));
@@ -57,6 +72,12 @@ impl Lanes for Avx2 {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller vouches for the memory, the value for the processor.
         unsafe { _mm256_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        // SAFETY: as in `store`; lanes that are masked are not touched.
+        unsafe { _mm256_maskstore_ps(to, first(count), self.0) }
     }
 
     #[inline(always)]
@@ -93,6 +114,24 @@ impl Lanes for Avx2 {
     fn sub(self, other: Self) -> Self {
         // SAFETY: as in `min`.
         Avx2(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: as in `min`.
+        Avx2(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: as in `min`.
+        Avx2(unsafe { _mm256_fmadd_ps(self.0, b.0, c.0) })
+    }
+
+    #[inline(always)]
+    fn rectified(self) -> Self {
+        // SAFETY: as in `min`. The second operand is the answer where one is NaN.
+        Avx2(unsafe { _mm256_max_ps(_mm256_setzero_ps(), self.0) })
     }
 
     #[inline(always)]
@@ -143,6 +182,8 @@ impl Lanes for Avx512 {
     type Wide = (__m512d, __m512d);
 
     raw! {
+        load_first(from: *const f32, count: usize) -> Self =
+            Avx512(_mm512_maskz_loadu_ps(((1u32 << count) - 1) as __mmask16, from));
         load(from: *const f32) -> Self = Avx512(_mm512_loadu_ps(from));
         splat(x: f32) -> Self = Avx512(_mm512_set1_ps(x));
         splat_wide(x: f64) -> Self::Wide = (_mm512_set1_pd(x), _mm512_set1_pd(x));
@@ -162,6 +203,12 @@ impl Lanes for Avx512 {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: the caller vouches for the memory, the value for the processor.
         unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, to: *mut f32, count: usize) {
+        // SAFETY: as in `store`; lanes that are masked are not touched.
+        unsafe { _mm512_mask_storeu_ps(to, ((1u32 << count) - 1) as __mmask16, self.0) }
     }
 
     #[inline(always)]
@@ -198,6 +245,24 @@ impl Lanes for Avx512 {
     fn sub(self, other: Self) -> Self {
         // SAFETY: as in `min`.
         Avx512(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        // SAFETY: as in `min`.
+        Avx512(unsafe { _mm512_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mul_add(self, b: Self, c: Self) -> Self {
+        // SAFETY: as in `min`.
+        Avx512(unsafe { _mm512_fmadd_ps(self.0, b.0, c.0) })
+    }
+
+    #[inline(always)]
+    fn rectified(self) -> Self {
+        // SAFETY: as in `min`. The second operand is the answer where one is NaN.
+        Avx512(unsafe { _mm512_max_ps(_mm512_setzero_ps(), self.0) })
     }
 
     #[inline(always)]

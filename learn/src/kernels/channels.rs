@@ -3,6 +3,8 @@
 //!
 //! Channels are taken in runs of a fixed length, so that the compiler keeps a run in registers.
 
+use super::per_isa;
+
 /// Pixels whose sums stay in f32 before they meet in f64.
 const PIXELS: usize = 64;
 /// Pixels from whose mean the moments are measured, spread over all.
@@ -109,7 +111,7 @@ fn moments_body<const N: usize>(x: &[f32], mean: &mut [f64], variance: &mut [f64
     }
 }
 
-for_each_isa! {
+per_isa! {
     /// Mean and variance (over all pixels, not one less) of each channel, in one pass: moments
     /// about the mean of a few pixels, so that what is subtracted is small. A channel with a
     /// number that is not finite gives no finite mean.
@@ -131,7 +133,7 @@ fn sums_body<const N: usize>(x: &[f32], sums: &mut [f64]) {
     });
 }
 
-for_each_isa! {
+per_isa! {
     /// The sum of each channel, as f32: the gradient by a bias.
     pub(crate) fn bias_gradient(x: &[f32], out: &mut [f32]) {
         let mut totals = vec![0.0f64; out.len()];
@@ -162,7 +164,7 @@ fn product_body<const N: usize>(
     });
 }
 
-for_each_isa! {
+per_isa! {
     /// Σ d·(x − centre) and Σ d of each channel, over the floats where a·x + b > 0 if the gate
     /// stands behind.
     pub(crate) fn product_sums(
@@ -197,7 +199,7 @@ fn affine_body<const N: usize>(x: &[f32], a: &[f32], b: &[f32], rectify: bool, o
     });
 }
 
-for_each_isa! {
+per_isa! {
     /// a·x + b a channel, into `out`; 0 for what is below 0 where `rectify`.
     pub(crate) fn affine(x: &[f32], a: &[f32], b: &[f32], rectify: bool, out: &mut [f32]) {
         assert_eq!((x.len(), x.len() % a.len()), (out.len(), 0));
@@ -237,7 +239,7 @@ fn two_body<const N: usize>(
     });
 }
 
-for_each_isa! {
+per_isa! {
     /// d·a + x·p + q a channel, into `out`; added to it where `add`. A gate behind takes d as 0
     /// where slope·x + start is not above 0; a gate before takes the result as 0 where x is not.
     pub(crate) fn affine_two(
@@ -269,7 +271,7 @@ for_each_isa! {
     }
 }
 
-for_each_isa! {
+per_isa! {
     /// The mean pixel of each image of `pixels` pixels, into `out`: one pixel an image.
     pub(crate) fn mean_pixels(x: &[f32], channels: usize, out: &mut [f32]) {
         let images = out.len() / channels;

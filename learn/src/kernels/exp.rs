@@ -1,5 +1,7 @@
 //! The exponential of many floats at once, without branches, so that it vectorises.
 
+use super::per_isa;
+
 /// ln 2 in two parts: the first has few bits, so that k·ln 2 is exact in it.
 const LN_2_HIGH: f32 = 0.693_359_4;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
@@ -25,7 +27,7 @@ fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { p * scale }
 }
 
-for_each_isa! {
+per_isa! {
     /// Replaces each x ≤ 0 by eˣ.
     pub(crate) fn exp_all(values: &mut [f32]) {
         for value in values {

@@ -2,8 +2,6 @@
 //!
 //! Each runs on one thread; whoever has many gradients to compute gives each thread whole ones.
 
-#[macro_use]
-mod dispatch;
 pub(crate) mod bytes;
 pub(crate) mod channels;
 pub(crate) mod exp;
@@ -14,11 +12,12 @@ pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod product;
 pub(crate) mod sparse;
-mod vector;
 pub(crate) mod winograd;
 
 pub use varangian_base::kernels::isa;
 pub(crate) use varangian_base::kernels::isa::Isa;
+pub(crate) use varangian_base::kernels::lanes::Lanes;
+pub(crate) use varangian_base::{kernel, per_isa};
 
 /// c = a·b for packed m × k, k × n and m × n matrices: the product under every model, for whoever
 /// measures against it.

@@ -4,7 +4,7 @@
 //! over a channels-last image reads one run a kernel row. So nothing is gathered beforehand, and
 //! any kernel size and stride is one loop. The right matrix is packed in panels of 32 columns.
 
-use super::vector::Vector;
+use super::{Lanes, kernel};
 
 /// Columns of a panel.
 pub(crate) const PANEL: usize = 32;
@@ -73,14 +73,23 @@ pub(crate) fn transposed_times(rows: &Taps, right: &[f32], n: usize, sums: &mut 
     transposed_dispatch(rows, right, n, sums);
 }
 
-vectorised!(
-    times_dispatch, times_body, [8, 4, 2],
-    (rows: &Taps, panels: &[f32], n: usize, start: &[f32], out: &mut [f32])
-);
-vectorised!(
-    transposed_dispatch, transposed_body, [8, 4, 4],
-    (rows: &Taps, right: &[f32], n: usize, sums: &mut [f32])
-);
+kernel! {
+    fn times_dispatch(
+        rows: &Taps,
+        panels: &[f32],
+        n: usize,
+        start: &[f32],
+        out: &mut [f32],
+    ) = times_body, portable 8, tiles 8 4 2;
+}
+kernel! {
+    fn transposed_dispatch(
+        rows: &Taps,
+        right: &[f32],
+        n: usize,
+        sums: &mut [f32],
+    ) = transposed_body, portable 8, tiles 8 4 4;
+}
 
 /// The columns of one tile.
 #[derive(Clone, Copy)]
@@ -97,19 +106,19 @@ impl Columns {
     /// The tile of up to four registers at column `from`, or of two where there are half as many
     /// registers; and how many it has.
     #[inline(always)]
-    fn at<V: Vector>(from: usize, n: usize) -> (Columns, usize) {
+    fn at<V: Lanes>(from: usize, n: usize) -> (Columns, usize) {
         let valid = (n - from).min(strip::<V>());
         (Columns { from, valid, n }, valid.div_ceil(V::WIDTH))
     }
 }
 
 /// Columns of the widest tile: four registers of AVX-512, which has 32 of them, else two.
-const fn strip<V: Vector>() -> usize {
+const fn strip<V: Lanes>() -> usize {
     if V::WIDTH == 16 { 64 } else { 2 * V::WIDTH }
 }
 
 #[inline(always)]
-unsafe fn times_body<V: Vector, const R: usize>(
+unsafe fn times_body<V: Lanes, const R: usize>(
     rows: &Taps,
     panels: &[f32],
     n: usize,
@@ -135,7 +144,7 @@ unsafe fn times_body<V: Vector, const R: usize>(
 
 /// All rows times the columns of N registers, in tiles of R, 2 and 1.
 #[inline(always)]
-unsafe fn times_rows<V: Vector, const R: usize, const N: usize>(
+unsafe fn times_rows<V: Lanes, const R: usize, const N: usize>(
     rows: &Taps,
     panels: &[f32],
     c: Columns,
@@ -161,7 +170,7 @@ unsafe fn times_rows<V: Vector, const R: usize, const N: usize>(
 
 /// R rows from row r times the columns of N registers.
 #[inline(always)]
-unsafe fn times_tile<V: Vector, const R: usize, const N: usize>(
+unsafe fn times_tile<V: Lanes, const R: usize, const N: usize>(
     rows: &Taps,
     r: usize,
     panels: &[f32],
@@ -198,7 +207,7 @@ unsafe fn times_tile<V: Vector, const R: usize, const N: usize>(
                 for i in 0..R {
                     let x = V::splat(*at[i].add(k));
                     for j in 0..N {
-                        sums[i][j] = x.fma(w[j], sums[i][j]);
+                        sums[i][j] = x.mul_add(w[j], sums[i][j]);
                     }
                 }
             }
@@ -216,7 +225,7 @@ unsafe fn times_tile<V: Vector, const R: usize, const N: usize>(
 const STRIP: usize = 128;
 
 #[inline(always)]
-unsafe fn transposed_body<V: Vector, const R: usize>(
+unsafe fn transposed_body<V: Lanes, const R: usize>(
     rows: &Taps,
     right: &[f32],
     n: usize,
@@ -243,7 +252,7 @@ unsafe fn transposed_body<V: Vector, const R: usize>(
 
 /// All entries of the rows, whatever their runs, in tiles of R, 4, 2 and 1.
 #[inline(always)]
-unsafe fn transposed_entries<V: Vector, const R: usize, const N: usize>(
+unsafe fn transposed_entries<V: Lanes, const R: usize, const N: usize>(
     rows: &Taps,
     right: &[f32],
     c: Columns,
@@ -272,7 +281,7 @@ unsafe fn transposed_entries<V: Vector, const R: usize, const N: usize>(
 
 /// Entries k to k + R of every row, times the columns of N registers.
 #[inline(always)]
-unsafe fn transposed_tile<V: Vector, const R: usize, const N: usize>(
+unsafe fn transposed_tile<V: Lanes, const R: usize, const N: usize>(
     rows: &Taps,
     k: usize,
     right: &[f32],
@@ -297,7 +306,7 @@ unsafe fn transposed_tile<V: Vector, const R: usize, const N: usize>(
             for i in 0..R {
                 let x = V::splat(*data[i].add(base as usize));
                 for j in 0..N {
-                    totals[i][j] = x.fma(d_now[j], totals[i][j]);
+                    totals[i][j] = x.mul_add(d_now[j], totals[i][j]);
                 }
             }
         }

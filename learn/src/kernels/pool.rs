@@ -1,5 +1,6 @@
 //! Max pooling over channels-last images.
 
+use super::per_isa;
 use crate::data::Shape;
 
 /// A pooling window: square, moved by `stride`, over an image with `pad` pixels of −∞ around it.
@@ -31,7 +32,7 @@ impl Window {
     }
 }
 
-for_each_isa! {
+per_isa! {
     /// The largest float under each window, and the tap where it stands first, for one image. A
     /// NaN is larger than any number.
     pub(crate) fn max_pool(window: &Window, x: &[f32], out: &mut [f32], taps: &mut [u32]) {
@@ -56,7 +57,7 @@ for_each_isa! {
     }
 }
 
-for_each_isa! {
+per_isa! {
     /// Adds each output's gradient to the input under its tap, for one image; with `write`, for
     /// windows that tile it, the input's gradient is written.
     pub(crate) fn max_pool_back(

@@ -9,7 +9,7 @@ mod turn;
 
 use super::floats::Floats;
 use super::panel::{PANEL, packed};
-use super::vector::Vector;
+use super::{Lanes, kernel};
 use crate::batch::{Entries, Listed};
 
 /// Inputs whose weights stay in the first cache together.
@@ -184,12 +184,26 @@ unsafe fn differing_avx512(
     count
 }
 
-vectorised!(
-    times_dispatch, times_body,
-    (rows: Listed<'_>, next: &mut [u32], panels: &[f32], n: usize, out: &mut [f32])
-);
-vectorised!(gradient_dispatch, gradient_body, (turned: &Turned, n: usize, from: usize,
-    right: &[f32], base: &[f32], block: &mut [f32], out: &mut [f32]));
+kernel! {
+    fn times_dispatch(
+        rows: Listed<'_>,
+        next: &mut [u32],
+        panels: &[f32],
+        n: usize,
+        out: &mut [f32],
+    ) = times_body, portable 8;
+}
+kernel! {
+    fn gradient_dispatch(
+        turned: &Turned,
+        n: usize,
+        from: usize,
+        right: &[f32],
+        base: &[f32],
+        block: &mut [f32],
+        out: &mut [f32],
+    ) = gradient_body, portable 8;
+}
 
 /// Calls `$tile::<V, count>` for a count of registers from 1 to 8.
 macro_rules! with_count {
@@ -208,7 +222,7 @@ macro_rules! with_count {
 }
 
 #[inline(always)]
-unsafe fn times_body<V: Vector>(
+unsafe fn times_body<V: Lanes>(
     rows: Listed<'_>,
     next: &mut [u32],
     panels: &[f32],
@@ -227,7 +241,7 @@ unsafe fn times_body<V: Vector>(
 /// Adds to N registers of columns from `from` in all rows; `next` is each row's next entry. The
 /// weights of a strip of inputs stay in the first cache while the rows pass.
 #[inline(always)]
-unsafe fn times_columns<V: Vector, const N: usize>(
+unsafe fn times_columns<V: Lanes, const N: usize>(
     rows: &Listed<'_>,
     next: &mut [u32],
     panels: &[f32],
@@ -259,7 +273,7 @@ unsafe fn times_columns<V: Vector, const N: usize>(
                     let row = *rows.columns.get_unchecked(k) as usize * PANEL;
                     let x = V::splat(*rows.values.get_unchecked(k));
                     for j in 0..N {
-                        sums[j] = x.fma(V::load(panel[j].add(row)), sums[j]);
+                        sums[j] = x.mul_add(V::load(panel[j].add(row)), sums[j]);
                     }
                     k += 1;
                 }
@@ -275,7 +289,7 @@ unsafe fn times_columns<V: Vector, const N: usize>(
 
 /// The gradient of the columns of one group.
 #[inline(always)]
-unsafe fn gradient_body<V: Vector>(
+unsafe fn gradient_body<V: Lanes>(
     turned: &Turned,
     n: usize,
     from: usize,
@@ -304,7 +318,7 @@ unsafe fn gradient_body<V: Vector>(
 
 /// `sums` = `base` + Σ value · row of `right` over the entries, N registers.
 #[inline(always)]
-unsafe fn add_rows<V: Vector, const N: usize>(
+unsafe fn add_rows<V: Lanes, const N: usize>(
     entries: &[(u32, f32)],
     right: &[f32],
     base: &[f32],
@@ -316,7 +330,7 @@ unsafe fn add_rows<V: Vector, const N: usize>(
         for &(row, value) in entries {
             let (d, x) = (right.as_ptr().add(row as usize * GROUP), V::splat(value));
             for (j, total) in totals.iter_mut().enumerate() {
-                *total = x.fma(V::load(d.add(j * V::WIDTH)), *total);
+                *total = x.mul_add(V::load(d.add(j * V::WIDTH)), *total);
             }
         }
         for (j, total) in totals.iter().enumerate() {

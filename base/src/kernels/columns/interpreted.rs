@@ -39,7 +39,7 @@ pub(super) fn run(isa: Isa, job: &mut Job<'_>, network: &Network, out: &mut [f32
 }
 
 kernel! {
-    fn interpret(job: &mut Job<'_>, network: &Network, out: &mut [f32]) = drive;
+    fn interpret(@isa; job: &mut Job<'_>, network: &Network, out: &mut [f32]) = drive;
 }
 
 /// # Safety

@@ -64,7 +64,7 @@ fn choose(_: Isa, _: usize, _: bool) -> Straight {
 struct Lines([f32; 64 * STEP]);
 
 kernel! {
-    fn drive(job: &mut Job<'_>, network: Straight, out: &mut [f32]) = blocks;
+    fn drive(@isa; job: &mut Job<'_>, network: Straight, out: &mut [f32]) = blocks;
 }
 
 /// # Safety

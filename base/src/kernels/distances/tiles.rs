@@ -76,9 +76,9 @@ pub(super) fn with_columns<'a>(
 
 kernel! {
     /// Adds the squared differences, squared and first summed in f32.
-    pub(super) fn narrow(task: Task<'_>) = narrow_blocks;
+    pub(super) fn narrow(@isa; task: Task<'_>) = narrow_blocks;
     /// Adds the squared differences, in f64 from the start.
-    pub(super) fn wide(task: Task<'_>) = wide_blocks;
+    pub(super) fn wide(@isa; task: Task<'_>) = wide_blocks;
 }
 
 /// # Safety

@@ -4,25 +4,25 @@
 //!
 //! Each comes in an even and an odd part, which the two points ±p share.
 
-use super::super::vector::Vector;
+use super::super::Lanes;
 
 /// x + f·y.
 #[inline(always)]
-unsafe fn plus<V: Vector>(x: V, f: f32, y: V) -> V {
+unsafe fn plus<V: Lanes>(x: V, f: f32, y: V) -> V {
     // SAFETY: the caller has the instructions.
-    unsafe { V::splat(f).fma(y, x) }
+    unsafe { V::splat(f).mul_add(y, x) }
 }
 
 /// f·x.
 #[inline(always)]
-unsafe fn times<V: Vector>(f: f32, x: V) -> V {
+unsafe fn times<V: Lanes>(f: f32, x: V) -> V {
     // SAFETY: the caller has the instructions.
     unsafe { V::splat(f).mul(x) }
 }
 
 /// Bᵀ times a column of inputs.
 #[inline(always)]
-pub(super) unsafe fn b_column<V: Vector, const P: usize>(d: [V; P]) -> [V; P] {
+pub(super) unsafe fn b_column<V: Lanes, const P: usize>(d: [V; P]) -> [V; P] {
     let mut out = d;
     // SAFETY: the caller has the instructions.
     unsafe {
@@ -50,7 +50,7 @@ pub(super) unsafe fn b_column<V: Vector, const P: usize>(d: [V; P]) -> [V; P] {
 
 /// Aᵀ times a column of products.
 #[inline(always)]
-pub(super) unsafe fn a_column<V: Vector, const P: usize>(m: [V; P]) -> [V; 4] {
+pub(super) unsafe fn a_column<V: Lanes, const P: usize>(m: [V; P]) -> [V; 4] {
     // SAFETY: the caller has the instructions.
     unsafe {
         let (even, odd) = (m[1].add(m[2]), m[1].sub(m[2]));
@@ -77,7 +77,7 @@ pub(super) unsafe fn a_column<V: Vector, const P: usize>(m: [V; P]) -> [V; 4] {
 
 /// A times a column of gradients by outputs.
 #[inline(always)]
-pub(super) unsafe fn a_adjoint<V: Vector, const P: usize>(d: [V; 4]) -> [V; P] {
+pub(super) unsafe fn a_adjoint<V: Lanes, const P: usize>(d: [V; 4]) -> [V; P] {
     // SAFETY: the caller has the instructions.
     unsafe {
         let mut out = [d[0]; P];
@@ -97,7 +97,7 @@ pub(super) unsafe fn a_adjoint<V: Vector, const P: usize>(d: [V; 4]) -> [V; P] {
 
 /// G times a column of weights.
 #[inline(always)]
-pub(super) unsafe fn g_column<V: Vector, const R: usize, const P: usize>(g: [V; R]) -> [V; P] {
+pub(super) unsafe fn g_column<V: Lanes, const R: usize, const P: usize>(g: [V; R]) -> [V; P] {
     // SAFETY: the caller has the instructions.
     unsafe {
         let mut out = [g[0]; P];
@@ -123,7 +123,7 @@ pub(super) unsafe fn g_column<V: Vector, const R: usize, const P: usize>(g: [V; 
 
 /// Gᵀ times a column of sums.
 #[inline(always)]
-pub(super) unsafe fn g_adjoint<V: Vector, const R: usize, const P: usize>(s: [V; P]) -> [V; R] {
+pub(super) unsafe fn g_adjoint<V: Lanes, const R: usize, const P: usize>(s: [V; P]) -> [V; R] {
     // SAFETY: the caller has the instructions.
     unsafe {
         let pair = |at: usize, scale: f32| {

@@ -1,6 +1,6 @@
 //! Tiles in and out of the transformed planes, with channels in the lanes.
 
-use super::super::vector::Vector;
+use super::super::{Lanes, kernel};
 use super::points::{a_adjoint, a_column, b_column};
 use super::{Finish, Part, Tiles};
 use crate::data::Shape;
@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 macro_rules! by_size {
     ($body:ident, $sized:ident, ($($arg:ident: $ty:ty),*)) => {
         #[inline(always)]
-        unsafe fn $body<V: Vector>(tiles: &Tiles, $($arg: $ty),*) {
+        unsafe fn $body<V: Lanes>(tiles: &Tiles, $($arg: $ty),*) {
             // SAFETY: passed on to the caller.
             unsafe {
                 match tiles.size {
@@ -29,23 +29,39 @@ by_size!(
 );
 by_size!(slope_body, slope_sized, (part: Part, d: &[f32], planes: &mut [f32], plane: usize));
 
-vectorised!(
-    pub(super) input_tiles, input_body,
-    (tiles: &Tiles, part: Part, framed: &[f32], planes: &mut [f32], plane: usize)
-);
-vectorised!(
-    pub(super) output_tiles, output_body,
-    (tiles: &Tiles, part: Part, planes: &[f32], plane: usize, finish: Finish, out: &mut [f32])
-);
-vectorised!(
-    pub(super) slope_tiles, slope_body,
-    (tiles: &Tiles, part: Part, d: &[f32], planes: &mut [f32], plane: usize)
-);
+kernel! {
+    pub(super) fn input_tiles(
+        tiles: &Tiles,
+        part: Part,
+        framed: &[f32],
+        planes: &mut [f32],
+        plane: usize,
+    ) = input_body, portable 8;
+}
+kernel! {
+    pub(super) fn output_tiles(
+        tiles: &Tiles,
+        part: Part,
+        planes: &[f32],
+        plane: usize,
+        finish: Finish,
+        out: &mut [f32],
+    ) = output_body, portable 8;
+}
+kernel! {
+    pub(super) fn slope_tiles(
+        tiles: &Tiles,
+        part: Part,
+        d: &[f32],
+        planes: &mut [f32],
+        plane: usize,
+    ) = slope_body, portable 8;
+}
 
 /// The first dimension of a transform stands column by column in `half`, the second is made row by
 /// row of it; `half` starts without a value, as filling it would cost as much as the sums.
 #[inline(always)]
-unsafe fn input_sized<V: Vector, const P: usize>(
+unsafe fn input_sized<V: Lanes, const P: usize>(
     tiles: &Tiles,
     part: Part,
     framed: &[f32],
@@ -88,7 +104,7 @@ unsafe fn input_sized<V: Vector, const P: usize>(
 }
 
 #[inline(always)]
-unsafe fn output_sized<V: Vector, const P: usize>(
+unsafe fn output_sized<V: Lanes, const P: usize>(
     tiles: &Tiles,
     part: Part,
     planes: &[f32],
@@ -145,7 +161,7 @@ unsafe fn output_sized<V: Vector, const P: usize>(
 }
 
 #[inline(always)]
-unsafe fn slope_sized<V: Vector, const P: usize>(
+unsafe fn slope_sized<V: Lanes, const P: usize>(
     tiles: &Tiles,
     part: Part,
     d: &[f32],

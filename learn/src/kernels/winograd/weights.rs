@@ -2,7 +2,7 @@
 //! lanes.
 
 use super::super::panel::{self, PANEL};
-use super::super::vector::Vector;
+use super::super::{Lanes, kernel};
 use super::points::{g_adjoint, g_column};
 use super::side;
 
@@ -42,14 +42,20 @@ pub(crate) fn unpack(size: usize, inputs: usize, sums: &[f32], out: &mut [f32]) 
     unpack_dispatch(size, inputs, sums, out);
 }
 
-vectorised!(pack_dispatch, pack_body, (size: usize, weights: Weights, out: &mut [f32]));
-vectorised!(
-    unpack_dispatch, unpack_body,
-    (size: usize, inputs: usize, sums: &[f32], out: &mut [f32])
-);
+kernel! {
+    fn pack_dispatch(size: usize, weights: Weights, out: &mut [f32]) = pack_body, portable 8;
+}
+kernel! {
+    fn unpack_dispatch(
+        size: usize,
+        inputs: usize,
+        sums: &[f32],
+        out: &mut [f32],
+    ) = unpack_body, portable 8;
+}
 
 #[inline(always)]
-unsafe fn pack_body<V: Vector>(size: usize, weights: Weights, out: &mut [f32]) {
+unsafe fn pack_body<V: Lanes>(size: usize, weights: Weights, out: &mut [f32]) {
     // SAFETY: passed on to the caller.
     unsafe {
         match size {
@@ -60,7 +66,7 @@ unsafe fn pack_body<V: Vector>(size: usize, weights: Weights, out: &mut [f32]) {
 }
 
 #[inline(always)]
-unsafe fn pack_sized<V: Vector, const R: usize, const P: usize>(w: Weights, out: &mut [f32]) {
+unsafe fn pack_sized<V: Lanes, const R: usize, const P: usize>(w: Weights, out: &mut [f32]) {
     let each = panel::packed(w.inputs, w.outputs);
     // The taps of one input channel, output channels in the lanes; no register is wider than 16.
     let mut taps = [[[0.0f32; 16]; R]; R];
@@ -98,7 +104,7 @@ unsafe fn pack_sized<V: Vector, const R: usize, const P: usize>(w: Weights, out:
 }
 
 #[inline(always)]
-unsafe fn unpack_body<V: Vector>(size: usize, inputs: usize, sums: &[f32], out: &mut [f32]) {
+unsafe fn unpack_body<V: Lanes>(size: usize, inputs: usize, sums: &[f32], out: &mut [f32]) {
     // SAFETY: passed on to the caller.
     unsafe {
         match size {
@@ -109,7 +115,7 @@ unsafe fn unpack_body<V: Vector>(size: usize, inputs: usize, sums: &[f32], out: 
 }
 
 #[inline(always)]
-unsafe fn unpack_sized<V: Vector, const R: usize, const P: usize>(
+unsafe fn unpack_sized<V: Lanes, const R: usize, const P: usize>(
     inputs: usize,
     sums: &[f32],
     out: &mut [f32],
