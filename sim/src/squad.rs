@@ -58,6 +58,27 @@ pub(crate) struct Collusion {
 }
 
 impl Collusion {
+    /// Whether the attack can be played where gradients arrive one by one.
+    pub(crate) fn check(
+        attack: &dyn Attack,
+        n: usize,
+        f: usize,
+        f_real: usize,
+    ) -> Result<(), SpecError> {
+        let sees = attack.sees();
+        if sees.rule {
+            return Err(SpecError::new(
+                "the attack tries the rule; an asynchronous server lends none",
+            ));
+        }
+        match sees.honest && f_real > 0 {
+            false => Ok(()),
+            true => attack
+                .check(n - f_real, f_real, f)
+                .map_err(|condition| SpecError::new(format!("the attack needs {condition}"))),
+        }
+    }
+
     pub(crate) fn new(
         attack: Box<dyn Attack>,
         n: usize,
@@ -66,19 +87,12 @@ impl Collusion {
         hostile: Hostile,
         seed: Seed,
     ) -> Result<Self, SpecError> {
+        Collusion::check(attack.as_ref(), n, f, f_real)?;
         let sees = attack.sees();
-        if sees.rule {
-            return Err(SpecError::new(
-                "the attack tries the rule; an asynchronous server lends none",
-            ));
-        }
         let ids = hostile_ids(hostile, n, f_real, seed);
         let minds = if f_real == 0 {
             Vec::new()
         } else if sees.honest {
-            attack
-                .check(n - f_real, f_real, f)
-                .map_err(|condition| SpecError::new(format!("the attack needs {condition}")))?;
             vec![Adversary::new(attack)]
         } else {
             ids.iter().map(|_| Adversary::new(attack.fork())).collect()

@@ -72,6 +72,32 @@ pub struct AsyncPlan {
     pub seed: Seed,
 }
 
+impl AsyncPlan {
+    /// Whether a run of it can begin.
+    ///
+    /// # Errors
+    /// If the numbers do not fit together, or the attack tries the rule, which an asynchronous
+    /// server does not lend.
+    pub fn check(&self) -> Result<(), SpecError> {
+        let (n, f_real) = (self.n, self.f_real);
+        if n == 0 || f_real >= n {
+            return Err(SpecError::new(format!(
+                "at least one worker must be honest; got n = {n}, f_real = {f_real}"
+            )));
+        }
+        self.optimiser.check()?;
+        if let Staleness::Network(network) = &self.staleness {
+            network.check(n)?;
+        }
+        Queue::check(&self.optimiser)?;
+        if f_real > 0 {
+            let hostile = hostile_ids(self.hostile, n, f_real, self.seed);
+            fits(self.attack.as_ref(), n, &hostile, &*self.model, &*self.train)?;
+        }
+        Collusion::check(self.attack.as_ref(), n, self.f, f_real)
+    }
+}
+
 /// What is known of an arrival when it was judged.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrivalRecord {
@@ -137,22 +163,12 @@ impl Swarm {
     /// Sets the run up at time 0, with parameters drawn from the seed.
     ///
     /// # Errors
-    /// If the numbers do not fit together, or the attack tries the rule, which an asynchronous
-    /// server does not lend.
+    /// As [`AsyncPlan::check`].
     pub fn new(plan: AsyncPlan) -> Result<Self, SpecError> {
+        plan.check()?;
         let (n, f, seed) = (plan.n, plan.f, plan.seed);
-        if n == 0 || plan.f_real >= n {
-            let found = plan.f_real;
-            return Err(SpecError::new(format!(
-                "at least one worker must be honest; got n = {n}, f_real = {found}"
-            )));
-        }
-        plan.optimiser.check()?;
         let temperaments = match &plan.staleness {
-            Staleness::Network(network) => {
-                network.check(n)?;
-                network.temperaments(n, seed)
-            }
+            Staleness::Network(network) => network.temperaments(n, seed),
             Staleness::Uniform { .. } => Vec::new(),
         };
         let settings = QueueSettings {
@@ -167,10 +183,6 @@ impl Swarm {
             seed,
         };
         let queue = Queue::new(settings, plan.model.init(seed), plan.oracle)?;
-        if plan.f_real > 0 {
-            let hostile = hostile_ids(plan.hostile, n, plan.f_real, seed);
-            fits(plan.attack.as_ref(), n, &hostile, &*plan.model, &*plan.train)?;
-        }
         let collusion = Collusion::new(plan.attack, n, f, plan.f_real, plan.hostile, seed)?;
         let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
         let (model, train) = (plan.model, plan.train);

@@ -86,6 +86,22 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// Whether an asynchronous server can step so.
+    ///
+    /// # Errors
+    /// If momentum is placed or applied in a way that it has no use for.
+    pub fn check(optimiser: &Optimiser) -> Result<(), SpecError> {
+        let momentum = optimiser.momentum;
+        if momentum.coefficient > 0.0
+            && (momentum.nesterov || momentum.placement == Placement::Server)
+        {
+            return Err(SpecError::new(
+                "asynchronous training takes momentum at \"update\" or \"worker\", without Nesterov",
+            ));
+        }
+        Ok(())
+    }
+
     /// A server at version 0 with these parameters.
     ///
     /// # Errors
@@ -96,14 +112,7 @@ impl Queue {
         params: Vec<f32>,
         oracle: Option<Box<dyn Oracle + Send>>,
     ) -> Result<Self, SpecError> {
-        let momentum = settings.optimiser.momentum;
-        if momentum.coefficient > 0.0
-            && (momentum.nesterov || momentum.placement == Placement::Server)
-        {
-            return Err(SpecError::new(
-                "asynchronous training takes momentum at \"update\" or \"worker\", without Nesterov",
-            ));
-        }
+        Self::check(&settings.optimiser)?;
         let d = params.len();
         let params = Arc::new(params);
         let mut settings = settings;

@@ -27,6 +27,8 @@ pub struct Ground {
     pub whole: bool,
     /// Steps (of a filter: arrivals) in an epoch.
     pub epoch: f64,
+    /// What the schedule's text says.
+    pub schedule: Schedule,
 }
 
 /// A value that was set and does nothing, or less than it says.
@@ -69,8 +71,8 @@ const WHOLE: &[(&str, Reason)] = &[
         (s.test_samples > g.test).then(|| format!("the test set has {} samples", g.test))
     }),
     ("judge_on", |_, _| None),
-    ("learning_rate", |s, _| match Schedule::parse(&s.schedule) {
-        Ok(Schedule::Steps(at)) if at.iter().any(|(step, _)| *step == 0) => {
+    ("learning_rate", |_, g| match &g.schedule {
+        Schedule::Steps(at) if at.iter().any(|(step, _)| *step == 0) => {
             Some("the schedule sets the rate from step 0 on".into())
         }
         _ => None,
@@ -253,12 +255,16 @@ fn turns(settings: &Settings) -> bool {
     })
 }
 
-/// Whether the rate is the same at every step.
+/// Whether the rate is the same at every step. Between its changes it only falls or only rises, so
+/// that the ends tell it for however many steps.
 fn constant(settings: &Settings, ground: &Ground) -> bool {
-    let Ok(schedule) = Schedule::parse(&settings.schedule) else { return false };
-    let initial = settings.learning_rate;
-    let rate = |step| schedule.rate(initial, step, ground.epoch);
-    (0..settings.steps).rev().all(|step| rate(step).total_cmp(&initial).is_eq())
+    let (initial, last) = (settings.learning_rate, settings.steps.saturating_sub(1));
+    let mut looked_at = vec![0, last];
+    if let Schedule::Steps(changes) = &ground.schedule {
+        looked_at.extend(changes.iter().map(|(step, _)| *step).filter(|step| *step <= last));
+    }
+    let rate = |step| ground.schedule.rate(initial, step, ground.epoch);
+    looked_at.into_iter().all(|step| rate(step).total_cmp(&initial).is_eq())
 }
 
 fn stage(text: &str) -> Spec {

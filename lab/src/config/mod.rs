@@ -14,6 +14,7 @@ mod profile;
 mod settings;
 mod tune;
 mod unsaid;
+mod words;
 
 pub use acts::{Ground, Idle, effective, idle};
 pub use file::{Experiment, Measuring, Source};
@@ -29,3 +30,4 @@ pub use file::read_settings;
 pub use grid::label_keys;
 pub use keys::FILE_HELP;
 pub use unsaid::WEIGHTS;
+pub(crate) use words::{Judge, Read, Reading, Words, spelt};

@@ -5,8 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry};
 use varangian_base::{Entry, Seed, Spec, SpecError, spec};
-use varangian_learn::data::{self, DataEntry, DataError, Shape, Source, Split};
-use varangian_learn::model::{self, Model, ModelEntry, Recipe};
+use varangian_learn::data::{self, DataEntry, DataError, Source, Split};
+use varangian_learn::model::{self, ModelEntry, Recipe};
 use varangian_learn::partition::{self, Partition, PartitionEntry};
 use varangian_rules::{FILTERS, Filter, FilterEntry, Pipeline, RuleEntry, build_filter_among};
 
@@ -78,13 +78,6 @@ impl Own {
         }
     }
 
-    /// Gradients of minibatches that a run takes: one a worker and step, or one an arrival.
-    pub(crate) fn gradients(&self, settings: &Settings) -> u64 {
-        let filters = self.filter_of(&settings.rule).is_ok_and(|entry| entry.is_some());
-        let each = if filters { 1 } else { settings.n as u64 };
-        settings.steps.saturating_mul(each).saturating_mul(settings.local_steps)
-    }
-
     /// Whether no name stands for a rule and for a filter: one key names both.
     ///
     /// # Errors
@@ -148,19 +141,6 @@ impl Own {
     /// As [`model::recipe_among`].
     pub(crate) fn recipe(&self, text: &str) -> Result<Box<dyn Recipe>, SpecError> {
         model::recipe_among(text, &self.models)
-    }
-
-    /// The model that `text` names, for these inputs and classes.
-    ///
-    /// # Errors
-    /// As [`model::build_among`].
-    pub(crate) fn model(
-        &self,
-        text: &str,
-        shape: Shape,
-        classes: usize,
-    ) -> Result<Box<dyn Model>, SpecError> {
-        model::build_among(text, shape, classes, &self.models)
     }
 
     /// The partition that `text` names.

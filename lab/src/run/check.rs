@@ -1,14 +1,14 @@
 //! What is found in order before anything is run: every word, number and bound of every run.
 
-use super::ground;
 use super::notices::{self, Notices};
 use super::one::Job;
 use super::setup::Shelf;
 use crate::Failure;
-use crate::config::{self, Experiment, Own, Settings};
+use crate::config::{self, Experiment, Read, Reading};
 use crate::results::{Store, bare, key};
 use std::collections::BTreeSet;
 use std::path::Path;
+use varangian_sim::Course;
 
 /// What becomes of runs that are one run under two names.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,19 @@ pub(super) struct Checked {
     pub(super) dropped: Vec<String>,
 }
 
+/// Bytes of courses that wait for their turn; those of a long matrix beyond that are built again
+/// when it comes.
+const KEPT: usize = 256 << 20;
+
+/// About how many bytes a course holds by itself: whose sample each is, and where the model starts.
+fn size_of(course: &Course) -> usize {
+    let train = match course {
+        Course::Lockstep(plan) | Course::Rounds(plan, _) => &plan.train,
+        Course::Swarm(plan) => &plan.train,
+    };
+    8 * (train.len() + course.model().dim())
+}
+
 /// Every run's key, after everything about it was found to be in order: first what needs no data,
 /// so that no wrong word is hidden behind a missing file.
 pub(super) fn check(
@@ -37,32 +50,31 @@ pub(super) fn check(
     let mut notices = Notices::default();
     let mut runs = Vec::new();
     for settings in &experiment.runs {
-        let place = || format!("{} × {}", settings.rule, settings.attack);
-        // Runs that were built in code, or changed since they were read, are held to the same.
-        settings.check_numbers().map_err(|error| error.at(place()))?;
-        let settings = one_spelling(settings, &experiment.own)?;
-        if experiment.skip_below_bound
-            && let Some(why) = below_bound(&settings, &experiment.own)?
-        {
-            notices.left_out(format!("left out: {why}"));
-            continue;
+        let place = format!("{} × {}", settings.rule, settings.attack);
+        match Read::of(settings, &experiment.own).map_err(|failure| failure.at(&place))? {
+            Reading::Well(read) => runs.push((*read, place)),
+            Reading::Below(why) if experiment.skip_below_bound => {
+                notices.left_out(format!("left out: {why}"));
+            }
+            Reading::Below(why) => return Err(Failure::from(why).at(&place)),
         }
-        ground::well_formed(&settings, &experiment.own).map_err(|failure| failure.at(place()))?;
-        runs.push((settings, place()));
     }
-    let mut jobs = Vec::new();
-    for (settings, place) in runs {
-        let digest = shelf.digest(&settings).map_err(|failure| failure.at(&place))?;
-        let course = shelf.course(&settings).map_err(|failure| failure.at(&place))?;
-        let idle = config::idle(&settings, &shelf.ground(&settings, &course)?);
-        ground::can_begin(course).map_err(|failure| failure.at(&place))?;
+    let (mut jobs, mut room) = (Vec::new(), KEPT);
+    for (read, place) in runs {
+        let at = |failure: Failure| failure.at(&place);
+        let digest = shelf.digest(&read.settings, &read.words).map_err(at)?;
+        let course = shelf.course_of(&read).map_err(at)?;
+        let idle = config::idle(&read.settings, &shelf.ground(&read, &course)?);
         notices.vain(&idle);
-        let own = key(&settings, &digest);
+        let own = key(&read.settings, &digest);
         let effective = match twins {
-            Twins::Once => key(&config::effective(&settings, &idle), &digest),
+            Twins::Once => key(&config::effective(&read.settings, &idle), &digest),
             Twins::Each => own.clone(),
         };
-        jobs.push((Job { key: own, settings }, effective));
+        let size = size_of(&course);
+        let kept = size <= room;
+        room -= if kept { size } else { 0 };
+        jobs.push((Job::new(own, read, kept.then_some(course)), effective));
     }
     if jobs.is_empty() {
         return Err(Failure::refused("no run is left; every rule's bound is above n"));
@@ -87,51 +99,4 @@ pub(super) fn demand_room(folder: &Path, jobs: &[Job], dropped: &[String]) -> Re
             folder.display()
         ))),
     }
-}
-
-/// Why the rule or filter cannot take the settings' n and f, if it cannot.
-fn below_bound(settings: &Settings, own: &Own) -> Result<Option<String>, Failure> {
-    let (n, f) = (settings.n, settings.f);
-    let refused = match own.filter_of(&settings.rule)? {
-        Some(entry) => entry.facts.bound.check(entry.name, n, f).err(),
-        None => {
-            let sample = settings.participation()?;
-            let (n, f) = sample.map_or((n, f), |sample| (sample.workers, sample.f));
-            own.pipeline(&settings.rule)?.check(n, f).err()
-        }
-    };
-    Ok(refused.map(|error| error.to_string()))
-}
-
-/// The settings with specifications in their one spelling, so that equal runs have equal keys.
-pub(super) fn one_spelling(settings: &Settings, own: &Own) -> Result<Settings, Failure> {
-    let one = |text: &str| varangian_base::spec::parse(text).map(|spec| spec.to_string());
-    let rule = match own.filter_of(&settings.rule)? {
-        Some(_) => one(&settings.rule)?,
-        None => own.pipeline(&settings.rule)?.spec().to_owned(),
-    };
-    let network = match settings.network.as_str() {
-        "" => String::new(),
-        network => one(network)?,
-    };
-    Ok(Settings {
-        rule,
-        network,
-        attack: one(&settings.attack)?,
-        dataset: one(&settings.dataset)?,
-        validation_from: one(&settings.validation_from)?,
-        model: one(&settings.model)?,
-        partition: one(&settings.partition)?,
-        sampling: one(&settings.sampling)?,
-        schedule: one(&settings.schedule)?,
-        message: match one(&settings.message)? {
-            short if short == "one-bit" => "sign zero=plus-one".into(),
-            message => message,
-        },
-        compression: one(&settings.compression)?,
-        participation: one(&settings.participation)?,
-        server_optimiser: one(&settings.server_optimiser)?,
-        weights: one(&settings.weights)?,
-        ..settings.clone()
-    })
 }

@@ -3,7 +3,6 @@
 use super::one::Job;
 use super::setup::Shelf;
 use crate::clock;
-use crate::config::Settings;
 use varangian_base::SpecError;
 use varangian_sim::Course;
 
@@ -20,34 +19,35 @@ pub(super) fn seconds(jobs: &[&Job], shelf: &Shelf) -> Option<f64> {
     let begun = clock::now();
     let (mut spent, mut gradients) = (0.0, 0.0);
     for job in jobs.iter().step_by(jobs.len().div_ceil(TRIED).max(1)) {
-        let Some(step) = shelf.course(&job.settings).ok().and_then(|course| step(course).ok())
+        let Some(step) = shelf.course_of(job.read()).ok().and_then(|course| step(course).ok())
         else {
             continue;
         };
         spent += step;
-        gradients += of_step(&job.settings, shelf);
+        gradients += of_step(job);
         if begun.elapsed().as_secs_f64() > ENOUGH {
             break;
         }
     }
     let each = (gradients > 0.0).then(|| spent / gradients)?;
-    Some(jobs.iter().map(|job| each * of_run(&job.settings, shelf)).sum())
+    Some(jobs.iter().map(|job| each * of_run(job, shelf)).sum())
 }
 
 /// Gradients of samples that a step takes, or an arrival.
-fn of_step(settings: &Settings, shelf: &Shelf) -> f64 {
-    let filters = shelf.own().filter_of(&settings.rule).is_ok_and(|entry| entry.is_some());
-    let drawn = settings.participation().ok().flatten().map_or(settings.n, |some| some.workers);
-    let workers = if filters { 1 } else { drawn };
+fn of_step(job: &Job) -> f64 {
+    let (settings, words) = (job.settings(), job.words());
+    let drawn = words.participation.map_or(settings.n, |some| some.workers);
+    let workers = if words.are_of_a_filter() { 1 } else { drawn };
     workers as f64 * settings.batch as f64 * settings.local_steps as f64
 }
 
 /// What a whole run costs, in gradients of samples.
-fn of_run(settings: &Settings, shelf: &Shelf) -> f64 {
+fn of_run(job: &Job, shelf: &Shelf) -> f64 {
+    let settings = job.settings();
     let evaluations = settings.steps.div_ceil(settings.evaluate_every) + 1;
     let tested = shelf.data(settings).map_or(0, |data| data.split.test.len());
     let tested = tested.min(settings.test_samples) as f64;
-    settings.steps as f64 * of_step(settings, shelf) + evaluations as f64 * tested / 3.0
+    settings.steps as f64 * of_step(job) + evaluations as f64 * tested / 3.0
 }
 
 /// Seconds that a step of the course takes.
@@ -75,6 +75,7 @@ pub(super) fn told(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Own, Read, Settings};
 
     #[test]
     fn durations_are_told_in_the_unit_that_one_thinks_in() {
@@ -84,17 +85,13 @@ mod tests {
 
     #[test]
     fn twice_the_steps_take_twice_the_time() {
-        let job = |steps: u64| Job {
-            key: String::new(),
-            settings: Settings {
-                steps,
-                evaluate_every: 1_000_000,
-                test_samples: 1,
-                ..Settings::default()
-            },
+        let job = |steps: u64| {
+            let (evaluate_every, test_samples) = (1_000_000, 1);
+            let settings = Settings { steps, evaluate_every, test_samples, ..Settings::default() };
+            Job::new(String::new(), Read::whole(&settings, &Own::default()).unwrap(), None)
         };
         let (shelf, jobs) = (Shelf::new(None), [job(1000), job(2000), job(3000)]);
-        let of = |k: usize| of_run(&jobs[k].settings, &shelf);
+        let of = |k: usize| of_run(&jobs[k], &shelf);
         assert!((of(1) / of(0) - 2.0).abs() < 1e-2, "{} {}", of(0), of(1));
         let all = seconds(&[&jobs[0], &jobs[1], &jobs[2]], &shelf).unwrap();
         assert!(all > 0.0 && all.is_finite());

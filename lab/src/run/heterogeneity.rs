@@ -8,7 +8,7 @@
 use super::Events;
 use super::setup::Shelf;
 use crate::Failure;
-use crate::config::{Measuring, Settings};
+use crate::config::{Measuring, Read, Settings, Words};
 use crate::plot::compact;
 use crate::results::Store;
 use crate::results::cells::{self, Cell};
@@ -85,8 +85,8 @@ fn short(bytes: &[u8]) -> String {
 }
 
 /// The hash of the data that these settings are measured on.
-fn data_of(settings: &Settings, shelf: &Shelf) -> Result<String, Failure> {
-    Ok(short(&shelf.digest(settings)?))
+fn data_of(settings: &Settings, words: &Words, shelf: &Shelf) -> Result<String, Failure> {
+    Ok(short(&shelf.digest(settings, words)?))
 }
 
 /// A figure to three digits behind the point, or with an exponent where these say nothing.
@@ -100,7 +100,7 @@ fn figure(x: f64) -> String {
 /// # Errors
 /// If the folder cannot be written.
 pub(super) fn measure_all<'a>(
-    runs: impl Iterator<Item = &'a Settings>,
+    runs: impl Iterator<Item = &'a Read>,
     shelf: &Shelf,
     store: &Store,
     whether: Measuring,
@@ -116,20 +116,21 @@ pub(super) fn measure_all<'a>(
     }
     let mut changed = all.len() < before;
     let (mut wanted, mut known) = (Vec::<Measured>::new(), all.len());
-    for settings in runs.filter(|settings| !settings.sampling.starts_with("shared-stream")) {
+    for read in runs.filter(|read| !read.settings.sampling.starts_with("shared-stream")) {
+        let settings = &read.settings;
         if let Some(k) = all.iter().take(known).position(|one| one.is_of(settings))
             && !wanted.iter().any(|one| one.is_of(settings))
         {
             // Data may have changed since.
             let measured = Settings { seed: all[k].seed, ..settings.clone() };
-            if all[k].data != data_of(&measured, shelf)? {
+            if all[k].data != data_of(&measured, &read.words, shelf)? {
                 all.remove(k);
                 known -= 1;
                 changed = true;
             }
         }
         if !all.iter().any(|one| one.is_of(settings)) {
-            all.push(measure(settings, shelf, whether, events)?);
+            all.push(measure(read, shelf, whether, events)?);
             changed = true;
         }
         if !wanted.iter().any(|one| one.is_of(settings)) {
@@ -202,12 +203,13 @@ fn work(n: usize, d: usize) -> u128 {
 const NOT_MEASURED: &str = "not measured: ";
 
 fn measure(
-    settings: &Settings,
+    read: &Read,
     shelf: &Shelf,
     whether: Measuring,
     events: &mut dyn Events,
 ) -> Result<Measured, Failure> {
-    let (model, train, shares) = shelf.shares(settings)?;
+    let settings = &read.settings;
+    let (model, train, shares) = shelf.shares(read)?;
     let sizes: Vec<usize> = shares.samples.iter().map(Vec::len).collect();
     let mut notes = shares.notes.clone();
     let long = work(settings.n, model.dim()) > MOST_WORK;
@@ -240,7 +242,7 @@ fn measure(
         fewest_samples: sizes.iter().copied().min().unwrap_or(0),
         most_samples: sizes.iter().copied().max().unwrap_or(0),
         notes: notes.join("; "),
-        data: data_of(settings, shelf)?,
+        data: data_of(settings, &read.words, shelf)?,
         check: String::new(),
     };
     measured.check = measured.seal();
@@ -352,7 +354,11 @@ mod tests {
             format!("dataset = 'glyphs'\nmodel = 'linear'\nn = 10\npartition = '{partition}'");
         let experiment = Experiment::parse(&text, "t", &Source::default()).unwrap();
         let shelf = Shelf::new(None);
-        measure(&experiment.runs[0], &shelf, Measuring::Auto, &mut Silent).unwrap()
+        measure(&read(&experiment), &shelf, Measuring::Auto, &mut Silent).unwrap()
+    }
+
+    fn read(experiment: &Experiment) -> Read {
+        Read::whole(&experiment.runs[0], &experiment.own).unwrap()
     }
 
     #[test]
@@ -384,7 +390,7 @@ mod tests {
         let experiment = Experiment::parse(text, "t", &Source::default()).unwrap();
         let begun = crate::clock::now();
         let shelf = Shelf::new(None);
-        let one = measure(&experiment.runs[0], &shelf, Measuring::Auto, &mut Silent).unwrap();
+        let one = measure(&read(&experiment), &shelf, Measuring::Auto, &mut Silent).unwrap();
         assert!(one.g.is_nan() && begun.elapsed().as_secs() < 20, "{one}");
         let line = one.to_string();
         assert!(line.contains("not measured: 11 workers on 5592010 parameters"), "{line}");

@@ -90,7 +90,7 @@ fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
 impl Live {
     /// A run before its first step.
     pub(super) fn of(job: &Job, setting: String) -> Self {
-        let own = &job.settings;
+        let own = job.settings();
         Live {
             key: job.key.clone(),
             rule: own.rule.clone(),

@@ -117,7 +117,7 @@ fn guarded(
 fn failure_of(job: &Job, why: String) -> Outcome {
     Outcome {
         key: job.key.clone(),
-        settings: job.settings.clone(),
+        settings: job.settings().clone(),
         points: Vec::new(),
         end: End::Failed(why),
         parameters: String::new(),
@@ -132,7 +132,7 @@ fn attempt(
     shelf: &Shelf,
     context: &Context<'_, '_>,
 ) -> Result<Result<Left, Failure>, String> {
-    let course = match shelf.course(&job.settings) {
+    let course = match job.course(shelf) {
         Ok(course) => course,
         Err(failure) => {
             return Ok(Ok(Left::Over(Box::new(failure_of(job, failure.to_string())))));

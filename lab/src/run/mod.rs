@@ -47,13 +47,14 @@ impl Experiment {
     /// runs failed or were stopped (what is done is kept, and the same call goes on).
     pub fn run(&self, events: &mut dyn Events) -> Result<Vec<Outcome>, Failure> {
         self.how.check()?;
+        let shelf = self.shelf();
         let Some(tune) = &self.tune else {
-            return Ok(run_all(self, Twins::Once, events)?.0);
+            return Ok(run_all(self, &shelf, Twins::Once, events)?.0);
         };
         // What is wrong with the experiment is said before hours of tuning.
-        check(self, &self.shelf(), Twins::Once)?;
-        let chosen = tuning::choose(self, tune, events)?;
-        Ok(run_all(&chosen, Twins::Once, events)?.0)
+        check(self, &shelf, Twins::Once)?;
+        let chosen = tuning::choose(self, tune, &shelf, events)?;
+        Ok(run_all(&chosen, &shelf, Twins::Once, events)?.0)
     }
 
     /// The folder of its results.
@@ -71,11 +72,12 @@ impl Experiment {
 /// are in all.
 fn run_all(
     experiment: &Experiment,
+    shelf: &Shelf,
     twins: Twins,
     events: &mut dyn Events,
 ) -> Result<(Vec<Outcome>, usize), Failure> {
-    let (shelf, how) = (experiment.shelf(), &experiment.how);
-    let Checked { jobs, mut notices, dropped } = check(experiment, &shelf, twins)?;
+    let how = &experiment.how;
+    let Checked { jobs, mut notices, dropped } = check(experiment, shelf, twins)?;
     let folder = experiment.folder();
     if !how.replace {
         demand_room(&folder, &jobs, &dropped)?;
@@ -89,21 +91,21 @@ fn run_all(
     notices.lines().iter().for_each(|line| events.note(&format!("note: {line}")));
     report::write_experiment(&store, experiment, &jobs, &hash)?;
     let threads = how.threads.unwrap_or_else(cores);
-    let settings = jobs.iter().map(|job| &job.settings);
+    let reads = jobs.iter().map(Job::read);
     let whether = experiment.heterogeneity;
     let measured =
-        within(threads, || heterogeneity::measure_all(settings, &shelf, &store, whether, events))??;
+        within(threads, || heterogeneity::measure_all(reads, shelf, &store, whether, events))??;
     measured.iter().for_each(|one| events.note(&one.to_string()));
-    if !is_worth_it(&left, threads, &shelf, events)? {
+    if !is_worth_it(&left, threads, shelf, events)? {
         return Err(Failure::refused("nothing was trained, as was answered"));
     }
     let shape = Shape::of(threads, left.len(), how.jobs);
-    let steps = left.iter().map(|job| job.settings.steps).fold(0, u64::saturating_add);
-    let sweep = Sweep::of(jobs.iter().map(|job| &job.settings), &store.tuned(), Vec::new());
+    let steps = left.iter().map(|job| job.settings().steps).fold(0, u64::saturating_add);
+    let sweep = Sweep::of(jobs.iter().map(|job| job.settings()), &store.tuned(), Vec::new());
     let file = live::file(&store, how.shard);
     let progress = Progress::new(file, sweep, (left.len(), steps), events);
     let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
-    let ran = matrix::run_all(&left, &shelf, &store, shape, keep, &progress);
+    let ran = matrix::run_all(&left, shelf, &store, shape, keep, &progress);
     let stopped = progress.end();
     ran?;
     let (outcomes, text, undrawn) = report::tables(&store, &experiment.name, &jobs, &mut notices)?;
@@ -130,7 +132,7 @@ fn is_worth_it(
     shelf: &Shelf,
     events: &mut dyn Events,
 ) -> Result<bool, Failure> {
-    let gradients = left.iter().map(|job| shelf.own().gradients(&job.settings));
+    let gradients = left.iter().map(|job| job.read().gradients());
     if gradients.fold(0, u64::saturating_add) < MANY {
         return Ok(true);
     }
@@ -177,13 +179,13 @@ fn share(jobs: &[Job], shard: Option<(usize, usize)>) -> impl Iterator<Item = Jo
 /// they were written; also those that name something from outside whose version nobody says.
 fn is_done(store: &Store, job: &Job, experiment: &Experiment) -> bool {
     let Experiment { how, own, .. } = experiment;
-    if own.version.is_empty() && own.is_in(&job.settings) {
+    if own.version.is_empty() && own.is_in(job.settings()) {
         return false;
     }
     let text = |settings: &Settings| toml::to_string(settings).expect("scalars");
     store.load(&job.key).is_some_and(|outcome| {
         outcome.is_finished()
-            && text(&outcome.settings) == text(&job.settings)
+            && text(&outcome.settings) == text(job.settings())
             && (!how.save_models || store.has_model(&outcome))
     })
 }
@@ -222,7 +224,7 @@ fn announce(
     hash: &str,
     events: &mut dyn Events,
 ) {
-    let mut seeds: Vec<u64> = jobs.iter().map(|job| job.settings.seed).collect();
+    let mut seeds: Vec<u64> = jobs.iter().map(|job| job.settings().seed).collect();
     seeds.sort_unstable();
     seeds.dedup();
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();

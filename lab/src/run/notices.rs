@@ -193,7 +193,7 @@ pub(super) fn without_twins(
     }
     let mut told: Vec<(String, usize)> = Vec::new();
     for (twin, at) in &twins {
-        let text = apart(&twin.settings, &kept[*at].0.settings);
+        let text = apart(twin.settings(), kept[*at].0.settings());
         match told.iter_mut().find(|(known, _)| *known == text) {
             Some((_, count)) => *count += 1,
             None => told.push((text, 1)),

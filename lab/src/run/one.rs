@@ -2,11 +2,13 @@
 
 use super::drive;
 use super::progress::Progress;
-use crate::config::Settings;
+use super::setup::Shelf;
+use crate::config::{Read, Settings, Words};
 use crate::results::checkpoint::{self, Checkpoint};
 use crate::results::{End, Outcome, Point, Store};
 use crate::{Failure, clock, files};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use varangian_base::{Memory, Value};
 use varangian_learn::model::state::{self, State};
 use varangian_sim::lockstep::{Evaluation, StepRecord};
@@ -19,8 +21,40 @@ use varangian_train::{COLUMNS, Traffic, VOTES};
 pub(crate) struct Job {
     /// The hash of everything that can change its result.
     pub(crate) key: String,
+    read: Arc<Read>,
+    /// How it is driven, until it begins; nothing where too many wait.
+    course: Arc<Mutex<Option<Course>>>,
+}
+
+impl Job {
+    /// A run whose words are read, and how it is driven if that is kept.
+    pub(crate) fn new(key: String, read: Read, course: Option<Course>) -> Self {
+        Job { key, read: Arc::new(read), course: Arc::new(Mutex::new(course)) }
+    }
+
     /// Its settings.
-    pub(crate) settings: Settings,
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.read.settings
+    }
+
+    /// What its words name.
+    pub(crate) fn words(&self) -> &Words {
+        &self.read.words
+    }
+
+    /// Its settings and what their words name.
+    pub(crate) fn read(&self) -> &Read {
+        &self.read
+    }
+
+    /// How it is driven: built once, where that was kept and nobody took it before.
+    ///
+    /// # Errors
+    /// As [`Shelf::course`].
+    pub(crate) fn course(&self, shelf: &Shelf) -> Result<Course, Failure> {
+        let kept = self.course.lock().expect("no thread panicked").take();
+        kept.map_or_else(|| shelf.course_of(&self.read), Ok)
+    }
 }
 
 /// What runs keep beside their outcomes.
@@ -65,7 +99,7 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
     context.progress.begin(job);
     let (classifies, traffic) = outline(&course);
     let mut notes = Notes { traffic, ..Notes::new(classifies, &job.key, context.progress) };
-    let Settings { steps, evaluate_every, .. } = job.settings;
+    let Settings { steps, evaluate_every, .. } = *job.settings();
     let model = course.model().clone();
     let mut kept = String::new();
     let (points, end, parameters) = match course.begin() {
@@ -91,7 +125,7 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
     };
     Ok(Left::Over(Box::new(Outcome {
         key: job.key.clone(),
-        settings: job.settings.clone(),
+        settings: job.settings().clone(),
         points,
         end,
         parameters,

@@ -33,21 +33,19 @@ impl Experiment {
         let Checked { jobs, notices, .. } = check(self, &shelf, Twins::Once)?;
         let store = Store::open(&self.folder()).ok();
         let over = |job: &Job| store.as_ref().is_some_and(|store| is_done(store, job, self));
-        let sum = |of: &dyn Fn(&Settings) -> u64| {
-            jobs.iter().map(|job| of(&job.settings)).fold(0, u64::saturating_add)
-        };
+        let sum = |of: &dyn Fn(&Job) -> u64| jobs.iter().map(of).fold(0, u64::saturating_add);
         let left: Vec<&Job> = jobs.iter().filter(|job| !over(job)).collect();
         let threads = self.how.threads.unwrap_or_else(cores);
         let takes = within(1, || estimate::seconds(&left, &shelf))?;
         let takes = takes.map(|seconds| seconds / threads as f64);
         Ok(Planned {
-            steps: sum(&|own| own.steps),
-            gradients: sum(&|own| self.own.gradients(own)),
+            steps: sum(&|job| job.settings().steps),
+            gradients: sum(&|job| job.read().gradients()),
             takes: takes.map(estimate::told),
             notes: notices.lines(),
             runs: jobs
                 .iter()
-                .map(|job| (job.key.clone(), job.settings.clone(), over(job)))
+                .map(|job| (job.key.clone(), job.settings().clone(), over(job)))
                 .collect(),
         })
     }

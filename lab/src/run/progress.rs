@@ -64,7 +64,7 @@ impl<'a> Progress<'a> {
 
     /// A run starts.
     pub(super) fn begin(&self, job: &Job) {
-        let live = Live::of(job, self.sweep.setting(&job.settings));
+        let live = Live::of(job, self.sweep.setting(job.settings()));
         self.inner().runs.insert(job.key.clone(), live);
     }
 

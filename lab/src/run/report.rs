@@ -104,7 +104,7 @@ pub(super) fn write_experiment(
 
 fn resolved(name: &str, jobs: &[Job], hash: &str) -> String {
     let tables: Vec<toml::Table> =
-        jobs.iter().map(|job| toml::Table::try_from(&job.settings).expect("scalars")).collect();
+        jobs.iter().map(|job| toml::Table::try_from(job.settings()).expect("scalars")).collect();
     let keys = || KEYS.iter().map(|key| key.name);
     let same = |key: &str| tables.iter().all(|table| table.get(key) == tables[0].get(key));
     let version = env!("CARGO_PKG_VERSION");

@@ -1,17 +1,17 @@
 //! From settings to a plan: data from the shelf, a model for them, a rule, an attack.
 
 use super::memory;
-use crate::config::{Own, Settings};
+use crate::config::{Judge, Own, Read, Settings, Words};
 use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use varangian_base::{Domain, Seed, SpecError, lanes, spec};
+use varangian_base::{Domain, Seed, SpecError, lanes};
 use varangian_learn::data::{Shape, Split};
 use varangian_learn::model::{self, state};
-use varangian_learn::partition::{self, Minibatches, Sampling, Shares};
+use varangian_learn::partition::{self, Minibatches, Shares};
 use varangian_learn::{Batch, Dataset, Model, Targets};
-use varangian_rules::{FilterEntry, Oracle};
+use varangian_rules::{Filter, Oracle, Pipeline};
 use varangian_sim::swarm::{AsyncPlan, Staleness};
 use varangian_sim::{Course, Plan, Scenario};
 use varangian_train::{Validation, hold_out};
@@ -67,11 +67,11 @@ impl Shelf {
         Ok(data)
     }
 
-    /// A hash of all data that these settings read.
+    /// A hash of all data that a run reads.
     ///
     /// # Errors
     /// As [`Shelf::data`]; if the file to start from cannot be read.
-    pub fn digest(&self, settings: &Settings) -> Result<[u8; 32], Failure> {
+    pub(super) fn digest(&self, settings: &Settings, words: &Words) -> Result<[u8; 32], Failure> {
         let mut digest = self.data(settings)?.digest;
         let mut add = |other: &[u8]| {
             digest = *blake3::Hasher::new().update(&digest).update(other).finalize().as_bytes();
@@ -85,7 +85,7 @@ impl Shelf {
             }
         }
         if settings.network.contains("trace")
-            && let Staleness::Network(network) = Scenario::parse(&settings.network)?.staleness
+            && let Some(Staleness::Network(network)) = words.network.as_ref().map(|n| &n.staleness)
         {
             // Every duration to its last bit: an edited trace is another network.
             add(format!("{network:?}").as_bytes());
@@ -103,7 +103,19 @@ impl Shelf {
     /// # Errors
     /// What is wrong.
     pub fn plan(&self, settings: &Settings) -> Result<Plan, Failure> {
-        let parts = self.parts(settings)?;
+        let read = Read::whole(settings, &self.own)?;
+        match &read.words.judge {
+            Judge::Rule(rule) => self.plan_of(&read, fork_of(rule)),
+            Judge::Filter(entry, _) => Err(Failure::refused(format!(
+                "{} judges one gradient at a time; a step takes an aggregation rule",
+                entry.name
+            ))),
+        }
+    }
+
+    fn plan_of(&self, read: &Read, rule: Pipeline) -> Result<Plan, Failure> {
+        let Read { settings, words } = read;
+        let parts = self.parts(read)?;
         let plan = Plan {
             model: parts.model,
             sampler: parts.sampler,
@@ -112,13 +124,13 @@ impl Shelf {
             n: settings.n,
             f: settings.f,
             f_real: settings.f_real(),
-            hostile: settings.hostile()?,
-            participation: settings.participation()?,
+            hostile: words.hostile,
+            participation: words.participation,
             weights: parts.weights,
-            rule: self.own.pipeline(&settings.rule)?,
-            attack: self.own.attack(&settings.attack)?,
-            optimiser: settings.optimiser()?,
-            passes: settings.passes()?,
+            rule,
+            attack: words.attack.fork(),
+            optimiser: words.optimiser.clone(),
+            passes: words.passes,
             oracle: parts.oracle,
             test_samples: settings.test_samples,
             study: (settings.study > 0).then_some(settings.study),
@@ -134,31 +146,38 @@ impl Shelf {
     /// # Errors
     /// What is wrong.
     pub fn course(&self, settings: &Settings) -> Result<Course, Failure> {
-        if let Some(entry) = self.own.filter_of(&settings.rule)? {
-            return self.swarm(settings, entry).map(|swarm| Course::Swarm(Box::new(swarm)));
-        }
-        let plan = Box::new(self.plan(settings)?);
-        if settings.network.is_empty() {
-            return Ok(Course::Lockstep(plan));
-        }
-        match Scenario::parse(&settings.network)?.staleness {
-            Staleness::Network(network) => {
-                network.check(settings.n)?;
-                Ok(Course::Rounds(plan, network))
+        self.course_of(&Read::whole(settings, &self.own)?)
+    }
+
+    /// How a run is driven whose words are read, checked.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn course_of(&self, read: &Read) -> Result<Course, Failure> {
+        let rule = match &read.words.judge {
+            Judge::Filter(entry, filter) => {
+                let filter = filter.lock().expect("no thread panicked").fork();
+                let swarm = self.swarm(read, entry.name, filter)?;
+                return Ok(Course::Swarm(Box::new(swarm)));
             }
-            Staleness::Uniform { .. } => Err(Failure::refused(
-                "network=\"uniform\" draws staleness, which only filters know; take network",
-            )),
-        }
+            Judge::Rule(rule) => fork_of(rule),
+        };
+        let plan = Box::new(self.plan_of(read, rule)?);
+        Ok(match read.words.network.as_ref().map(|network| &network.staleness) {
+            Some(Staleness::Network(network)) => Course::Rounds(plan, network.clone()),
+            _ => Course::Lockstep(plan),
+        })
     }
 
     fn swarm(
         &self,
-        settings: &Settings,
-        entry: &'static FilterEntry,
+        read: &Read,
+        name: &str,
+        filter: Box<dyn Filter>,
     ) -> Result<AsyncPlan, Failure> {
-        let parts = self.parts(settings)?;
-        if settings.participation()?.is_some() {
+        let Read { settings, words } = read;
+        let parts = self.parts(read)?;
+        if words.participation.is_some() {
             return Err(Failure::refused(
                 "a filter judges whoever arrives; participation must be all; found a sample",
             ));
@@ -168,31 +187,31 @@ impl Shelf {
                 "a filter judges one gradient at a time; weights must be equal; found samples",
             ));
         }
-        let (n, f) = (settings.n, settings.f);
-        let network = settings.network.as_str();
-        let network = if network.is_empty() { "uniform" } else { network };
-        let Scenario { staleness, clean, keep } = Scenario::parse(network)?;
-        demand_oracle(entry.name, entry.facts.needs_oracle, parts.oracle.is_some())?;
-        Ok(AsyncPlan {
+        let Scenario { staleness, clean, keep } =
+            words.network.clone().expect("a filter has a network");
+        demand_oracle(name, words.validate(), parts.oracle.is_some())?;
+        let plan = AsyncPlan {
             model: parts.model,
             train: parts.train,
             test: parts.test,
             sampler: parts.sampler,
-            n,
-            f,
+            n: settings.n,
+            f: settings.f,
             f_real: settings.f_real(),
-            hostile: settings.hostile()?,
-            filter: self.own.filter(&settings.rule, n, f)?,
-            attack: self.own.attack(&settings.attack)?,
+            hostile: words.hostile,
+            filter,
+            attack: words.attack.fork(),
             clean,
-            optimiser: settings.optimiser()?,
-            passes: settings.passes()?,
+            optimiser: words.optimiser.clone(),
+            passes: words.passes,
             oracle: parts.oracle,
             staleness,
             keep,
             test_samples: settings.test_samples,
             seed: Seed(settings.seed),
-        })
+        };
+        plan.check()?;
+        Ok(plan)
     }
 
     /// What is learnt from and what is judged on: the test set, or held-out training samples.
@@ -211,11 +230,11 @@ impl Shelf {
     /// What is wrong with these settings.
     pub(super) fn shares(
         &self,
-        settings: &Settings,
+        read: &Read,
     ) -> Result<(Box<dyn Model>, Arc<dyn Dataset>, Shares), Failure> {
-        let (train, _) = self.split(settings)?;
-        let model = model_of(settings, train.as_ref(), &self.own)?;
-        let shares = shared_out(train.as_ref(), settings, &self.own)?;
+        let (train, _) = self.split(&read.settings)?;
+        let model = model_of(read, train.as_ref())?;
+        let shares = shared_out(train.as_ref(), read)?;
         Ok((model, train, shares))
     }
 
@@ -267,16 +286,16 @@ impl Shelf {
     }
 
     /// What every run needs, whoever judges.
-    fn parts(&self, settings: &Settings) -> Result<Parts, Failure> {
+    fn parts(&self, read: &Read) -> Result<Parts, Failure> {
+        let Read { settings, words } = read;
         let (_, test) = self.split(settings)?;
         let (train, held) = self.trained_on(settings)?;
         let seed = Seed(settings.seed);
-        let shares = shared_out(train.as_ref(), settings, &self.own)?;
+        let shares = shared_out(train.as_ref(), read)?;
         let counts: Vec<f64> = shares.samples.iter().map(|of| of.len() as f64).collect();
         let weights = settings.weights(&counts)?;
-        let sampling = Sampling::make(&spec::parse(&settings.sampling)?)?;
-        let sampler = Minibatches::new(shares.samples, settings.batch, sampling, seed)?;
-        let model: Arc<dyn Model> = Arc::from(model_of(settings, train.as_ref(), &self.own)?);
+        let sampler = Minibatches::new(shares.samples, settings.batch, words.sampling, seed)?;
+        let model: Arc<dyn Model> = Arc::from(model_of(read, train.as_ref())?);
         let at_workers = settings.momentum > 0.0 && settings.momentum_at == "worker";
         let what = format!("a run of {} workers on {} parameters", settings.n, model.dim());
         memory::demand(&what, memory::of_run(settings.n, model.dim(), at_workers))?;
@@ -289,13 +308,14 @@ impl Shelf {
     }
 }
 
-/// The model of these settings for these data, where it starts.
-fn model_of(
-    settings: &Settings,
-    train: &dyn Dataset,
-    own: &Own,
-) -> Result<Box<dyn Model>, Failure> {
-    let model = own.model(&settings.model, train.shape(), train.classes())?;
+fn fork_of(rule: &Mutex<Box<Pipeline>>) -> Pipeline {
+    rule.lock().expect("no thread panicked").fork()
+}
+
+/// The model of a run for these data, where it starts.
+fn model_of(read: &Read, train: &dyn Dataset) -> Result<Box<dyn Model>, Failure> {
+    let Read { settings, words: Words { model: (name, recipe), .. } } = read;
+    let model = recipe.build(train.shape(), train.classes()).map_err(|error| error.at(name))?;
     let prefix = settings.start_prefix.as_str();
     if settings.start.is_empty() {
         return match prefix {
@@ -309,13 +329,9 @@ fn model_of(
     Ok(model::starting_from(model, state.map_err(|error| error.at("start"))?))
 }
 
-pub(super) fn shared_out(
-    train: &dyn Dataset,
-    settings: &Settings,
-    own: &Own,
-) -> Result<Shares, SpecError> {
-    let partition = own.partition(&settings.partition)?;
-    partition.split(&partition::Samples::of(train), settings.n, Seed(settings.seed))
+pub(super) fn shared_out(train: &dyn Dataset, read: &Read) -> Result<Shares, SpecError> {
+    let Settings { n, seed, .. } = read.settings;
+    read.words.partition.split(&partition::Samples::of(train), n, Seed(seed))
 }
 
 /// What every run needs.

@@ -1,9 +1,9 @@
 //! Hyperparameters chosen before the runs: each rule gets the candidate that is best in its worst
 //! case over attacks, on samples held out of the training set, with the same budget for all rules.
 
-use super::check::{Twins, one_spelling};
-use super::{Events, How, run_all};
-use crate::config::{Experiment, Settings, Tune, demand_few};
+use super::check::Twins;
+use super::{Events, How, Shelf, run_all};
+use crate::config::{Experiment, Settings, Tune, demand_few, spelt};
 use crate::results::cells::{self, Cell};
 use crate::results::{Outcome, judge, mean};
 use crate::{Failure, files, text};
@@ -26,6 +26,7 @@ struct Choice {
 pub(super) fn choose(
     experiment: &Experiment,
     tune: &Tune,
+    shelf: &Shelf,
     events: &mut dyn Events,
 ) -> Result<Experiment, Failure> {
     let runs = trials(experiment, tune)?;
@@ -37,7 +38,7 @@ pub(super) fn choose(
     let own = experiment.own.clone();
     let heterogeneity = experiment.heterogeneity;
     let trial = Experiment { name, runs, skip_below_bound, heterogeneity, tune: None, how, own };
-    let (outcomes, expected) = run_all(&trial, Twins::Each, events)?;
+    let (outcomes, expected) = run_all(&trial, shelf, Twins::Each, events)?;
     if outcomes.len() < expected {
         return Err(Failure::failed(format!(
             "{} of {expected} tuning runs are there; the others are for other shards: when these \
@@ -102,7 +103,7 @@ fn judged(
 ) -> Result<Vec<Choice>, Failure> {
     let mut choices: Vec<Choice> = Vec::new();
     for settings in &experiment.runs {
-        let settings = one_spelling(settings, &experiment.own)?;
+        let settings = spelt(settings, &experiment.own)?;
         let base = without_adversary(&tune.with(&settings, 0)?);
         if choices.iter().any(|choice| choice.base == base) {
             continue;
