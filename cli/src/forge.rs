@@ -3,13 +3,13 @@
 
 mod labels;
 
-use crate::trial::TrialRule;
 use crate::{Failure, aggregate, arrays, print};
 use arrays::{ATTACKS, Values};
 use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry, Ground, View};
 use varangian_base::{Matrix, Seed, entry, spec};
 use varangian_rules::Pipeline;
+use varangian_train::TrialRule;
 
 /// What stands below the help.
 const EXAMPLES: &str = "Examples:

@@ -27,7 +27,6 @@ mod show;
 mod tensorboard;
 mod terminal;
 mod theory;
-mod trial;
 mod watch;
 
 pub use catalogue::catalogue;
@@ -35,6 +34,7 @@ pub(crate) use varangian_lab::Failure;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -134,18 +134,24 @@ impl Command {
     }
 }
 
-/// Reads the command line, runs the command, and prints what went wrong as one line.
+/// Runs the command of this process's command line.
 pub fn main() -> ExitCode {
+    ExitCode::from(run(&std::env::args_os().collect::<Vec<_>>()))
+}
+
+/// Runs the command of a command line, its name first, and prints what went wrong as one line;
+/// returns the exit code.
+pub fn run(arguments: &[OsString]) -> u8 {
     end_quietly_at_limits();
-    let done = match Cli::try_parse() {
+    let done = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.command.run().and_then(|()| print::all_written()),
-        Err(error) => refused(&error),
+        Err(error) => refused(&error, arguments),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             print::note(&format!("varangian: {failure}"));
-            ExitCode::from(failure.code())
+            failure.code()
         }
     }
 }
@@ -162,8 +168,8 @@ fn end_quietly_at_limits() {
 }
 
 /// What the command line's reader says: help and version are "errors" of it too.
-fn refused(error: &clap::Error) -> Result<(), Failure> {
-    if let Some(failure) = unknown_command(error) {
+fn refused(error: &clap::Error, arguments: &[OsString]) -> Result<(), Failure> {
+    if let Some(failure) = unknown_command(error, arguments) {
         return Err(failure);
     }
     if error.use_stderr() {
@@ -180,15 +186,15 @@ fn refused(error: &clap::Error) -> Result<(), Failure> {
 }
 
 /// An unknown command, with the one that is meant.
-fn unknown_command(error: &clap::Error) -> Option<Failure> {
+fn unknown_command(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
     let (ContextKind::InvalidSubcommand, ContextValue::String(asked)) =
         error.context().find(|(kind, _)| *kind == ContextKind::InvalidSubcommand)?
     else {
         return None;
     };
     let mut command = Cli::command();
-    for word in std::env::args().skip(1).take_while(|word| word != asked) {
-        if let Some(below) = command.find_subcommand(&word) {
+    for word in arguments.iter().skip(1).take_while(|word| *word != asked.as_str()) {
+        if let Some(below) = command.find_subcommand(word) {
             command = below.clone();
         }
     }

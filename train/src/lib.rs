@@ -20,6 +20,7 @@ mod running;
 mod server;
 mod study;
 mod traffic;
+mod trial;
 mod worker;
 
 pub use adversary::{Adversary, Held, Sight};
@@ -32,4 +33,5 @@ pub use running::{Passes, Running};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
 pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
+pub use trial::TrialRule;
 pub use worker::{Bench, Job, Worker};

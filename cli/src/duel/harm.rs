@@ -1,10 +1,10 @@
 //! One rule against one attack on one set of rows: what came of it.
 
-use crate::trial::TrialRule;
 use varangian_attacks::{Ground, View};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Matrix, Seed, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
+use varangian_train::TrialRule;
 
 /// The rows of a round: what honest workers send, and what the hostile ones would have sent.
 pub struct Arena {

@@ -1,9 +1,9 @@
 //! κ known and κ found: what theory promises of a rule beside the worst that a search finds.
 
-use crate::trial::TrialRule;
 use varangian_attacks::search::{self, Measure, Problem};
 use varangian_base::{Seed, SpecError};
 use varangian_rules::entry::{Family, Kappa};
+use varangian_train::TrialRule;
 
 /// What theory says of a rule's κ at (n, f).
 #[derive(Clone, Copy, Debug, PartialEq)]

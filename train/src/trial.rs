@@ -6,17 +6,17 @@ use varangian_base::kernels::distances::Pairs;
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// A rule to try rows on, with f declared.
-pub(crate) struct TrialRule {
+pub struct TrialRule {
     /// The rule; trials fork it where it has a memory.
-    pub(crate) pipeline: Pipeline,
+    pub pipeline: Pipeline,
     /// The declared number of hostile rows.
-    pub(crate) f: usize,
+    pub f: usize,
     verdict: Verdict,
 }
 
 impl TrialRule {
     /// Trials on `pipeline` with f declared.
-    pub(crate) fn new(pipeline: Pipeline, f: usize) -> Self {
+    pub fn new(pipeline: Pipeline, f: usize) -> Self {
         TrialRule { pipeline, f, verdict: Verdict::default() }
     }
 }
