@@ -108,7 +108,8 @@ impl Pipeline {
             (n, f) = stage.stage.shape(n, f);
         }
         let entry = self.rule_entry;
-        entry.facts.bound.admit(entry.name, (n, f), |n, f| self.rule.check(n, f))?;
+        let bound = self.rule.bound().unwrap_or(entry.facts.bound);
+        bound.admit(entry.name, (n, f), |n, f| self.rule.check(n, f))?;
         for (_, entry) in &self.post {
             entry.facts.bound.check(entry.name, n, f)?;
         }
@@ -172,6 +173,7 @@ impl Pipeline {
 
     fn kappa_from(&self, pre: &[PreStage], n: usize, f: usize) -> Option<f64> {
         let Some((first, rest)) = pre.split_first() else {
+            self.proven(n, f)?;
             return match self.rule_entry.facts.kappa {
                 Kappa::Exact(value, _) | Kappa::Bound(value, _) => Some(value(n, f)),
                 Kappa::Through(..) | Kappa::Open(_) => None,
@@ -185,9 +187,15 @@ impl Pipeline {
         }
     }
 
+    /// Whether (n, f) keeps the entry's own bound, for which its facts are stated.
+    fn proven(&self, n: usize, f: usize) -> Option<()> {
+        self.rule_entry.facts.bound.check(self.rule_entry.name, n, f).ok()
+    }
+
     /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.
     pub fn variance_norm(&self, n: usize, f: usize) -> Option<f64> {
         let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
+        self.proven(n, f)?;
         self.rule_entry.facts.variance_norm.filter(|_| bare).map(|(limit, _)| limit(n, f))
     }
 

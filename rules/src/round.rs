@@ -1,6 +1,6 @@
 //! What a rule is given, what it answers, and the three stages that a pipeline is made of.
 
-use crate::{Oracle, exact};
+use crate::{Bound, Oracle, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Memory, Mixed, Seed, SpecError};
 
@@ -112,6 +112,11 @@ pub trait Rule: Send {
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
         let _ = (round, verdict);
         Err("it has no exact path".to_owned())
+    }
+
+    /// The bound on (n, f) that the parameters put in the place of the entry's, where they do.
+    fn bound(&self) -> Option<Bound> {
+        None
     }
 
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.

@@ -126,6 +126,36 @@ fn three_krums_are_told_apart() {
 }
 
 #[test]
+fn krum_below_its_bound_is_that_of_the_peers() {
+    let allowed = |spec: &str| format!("{spec} below-bound=allow");
+    // What ByzFL 0.0.11 answers.
+    let sets: [(&[f32], usize, f64, f64); 4] = [
+        (&[0., 1., 3., 7.], 1, 1.0, 4.0 / 3.0),
+        (&[0., 1., 3.], 1, 0.0, 0.5),
+        (&[5., 0., 1., 7., 3.], 2, 1.0, 3.0),
+        (&[4., 12., 10., 0.], 1, 10.0, 26.0 / 3.0),
+    ];
+    for (values, f, one, many) in sets {
+        gives(&allowed("krum variant=byzfl"), &line(values), f, &[one]);
+        gives(&allowed("multi-krum variant=byzfl"), &line(values), f, &[many]);
+        // Of one neighbour each: the first of the two rows nearest to each other.
+        if values.len() < 5 {
+            let first = if values[0] == 4.0 { 12.0 } else { 0.0 };
+            gives(&allowed("krum"), &line(values), f, &[first]);
+        }
+        for spec in ["krum", "multi-krum"] {
+            let refused = crate::build(spec, values.len(), f).err().unwrap().to_string();
+            assert!(refused.starts_with(&format!("{spec} needs n ≥ 2f + 3")), "{refused}");
+        }
+    }
+    let rule = crate::build(&allowed("krum"), 5, 2).unwrap();
+    assert!(rule.kappa(5, 2).is_none() && rule.variance_norm(5, 2).is_none());
+    assert!(rule.kappa(7, 2).is_some() && rule.variance_norm(7, 2).is_some());
+    let refused = crate::build(&allowed("krum"), 4, 2).err().unwrap().to_string();
+    assert_eq!(refused, "krum needs n ≥ 2f + 1; got n = 4, f = 2 (below-bound = allow)");
+}
+
+#[test]
 fn bulyan_computes_its_scores_again() {
     let rows: [[f32; 2]; 7] =
         [[2., -2.6], [0.4, -0.6], [-0.5, -0.2], [-2., -0.2], [-0.9, 3.3], [0.2, -0.4], [3.7, 3.3]];
