@@ -43,6 +43,7 @@ pub(super) const CASES: &[&str] = &[
     "mda",
     "smea",
     "caf",
+    "caf variant=byzfl",
     "dnc",
     "dnc T=2 b=5",
     "dnc b=3 c=0.5",
@@ -90,7 +91,8 @@ const PLAIN: &[(&str, Reference)] = &[
     ("majority ties=plus-one", |x, _| majority::reference(x, 1.0)),
     ("mda", mda::reference),
     ("smea", smea::reference),
-    ("caf", caf::reference),
+    ("caf", |x, f| caf::reference(x, f, false)),
+    ("caf variant=byzfl", |x, f| caf::reference(x, f, true)),
     ("dnc", dnc::reference),
     ("faba", faba::reference),
     ("fltrust", |x, _| {
@@ -132,9 +134,9 @@ fn shapes(spec: &str) -> Vec<(usize, usize, usize)> {
         }
     }
     shapes.retain(|&(n, f, d)| {
-        let enumerated = spec == "mda" || spec == "smea";
+        let slow = ["mda", "smea", "caf variant=byzfl"].contains(&spec);
         let small = n <= 12 && d <= 7;
-        build(spec, n, f).is_ok() && (small || !enumerated)
+        build(spec, n, f).is_ok() && (small || !slow)
     });
     shapes
 }

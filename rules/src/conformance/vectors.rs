@@ -216,13 +216,35 @@ fn close_rows_far_from_the_origin_keep_their_order() {
 }
 
 #[test]
+fn caf_in_the_loop_of_byzfl() {
+    // ByzFL 0.0.11's loop with exact eigenvectors in place of its random ones.
+    let rows = [[0., 0.], [1., 0.], [0., 1.], [1., 1.], [9., 3.]];
+    gives("caf", &Matrix::from_rows(&rows), 1, &[0.518_143_01, 0.505_336_18]);
+    gives("caf variant=byzfl", &Matrix::from_rows(&rows), 1, &[0.518_758_02, 0.505_575]);
+    let rows: [[f32; 3]; 7] = [
+        [6., 4., 4.],
+        [-2., 7., -7.],
+        [1., 4., 7.],
+        [0., -2., -4.],
+        [-1., 0., 4.],
+        [7., -8., 8.],
+        [1., -3., 3.],
+    ];
+    let rows = Matrix::from_rows(&rows);
+    gives("caf", &rows, 3, &[-0.471_327_19, -0.643_000_79, 3.771_872_53]);
+    gives("caf variant=byzfl", &rows, 3, &[-0.708_520_36, -0.231_639_77, 3.914_394_83]);
+}
+
+#[test]
 fn caf_ends_whatever_the_length_of_a_row() {
     let mut rows: Vec<Vec<f32>> =
         super::families::random(9, 4, 3).rows().iter().map(<[f32]>::to_vec).collect();
     for length in [1e4, 1e6, 1e10, 1e15, 3e38] {
         rows.push(vec![length; 4]);
-        let with = answer("caf", Matrix::from_rows(&rows).rows(), 3).0;
-        assert!(with.iter().all(|x| x.abs() < 2.0), "{length}: {with:?}");
+        for spec in ["caf", "caf variant=byzfl"] {
+            let with = answer(spec, Matrix::from_rows(&rows).rows(), 3).0;
+            assert!(with.iter().all(|x| x.abs() < 2.0), "{spec}, {length}: {with:?}");
+        }
         rows.pop();
     }
 }
