@@ -16,6 +16,7 @@
 //! ```
 
 use crate::krum::{VARIANCE_NORM, exact_score, score, variance_norm};
+use crate::median::Middle;
 use crate::select::sort_by_key;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
@@ -187,9 +188,12 @@ impl Rule for Bulyan {
         let theta = self.theta(n, f);
         let chosen: Vec<Vec<f64>> =
             self.exact_selection(round).iter().map(|best| best.of(round.rows)).collect();
-        let lower = self.variant == Variant::Reference;
+        let which = match self.variant {
+            Variant::Reference => Middle::Lower,
+            _ => Middle::Mean,
+        };
         Ok(exact::by_column(&chosen, |column| {
-            let centre = |values: &[f64]| crate::median::middle(values, lower);
+            let centre = |values: &[f64]| crate::median::middle(values, which);
             crate::phocas::around(column, theta - 2 * f, centre)
         }))
     }

@@ -19,6 +19,7 @@
 //! ```
 
 use crate::exact::Wide;
+use crate::median::Middle;
 use crate::weights::{median, quantile};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
@@ -200,7 +201,7 @@ impl Rule for CentredClipping {
             match round.weights {
                 None => columns::median(rows, &mut self.centre),
                 Some(weights) => columns::weighted(rows, weights, &mut self.centre, |column| {
-                    median(column, false) as f32
+                    median(column, Middle::Mean) as f32
                 }),
             }
         } else if self.centre.len() != out.len() {
@@ -222,9 +223,9 @@ impl Rule for CentredClipping {
         let mut v = match self.remember {
             true => vec![0.0; round.d()],
             false => match round.weights {
-                None => crate::median::exact(rows, false),
+                None => crate::median::exact(rows, Middle::Mean),
                 Some(weights) => {
-                    exact::by_weighted_column(rows, weights, |column| median(column, false))
+                    exact::by_weighted_column(rows, weights, |column| median(column, Middle::Mean))
                 }
             },
         };

@@ -187,9 +187,10 @@ impl Pipeline {
         }
     }
 
-    /// Whether (n, f) keeps the entry's own bound, for which its facts are stated.
+    /// Whether the rule and (n, f) are those for which the entry's facts are stated.
     fn proven(&self, n: usize, f: usize) -> Option<()> {
-        self.rule_entry.facts.bound.check(self.rule_entry.name, n, f).ok()
+        let kept = self.rule_entry.facts.bound.check(self.rule_entry.name, n, f).ok();
+        kept.filter(|()| !self.rule.departs())
     }
 
     /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.

@@ -241,7 +241,7 @@ impl Verdict {
         aggregate: &[f64],
     ) -> Vec<Evidence> {
         assert_eq!(aggregate.len(), round.d(), "the aggregate has d coordinates");
-        let median = crate::median::exact(round.rows, false);
+        let median = crate::median::exact(round.rows, crate::median::Middle::Mean);
         let measured = measure(round.n(), aggregate, &median, |i| round.rows[i].clone());
         let about = About { rule, f: round.f, d: round.d(), step: round.step, ids: round.ids };
         self.records(&about, round.weights, &measured)

@@ -119,6 +119,12 @@ pub trait Rule: Send {
         None
     }
 
+    /// Whether the parameters make this another rule than the one whose κ and largest
+    /// deviation/norm the entry states.
+    fn departs(&self) -> bool {
+        false
+    }
+
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub(super) const CASES: &[&str] = &[
     "majority margin=2",
     "median",
     "median middle=lower",
+    "median middle=upper",
     "trimmed-mean",
     "phocas",
     "meamed",

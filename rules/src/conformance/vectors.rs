@@ -109,6 +109,10 @@ fn classical_vectors() {
     gives("trimmed-mean", &rows, 2, &[2.0]);
     gives("phocas", &rows, 1, &[-1.0]);
     gives("median", &line(&[1.0, 2.0, 3.0, 10.0]), 1, &[2.5]);
+    gives("median middle=upper", &line(&[10.0, 2.0, 1.0, 3.0]), 1, &[3.0]);
+    gives("median middle=upper", &line(&[10.0, 2.0, 1.0, 3.0, 9.0]), 2, &[3.0]);
+    let upper = crate::build("median middle=upper", 4, 1).unwrap();
+    assert!(upper.kappa(4, 1).is_none() && upper.variance_norm(4, 1).is_none());
 }
 
 #[test]
