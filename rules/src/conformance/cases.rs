@@ -38,6 +38,7 @@ pub(super) const CASES: &[&str] = &[
     "bulyan variant=classic",
     "bulyan variant=reference",
     "bulyan variant=reference m=1",
+    "bulyan variant=one-shot",
     "centred-clipping",
     "centred-clipping tau=2 L=3",
     "centred-clipping start=median quantile=0.7 L=2",

@@ -170,6 +170,30 @@ fn bulyan_computes_its_scores_again() {
 }
 
 #[test]
+fn bulyan_of_one_shot_is_that_of_flower() {
+    let rows: [[f32; 2]; 11] = [
+        [-0.8, -1.32],
+        [-0.25, 0.42],
+        [1.14, 0.11],
+        [-0.55, -0.78],
+        [0.75, 1.63],
+        [0.27, -1.23],
+        [-0.96, 1.6],
+        [0.2, -1.73],
+        [-0.08, -1.16],
+        [-0.63, -0.49],
+        [-0.71, 0.55],
+    ];
+    // By Flower's formula in NumPy.
+    gives("bulyan variant=one-shot", &Matrix::from_rows(&rows), 2, &[-0.63, -0.81]);
+    // 6, 3, 8, 0 and 2 are selected; of 0 and 6, equally far from their median, the lesser is
+    // taken here, and either by Flower (then 11/3). Repeated Krum selects others, and answers 3.
+    let rows = line(&[-9., -6., 6., 3., 8., 0., 2.]);
+    gives("bulyan variant=one-shot", &rows, 1, &[5.0 / 3.0]);
+    assert!(crate::build("bulyan variant=one-shot m=1", 7, 1).is_err());
+}
+
+#[test]
 fn a_trimmed_mean_is_no_difference_of_sums() {
     gives("trimmed-mean", &line(&[1.0, 2.0, 3.0, 1e9]), 1, &[2.5]);
     let mut values = vec![0.0; 29];
