@@ -194,6 +194,16 @@ fn bulyan_of_one_shot_is_that_of_flower() {
 }
 
 #[test]
+fn centred_clipping_from_the_mean_and_from_zero() {
+    let rows = line(&[0.0, 1.0, 2.0, 1000.0]);
+    gives("centred-clipping tau=4 start=mean", &rows, 1, &[248.75]);
+    gives("centred-clipping tau=100 L=3 start=mean", &rows, 1, &[100.75]);
+    gives("centred-clipping tau=4 L=2 start=zero", &rows, 1, &[2.1875]);
+    let told = answer("centred-clipping tau=4 start=mean", rows.rows(), 1).1.weights;
+    assert!((told.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{told:?}");
+}
+
+#[test]
 fn a_trimmed_mean_is_no_difference_of_sums() {
     gives("trimmed-mean", &line(&[1.0, 2.0, 3.0, 1e9]), 1, &[2.5]);
     let mut values = vec![0.0; 29];

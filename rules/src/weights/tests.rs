@@ -7,15 +7,17 @@ use crate::{ALL, Family, Pipeline, Round, Verdict, build, exact};
 use varangian_base::{Domain, Matrix, Seed};
 
 /// Pipelines of which every stage has a form for weights.
-const SPECS: [&str; 13] = [
+const SPECS: [&str; 15] = [
     "average",
     "median",
     "median middle=lower",
+    "median middle=upper",
     "trimmed-mean",
     "geometric-median",
     "centred-clipping tau=2",
     "centred-clipping quantile=0.7 L=3",
     "centred-clipping start=median",
+    "centred-clipping start=mean L=2",
     "krum",
     "multi-krum m=3",
     "median | ctma",
