@@ -10,11 +10,12 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
+mod facts;
 mod stages;
 
 pub use stages::Stages;
 
-use crate::{ALL, Bound, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
+use crate::{ALL, Bound, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
 use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
@@ -162,44 +163,6 @@ impl Pipeline {
         pre.chain([self.rule_entry]).chain(self.post.iter().map(|(_, entry)| *entry)).collect()
     }
 
-    /// κ at (n, f), or a bound on it, where one is known of the rule and of what each stage before
-    /// it makes of it, and no stage stands after it.
-    pub fn kappa(&self, n: usize, f: usize) -> Option<f64> {
-        if !self.post.is_empty() || self.check(n, f).is_err() {
-            return None;
-        }
-        self.kappa_from(&self.pre, n, f)
-    }
-
-    fn kappa_from(&self, pre: &[PreStage], n: usize, f: usize) -> Option<f64> {
-        let Some((first, rest)) = pre.split_first() else {
-            self.proven(n, f)?;
-            return match self.rule_entry.facts.kappa {
-                Kappa::Exact(value, _) | Kappa::Bound(value, _) => Some(value(n, f)),
-                Kappa::Through(..) | Kappa::Open(_) => None,
-            };
-        };
-        let (m, g) = first.stage.shape(n, f);
-        let inner = self.kappa_from(rest, m, g)?;
-        match first.entry.facts.kappa {
-            Kappa::Through(value, _) => Some(value(n, f, inner)),
-            _ => None,
-        }
-    }
-
-    /// Whether the rule and (n, f) are those for which the entry's facts are stated.
-    fn proven(&self, n: usize, f: usize) -> Option<()> {
-        let kept = self.rule_entry.facts.bound.check(self.rule_entry.name, n, f).ok();
-        kept.filter(|()| !self.rule.departs())
-    }
-
-    /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.
-    pub fn variance_norm(&self, n: usize, f: usize) -> Option<f64> {
-        let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
-        self.proven(n, f)?;
-        self.rule_entry.facts.variance_norm.filter(|_| bare).map(|(limit, _)| limit(n, f))
-    }
-
     /// Whether a stage asks the oracle.
     pub fn needs_oracle(&self) -> bool {
         self.entries().iter().any(|entry| entry.facts.needs_oracle)
@@ -219,6 +182,12 @@ impl Pipeline {
                 "{} has no form for rows that count differently; these have: {}",
                 entry.name,
                 with.join(", ")
+            )));
+        }
+        if !self.rule.weighted() {
+            return Err(SpecError::new(format!(
+                "{} has no form for rows that count differently with these parameters: {}",
+                self.rule_entry.name, self.spec
             )));
         }
         crate::weights::check(weights, n, f)
@@ -249,7 +218,11 @@ impl Pipeline {
         if let Some(weights) = round.weights {
             let takes = |entry: &RuleEntry| entry.facts.weighted;
             let all = pre.iter().all(|p| takes(p.entry)) && post.iter().all(|p| takes(p.1));
-            assert!(all && takes(self.rule_entry), "{} takes no weights", self.spec);
+            assert!(
+                all && takes(self.rule_entry) && rule.weighted(),
+                "{} takes no weights",
+                self.spec
+            );
             assert_eq!(weights.len(), round.rows.n(), "one weight a row");
             let sum: f64 = weights.iter().sum();
             masses.clear();

@@ -125,6 +125,12 @@ pub trait Rule: Send {
         false
     }
 
+    /// Whether the entry's form for rows that count differently, where it has one, is there with
+    /// these parameters too.
+    fn weighted(&self) -> bool {
+        true
+    }
+
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
     ///
     /// # Errors

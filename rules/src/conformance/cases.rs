@@ -18,6 +18,8 @@ pub(super) const CASES: &[&str] = &[
     "median middle=lower",
     "median middle=upper",
     "trimmed-mean",
+    "trimmed-mean beta=0.2",
+    "trimmed-mean beta=0.4",
     "phocas",
     "meamed",
     "meamed middle=lower",

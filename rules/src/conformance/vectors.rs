@@ -209,6 +209,14 @@ fn a_trimmed_mean_is_no_difference_of_sums() {
     let mut values = vec![0.0; 29];
     values.extend([1e6; 15]);
     gives("trimmed-mean", &line(&values), 15, &[0.0]);
+    // 15 of 44: a product of floats falls short of 15, and Flower's code drops 14.
+    gives("trimmed-mean beta=0.340909090909", &line(&values), 15, &[0.0]);
+    gives("trimmed-mean beta=0.33", &line(&values), 14, &[1e6 / 16.0]);
+    let few = crate::build("trimmed-mean beta=0.2", 9, 2).err().unwrap().to_string();
+    let why =
+        "trimmed-mean needs ⌊beta·n⌋ ≥ f; beta = 0.2 drops 1 on either side; got n = 9, f = 2";
+    assert_eq!(few, why);
+    assert!(crate::build("trimmed-mean beta=0.2", 10, 2).unwrap().kappa(10, 2).is_none());
 }
 
 /// What reaches a rule of five rows when one was refused: four rows, f lowered by one.

@@ -165,6 +165,7 @@ fn weights_that_mean_nothing_are_refused() {
     };
     assert!(refused("nnm | median", &[1.0; 5], 1).starts_with("nnm has no form for rows that"));
     assert!(refused("bulyan", &[1.0; 5], 0).contains("trimmed-mean"));
+    assert!(refused("trimmed-mean beta=0.2", &[1.0; 5], 0).contains("with these parameters"));
     assert_eq!(refused("median", &[1.0; 4], 1), "one weight a row; got 4 for 5 rows");
     let bad = "weights are finite and above 0; row 1 has ";
     assert_eq!(refused("median", &[1.0, -1.0, 1.0, 1.0, 1.0], 1), format!("{bad}-1"));
