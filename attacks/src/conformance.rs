@@ -234,6 +234,7 @@ mod tests {
             "mimic target=3",
             "min-max direction=unit",
             "min-sum direction=sign",
+            "min-sum limit=min",
             "fang against=krum",
             "fang against=krum centre=mean",
             "fang knowledge=own",
