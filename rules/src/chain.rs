@@ -266,7 +266,7 @@ impl Pipeline {
         for (place, PreStage { stage, entry, .. }) in (0..).zip(&self.pre) {
             let inner = exact::Round { rows: &rows, ids: &ids, f, stage: place, ..*round };
             let blends = stage.exact(&inner).map_err(refused(entry))?;
-            f = stage.shape(rows.len(), f).1;
+            f = stage.hostile(rows.len(), f, blends.len());
             rows = blends.iter().map(|blend| blend.of(&rows)).collect();
             if !stage.keeps_workers() {
                 ids = (0..rows.len() as u32).collect();
@@ -359,7 +359,7 @@ fn run(
     first.stage.mix(round, &mut first.mixing);
     let Mixing { coefficients, m } = &first.mixing;
     first.recipe.set(coefficients, *m, round.rows, first.stage.keeps_workers());
-    let (_, f) = first.stage.shape(round.rows.n(), round.f);
+    let f = first.stage.hostile(round.rows.n(), round.f, first.mixing.m);
     let oracle = crate::oracle::lent(&mut round.oracle);
     let mut inner = Round {
         rows: Mixed::new(round.rows.sent(), &first.recipe),

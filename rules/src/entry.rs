@@ -261,6 +261,7 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::bucketing::ENTRY,
     &crate::clipping::ENTRY,
     &crate::clipping::ARC,
+    &crate::exclusion::ENTRY,
     &crate::ctma::ENTRY,
 ];
 

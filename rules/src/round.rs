@@ -226,6 +226,13 @@ pub trait Pre: Send {
         (n, f)
     }
 
+    /// Of m rows that came out of a round of (n, f), how many may be hostile. A stage whose m
+    /// depends on the rows lowers both alike, so that the bounds of what follows still hold.
+    fn hostile(&self, n: usize, f: usize, m: usize) -> usize {
+        let _ = m;
+        self.shape(n, f).1
+    }
+
     /// What the parameters demand of the whole number of workers and of f, as the missing
     /// condition: an index or a count beyond them. Asked once, before round 0; rows that are
     /// missing in a later round change nothing.
