@@ -257,6 +257,7 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::zeno::ENTRY,
     &crate::safeguard::ENTRY,
     &crate::safeguard::SINGLE,
+    &crate::safeguard::CONVEX,
     &crate::nnm::ENTRY,
     &crate::bucketing::ENTRY,
     &crate::clipping::ENTRY,
