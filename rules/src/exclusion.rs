@@ -16,6 +16,7 @@
 //! ```
 
 use crate::{Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage, exact};
+use std::cmp::Ordering;
 use varangian_base::kernels::norms;
 use varangian_base::{Kind, Param};
 
@@ -60,19 +61,17 @@ struct Exclusion {
 }
 
 impl Exclusion {
-    /// Sets `kept` by the squared norms, of which `above` says whether one is above c², given the
-    /// squared median norm.
-    fn choose<T: Copy + PartialOrd>(
+    /// Sets `kept` by the squared norms in their `order`; `above` says whether one is above c²,
+    /// given the squared median norm.
+    fn choose<T: Copy>(
         &mut self,
         squared: &[T],
         f: usize,
+        order: impl Fn(&T, &T) -> Ordering,
         above: impl Fn(T, T) -> bool,
     ) {
         let n = squared.len();
-        let compare = |a: &usize, b: &usize| {
-            let longer = squared[*b].partial_cmp(&squared[*a]).expect("norms are no NaN");
-            longer.then(a.cmp(b))
-        };
+        let compare = |a: &usize, b: &usize| order(&squared[*b], &squared[*a]).then(a.cmp(b));
         self.order.clear();
         self.order.extend(0..n);
         self.order.sort_unstable_by(compare);
@@ -90,7 +89,9 @@ impl Pre for Exclusion {
         let mut squared = std::mem::take(&mut self.squared);
         norms::rows_norm2(round.rows, &mut squared);
         let given = self.c.map(|c| c * c);
-        self.choose(&squared, f, |s, median| s > given.unwrap_or(TIMES * TIMES * median));
+        self.choose(&squared, f, f64::total_cmp, |s, median| {
+            s > given.unwrap_or(TIMES * TIMES * median)
+        });
         self.squared = squared;
         mixing.resize(self.kept.iter().filter(|&&kept| kept).count(), n);
         let kept = (0..n).filter(|&i| self.kept[i]);
@@ -112,7 +113,7 @@ impl Pre for Exclusion {
         let squared: Vec<_> = round.rows.iter().map(|row| exact::norm2(row)).collect();
         let given = self.c.map(|c| exact::Wide::from(c) * exact::Wide::from(c));
         let times = exact::Wide::from(TIMES * TIMES);
-        cut.choose(&squared, round.f, |s, median| s > given.unwrap_or(times * median));
+        cut.choose(&squared, round.f, Ord::cmp, |s, median| s > given.unwrap_or(times * median));
         let kept = (0..n).filter(|&i| cut.kept[i]);
         Ok(kept.map(|i| exact::Blend::selection(n, &[i])).collect())
     }

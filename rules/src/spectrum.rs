@@ -79,8 +79,8 @@ impl Spectrum {
         lambda.max(0.0)
     }
 
-    /// After [`Spectrum::covariance`] has answered λ > 0: ⟨xᵢ − μ, v⟩ of a row i outside of `alive`,
-    /// up to the factor that those of its rows have in `vector`, over √cᵢ.
+    /// After [`Spectrum::covariance`] has answered λ > 0: ⟨xᵢ − μ, v⟩ of a row i outside
+    /// `alive`, up to the factor that those of its rows have in `vector`, over √cᵢ.
     pub(crate) fn beside(
         &self,
         squared: &Pairs,
