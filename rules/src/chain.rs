@@ -96,6 +96,13 @@ impl Pipeline {
                 "\"{text}\" holds no rule; end it with one, as in \"… | average\""
             ))
         })?;
+        let nameless = pre.iter().find(|stage| !stage.stage.keeps_workers());
+        if let Some(stage) = nameless.filter(|_| rule.knows_workers()) {
+            return Err(SpecError::new(format!(
+                "{} remembers each worker by id, and {} hands it rows that are no one worker's",
+                rule_entry.name, stage.entry.name
+            )));
+        }
         Ok(Pipeline { spec, pre, rule, rule_entry, post, masses: Vec::new() })
     }
 

@@ -38,7 +38,6 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     facts: RuleFacts {
         family: Family::PreAggregation,
         weights: true,
-        excluded: "longer than the norm allows",
         kappa: Kappa::Open("none for a threshold given by hand, or from the median norm"),
         ..RuleFacts::RULE
     },
@@ -104,6 +103,13 @@ impl Pre for Exclusion {
         f.saturating_sub(n - m)
     }
 
+    fn left_out(&self, norms: &[f64], f: usize) -> Vec<usize> {
+        let mut cut = self.clone();
+        let far = |norm, median| norm > self.c.unwrap_or(TIMES * median);
+        cut.choose(norms, f, f64::total_cmp, far);
+        (0..norms.len()).filter(|&i| !cut.kept[i]).collect()
+    }
+
     fn keeps_workers(&self) -> bool {
         false
     }
@@ -151,6 +157,33 @@ mod tests {
         // Exactly at the threshold is not above it; of equal rows the lower id goes.
         assert_eq!(answer("exclusion c=4 | average", &[2.0, 3.0, 4.0], 1).0, 3.0);
         assert_eq!(answer("exclusion c=4 | average", &[5.0, 5.0, -1.0], 1).1, [0.0, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn who_is_left_out_is_said_of_those_alone() {
+        let rows = Matrix::from_rows(&[[1.0f32], [2.0], [3.0], [4.0], [90.0], [2.0]]);
+        for (spec, other) in [("average", None), ("krum", Some("not the row of least score"))] {
+            let spec = format!("exclusion | {spec}");
+            let mut rule = build(&spec, 6, 1).unwrap();
+            let (mut out, mut verdict) = ([0.0], Verdict::default());
+            let mut round = Round::of(rows.rows(), 1);
+            rule.aggregate(&mut round, &mut out, &mut verdict);
+            let found = verdict.evidence(&rule, &round, &out);
+            assert_eq!(found[4].reason.as_deref(), Some("longer than the norm allows"));
+            assert_eq!(found[3].reason.as_deref(), other);
+        }
+    }
+
+    #[test]
+    fn workers_that_are_remembered_keep_their_ids() {
+        for stage in ["exclusion", "bucketing s=2", "nnm | exclusion"] {
+            for rule in ["safeguard", "single-safeguard", "byzantine-sgd"] {
+                let error = Pipeline::parse(&format!("{stage} | {rule}")).err().unwrap();
+                assert!(error.to_string().contains("rows that are no one worker's"), "{error}");
+            }
+        }
+        assert!(Pipeline::parse("exclusion | centred-clipping").is_ok());
+        assert!(Pipeline::parse("nnm | safeguard").is_ok());
     }
 
     #[test]

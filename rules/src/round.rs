@@ -131,6 +131,11 @@ pub trait Rule: Send {
         true
     }
 
+    /// Whether it remembers each worker by id, so that every row must be some worker's.
+    fn knows_workers(&self) -> bool {
+        false
+    }
+
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
     ///
     /// # Errors
@@ -249,6 +254,12 @@ pub trait Pre: Send {
     fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
         let _ = (norms, f);
         None
+    }
+
+    /// The rows of these lengths, of which f may be hostile, that this stage leaves out.
+    fn left_out(&self, norms: &[f64], f: usize) -> Vec<usize> {
+        let _ = (norms, f);
+        Vec::new()
     }
 
     /// Whether row i that comes out still stands for the worker of row i.

@@ -190,6 +190,10 @@ impl Rule for Safeguard {
         Box::new(self.clone())
     }
 
+    fn knows_workers(&self) -> bool {
+        true
+    }
+
     fn first_round(&self) -> Option<&'static str> {
         Some(
             "it judges workers by sums over many rounds; a first round alone is mostly the plain \

@@ -343,6 +343,10 @@ impl Rule for Convex {
         Box::new(self.clone())
     }
 
+    fn knows_workers(&self) -> bool {
+        true
+    }
+
     fn first_round(&self) -> Option<&'static str> {
         Some(
             "it judges workers by sums over the whole run; in a first round alone, by one gradient \
