@@ -3,6 +3,8 @@
 //! z = Φ⁻¹((n − f − s)/(n − f)) with s = ⌊n/2 + 1⌋ − f: the hostile workers stay so near that s
 //! honest ones stand farther out and are taken for the outliers.
 //!
+//! ByzFL's Opt-ALIE, mean + τ·σ with τ found on the rule, is `search=byzfl sign=positive`.
+//!
 //! ```
 //! let z = varangian_attacks::alie_z(10, 4);
 //! assert!((z - 0.4307).abs() < 1e-4);
@@ -32,6 +34,7 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
     paper: PAPER,
     differs: &[
         "the paper leaves the divisor of σ open; ddof = 1 as in distributed-momentum's and bucketing's code",
+        "a search finds z on the rule, as distributed-momentum's and ByzFL's code do; the paper computes it",
     ],
     params: &[
         Param {
@@ -201,6 +204,31 @@ mod tests {
         });
         let best = best.fold(0.0, f64::max);
         assert!(harm(&sent[0]) >= 0.99 * best, "{} of {best}", harm(&sent[0]));
+    }
+
+    #[test]
+    fn the_optimal_attack_of_byzfl() {
+        // What Optimal_ALittleIsEnough of ByzFL 0.0.11 sends.
+        let send = |more: &str, honest: &[&[f32]], f: usize, rule: Rule| {
+            let own = vec![honest[0]; f];
+            let spec = format!("alie search=byzfl sign=positive {more}");
+            forge_against(&spec, honest, &own, f, rule).remove(f - 1)
+        };
+        close(&send("", HAND, 1, Rule::Average), &[5_242_872.0, 9_080_918.22]);
+        close(&send("evaluations=7", HAND, 2, Rule::Average), &[632.0, 1_092.192_01]);
+        close(&send("", HAND, 2, Rule::Median), &[12.0, 18.320_508_1]);
+        let krum: &[&[f32]] = &[
+            &[1.09, -0.76],
+            &[0.79, -1.72],
+            &[1.9, 0.07],
+            &[0.84, -0.11],
+            &[1.14, -0.78],
+            &[1.49, -0.66],
+            &[0.84, -0.9],
+        ];
+        close(&send("", krum, 2, Rule::Krum), &[1.335_566_197, -0.438_292_492_2]);
+        let short = send("evaluations=9", krum, 2, Rule::Krum);
+        close(&short, &[1.155_714_286, -0.694_285_714_3]);
     }
 
     #[test]

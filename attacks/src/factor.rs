@@ -8,17 +8,17 @@ use varangian_base::{Kind, Param, SpecError};
 /// The parameter that says whether to search.
 pub(crate) const SEARCH: Param = Param {
     name: "search",
-    kind: Kind::Choice(&["off", "on", "reference"]),
+    kind: Kind::Choice(&["off", "on", "reference", "byzfl"]),
     default: "off",
-    help: "try factors on the rule and send the one that moves it farthest from the honest mean: on tries both signs; reference is the one-sided line search of distributed-momentum's code",
+    help: "try factors on the rule and send the one that moves it farthest from the honest mean: on tries both signs; reference is the one-sided line search of distributed-momentum's code, byzfl that of ByzFL's optimal attacks",
 };
 
 /// The parameter that says how often to ask the rule.
 pub(crate) const EVALUATIONS: Param = Param {
     name: "evaluations",
     kind: Kind::Count { min: 1, max: 100_000 },
-    default: "16",
-    help: "the number of trial aggregations of a search",
+    default: "auto",
+    help: "the number of trial aggregations of a search; auto is 16 (search=byzfl: 20)",
 };
 
 /// Whether and how a factor is searched.
@@ -27,19 +27,21 @@ pub(crate) enum Search {
     Off,
     On(usize),
     Reference(usize),
+    Byzfl(usize),
 }
 
 impl Search {
     /// As the parameters say; a search and a given `factor` exclude each other.
     pub(crate) fn of(args: &Args, factor: &str) -> Result<Self, SpecError> {
-        let evaluations = args.count("evaluations").expect("has a default");
+        let given = args.count("evaluations");
         let search = match args.text("search") {
-            "on" => Search::On(evaluations),
-            "reference" => Search::Reference(evaluations),
+            "on" => Search::On(given.unwrap_or(16)),
+            "reference" => Search::Reference(given.unwrap_or(16)),
+            "byzfl" => Search::Byzfl(given.unwrap_or(20)),
             _ => Search::Off,
         };
         if search == Search::Off && args.is_given("evaluations") {
-            return Err(SpecError::new("evaluations needs search=on or search=reference"));
+            return Err(SpecError::new("evaluations needs a search: search=on"));
         }
         if search != Search::Off && args.is_given(factor) {
             let why =
@@ -70,6 +72,7 @@ impl Search {
             Search::Off => 0.0,
             Search::On(evaluations) => both_signs(&mut harm, evaluations),
             Search::Reference(evaluations) => one_sided(&mut harm, evaluations),
+            Search::Byzfl(evaluations) => forwards(&mut harm, evaluations),
         }
     }
 }
@@ -107,6 +110,25 @@ pub(crate) fn one_sided(harm: &mut dyn FnMut(f64) -> f64, evaluations: usize) ->
             (best, best_harm) = (x, found);
         }
         step *= 0.8;
+    }
+    best
+}
+
+/// The line search of ByzFL's code: start 0, step 10, expansion by 2 while strictly better; from
+/// then on steps up from the best, each 0.8 of the last. It never looks below the best. NaN never
+/// improves.
+fn forwards(harm: &mut dyn FnMut(f64) -> f64, evaluations: usize) -> f64 {
+    let (mut best, mut best_harm, mut step) = (0.0, harm(0.0), 10.0);
+    let mut expanding = true;
+    for _ in 1..evaluations {
+        let x = best + step;
+        let found = harm(x);
+        let better = found > best_harm;
+        if better {
+            (best, best_harm) = (x, found);
+        }
+        expanding &= better;
+        step *= if expanding { 2.0 } else { 0.8 };
     }
     best
 }
@@ -154,10 +176,12 @@ pub(crate) fn both_signs(harm: &mut dyn FnMut(f64) -> f64, evaluations: usize) -
 mod tests {
     use super::*;
 
-    /// The points asked of, and the answer.
-    fn trace(harm: impl Fn(f64) -> f64, evaluations: usize) -> (Vec<f64>, f64) {
+    type Line = fn(&mut dyn FnMut(f64) -> f64, usize) -> f64;
+
+    /// The points that a line search asks of, and its answer.
+    fn trace_of(line: Line, harm: impl Fn(f64) -> f64, evaluations: usize) -> (Vec<f64>, f64) {
         let mut asked = Vec::new();
-        let best = one_sided(
+        let best = line(
             &mut |x| {
                 asked.push(x);
                 harm(x)
@@ -165,6 +189,10 @@ mod tests {
             evaluations,
         );
         (asked, best)
+    }
+
+    fn trace(harm: impl Fn(f64) -> f64, evaluations: usize) -> (Vec<f64>, f64) {
+        trace_of(one_sided, harm, evaluations)
     }
 
     fn close(found: &[f64], wanted: &[f64]) {
@@ -187,6 +215,26 @@ mod tests {
         let (asked, best) = trace(|x| x, 16);
         close(&asked, &[0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 127.0, 255.0, 511.0]);
         assert_eq!((best, asked.len()), (32767.0, 16));
+    }
+
+    #[test]
+    fn the_line_search_forwards_has_the_traces_of_byzfl() {
+        let check = |harm: fn(f64) -> f64, points: &[f64], answer: f64| {
+            let (asked, best) = trace_of(forwards, harm, 20);
+            assert_eq!(asked.len(), 20);
+            close(&asked, points);
+            close(&[best], &[answer]);
+        };
+        let peak = [0.0, 10.0, 8.0, 14.4, 13.12, 12.096, 11.2768, 10.62144, 10.097152, 9.6777216];
+        check(|x| -(x - 5.0) * (x - 5.0), &peak, 8.0);
+        let cliff = [0.0, 10.0, 30.0, 70.0, 62.0, 55.6, 50.48, 46.384, 43.1072, 40.48576];
+        check(|x| if x <= 33.0 { x } else { 0.0 }, &cliff, 32.748_779_069_44);
+        let flat = [0.0, 10.0, 8.0, 6.4, 5.12, 4.096, 3.2768, 2.62144, 2.097152, 1.6777216];
+        check(|_| 1.0, &flat, 0.0);
+        check(|x| x, &[0.0, 10.0, 30.0, 70.0, 150.0, 310.0, 630.0, 1270.0], 5_242_870.0);
+        let nan = [0.0, 10.0, 8.0, 6.4, 5.12, 4.096, 3.2768, 5.89824, 5.373952, 4.9545216];
+        check(|x| if x > 4.0 { f64::NAN } else { x }, &nan, 3.963_994_767_36);
+        assert_eq!(trace_of(forwards, |x| x, 1), (vec![0.0], 0.0));
     }
 
     #[test]

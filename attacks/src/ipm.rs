@@ -1,8 +1,9 @@
 //! Inner-product manipulation (Xie, Koyejo & Gupta, Fall of Empires 2019, §4): −ε times the mean
 //! of the honest gradients. Large ε breaks coordinate-wise rules, small ε breaks Krum.
 //!
-//! `ipm` is the paper's −ε·mean. `empire` is distributed-momentum's (1 − k)·mean, whose k = 1.1 is
-//! −0.1·mean. `safeguard` is −κ·mean with the factor of SafeguardSGD's experiments.
+//! `ipm` is the paper's −ε·mean; with `search=byzfl` it is ByzFL's Opt-IPM. `empire` is
+//! distributed-momentum's (1 − k)·mean, whose k = 1.1 is −0.1·mean. `safeguard` is −κ·mean with the
+//! factor of SafeguardSGD's experiments.
 
 use crate::factor::{EVALUATIONS, SEARCH, Search};
 use crate::trial::Trial;
@@ -15,7 +16,9 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
     name: "ipm",
     summary: "inner-product manipulation: all send −ε times the honest mean",
     paper: "Xie, Koyejo & Gupta, Fall of Empires, UAI 2019, arXiv 1903.03936, §4",
-    differs: &[],
+    differs: &[
+        "a search finds the factor on the rule, as distributed-momentum's and ByzFL's code do; the paper gives it",
+    ],
     params: &[
         Param {
             name: "epsilon",
@@ -120,6 +123,17 @@ mod tests {
         close(&forge("ipm epsilon=2", HAND, OWN, 1)[0], &[-4.0, -2.0]);
         close(&forge("empire factor=1.1", HAND, OWN, 1)[0], &[-0.2, -0.1]);
         close(&forge("safeguard-attack factor=0.5", HAND, OWN, 1)[0], &[-1.0, -0.5]);
+    }
+
+    #[test]
+    fn the_optimal_attack_of_byzfl() {
+        // What Optimal_InnerProductManipulation of ByzFL 0.0.11 sends.
+        let send = |spec: &str, f: usize, rule: Rule| {
+            forge_against(spec, HAND, &vec![OWN[0]; f], f, rule).remove(f - 1)
+        };
+        close(&send("ipm search=byzfl", 1, Rule::Average), &[-10_485_740.0, -5_242_870.0]);
+        close(&send("ipm search=byzfl evaluations=7", 2, Rule::Average), &[-1_260.0, -630.0]);
+        close(&send("ipm search=byzfl", 2, Rule::Median), &[0.0, 0.0]);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! Min-max: maxᵢ‖b − xᵢ‖ ≤ maxᵢⱼ‖xᵢ − xⱼ‖. Each i gives a quadratic inequality in γ; the least of
 //! the larger roots is the answer. Min-sum: Σᵢ‖b − xᵢ‖² ≤ maxᵢ Σⱼ‖xᵢ − xⱼ‖². Both sides hold the
-//! same Σ‖xᵢ − mean‖², so that γ = maxᵢ‖xᵢ − mean‖/‖p‖.
+//! same Σ‖xᵢ − mean‖², so that γ = maxᵢ‖xᵢ − mean‖/‖p‖. With `limit=min` the right side is the
+//! least of these sums, and γ = minᵢ‖xᵢ − mean‖/‖p‖.
 
 use crate::write::{colluders, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
@@ -38,11 +39,24 @@ pub(crate) static SUM: AttackEntry = AttackEntry {
     name: "min-sum",
     summary: "as far from the mean as the sum of squared distances to the honest rows allows",
     paper: PAPER,
-    differs: &["γ in closed form in place of a bisection"],
-    params: &[DIRECTION],
+    differs: &[
+        "γ in closed form in place of a bisection",
+        "limit = min takes the least of the sums, as the code in circulation does; the paper takes the largest",
+    ],
+    params: &[
+        DIRECTION,
+        Param {
+            name: "limit",
+            kind: Kind::Choice(&["max", "min"]),
+            default: "max",
+            help: "which honest row's sum of squared distances the hostile row keeps below: the largest, or the least (the code in circulation)",
+        },
+    ],
     cost: "O(n·d)",
     facts: AttackFacts::reads(Sees::HONEST),
-    build: |args| build(args, Bound::Sum),
+    build: |args| {
+        build(args, if args.text("limit") == "min" { Bound::LeastSum } else { Bound::Sum })
+    },
 };
 
 fn build(args: &Args, bound: Bound) -> Result<Box<dyn Attack>, SpecError> {
@@ -59,6 +73,7 @@ fn build(args: &Args, bound: Bound) -> Result<Box<dyn Attack>, SpecError> {
 enum Bound {
     Max,
     Sum,
+    LeastSum,
 }
 
 #[derive(Clone, Copy)]
@@ -107,8 +122,11 @@ impl Bounded {
             return 0.0;
         }
         norms::rows_distance2(honest, &self.mean, &mut self.to_mean);
-        if self.bound == Bound::Sum {
-            return (self.to_mean.iter().copied().fold(0.0, f64::max) / length2).sqrt();
+        let farness = self.to_mean.iter().copied();
+        match self.bound {
+            Bound::Sum => return (farness.fold(0.0, f64::max) / length2).sqrt(),
+            Bound::LeastSum => return (farness.fold(f64::INFINITY, f64::min) / length2).sqrt(),
+            Bound::Max => {}
         }
         self.pairs.squared_distances(honest);
         let h = honest.n();
@@ -156,8 +174,9 @@ mod tests {
     use crate::build;
     use crate::scene::Scene;
 
-    /// The slack of the constraint at mean + γ·p, in f64; negative where it is violated.
-    fn slack(scene: &Scene, row: &[f64], max: bool) -> f64 {
+    /// The slack of the constraint at mean + γ·p, in f64; negative where it is violated. `least`:
+    /// of the row of least sum.
+    fn slack(scene: &Scene, row: &[f64], max: bool, least: bool) -> f64 {
         let h = scene.honest.n();
         let x = |i: usize| scene.honest.row(i).iter().map(|&v| f64::from(v));
         let d2 =
@@ -167,13 +186,17 @@ mod tests {
             let all = (0..h).map(|i| d2(of, i));
             if max { all.fold(0.0, f64::max) } else { all.sum() }
         };
-        (0..h).map(|i| fold(&own(i))).fold(0.0, f64::max) - fold(row)
+        let sides = (0..h).map(|i| fold(&own(i)));
+        let side = if least { sides.fold(f64::MAX, f64::min) } else { sides.fold(0.0, f64::max) };
+        side - fold(row)
     }
 
     #[test]
     fn gamma_is_the_one_that_bisection_finds() {
         for seed in 0..4 {
-            for (name, max) in [("min-max", true), ("min-sum", false)] {
+            for (name, max) in [("min-max", true), ("min-sum", false), ("min-sum limit=min", false)]
+            {
+                let least = name.ends_with("limit=min");
                 for direction in ["std", "unit", "sign"] {
                     let mut scene = Scene::random(7, 2, 11, seed);
                     let spec = format!("{name} direction={direction}");
@@ -197,7 +220,7 @@ mod tests {
                     let (mut low, mut high) = (0.0, 1e3);
                     for _ in 0..100 {
                         let middle = (low + high) / 2.0;
-                        let inside = slack(&scene, &at(middle), max) >= 0.0;
+                        let inside = slack(&scene, &at(middle), max, least) >= 0.0;
                         if inside { low = middle } else { high = middle }
                     }
                     crate::scene::close(&sent[0], &at(low));

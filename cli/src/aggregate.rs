@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// hundred times slower
     #[arg(long, value_name = "ROWS.npy")]
     input: PathBuf,
+    /// Refuse the whole round where a row is not finite; by default the row is left out and counts
+    /// as one of the f
+    #[arg(long)]
+    all_finite: bool,
     /// How much each row counts, one number above 0 a row with commas between them, for rules with
     /// a weighted form: a server's own records, such as sizes of sites
     #[arg(long, value_name = "W,W,…", value_delimiter = ',')]
@@ -106,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut rule = Pipeline::parse(&args.rule)?;
     let rows = arrays::read(&args.input)?;
     Bound::declared(rule.spec(), rows.total(), args.f)?;
-    let f = admit(&rows, args.f)?;
+    let f = admit(&rows, args)?;
     rule.check(rows.ids.len(), f).map_err(|error| spread(error, &rows))?;
     rule.fits(rows.total(), args.f)?;
     let weights = weights(&rule, &rows, &args.weights, f)?;
@@ -157,9 +161,13 @@ struct Done {
 /// How many of the rows that are left may be hostile.
 ///
 /// # Errors
-/// If more rows than f are not finite.
-fn admit(rows: &arrays::Rows, f: usize) -> Result<usize, Failure> {
-    let refused = rows.refused.len();
+/// If more rows than f are not finite; or one is, where all must be.
+fn admit(rows: &arrays::Rows, args: &Args) -> Result<usize, Failure> {
+    let (refused, f) = (rows.refused.len(), args.f);
+    if args.all_finite && refused > 0 {
+        let text = format!("--all-finite: {refused} are not: {}", list(&rows.refused));
+        return Err(Failure::refused(text));
+    }
     f.checked_sub(refused).ok_or_else(|| {
         Failure::refused(format!(
             "at most f = {f} rows may be hostile; {refused} are not finite: {}",

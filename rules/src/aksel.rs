@@ -10,7 +10,7 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::median::MIDDLE;
+use crate::median::{MIDDLE, Middle};
 use crate::select::sort_by_key;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{columns, combine, norms};
@@ -40,15 +40,16 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         ..RuleFacts::RULE
     },
     build: |args| {
-        let (half, lower) = (args.text("mode") == "mid", args.text("middle") == "lower");
-        Ok(Box::new(Stage::Rule(Box::new(Aksel { half, lower, ..Aksel::default() }))))
+        let (half, middle) = (args.text("mode") == "mid", Middle::of(args));
+        let (squared, order) = Default::default();
+        Ok(Box::new(Stage::Rule(Box::new(Aksel { half, middle, squared, order }))))
     },
 };
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Aksel {
     half: bool,
-    lower: bool,
+    middle: Middle,
     squared: Vec<f64>,
     order: Vec<usize>,
 }
@@ -56,9 +57,9 @@ struct Aksel {
 impl Rule for Aksel {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         let n = round.rows.n();
-        match self.lower {
-            false => columns::median(round.rows, out),
-            true => columns::lower_median(round.rows, out),
+        match self.middle {
+            Middle::Lower => columns::lower_median(round.rows, out),
+            _ => columns::median(round.rows, out),
         }
         norms::rows_distance2(round.rows, out, &mut self.squared);
         sort_by_key(&self.squared, &mut self.order);
@@ -69,7 +70,7 @@ impl Rule for Aksel {
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
         let n = round.n();
-        let centre = crate::median::exact(round.rows, self.lower);
+        let centre = crate::median::exact(round.rows, self.middle);
         let order = exact::in_order(&exact::distances2(round.rows, &centre));
         let keep = if self.half { n.div_ceil(2) } else { n - round.f };
         Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &order[..keep])))

@@ -5,6 +5,7 @@
 //! that remain, adds the Multi-Krum mean of them to S, and removes the row of least score; then the
 //! mean of the β = θ − 2f values nearest to the median. `classic`: θ = n − 2f single Krum rows, β =
 //! n − 4f. `reference`, as their code does: distances unsquared, scores never computed again.
+//! `one-shot`, as Flower does: the θ = n − 2f rows of least Krum score, scored once; β = n − 4f.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -16,11 +17,12 @@
 //! ```
 
 use crate::krum::{VARIANCE_NORM, exact_score, score, variance_norm};
+use crate::median::Middle;
 use crate::select::sort_by_key;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Kind, Mixed, Param, Recipe};
+use varangian_base::{Kind, Mixed, Param, Recipe, SpecError};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "bulyan",
@@ -30,11 +32,12 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         "variant = rescored averages by Multi-Krum in each round, as Distributed Momentum (ICLR 2021) describes it; classic is the paper's",
         "a score sums over at least one neighbour, also where classic leaves f + 2 rows or fewer",
         "variant = reference keeps the first scores, of unsquared distances, as the code of Distributed Momentum does",
+        "variant = one-shot keeps the first scores too, of squared distances, as Flower's strategy does",
     ],
     params: &[
         Param {
             name: "variant",
-            kind: Kind::Choice(&["rescored", "classic", "reference"]),
+            kind: Kind::Choice(&["rescored", "classic", "reference", "one-shot"]),
             default: "rescored",
             help: "how the first stage selects",
         },
@@ -42,7 +45,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             name: "m",
             kind: Kind::Count { min: 1, max: usize::MAX },
             default: "auto",
-            help: "rows averaged in the first round, one less each time rows run short; auto is n − f − 2 (classic: 1)",
+            help: "rows averaged in the first round, one less each time rows run short; auto is n − f − 2 (classic and one-shot: 1)",
         },
     ],
     cost: "O(n²·d + n³·log n)",
@@ -64,8 +67,12 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         let variant = match args.text("variant") {
             "rescored" => Variant::Rescored,
             "classic" => Variant::Classic,
-            _ => Variant::Reference,
+            "reference" => Variant::Reference,
+            _ => Variant::OneShot,
         };
+        if variant == Variant::OneShot && args.is_given("m") {
+            return Err(SpecError::new("variant=one-shot selects single rows; m is of no use"));
+        }
         let rule = Bulyan { variant, m: args.count("m"), ..Bulyan::default() };
         Ok(Box::new(Stage::Rule(Box::new(rule))))
     },
@@ -77,6 +84,7 @@ enum Variant {
     Rescored,
     Classic,
     Reference,
+    OneShot,
 }
 
 #[derive(Clone, Default)]
@@ -95,13 +103,16 @@ struct Bulyan {
 impl Bulyan {
     /// The number θ of selections.
     fn theta(&self, n: usize, f: usize) -> usize {
-        if self.variant == Variant::Classic { n - 2 * f } else { n - 2 * f - 2 }
+        match self.variant {
+            Variant::Classic | Variant::OneShot => n - 2 * f,
+            Variant::Rescored | Variant::Reference => n - 2 * f - 2,
+        }
     }
 
     fn m(&self, n: usize, f: usize) -> usize {
         match (self.variant, self.m) {
             (_, Some(m)) => m,
-            (Variant::Classic, None) => 1,
+            (Variant::Classic | Variant::OneShot, None) => 1,
             (_, None) => n - f - 2,
         }
     }
@@ -114,10 +125,11 @@ impl Bulyan {
         let most = self.m(n, f);
         for round in 0..self.theta(n, f) {
             let neighbours = self.alive.len().saturating_sub(f + 2).max(1);
-            if self.variant != Variant::Reference {
-                self.score(neighbours, false);
-            } else if round == 0 {
-                self.score(most, true);
+            match self.variant {
+                Variant::Rescored | Variant::Classic => self.score(neighbours, false),
+                Variant::Reference if round == 0 => self.score(most, true),
+                Variant::OneShot if round == 0 => self.score(neighbours, false),
+                Variant::Reference | Variant::OneShot => {}
             }
             let best = &self.order[..most.min(neighbours)];
             let row = self.coefficients.len();
@@ -142,11 +154,14 @@ impl Bulyan {
             exact::in_order(&scores).into_iter().map(|at| alive[at]).collect()
         };
         let mut alive: Vec<usize> = (0..n).collect();
-        let mut order = ranked(&alive, most, true);
+        let mut order = match self.variant {
+            Variant::Reference => ranked(&alive, most, true),
+            _ => ranked(&alive, n - f - 2, false),
+        };
         let mut chosen = Vec::new();
         for _ in 0..self.theta(n, f) {
             let neighbours = alive.len().saturating_sub(f + 2).max(1);
-            if self.variant != Variant::Reference {
+            if matches!(self.variant, Variant::Rescored | Variant::Classic) {
                 order = ranked(&alive, neighbours, false);
             }
             chosen.push(exact::Blend::selection(n, &order[..most.min(neighbours)]));
@@ -187,15 +202,22 @@ impl Rule for Bulyan {
         let theta = self.theta(n, f);
         let chosen: Vec<Vec<f64>> =
             self.exact_selection(round).iter().map(|best| best.of(round.rows)).collect();
-        let lower = self.variant == Variant::Reference;
+        let which = match self.variant {
+            Variant::Reference => Middle::Lower,
+            _ => Middle::Mean,
+        };
         Ok(exact::by_column(&chosen, |column| {
-            let centre = |values: &[f64]| crate::median::middle(values, lower);
+            let centre = |values: &[f64]| crate::median::middle(values, which);
             crate::phocas::around(column, theta - 2 * f, centre)
         }))
     }
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn departs(&self) -> bool {
+        self.variant == Variant::OneShot
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {

@@ -1,10 +1,13 @@
-//! CAF, the covariance-agnostic filter (Allouah, Guerraoui & Stephan 2025, algorithm 1), with exact
-//! eigenvectors.
+//! CAF, the covariance-bound agnostic filter (Allouah, Guerraoui & Stephan 2025, algorithm 2), with
+//! exact eigenvectors.
 //!
 //! Weights c start at 1. While Σc > n − 2f: with the weighted mean μ and covariance Σ, its greatest
 //! eigenvalue λ and eigenvector v, τᵢ = ⟨xᵢ − μ, v⟩² and cᵢ ← cᵢ·(1 − τᵢ/max τ) over the rows with
 //! cⱼ > 0. The answer is the μ of least λ. Σ is never formed: v lies in the span of the rows, and
 //! the n × n Gram matrix around μ, from the distances between rows, has the same spectrum.
+//!
+//! `variant=byzfl` divides by the max τ over all rows: a row that lost its weight may still hold
+//! it, and the others then lose theirs in small steps.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -19,13 +22,23 @@ use crate::select::{Weigh, by_distances};
 use crate::spectrum::Spectrum;
 use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, exact};
 use varangian_base::kernels::distances::Pairs;
+use varangian_base::{Kind, Param};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "caf",
     summary: "weights fall along the direction of greatest variance until 2f are gone; the mean of least variance",
-    paper: "Allouah, Guerraoui & Stephan, Towards Trustworthy Federated Learning with Untrusted Participants, ICML 2025, arXiv 2505.01874, algorithm 1",
-    differs: &["at f = 0, where the paper's loop does not run, the answer is the mean"],
-    params: &[],
+    paper: "Allouah, Guerraoui & Stephan, Towards Trustworthy Federated Learning with Untrusted Participants, ICML 2025, arXiv 2505.01874, algorithm 2",
+    differs: &[
+        "at f = 0, where the paper's loop does not run, the answer is the mean",
+        "the eigenvectors are exact; ByzFL's code takes one step of the power method from a random start",
+        "variant = byzfl divides by the greatest τ of all rows, as ByzFL's code does; where a far row without weight holds it, the loop ends after 1000 rounds or when no weight changes (ByzFL's does not end)",
+    ],
+    params: &[Param {
+        name: "variant",
+        kind: Kind::Choice(&["weighted", "byzfl"]),
+        default: "weighted",
+        help: "the rows whose greatest τ the others are measured by: those that still have weight, or all",
+    }],
     cost: "O(n²·d + n³) and at most n rounds of n³",
     facts: RuleFacts {
         bound: Bound::majority("Allouah et al. 2025"),
@@ -37,18 +50,53 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         ),
         ..RuleFacts::RULE
     },
-    build: |_| Ok(by_distances(Caf::default())),
+    build: |args| {
+        let all = args.text("variant") == "byzfl";
+        Ok(by_distances(Caf { all, ..Caf::default() }))
+    },
 };
 
 /// Weights below this are what rounding leaves of copies of the farthest row.
 const ROUNDING: f64 = 1e-14;
 
+/// The most rounds over all rows.
+const ROUNDS: usize = 1000;
+
 #[derive(Clone, Default)]
 struct Caf {
+    /// Whether the greatest τ is that of all rows.
+    all: bool,
     alive: Vec<usize>,
     c: Vec<f64>,
     tau: Vec<f64>,
     spectrum: Spectrum,
+}
+
+impl Caf {
+    /// The rounds that may be run.
+    fn rounds(&self) -> usize {
+        if self.all { ROUNDS } else { usize::MAX }
+    }
+}
+
+/// The greatest τ of the rows without weight, from ⟨xᵢ − μ, v⟩ as `along` gives it.
+fn most_without(c: &[f64], mut along: impl FnMut(usize) -> f64) -> f64 {
+    let without = (0..c.len()).filter(|&i| c[i] == 0.0);
+    without.map(|i| along(i).powi(2)).fold(0.0, f64::max)
+}
+
+/// Takes from the weights of the rows in `alive` by their τ; `most` may be that of another row.
+/// Answers whether any changed.
+fn lower(c: &mut [f64], alive: &[usize], tau: &[f64], most: f64) -> bool {
+    let most = tau.iter().copied().fold(most, f64::max);
+    let mut changed = false;
+    for (&i, tau) in alive.iter().zip(tau) {
+        let kept = c[i] * (1.0 - tau / most);
+        let kept = if kept < ROUNDING { 0.0 } else { kept };
+        changed |= kept != c[i];
+        c[i] = kept;
+    }
+    changed
 }
 
 impl Weigh for Caf {
@@ -58,27 +106,29 @@ impl Weigh for Caf {
         self.c.resize(n, 1.0);
         weights.fill(1.0 / n as f64);
         let mut least = f64::INFINITY;
-        let mut total = n as f64;
-        while total > (n - 2 * f) as f64 {
+        for _ in 0..self.rounds() {
+            let total: f64 = self.c.iter().sum();
+            if total <= (n - 2 * f) as f64 {
+                return;
+            }
             self.alive.clear();
             self.alive.extend((0..n).filter(|&i| self.c[i] > 0.0));
-            let lambda = self.spectrum.covariance(squared, &self.alive, |i| self.c[i], true);
+            let Caf { all, alive, c, tau, spectrum } = self;
+            let lambda = spectrum.covariance(squared, alive, |i| c[i], true);
             if lambda < least {
                 least = lambda;
-                weights.iter_mut().zip(&self.c).for_each(|(w, c)| *w = c / total);
+                weights.iter_mut().zip(&*c).for_each(|(w, c)| *w = c / total);
             }
             if lambda == 0.0 {
                 return;
             }
-            let along = self.alive.iter().zip(&self.spectrum.vector);
-            self.tau.clear();
-            self.tau.extend(along.map(|(&i, u)| u * u / self.c[i]));
-            let most = self.tau.iter().copied().fold(0.0, f64::max);
-            for (&i, tau) in self.alive.iter().zip(&self.tau) {
-                let kept = self.c[i] * (1.0 - tau / most);
-                self.c[i] = if kept < ROUNDING { 0.0 } else { kept };
+            tau.clear();
+            tau.extend(alive.iter().zip(&spectrum.vector).map(|(&i, u)| u * u / c[i]));
+            let beside = |i| spectrum.beside(squared, alive, |i| c[i], lambda, i);
+            let most = if *all { most_without(c, beside) } else { 0.0 };
+            if !lower(c, alive, tau, most) {
+                return;
             }
-            total = self.c.iter().sum();
         }
     }
 
@@ -87,7 +137,10 @@ impl Weigh for Caf {
         let mut spread = exact::Spread::of(round.rows);
         let mut c = vec![1.0; n];
         let mut best = (None, c.clone());
-        while c.iter().sum::<f64>() > (n - 2 * f) as f64 {
+        for _ in 0..self.rounds() {
+            if c.iter().sum::<f64>() <= (n - 2 * f) as f64 {
+                break;
+            }
             let alive: Vec<usize> = (0..n).filter(|&i| c[i] > 0.0).collect();
             let lambda = spread.covariance(&alive, |i| c[i], true);
             if best.0.is_none_or(|least| lambda < least) {
@@ -98,10 +151,10 @@ impl Weigh for Caf {
             }
             let along = alive.iter().zip(&spread.spectrum.vector);
             let tau: Vec<f64> = along.map(|(&i, u)| u * u / c[i]).collect();
-            let most = tau.iter().copied().fold(0.0, f64::max);
-            for (&i, tau) in alive.iter().zip(&tau) {
-                let kept = c[i] * (1.0 - tau / most);
-                c[i] = if kept < ROUNDING { 0.0 } else { kept };
+            let beside = |i| spread.beside(&alive, |i| c[i], i);
+            let most = if self.all { most_without(&c, beside) } else { 0.0 };
+            if !lower(&mut c, &alive, &tau, most) {
+                break;
             }
         }
         exact::Blend::mean(best.1.iter().map(|&c| c.into()).collect())
@@ -110,11 +163,14 @@ impl Weigh for Caf {
 
 /// In d dimensions, with a full eigendecomposition of the covariance.
 #[cfg(test)]
-pub(crate) fn reference(rows: &[Vec<f64>], f: usize) -> Vec<f64> {
+pub(crate) fn reference(rows: &[Vec<f64>], f: usize, all: bool) -> Vec<f64> {
     let n = rows.len();
     let mut c = vec![1.0; n];
     let mut best = (f64::INFINITY, crate::conformance::mean(rows.iter()));
-    while c.iter().sum::<f64>() > (n - 2 * f) as f64 {
+    for _ in 0..if all { ROUNDS } else { usize::MAX } {
+        if c.iter().sum::<f64>() <= (n - 2 * f) as f64 {
+            break;
+        }
         let (lambda, v, mean) = crate::spectrum::top_covariance(rows, &c);
         if lambda < best.0 {
             best = (lambda, mean.clone());
@@ -129,8 +185,13 @@ pub(crate) fn reference(rows: &[Vec<f64>], f: usize) -> Vec<f64> {
             })
             .collect();
         let alive: Vec<usize> = (0..n).filter(|&i| c[i] > 0.0).collect();
-        let most = alive.iter().map(|&i| tau[i]).fold(0.0, f64::max);
+        let held = (0..n).filter(|&i| all || c[i] > 0.0);
+        let most = held.map(|i| tau[i]).fold(0.0, f64::max);
+        let before = c.clone();
         alive.iter().for_each(|&i| c[i] *= 1.0 - tau[i] / most);
+        if c == before {
+            break;
+        }
     }
     best.1
 }

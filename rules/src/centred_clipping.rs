@@ -19,6 +19,7 @@
 //! ```
 
 use crate::exact::Wide;
+use crate::median::Middle;
 use crate::weights::{median, quantile};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
@@ -31,7 +32,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     paper: "Karimireddy, He & Jaggi, Learning from History for Byzantine Robust Optimization, ICML 2021, arXiv 2012.10333, algorithm 2",
     differs: &[
         "tau = auto takes, in each pass, the given quantile of the rows' distances to v; the paper gives τ by hand",
-        "start = median begins each round at the coordinate-wise median instead of the last answer",
+        "start = median, mean and zero begin each round there instead of at the last answer, as ByzPy does; from the mean or zero, far rows move the answer",
     ],
     params: &[
         Param {
@@ -54,16 +55,19 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         },
         Param {
             name: "start",
-            kind: Kind::Choice(&["last", "median"]),
+            kind: Kind::Choice(&["last", "median", "mean", "zero"]),
             default: "last",
-            help: "where v starts: the last round's answer, or the coordinate-wise median",
+            help: "where v starts: the last round's answer, the coordinate-wise median, the mean, or 0",
         },
     ],
     cost: "O(n·d) for L = 1; O(n²·d) for more",
     facts: RuleFacts {
         bound: Bound::majority("Karimireddy et al. 2021"),
-        claims: Claims { permutation: true, scale: true, rotation: true, ..Claims::NONE },
-        variants: &[("start=median", Claims { rotation: false, ties: false, ..Claims::GEOMETRIC })],
+        claims: FROM_ZERO,
+        variants: &[
+            ("start=median", Claims { rotation: false, ties: false, ..Claims::GEOMETRIC }),
+            ("start=mean", Claims { translation: true, ..FROM_ZERO }),
+        ],
         has_memory: true,
         weights: true,
         weighted: true,
@@ -78,11 +82,29 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             tau: args.real("tau"),
             quantile: args.real("quantile").expect("has a default"),
             passes: args.count("L").expect("has a default"),
-            remember: args.text("start") == "last",
+            start: match args.text("start") {
+                "last" => Start::Last,
+                "median" => Start::Median,
+                "mean" => Start::Mean,
+                _ => Start::Zero,
+            },
             ..CentredClipping::default()
         }))))
     },
 };
+
+/// What it claims of a first round, which starts at 0.
+const FROM_ZERO: Claims = Claims { permutation: true, scale: true, rotation: true, ..Claims::NONE };
+
+/// Where v starts.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Start {
+    #[default]
+    Last,
+    Median,
+    Mean,
+    Zero,
+}
 
 /// How much larger than ‖xᵢ − v‖², or than τ², the terms may be that it is the difference of:
 /// distances are good to about 1e-8, so clipped lengths are to 1e-6.
@@ -93,7 +115,7 @@ struct CentredClipping {
     tau: Option<f64>,
     quantile: f64,
     passes: usize,
-    remember: bool,
+    start: Start,
     centre: Vec<f32>,
     pairs: Pairs,
     /// The weights of the rows, and last that of the first v, in the present v.
@@ -190,44 +212,69 @@ impl CentredClipping {
     }
 }
 
+impl CentredClipping {
+    /// Sets the first v, of d coordinates.
+    fn place(&mut self, round: &Round<'_>, d: usize) {
+        let rows = round.rows;
+        let known = self.centre.len() == d;
+        self.centre.resize(d, 0.0);
+        let out = &mut self.centre;
+        match (self.start, round.weights) {
+            (Start::Last, _) if known => {}
+            (Start::Last | Start::Zero, _) => out.fill(0.0),
+            (Start::Median, None) => columns::median(rows, out),
+            (Start::Median, Some(weights)) => {
+                columns::weighted(rows, weights, out, |column| median(column, Middle::Mean) as f32)
+            }
+            (Start::Mean, None) => combine::mean(rows, out),
+            (Start::Mean, Some(weights)) => combine::combine(rows, weights, out),
+        }
+    }
+
+    /// The first v of a first round, exactly.
+    fn exact_place(&self, round: &exact::Round<'_>) -> Vec<f64> {
+        let (rows, n) = (round.rows, round.n());
+        match (self.start, round.weights) {
+            (Start::Last | Start::Zero, _) => vec![0.0; round.d()],
+            (Start::Median, None) => crate::median::exact(rows, Middle::Mean),
+            (Start::Median, Some(weights)) => {
+                exact::by_weighted_column(rows, weights, |column| median(column, Middle::Mean))
+            }
+            (Start::Mean, None) => exact::Blend::weighted(&vec![1.0; n], n as f64).of(rows),
+            (Start::Mean, Some(weights)) => exact::Blend::weighted(weights, 1.0).of(rows),
+        }
+    }
+
+    /// The weights of the rows in the answer; `left` of it is the first v.
+    fn told(&self, shares: &mut [f64], left: f64, mass: impl Fn(usize) -> f64) {
+        if self.start == Start::Mean {
+            shares.iter_mut().enumerate().for_each(|(i, share)| *share += left * mass(i));
+        }
+    }
+}
+
 impl Rule for CentredClipping {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         let (rows, n) = (round.rows, round.rows.n());
         self.masses.clear();
         self.masses.extend_from_slice(round.weights.unwrap_or_default());
-        if !self.remember {
-            self.centre.resize(out.len(), 0.0);
-            match round.weights {
-                None => columns::median(rows, &mut self.centre),
-                Some(weights) => columns::weighted(rows, weights, &mut self.centre, |column| {
-                    median(column, false) as f32
-                }),
-            }
-        } else if self.centre.len() != out.len() {
-            self.centre.clear();
-            self.centre.resize(out.len(), 0.0);
-        }
+        self.place(round, out.len());
         if self.passes > 1 && self.between(rows) {
             combine::combine_with(rows, &self.shares[..n], &self.centre, self.shares[n], out);
         } else {
             self.pass_by_pass(rows, out);
         }
         self.centre.copy_from_slice(out);
+        let left = self.shares[n];
+        let mass = |i: usize| round.weights.map_or(1.0 / n as f64, |weights| weights[i]);
         verdict.weights.extend_from_slice(&self.shares[..n]);
+        self.told(&mut verdict.weights, left, mass);
         verdict.radius = Some(self.clipped_to);
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
         let (rows, n) = (round.rows, round.n());
-        let mut v = match self.remember {
-            true => vec![0.0; round.d()],
-            false => match round.weights {
-                None => crate::median::exact(rows, false),
-                Some(weights) => {
-                    exact::by_weighted_column(rows, weights, |column| median(column, false))
-                }
-            },
-        };
+        let mut v = self.exact_place(round);
         let whole = Wide::from(if round.weights.is_some() { 1.0 } else { n as f64 });
         let mass = |i: usize| round.weights.map_or(1.0, |weights| weights[i]);
         let mut shares = vec![0.0; n];
@@ -252,6 +299,8 @@ impl Rule for CentredClipping {
             let added = kept.iter().map(|&kept| (kept / whole).to_f64());
             shares.iter_mut().zip(added).for_each(|(share, add)| *share += add);
         }
+        let left = 1.0 - shares.iter().sum::<f64>();
+        self.told(&mut shares, left, |i| (Wide::from(mass(i)) / whole).to_f64());
         verdict.weights = shares;
         Ok(v)
     }
@@ -261,7 +310,7 @@ impl Rule for CentredClipping {
     }
 
     fn first_round(&self) -> Option<&'static str> {
-        self.remember.then_some(
+        (self.start == Start::Last).then_some(
             "it moves from its last answer; in a first round from 0, by the mean of the clipped rows",
         )
     }

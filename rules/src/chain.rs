@@ -10,11 +10,12 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
+mod facts;
 mod stages;
 
 pub use stages::Stages;
 
-use crate::{ALL, Bound, Kappa, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
+use crate::{ALL, Bound, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
 use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
@@ -95,6 +96,13 @@ impl Pipeline {
                 "\"{text}\" holds no rule; end it with one, as in \"… | average\""
             ))
         })?;
+        let nameless = pre.iter().find(|stage| !stage.stage.keeps_workers());
+        if let Some(stage) = nameless.filter(|_| rule.knows_workers()) {
+            return Err(SpecError::new(format!(
+                "{} remembers each worker by id, and {} hands it rows that are no one worker's",
+                rule_entry.name, stage.entry.name
+            )));
+        }
         Ok(Pipeline { spec, pre, rule, rule_entry, post, masses: Vec::new() })
     }
 
@@ -108,7 +116,8 @@ impl Pipeline {
             (n, f) = stage.stage.shape(n, f);
         }
         let entry = self.rule_entry;
-        entry.facts.bound.admit(entry.name, (n, f), |n, f| self.rule.check(n, f))?;
+        let bound = self.rule.bound().unwrap_or(entry.facts.bound);
+        bound.admit(entry.name, (n, f), |n, f| self.rule.check(n, f))?;
         for (_, entry) in &self.post {
             entry.facts.bound.check(entry.name, n, f)?;
         }
@@ -161,36 +170,6 @@ impl Pipeline {
         pre.chain([self.rule_entry]).chain(self.post.iter().map(|(_, entry)| *entry)).collect()
     }
 
-    /// κ at (n, f), or a bound on it, where one is known of the rule and of what each stage before
-    /// it makes of it, and no stage stands after it.
-    pub fn kappa(&self, n: usize, f: usize) -> Option<f64> {
-        if !self.post.is_empty() || self.check(n, f).is_err() {
-            return None;
-        }
-        self.kappa_from(&self.pre, n, f)
-    }
-
-    fn kappa_from(&self, pre: &[PreStage], n: usize, f: usize) -> Option<f64> {
-        let Some((first, rest)) = pre.split_first() else {
-            return match self.rule_entry.facts.kappa {
-                Kappa::Exact(value, _) | Kappa::Bound(value, _) => Some(value(n, f)),
-                Kappa::Through(..) | Kappa::Open(_) => None,
-            };
-        };
-        let (m, g) = first.stage.shape(n, f);
-        let inner = self.kappa_from(rest, m, g)?;
-        match first.entry.facts.kappa {
-            Kappa::Through(value, _) => Some(value(n, f, inner)),
-            _ => None,
-        }
-    }
-
-    /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.
-    pub fn variance_norm(&self, n: usize, f: usize) -> Option<f64> {
-        let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
-        self.rule_entry.facts.variance_norm.filter(|_| bare).map(|(limit, _)| limit(n, f))
-    }
-
     /// Whether a stage asks the oracle.
     pub fn needs_oracle(&self) -> bool {
         self.entries().iter().any(|entry| entry.facts.needs_oracle)
@@ -210,6 +189,12 @@ impl Pipeline {
                 "{} has no form for rows that count differently; these have: {}",
                 entry.name,
                 with.join(", ")
+            )));
+        }
+        if !self.rule.weighted() {
+            return Err(SpecError::new(format!(
+                "{} has no form for rows that count differently with these parameters: {}",
+                self.rule_entry.name, self.spec
             )));
         }
         crate::weights::check(weights, n, f)
@@ -240,7 +225,11 @@ impl Pipeline {
         if let Some(weights) = round.weights {
             let takes = |entry: &RuleEntry| entry.facts.weighted;
             let all = pre.iter().all(|p| takes(p.entry)) && post.iter().all(|p| takes(p.1));
-            assert!(all && takes(self.rule_entry), "{} takes no weights", self.spec);
+            assert!(
+                all && takes(self.rule_entry) && rule.weighted(),
+                "{} takes no weights",
+                self.spec
+            );
             assert_eq!(weights.len(), round.rows.n(), "one weight a row");
             let sum: f64 = weights.iter().sum();
             masses.clear();
@@ -284,7 +273,7 @@ impl Pipeline {
         for (place, PreStage { stage, entry, .. }) in (0..).zip(&self.pre) {
             let inner = exact::Round { rows: &rows, ids: &ids, f, stage: place, ..*round };
             let blends = stage.exact(&inner).map_err(refused(entry))?;
-            f = stage.shape(rows.len(), f).1;
+            f = stage.hostile(rows.len(), f, blends.len());
             rows = blends.iter().map(|blend| blend.of(&rows)).collect();
             if !stage.keeps_workers() {
                 ids = (0..rows.len() as u32).collect();
@@ -377,7 +366,7 @@ fn run(
     first.stage.mix(round, &mut first.mixing);
     let Mixing { coefficients, m } = &first.mixing;
     first.recipe.set(coefficients, *m, round.rows, first.stage.keeps_workers());
-    let (_, f) = first.stage.shape(round.rows.n(), round.f);
+    let f = first.stage.hostile(round.rows.n(), round.f, first.mixing.m);
     let oracle = crate::oracle::lent(&mut round.oracle);
     let mut inner = Round {
         rows: Mixed::new(round.rows.sent(), &first.recipe),

@@ -257,10 +257,12 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::zeno::ENTRY,
     &crate::safeguard::ENTRY,
     &crate::safeguard::SINGLE,
+    &crate::safeguard::CONVEX,
     &crate::nnm::ENTRY,
     &crate::bucketing::ENTRY,
     &crate::clipping::ENTRY,
     &crate::clipping::ARC,
+    &crate::exclusion::ENTRY,
     &crate::ctma::ENTRY,
 ];
 

@@ -241,7 +241,7 @@ impl Verdict {
         aggregate: &[f64],
     ) -> Vec<Evidence> {
         assert_eq!(aggregate.len(), round.d(), "the aggregate has d coordinates");
-        let median = crate::median::exact(round.rows, false);
+        let median = crate::median::exact(round.rows, crate::median::Middle::Mean);
         let measured = measure(round.n(), aggregate, &median, |i| round.rows[i].clone());
         let about = About { rule, f: round.f, d: round.d(), step: round.step, ids: round.ids };
         self.records(&about, round.weights, &measured)
@@ -259,6 +259,7 @@ impl Verdict {
         let shares = Shares::of(&self.weights, masses);
         let p = outlying(&measured.off);
         let cut = about.rule.cut(&measured.norms, about.f);
+        let left_out = about.rule.left_out(&measured.norms, about.f);
         let record = |i: usize| {
             let standing = if told { shares.standing(i) } else { Standing::Kept };
             Evidence {
@@ -280,6 +281,9 @@ impl Verdict {
                     }),
                     Standing::Excluded if self.expelled.contains(&about.ids[i]) => {
                         Some(format!("expelled for good by {}", about.rule.entry().name))
+                    }
+                    Standing::Excluded if left_out.contains(&i) => {
+                        Some("longer than the norm allows".to_owned())
                     }
                     Standing::Excluded => Some(excluded(about.rule, shares.taken)),
                     _ => Some(unweighted(about.rule)),

@@ -198,6 +198,8 @@ pub(crate) struct Spread {
     pairs: Vec<Vec<Wide>>,
     scaled: Pairs,
     pub(crate) spectrum: Spectrum,
+    /// The last eigenvalue, and the power of two that the distances were divided by.
+    last: (f64, i64),
 }
 
 impl Spread {
@@ -218,6 +220,20 @@ impl Spread {
         let e = among().map(|(i, j)| self.pairs[i][j].exponent()).max().unwrap_or(i64::MIN);
         let e = if e == i64::MIN { 0 } else { e };
         among().for_each(|(i, j)| self.scaled.set(i, j, self.pairs[i][j].over(e)));
-        Wide::new(self.spectrum.covariance(&self.scaled, alive, weight, vector), e)
+        let lambda = self.spectrum.covariance(&self.scaled, alive, weight, vector);
+        self.last = (lambda, e);
+        Wide::new(lambda, e)
+    }
+
+    /// As [`Spectrum::beside`], after [`Spread::covariance`].
+    pub(crate) fn beside(
+        &mut self,
+        alive: &[usize],
+        weight: impl Fn(usize) -> f64,
+        i: usize,
+    ) -> f64 {
+        let (lambda, e) = self.last;
+        alive.iter().for_each(|&j| self.scaled.set(i, j, self.pairs[i][j].over(e)));
+        self.spectrum.beside(&self.scaled, alive, weight, lambda, i)
     }
 }

@@ -4,6 +4,9 @@
 //! the row of least score; Multi-Krum the mean of the m rows of least score. Ties go to the lower
 //! id. Weights of rows count in that mean, not in the scores.
 //!
+//! With `below-bound=allow` fewer rows are taken, down to n = 2f + 1: the proof is void there, and
+//! f colluders near each other may win. Where n − f − 2 is 0, a score sums over the nearest row.
+//!
 //! ```
 //! # use varangian_base::Matrix;
 //! # use varangian_rules::{Round, Verdict, build};
@@ -29,6 +32,7 @@ const BOUND: Bound =
 const DIFFERS: &[&str] = &[
     "variant = byzfl sums over n − f − 1 neighbours and averages n − f rows by default, as ByzFL and ByzPy do",
     "variant = distributed-momentum sums unsquared distances over n − f − 1 neighbours, as that paper's code does",
+    "below-bound = allow takes n ≥ 2f + 1 rows, as ByzFL does, and counts at least one neighbour, as Flower does; the paper proves nothing there",
 ];
 const VARIANT: Param = Param {
     name: "variant",
@@ -37,12 +41,21 @@ const VARIANT: Param = Param {
     help: "which neighbours a score sums: n − f − 2 squared, n − f − 1 squared, or n − f − 1 unsquared",
 };
 
+const BELOW: Param = Param {
+    name: "below-bound",
+    kind: Kind::Choice(&["refuse", "allow"]),
+    default: "refuse",
+    help: "whether fewer than 2f + 3 rows are taken, down to 2f + 1, without any proof",
+};
+const ALLOWED: Bound =
+    Bound { text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source: "below-bound = allow" };
+
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "krum",
     summary: "the row whose n − f − 2 nearest others are nearest, by squared distance",
     paper: PAPER,
     differs: DIFFERS,
-    params: &[VARIANT],
+    params: &[VARIANT, BELOW],
     cost: "O(n²·d)",
     facts: RuleFacts {
         excluded: "not the row of least score",
@@ -68,6 +81,7 @@ pub(crate) static MULTI: RuleEntry = RuleEntry {
             default: "auto",
             help: "rows averaged; auto is n − f − 2 (variant = byzfl: n − f)",
         },
+        BELOW,
     ],
     cost: "O(n²·d)",
     facts: FACTS,
@@ -77,6 +91,18 @@ pub(crate) static MULTI: RuleEntry = RuleEntry {
 const FACTS: RuleFacts = RuleFacts {
     bound: BOUND,
     claims: Claims::GEOMETRIC,
+    // One neighbour a score: two rows nearest to each other are always tied, and so do colluders
+    // win.
+    variants: &[(
+        "below-bound=allow",
+        Claims {
+            permutation: false,
+            ties: false,
+            bounded: false,
+            majority: false,
+            ..Claims::GEOMETRIC
+        },
+    )],
     weights: true,
     excluded: "not among the {k} rows of least score",
     weighted: true,
@@ -104,8 +130,9 @@ fn build(args: &Args, m: M) -> Result<Box<Stage>, SpecError> {
         "byzfl" => Variant::Byzfl,
         _ => Variant::DistributedMomentum,
     };
+    let below = args.text("below-bound") == "allow";
     let (nearest, scores, order) = Default::default();
-    Ok(by_distances(Krum { variant, m, nearest, scores, order }))
+    Ok(by_distances(Krum { variant, m, below, nearest, scores, order }))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -126,6 +153,8 @@ enum M {
 struct Krum {
     variant: Variant,
     m: M,
+    /// Whether fewer than 2f + 3 rows are taken.
+    below: bool,
     nearest: Vec<f64>,
     scores: Vec<f64>,
     order: Vec<usize>,
@@ -136,8 +165,15 @@ impl Krum {
     fn most(&self, n: usize, f: usize) -> (usize, &'static str) {
         match self.variant {
             Variant::Byzfl => (n - f, "n − f"),
+            _ if self.below => ((n - f).saturating_sub(2).max(1), "max(1, n − f − 2)"),
             _ => (n - f - 2, "n − f − 2"),
         }
+    }
+
+    /// How many neighbours a score sums over.
+    fn neighbours(&self, n: usize, f: usize) -> usize {
+        let beside = if self.variant == Variant::Blanchard { 2 } else { 1 };
+        (n - f).saturating_sub(beside).max(1)
     }
 
     /// How many rows are averaged.
@@ -153,7 +189,7 @@ impl Krum {
 impl Weigh for Krum {
     fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) {
         let n = squared.n();
-        let neighbours = if self.variant == Variant::Blanchard { n - f - 2 } else { n - f - 1 };
+        let neighbours = self.neighbours(n, f);
         let root = self.variant == Variant::DistributedMomentum;
         self.scores.clear();
         for i in 0..n {
@@ -167,13 +203,17 @@ impl Weigh for Krum {
 
     fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
         let (n, f) = (round.n(), round.f);
-        let neighbours = if self.variant == Variant::Blanchard { n - f - 2 } else { n - f - 1 };
+        let neighbours = self.neighbours(n, f);
         let root = self.variant == Variant::DistributedMomentum;
         let pairs = exact::pairs(round.rows);
         let all: Vec<usize> = (0..n).collect();
         let scores: Vec<_> =
             all.iter().map(|&i| exact_score(&pairs, i, &all, neighbours, root)).collect();
         exact::Blend::selection(n, &exact::in_order(&scores)[..self.averaged(n, f)])
+    }
+
+    fn bound(&self) -> Option<Bound> {
+        self.below.then_some(ALLOWED)
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {

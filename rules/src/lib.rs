@@ -20,6 +20,7 @@ mod dnc;
 pub mod entry;
 pub mod evidence;
 pub mod exact;
+mod exclusion;
 mod faba;
 mod filter;
 mod filters;

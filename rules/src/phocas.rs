@@ -13,7 +13,7 @@
 //! assert_eq!(out, [-1.0]); // centre 2, nearest −10, 1, 2, 3: it may leave the honest range
 //! ```
 
-use crate::median::MIDDLE;
+use crate::median::{MIDDLE, Middle};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
 
@@ -40,7 +40,7 @@ pub(crate) static MEAMED: RuleEntry = RuleEntry {
     cost: "O(n·d) by selection",
     facts: FACTS,
     build: |args| {
-        let centre = Centre::Median { lower: args.text("middle") == "lower" };
+        let centre = Centre::Median(Middle::of(args));
         Ok(Box::new(Stage::Rule(Box::new(Around { centre }))))
     },
 };
@@ -55,7 +55,7 @@ const FACTS: RuleFacts = RuleFacts {
 #[derive(Clone, Copy)]
 enum Centre {
     TrimmedMean,
-    Median { lower: bool },
+    Median(Middle),
 }
 
 #[derive(Clone)]
@@ -68,8 +68,8 @@ impl Rule for Around {
         let (n, f) = (round.rows.n(), round.f);
         let centre = match self.centre {
             Centre::TrimmedMean => columns::Centre::TrimmedMean(f),
-            Centre::Median { lower: false } => columns::Centre::Median,
-            Centre::Median { lower: true } => columns::Centre::LowerMedian,
+            Centre::Median(Middle::Lower) => columns::Centre::LowerMedian,
+            Centre::Median(_) => columns::Centre::Median,
         };
         columns::mean_around(round.rows, centre, n - f, out);
     }
@@ -80,8 +80,8 @@ impl Rule for Around {
             Centre::TrimmedMean => around(column, n - f, |values| {
                 exact::Total::of(values[f..n - f].iter().copied()).over((n - 2 * f) as f64)
             }),
-            Centre::Median { lower } => {
-                around(column, n - f, |values| crate::median::middle(values, lower))
+            Centre::Median(which) => {
+                around(column, n - f, |values| crate::median::middle(values, which))
             }
         }))
     }

@@ -11,6 +11,7 @@
 //! assert!(out.iter().all(|x: &f32| (x - 0.1209221).abs() < 1e-7));
 //! ```
 
+use crate::median::Middle;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::{columns, combine, norms};
 use varangian_base::{Kind, Param};
@@ -106,7 +107,7 @@ impl Rule for Rfa {
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
         let (rows, n) = (round.rows, round.n());
         let mut v = match self.start {
-            Start::Median => crate::median::exact(rows, false),
+            Start::Median => crate::median::exact(rows, Middle::Mean),
             Start::Mean => exact::Blend::selection(n, &(0..n).collect::<Vec<_>>()).of(rows),
             Start::Zero => vec![0.0; round.d()],
         };

@@ -1,6 +1,6 @@
 //! What a rule is given, what it answers, and the three stages that a pipeline is made of.
 
-use crate::{Oracle, exact};
+use crate::{Bound, Oracle, exact};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Memory, Mixed, Seed, SpecError};
 
@@ -114,6 +114,28 @@ pub trait Rule: Send {
         Err("it has no exact path".to_owned())
     }
 
+    /// The bound on (n, f) that the parameters put in the place of the entry's, where they do.
+    fn bound(&self) -> Option<Bound> {
+        None
+    }
+
+    /// Whether the parameters make this another rule than the one whose κ and largest
+    /// deviation/norm the entry states.
+    fn departs(&self) -> bool {
+        false
+    }
+
+    /// Whether the entry's form for rows that count differently, where it has one, is there with
+    /// these parameters too.
+    fn weighted(&self) -> bool {
+        true
+    }
+
+    /// Whether it remembers each worker by id, so that every row must be some worker's.
+    fn knows_workers(&self) -> bool {
+        false
+    }
+
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.
     ///
     /// # Errors
@@ -209,6 +231,13 @@ pub trait Pre: Send {
         (n, f)
     }
 
+    /// Of m rows that came out of a round of (n, f), how many may be hostile. A stage whose m
+    /// depends on the rows lowers both alike, so that the bounds of what follows still hold.
+    fn hostile(&self, n: usize, f: usize, m: usize) -> usize {
+        let _ = m;
+        self.shape(n, f).1
+    }
+
     /// What the parameters demand of the whole number of workers and of f, as the missing
     /// condition: an index or a count beyond them. Asked once, before round 0; rows that are
     /// missing in a later round change nothing.
@@ -225,6 +254,12 @@ pub trait Pre: Send {
     fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
         let _ = (norms, f);
         None
+    }
+
+    /// The rows of these lengths, of which f may be hostile, that this stage leaves out.
+    fn left_out(&self, norms: &[f64], f: usize) -> Vec<usize> {
+        let _ = (norms, f);
+        Vec::new()
     }
 
     /// Whether row i that comes out still stands for the worker of row i.

@@ -9,12 +9,14 @@
 //! ν²·I). A worker that is caught at t therefore still counts at t (`drop-immediately` differs).
 //! Never re-admitted.
 
+mod convex;
 mod entries;
 mod exact;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub(crate) use convex::ENTRY as CONVEX;
 pub(crate) use entries::{ENTRY, SINGLE};
 pub use window::theory_threshold;
 use window::{Finding, Mode, Window};
@@ -186,6 +188,10 @@ impl Rule for Safeguard {
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn knows_workers(&self) -> bool {
+        true
     }
 
     fn first_round(&self) -> Option<&'static str> {

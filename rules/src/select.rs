@@ -1,7 +1,7 @@
 //! Selections: the rows of least key, ties to the lower id, and rules that look at nothing but
 //! the squared distances between rows.
 
-use crate::{Round, Rule, Stage, Verdict, exact};
+use crate::{Bound, Round, Rule, Stage, Verdict, exact};
 use varangian_base::kernels::combine;
 use varangian_base::kernels::distances::Pairs;
 
@@ -34,6 +34,11 @@ pub(crate) trait Weigh: Clone + Send + 'static {
 
     /// The same from the formula, of f64 rows.
     fn exact(&self, round: &exact::Round<'_>) -> exact::Blend;
+
+    /// As [`Rule::bound`].
+    fn bound(&self) -> Option<Bound> {
+        None
+    }
 
     /// As [`Rule::check`].
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
@@ -77,6 +82,10 @@ impl<W: Weigh> Rule for ByDistances<W> {
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn bound(&self) -> Option<Bound> {
+        self.weigh.bound()
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {

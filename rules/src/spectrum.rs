@@ -79,6 +79,25 @@ impl Spectrum {
         lambda.max(0.0)
     }
 
+    /// After [`Spectrum::covariance`] has answered λ > 0: ⟨xᵢ − μ, v⟩ of a row i outside
+    /// `alive`, up to the factor that those of its rows have in `vector`, over √cᵢ.
+    pub(crate) fn beside(
+        &self,
+        squared: &Pairs,
+        alive: &[usize],
+        weight: impl Fn(usize) -> f64,
+        lambda: f64,
+        i: usize,
+    ) -> f64 {
+        let total: f64 = alive.iter().map(|&j| weight(j)).sum();
+        let own: f64 = alive.iter().map(|&j| weight(j) * squared.at(i, j)).sum::<f64>() / total;
+        let term = |((&j, u), centre): ((&usize, &f64), &f64)| {
+            weight(j).sqrt() * u * (centre - (squared.at(i, j) - own))
+        };
+        let all = alive.iter().zip(&self.vector).zip(&self.scratch);
+        0.5 * all.map(term).sum::<f64>() / (total * lambda)
+    }
+
     /// Reduces `a` to `diagonal` and `off` (off[k] couples k − 1 and k). The Householder vector
     /// that clears column k below its subdiagonal stays in that column, its factor in betas[k].
     fn tridiagonalise(&mut self, n: usize) {

@@ -1,6 +1,9 @@
 //! Coordinate-wise trimmed mean (Yin et al. 2018, definition 2): per coordinate, drop the f
 //! smallest and the f largest values and average the n − 2f that remain.
 //!
+//! The paper drops a share β of either side that it lets be larger than f/n; `beta` gives one, and
+//! ⌊β·n⌋ values are then dropped in the place of f, of rows that count alike.
+//!
 //! Its κ = f/(n − 2f) meets the universal lower bound: no rule has a smaller worst case.
 //!
 //! ```
@@ -15,13 +18,22 @@
 use crate::weights::{shares, trimmed};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::columns;
+use varangian_base::{Kind, Param};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "trimmed-mean",
     summary: "coordinate-wise mean without the f smallest and f largest values",
     paper: "Yin, Chen, Ramchandran & Bartlett, Byzantine-Robust Distributed Learning, ICML 2018, arXiv 1803.01498, definition 2",
-    differs: &[],
-    params: &[],
+    differs: &[
+        "β is f/n unless beta is given, and then it may not be less",
+        "where beta·n is a whole number but for rounding, that many values are dropped; Flower's code drops one fewer",
+    ],
+    params: &[Param {
+        name: "beta",
+        kind: Kind::Real { min: 0.0, max: 0.499_999 },
+        default: "auto",
+        help: "the share of values dropped on either side, at least f/n; auto is f/n",
+    }],
     cost: "O(n·d) by selection",
     facts: RuleFacts {
         bound: Bound::majority("Yin et al. 2018"),
@@ -30,11 +42,25 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         kappa: Kappa::Exact(|n, f| f as f64 / (n - 2 * f) as f64, "f/(n−2f), the least possible"),
         ..RuleFacts::RULE
     },
-    build: |_| Ok(Box::new(Stage::Rule(Box::new(TrimmedMean)))),
+    build: |args| Ok(Box::new(Stage::Rule(Box::new(TrimmedMean { beta: args.real("beta") })))),
 };
 
 #[derive(Clone)]
-struct TrimmedMean;
+struct TrimmedMean {
+    /// `None`: f/n.
+    beta: Option<f64>,
+}
+
+impl TrimmedMean {
+    /// How many of n values are dropped on either side.
+    fn dropped(&self, n: usize, f: usize) -> usize {
+        self.beta.map_or(f, |beta| {
+            let (exact, near) = (beta * n as f64, (beta * n as f64).round());
+            let whole = (exact - near).abs() <= 1e-9 * near;
+            (if whole { near } else { exact.floor() }) as usize
+        })
+    }
+}
 
 impl Rule for TrimmedMean {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
@@ -44,17 +70,34 @@ impl Rule for TrimmedMean {
                 trimmed(column, cut) as f32
             });
         }
-        columns::trimmed_mean(round.rows, round.f, out);
+        columns::trimmed_mean(round.rows, self.dropped(round.rows.n(), round.f), out);
     }
 
     fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
-        let f = round.f;
         if let Some(weights) = round.weights {
-            let (cut, _) = shares(weights, f);
+            let (cut, _) = shares(weights, round.f);
             let reduce = |column: &[(f64, f64)]| trimmed(column, cut);
             return Ok(exact::by_weighted_column(round.rows, weights, reduce));
         }
-        Ok(exact::by_column(round.rows, |column| exact::mean(&column[f..column.len() - f])))
+        let k = self.dropped(round.n(), round.f);
+        Ok(exact::by_column(round.rows, |column| exact::mean(&column[k..column.len() - k])))
+    }
+
+    fn departs(&self) -> bool {
+        self.beta.is_some()
+    }
+
+    fn weighted(&self) -> bool {
+        self.beta.is_none()
+    }
+
+    fn check(&self, n: usize, f: usize) -> Result<(), String> {
+        match (self.beta, self.dropped(n, f)) {
+            (Some(beta), k) if k < f => {
+                Err(format!("⌊beta·n⌋ ≥ f; beta = {beta} drops {k} on either side"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn fork(&self) -> Box<dyn Rule> {

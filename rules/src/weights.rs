@@ -9,6 +9,7 @@
 //! A site that counts a thousand times more than the others is a site that no rule can outvote,
 //! hence [`bounded`].
 
+use crate::median::Middle;
 use varangian_base::SpecError;
 
 /// Brings counts to between `floor` and `cap` times their median: the weights of a server that
@@ -93,8 +94,8 @@ pub(crate) fn trimmed<T: Copy + Into<f64>>(column: &[(T, f64)], cut: f64) -> f64
 }
 
 /// The value of a sorted column at which half of the weight lies on either side; where a gap
-/// between two values does that, their mean, or the `lower`.
-pub(crate) fn median<T: Copy + Into<f64>>(column: &[(T, f64)], lower: bool) -> f64 {
+/// between two values does that, their mean, the lower or the upper.
+pub(crate) fn median<T: Copy + Into<f64>>(column: &[(T, f64)], middle: Middle) -> f64 {
     let half = column.iter().map(|(_, w)| w).sum::<f64>() / 2.0;
     // Sums of weights are rounded: what is as close to half as that is half.
     let slack = half * 1e-12;
@@ -106,7 +107,11 @@ pub(crate) fn median<T: Copy + Into<f64>>(column: &[(T, f64)], lower: bool) -> f
         }
         if before >= half - slack {
             let next = column.get(i + 1).map_or(x, |next| next.0);
-            return if lower { x.into() } else { x.into() / 2.0 + next.into() / 2.0 };
+            return match middle {
+                Middle::Mean => x.into() / 2.0 + next.into() / 2.0,
+                Middle::Lower => x.into(),
+                Middle::Upper => next.into(),
+            };
         }
     }
     column.last().map_or(0.0, |last| last.0.into())

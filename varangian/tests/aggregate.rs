@@ -64,6 +64,8 @@ fn stages_alone_print_the_rows_that_a_rule_would_see() {
     folder.refused("nnm", "1", "--evidence -", "--evidence is for a rule; \"nnm\" is stages alone");
     folder.refused("nnm", "1", "--state s", "--state is for a rule");
     folder.refused("nnm", "0", "", "at most f = 0 rows may be hostile; 1 are not finite: 1");
+    folder.refused("nnm", "1", "--all-finite", "--all-finite: 1 are not: 1");
+    folder.refused("average", "1", "--all-finite", "--all-finite: 1 are not: 1");
     folder.refused("bucketing s=9", "1", "", "bucketing needs s ≤ n");
     folder.refused("nmn", "1", "", "did you mean \"nnm\"?");
 }

@@ -13,7 +13,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     demand_no_rule(args, &stages)?;
     let rows = arrays::read(&args.input)?;
     Bound::declared(stages.spec(), rows.total(), args.f)?;
-    let f = admit(&rows, args.f)?;
+    let f = admit(&rows, args)?;
     stages.check(rows.ids.len(), f).map_err(|error| spread(error, &rows))?;
     let mixed = mix(&mut stages, &rows, f, Seed(args.seed))?;
     if let Some(path) = &args.output {

@@ -89,6 +89,11 @@ impl Pipeline {
     pub(crate) fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
         self.pre.first().and_then(|first| first.stage.cut(norms, f))
     }
+
+    /// The rows of these lengths that the first stage leaves out.
+    pub(crate) fn left_out(&self, norms: &[f64], f: usize) -> Vec<usize> {
+        self.pre.first().map_or_else(Vec::new, |first| first.stage.left_out(norms, f))
+    }
 }
 
 /// A rule that keeps the rows that it sees and answers zeros.

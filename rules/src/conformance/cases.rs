@@ -16,13 +16,20 @@ pub(super) const CASES: &[&str] = &[
     "majority margin=2",
     "median",
     "median middle=lower",
+    "median middle=upper",
     "trimmed-mean",
+    "trimmed-mean beta=0.2",
+    "trimmed-mean beta=0.4",
     "phocas",
     "meamed",
     "meamed middle=lower",
     "krum",
     "krum variant=byzfl",
     "krum variant=distributed-momentum",
+    "krum below-bound=allow",
+    "krum variant=byzfl below-bound=allow",
+    "multi-krum variant=distributed-momentum below-bound=allow",
+    "multi-krum below-bound=allow",
     "multi-krum",
     "multi-krum m=2",
     "multi-krum m=1 variant=byzfl",
@@ -33,12 +40,17 @@ pub(super) const CASES: &[&str] = &[
     "bulyan variant=classic",
     "bulyan variant=reference",
     "bulyan variant=reference m=1",
+    "bulyan variant=one-shot",
     "centred-clipping",
     "centred-clipping tau=2 L=3",
     "centred-clipping start=median quantile=0.7 L=2",
+    "centred-clipping start=mean",
+    "centred-clipping start=mean tau=2 L=3",
+    "centred-clipping start=zero L=2",
     "mda",
     "smea",
     "caf",
+    "caf variant=byzfl",
     "dnc",
     "dnc T=2 b=5",
     "dnc b=3 c=0.5",
@@ -59,6 +71,9 @@ pub(super) const CASES: &[&str] = &[
     "safeguard mode=calibrated",
     "single-safeguard",
     "single-safeguard mode=fixed th=0.2 drop-immediately=true nu=0.01",
+    "byzantine-sgd",
+    "byzantine-sgd v=3 times=1",
+    "byzantine-sgd v=2 divide=good",
     "nnm | average",
     "nnm | trimmed-mean",
     "nnm | krum",
@@ -66,6 +81,10 @@ pub(super) const CASES: &[&str] = &[
     "bucketing s=3 | median",
     "bucketing | nnm | multi-krum",
     "clipping c=1.5 | average",
+    "exclusion | average",
+    "exclusion c=1.5 | krum",
+    "nnm | exclusion c=1 | trimmed-mean",
+    "exclusion c=2 | bucketing s=2 order=given | median | ctma",
     "arc | average",
     "arc | trimmed-mean",
     "clipping c=1.5 | krum",
@@ -86,7 +105,8 @@ const PLAIN: &[(&str, Reference)] = &[
     ("majority ties=plus-one", |x, _| majority::reference(x, 1.0)),
     ("mda", mda::reference),
     ("smea", smea::reference),
-    ("caf", caf::reference),
+    ("caf", |x, f| caf::reference(x, f, false)),
+    ("caf variant=byzfl", |x, f| caf::reference(x, f, true)),
     ("dnc", dnc::reference),
     ("faba", faba::reference),
     ("fltrust", |x, _| {
@@ -128,9 +148,9 @@ fn shapes(spec: &str) -> Vec<(usize, usize, usize)> {
         }
     }
     shapes.retain(|&(n, f, d)| {
-        let enumerated = spec == "mda" || spec == "smea";
+        let slow = ["mda", "smea", "caf variant=byzfl"].contains(&spec);
         let small = n <= 12 && d <= 7;
-        build(spec, n, f).is_ok() && (small || !enumerated)
+        build(spec, n, f).is_ok() && (small || !slow)
     });
     shapes
 }

@@ -14,6 +14,7 @@ fn claiming(spec: &str, scale: bool) -> bool {
         // Fixed lengths do not scale, and norms do not move.
         Family::PreAggregation => match entry.name {
             "clipping" => false,
+            "exclusion" => scale,
             "arc" => scale,
             _ => true,
         },
@@ -25,7 +26,9 @@ fn claiming(spec: &str, scale: bool) -> bool {
 
 fn specs(scale: bool) -> Vec<&'static str> {
     let fixed = |spec: &str| {
-        ["tau=", "th=", "th0=", "v=", "nu=", "start=zero"].iter().any(|p| spec.contains(p))
+        ["tau=", "th=", "th0=", "v=", "nu=", "start=zero", "exclusion c="]
+            .iter()
+            .any(|p| spec.contains(p))
     };
     let all = CASES.iter().copied().chain(["geometric-median"]);
     all.filter(|spec| claiming(spec, scale) && !fixed(spec)).collect()

@@ -109,6 +109,10 @@ fn classical_vectors() {
     gives("trimmed-mean", &rows, 2, &[2.0]);
     gives("phocas", &rows, 1, &[-1.0]);
     gives("median", &line(&[1.0, 2.0, 3.0, 10.0]), 1, &[2.5]);
+    gives("median middle=upper", &line(&[10.0, 2.0, 1.0, 3.0]), 1, &[3.0]);
+    gives("median middle=upper", &line(&[10.0, 2.0, 1.0, 3.0, 9.0]), 2, &[3.0]);
+    let upper = crate::build("median middle=upper", 4, 1).unwrap();
+    assert!(upper.kappa(4, 1).is_none() && upper.variance_norm(4, 1).is_none());
 }
 
 #[test]
@@ -126,6 +130,36 @@ fn three_krums_are_told_apart() {
 }
 
 #[test]
+fn krum_below_its_bound_is_that_of_the_peers() {
+    let allowed = |spec: &str| format!("{spec} below-bound=allow");
+    // What ByzFL 0.0.11 answers.
+    let sets: [(&[f32], usize, f64, f64); 4] = [
+        (&[0., 1., 3., 7.], 1, 1.0, 4.0 / 3.0),
+        (&[0., 1., 3.], 1, 0.0, 0.5),
+        (&[5., 0., 1., 7., 3.], 2, 1.0, 3.0),
+        (&[4., 12., 10., 0.], 1, 10.0, 26.0 / 3.0),
+    ];
+    for (values, f, one, many) in sets {
+        gives(&allowed("krum variant=byzfl"), &line(values), f, &[one]);
+        gives(&allowed("multi-krum variant=byzfl"), &line(values), f, &[many]);
+        // Of one neighbour each: the first of the two rows nearest to each other.
+        if values.len() < 5 {
+            let first = if values[0] == 4.0 { 12.0 } else { 0.0 };
+            gives(&allowed("krum"), &line(values), f, &[first]);
+        }
+        for spec in ["krum", "multi-krum"] {
+            let refused = crate::build(spec, values.len(), f).err().unwrap().to_string();
+            assert!(refused.starts_with(&format!("{spec} needs n ≥ 2f + 3")), "{refused}");
+        }
+    }
+    let rule = crate::build(&allowed("krum"), 5, 2).unwrap();
+    assert!(rule.kappa(5, 2).is_none() && rule.variance_norm(5, 2).is_none());
+    assert!(rule.kappa(7, 2).is_some() && rule.variance_norm(7, 2).is_some());
+    let refused = crate::build(&allowed("krum"), 4, 2).err().unwrap().to_string();
+    assert_eq!(refused, "krum needs n ≥ 2f + 1; got n = 4, f = 2 (below-bound = allow)");
+}
+
+#[test]
 fn bulyan_computes_its_scores_again() {
     let rows: [[f32; 2]; 7] =
         [[2., -2.6], [0.4, -0.6], [-0.5, -0.2], [-2., -0.2], [-0.9, 3.3], [0.2, -0.4], [3.7, 3.3]];
@@ -136,11 +170,53 @@ fn bulyan_computes_its_scores_again() {
 }
 
 #[test]
+fn bulyan_of_one_shot_is_that_of_flower() {
+    let rows: [[f32; 2]; 11] = [
+        [-0.8, -1.32],
+        [-0.25, 0.42],
+        [1.14, 0.11],
+        [-0.55, -0.78],
+        [0.75, 1.63],
+        [0.27, -1.23],
+        [-0.96, 1.6],
+        [0.2, -1.73],
+        [-0.08, -1.16],
+        [-0.63, -0.49],
+        [-0.71, 0.55],
+    ];
+    // By Flower's formula in NumPy.
+    gives("bulyan variant=one-shot", &Matrix::from_rows(&rows), 2, &[-0.63, -0.81]);
+    // 6, 3, 8, 0 and 2 are selected; of 0 and 6, equally far from their median, the lesser is
+    // taken here, and either by Flower (then 11/3). Repeated Krum selects others, and answers 3.
+    let rows = line(&[-9., -6., 6., 3., 8., 0., 2.]);
+    gives("bulyan variant=one-shot", &rows, 1, &[5.0 / 3.0]);
+    assert!(crate::build("bulyan variant=one-shot m=1", 7, 1).is_err());
+}
+
+#[test]
+fn centred_clipping_from_the_mean_and_from_zero() {
+    let rows = line(&[0.0, 1.0, 2.0, 1000.0]);
+    gives("centred-clipping tau=4 start=mean", &rows, 1, &[248.75]);
+    gives("centred-clipping tau=100 L=3 start=mean", &rows, 1, &[100.75]);
+    gives("centred-clipping tau=4 L=2 start=zero", &rows, 1, &[2.1875]);
+    let told = answer("centred-clipping tau=4 start=mean", rows.rows(), 1).1.weights;
+    assert!((told.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{told:?}");
+}
+
+#[test]
 fn a_trimmed_mean_is_no_difference_of_sums() {
     gives("trimmed-mean", &line(&[1.0, 2.0, 3.0, 1e9]), 1, &[2.5]);
     let mut values = vec![0.0; 29];
     values.extend([1e6; 15]);
     gives("trimmed-mean", &line(&values), 15, &[0.0]);
+    // 15 of 44: a product of floats falls short of 15, and Flower's code drops 14.
+    gives("trimmed-mean beta=0.340909090909", &line(&values), 15, &[0.0]);
+    gives("trimmed-mean beta=0.33", &line(&values), 14, &[1e6 / 16.0]);
+    let few = crate::build("trimmed-mean beta=0.2", 9, 2).err().unwrap().to_string();
+    let why =
+        "trimmed-mean needs ⌊beta·n⌋ ≥ f; beta = 0.2 drops 1 on either side; got n = 9, f = 2";
+    assert_eq!(few, why);
+    assert!(crate::build("trimmed-mean beta=0.2", 10, 2).unwrap().kappa(10, 2).is_none());
 }
 
 /// What reaches a rule of five rows when one was refused: four rows, f lowered by one.
@@ -186,13 +262,35 @@ fn close_rows_far_from_the_origin_keep_their_order() {
 }
 
 #[test]
+fn caf_in_the_loop_of_byzfl() {
+    // ByzFL 0.0.11's loop with exact eigenvectors in place of its random ones.
+    let rows = [[0., 0.], [1., 0.], [0., 1.], [1., 1.], [9., 3.]];
+    gives("caf", &Matrix::from_rows(&rows), 1, &[0.518_143_01, 0.505_336_18]);
+    gives("caf variant=byzfl", &Matrix::from_rows(&rows), 1, &[0.518_758_02, 0.505_575]);
+    let rows: [[f32; 3]; 7] = [
+        [6., 4., 4.],
+        [-2., 7., -7.],
+        [1., 4., 7.],
+        [0., -2., -4.],
+        [-1., 0., 4.],
+        [7., -8., 8.],
+        [1., -3., 3.],
+    ];
+    let rows = Matrix::from_rows(&rows);
+    gives("caf", &rows, 3, &[-0.471_327_19, -0.643_000_79, 3.771_872_53]);
+    gives("caf variant=byzfl", &rows, 3, &[-0.708_520_36, -0.231_639_77, 3.914_394_83]);
+}
+
+#[test]
 fn caf_ends_whatever_the_length_of_a_row() {
     let mut rows: Vec<Vec<f32>> =
         super::families::random(9, 4, 3).rows().iter().map(<[f32]>::to_vec).collect();
     for length in [1e4, 1e6, 1e10, 1e15, 3e38] {
         rows.push(vec![length; 4]);
-        let with = answer("caf", Matrix::from_rows(&rows).rows(), 3).0;
-        assert!(with.iter().all(|x| x.abs() < 2.0), "{length}: {with:?}");
+        for spec in ["caf", "caf variant=byzfl"] {
+            let with = answer(spec, Matrix::from_rows(&rows).rows(), 3).0;
+            assert!(with.iter().all(|x| x.abs() < 2.0), "{spec}, {length}: {with:?}");
+        }
         rows.pop();
     }
 }

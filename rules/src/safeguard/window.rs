@@ -3,7 +3,7 @@
 
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::{distances::Pairs, norms};
-use varangian_base::{Matrix, Memory, SpecError, Value};
+use varangian_base::{Matrix, Memory, Rows, SpecError, Value};
 
 /// How the distance is found beyond which a worker is expelled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,6 +60,11 @@ impl Window {
     pub(crate) fn new(length: u64, threshold: f64) -> Self {
         let (sums, squared, pairs, sorted) = Default::default();
         Window { length, threshold, number: None, sums, calibrated: None, squared, pairs, sorted }
+    }
+
+    /// The accumulators, one a slot.
+    pub(crate) fn sums(&self) -> Rows<'_> {
+        self.sums.rows()
     }
 
     /// Restarts at multiples of the length; makes room for `slots` accumulators of d floats.

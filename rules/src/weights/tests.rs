@@ -7,15 +7,17 @@ use crate::{ALL, Family, Pipeline, Round, Verdict, build, exact};
 use varangian_base::{Domain, Matrix, Seed};
 
 /// Pipelines of which every stage has a form for weights.
-const SPECS: [&str; 13] = [
+const SPECS: [&str; 15] = [
     "average",
     "median",
     "median middle=lower",
+    "median middle=upper",
     "trimmed-mean",
     "geometric-median",
     "centred-clipping tau=2",
     "centred-clipping quantile=0.7 L=3",
     "centred-clipping start=median",
+    "centred-clipping start=mean L=2",
     "krum",
     "multi-krum m=3",
     "median | ctma",
@@ -163,6 +165,7 @@ fn weights_that_mean_nothing_are_refused() {
     };
     assert!(refused("nnm | median", &[1.0; 5], 1).starts_with("nnm has no form for rows that"));
     assert!(refused("bulyan", &[1.0; 5], 0).contains("trimmed-mean"));
+    assert!(refused("trimmed-mean beta=0.2", &[1.0; 5], 0).contains("with these parameters"));
     assert_eq!(refused("median", &[1.0; 4], 1), "one weight a row; got 4 for 5 rows");
     let bad = "weights are finite and above 0; row 1 has ";
     assert_eq!(refused("median", &[1.0, -1.0, 1.0, 1.0, 1.0], 1), format!("{bad}-1"));
