@@ -1,0 +1,52 @@
+//! `varangian._core`: what the Python package stands on.
+//!
+//! Arrays come in as contiguous float32 or float64 and go out the same; everything else about
+//! libraries, dtypes and structures is settled in Python. The interpreter is let go while anything
+//! computes. No panic crosses: what a Python object of the user's raised comes out as it was
+//! raised, and a defect of ours as `varangian.Defect` with its message.
+
+mod attack;
+mod border;
+mod catalogue;
+mod data;
+mod model;
+mod own;
+mod rule;
+mod run;
+
+use pyo3::prelude::*;
+use std::ffi::OsString;
+
+/// The version of the program.
+#[pyfunction]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// Runs the command `varangian` with the process's arguments; returns its exit code.
+#[pyfunction]
+fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
+    py.detach(|| varangian_cli::run(&arguments))
+}
+
+#[pymodule]
+#[pyo3(name = "_core")]
+fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<rule::Rule>()?;
+    module.add_class::<rule::Stages>()?;
+    module.add_class::<rule::Said>()?;
+    module.add_class::<attack::Attack>()?;
+    module.add_class::<own::Own>()?;
+    module.add("Defect", module.py().get_type::<border::Defect>())?;
+    module.add_function(wrap_pyfunction!(version, module)?)?;
+    module.add_function(wrap_pyfunction!(command, module)?)?;
+    module.add_function(wrap_pyfunction!(catalogue::catalogue, module)?)?;
+    module.add_function(wrap_pyfunction!(catalogue::spell, module)?)?;
+    module.add_function(wrap_pyfunction!(catalogue::names, module)?)?;
+    module.add_function(wrap_pyfunction!(own::rule, module)?)?;
+    module.add_function(wrap_pyfunction!(own::attack, module)?)?;
+    module.add_function(wrap_pyfunction!(data::dataset, module)?)?;
+    module.add_function(wrap_pyfunction!(model::model, module)?)?;
+    module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    Ok(())
+}

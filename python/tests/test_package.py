@@ -1,0 +1,59 @@
+"""The package itself: stubs, names, documentation."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import varangian
+from varangian import attacks, rules, stages
+from varangian._entries import CATALOGUE
+
+PYTHON = Path(__file__).parents[1]
+
+
+def test_the_stubs_are_what_the_lists_say() -> None:
+    if not (PYTHON / "stubs.py").is_file():
+        pytest.skip("the sources are not there")
+    done = subprocess.run(
+        [sys.executable, str(PYTHON / "stubs.py"), "--check"], capture_output=True, text=True
+    )
+    if "site-packages" in str(Path(varangian.__file__)):
+        # Held against the sources: an installed package has its own copies.
+        assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_entry_has_a_class_that_tells_of_it() -> None:
+    for kind, modules in [("rules", (rules, stages)), ("attacks", (attacks,))]:
+        made = [getattr(m, name) for m in modules for name in m.__all__]
+        assert len(made) == len(CATALOGUE[kind])
+        for one in made:
+            assert one.__doc__ and "Parameters" in one.__doc__
+            for param in one._entry["params"]:
+                assert param["help"] in one.__doc__
+
+
+def test_the_examples_of_the_documentation_hold() -> None:
+    assert doctest.testmod(varangian).failed == 0
+
+
+def test_the_command_comes_with_the_wheel() -> None:
+    words = [sys.executable, "-m", "varangian"]
+    done = subprocess.run([*words, "--version"], capture_output=True, text=True)
+    assert done.stdout.strip() == f"varangian {varangian.__version__}"
+    wrong = subprocess.run([*words, "rulez"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and 'did you mean "rules"' in wrong.stderr
+
+
+def test_examples_run() -> None:
+    for path in sorted((PYTHON / "examples").glob("*.py")):
+        if "torch" in path.read_text():
+            pytest.importorskip("torch")
+        done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+        assert done.returncode == 0, f"{path.name}: {done.stderr}"
+        assert "%" in done.stdout

@@ -1,0 +1,170 @@
+"""Tensors and networks of torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import varangian
+from varangian import rules
+
+torch = pytest.importorskip("torch")
+
+ROWS = np.random.default_rng(5).normal(size=(7, 6)).astype(np.float32)
+MEDIAN = np.median(ROWS, axis=0)
+
+
+def median(rows: Any) -> Any:
+    return rules.Median(f=2)(rows)
+
+
+def test_tensors_come_back() -> None:
+    out = median(torch.from_numpy(ROWS))
+    assert out.dtype == torch.float32 and out.numpy().tolist() == MEDIAN.tolist()
+    for dtype in (torch.float64, torch.float16, torch.bfloat16):
+        rows = torch.from_numpy(ROWS).to(dtype)
+        out = median(rows)
+        assert out.dtype == dtype
+        # torch's own median of seven is the middle one, and no rounding is left to differ.
+        assert torch.equal(out, rows.float().median(dim=0).values.to(dtype))
+    out = median([row.reshape(2, 3) for row in torch.from_numpy(ROWS)])
+    assert out.shape == (2, 3)
+
+
+def test_state_dicts_and_parameters() -> None:
+    def net(k: int) -> Any:
+        torch.manual_seed(k)
+        return torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+
+    nets = [net(k) for k in range(7)]
+    out = median([one.state_dict() for one in nets])
+    net(0).load_state_dict(out)
+    assert out["1.num_batches_tracked"].dtype == torch.int64
+    # A generator a worker, and parameters that require grad.
+    out = median([one.parameters() for one in nets])
+    wanted = torch.stack([next(one.parameters()) for one in nets]).median(dim=0).values
+    assert torch.equal(out[0], wanted) and not out[0].requires_grad
+
+
+def test_no_copy_and_no_write() -> None:
+    rows = torch.from_numpy(ROWS.copy())
+    before = rows.clone()
+    rule = varangian.rule("arc | nnm | krum", f=2)
+    rule(rows)
+    assert torch.equal(rows, before)
+    matrix = rule._last[0]
+    assert matrix.ctypes.data == rows.data_ptr()
+    wide = torch.zeros(7, 12)
+    wide[:, ::2] = rows
+    assert torch.equal(median(wide[:, ::2]), median(rows))
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    rows = torch.ones(7, 3, requires_grad=True)
+    with pytest.raises(ValueError, match="requires grad.*pass it detached"):
+        median(rows)
+    with pytest.raises(TypeError, match="complex"):
+        median(torch.ones(7, 3, dtype=torch.complex64))
+    with pytest.raises(TypeError, match="is dense"):
+        median(torch.ones(7, 3).to_sparse())
+    with pytest.raises(TypeError, match="another library"):
+        median([torch.ones(3), np.ones(3, dtype=np.float32)])
+
+
+SMALL: dict[str, Any] = {
+    "dataset": "glyphs", "n": 7, "f": 2, "steps": 30, "evaluate_every": 10,
+    "rule": "nnm | median", "attack": "alie",
+}
+
+
+class Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.LazyLinear(16), torch.nn.ReLU(), torch.nn.Linear(16, 10)
+        )
+
+    def forward(self, x: Any) -> Any:
+        return self.layers(x)
+
+
+def mlp() -> Any:
+    return torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(784, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10)
+    )
+
+
+def glyph_size() -> int:
+    return 784
+
+
+def test_a_network_learns_and_repeats_itself() -> None:
+    import json
+
+    from varangian._entries import CATALOGUE
+
+    size = next(e for e in CATALOGUE["datasets"] if e["name"] == "glyphs")["facts"]["size"]
+    side = 28 if "28" in json.dumps(size) else 8
+
+    def make() -> Any:
+        return torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.Linear(side * side, 16), torch.nn.ReLU(),
+            torch.nn.Linear(16, 10),
+        )
+
+    state = torch.get_rng_state()
+    first = varangian.run(SMALL, model=make)
+    assert torch.equal(torch.get_rng_state(), state), "the generator is left as it was"
+    again = varangian.run(SMALL, model=make, threads=1)
+    assert first[0].last > 0.4
+    assert first[0].parameters == again[0].parameters
+    other = varangian.run(SMALL, model=make, seed=2)
+    assert other[0].parameters != first[0].parameters
+    module = make()
+    before = [p.detach().clone() for p in module.parameters()]
+    varangian.run(SMALL, model=module, steps=3)
+    assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
+
+
+def test_dropout_and_batch_norm() -> None:
+    def make() -> Any:
+        return torch.nn.Sequential(
+            torch.nn.Flatten(), torch.nn.LazyLinear(32), torch.nn.BatchNorm1d(32),
+            torch.nn.ReLU(), torch.nn.Dropout(0.2), torch.nn.Linear(32, 10),
+        )
+
+    def settled() -> Any:
+        module = make()
+        module.eval()
+        side = int(varangian.run({**SMALL, "steps": 1}, model="mlp hidden=4") is not None)
+        return module, side
+
+    inputs = np.random.default_rng(1).normal(size=(600, 20)).astype(np.float32)
+    labels = (inputs[:, 0] + inputs[:, 1] > 0).astype(np.int64)
+    data = varangian.Dataset((inputs[:400], labels[:400]), (inputs[400:], labels[400:]))
+
+    def small() -> Any:
+        return torch.nn.Sequential(
+            torch.nn.Linear(20, 32), torch.nn.BatchNorm1d(32), torch.nn.ReLU(),
+            torch.nn.Dropout(0.2), torch.nn.Linear(32, 2),
+        )
+
+    order = {**SMALL, "steps": 60}
+    del order["dataset"]
+    first = varangian.run(order, model=small, dataset=data)
+    assert first[0].last > 0.85
+    assert varangian.run(order, model=small, dataset=data)[0].parameters == first[0].parameters
+
+
+def test_a_network_that_does_not_fit_is_refused() -> None:
+    def wrong() -> Any:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3, 10))
+
+    with pytest.raises(ValueError, match="does not take inputs of shape"):
+        varangian.run(SMALL, model=wrong)
+    with pytest.raises(TypeError, match="a model is a torch.nn.Module; got int"):
+        varangian.run(SMALL, model=lambda: 3)
+    with pytest.raises(TypeError, match="loss is for a torch model"):
+        varangian.run(SMALL, loss=lambda a, b: a)

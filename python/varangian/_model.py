@@ -1,0 +1,256 @@
+"""Networks from Python as models: a ``torch.nn.Module``, or your own gradient in numpy."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from varangian import _arrays, _core
+from varangian._rule import answered, hyphened
+
+
+class Model:
+    """A model of your own in numpy: d parameters in, loss and gradient out.
+
+    Define :meth:`start`, :meth:`gradient` and :meth:`evaluate`. A ``torch.nn.Module`` needs none of
+    this: give it to :func:`varangian.run` as it is.
+    """
+
+    name: ClassVar[str] = ""
+
+    def start(self, seed: int) -> Any:
+        """The initial parameters: d numbers, the same for the same seed."""
+        raise NotImplementedError(f"{type(self).__name__} defines no start(seed)")
+
+    def gradient(self, parameters: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> Any:
+        """(mean loss over the batch, its gradient of d numbers)."""
+        raise NotImplementedError(f"{type(self).__name__} defines no gradient(…)")
+
+    def evaluate(self, parameters: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> Any:
+        """(mean loss over the batch, samples whose class is right; 0 for regression)."""
+        raise NotImplementedError(f"{type(self).__name__} defines no evaluate(…)")
+
+    # The border.
+
+    _classes = 0
+
+    def _accept(self, size: tuple[int, int, int], classes: int) -> None:
+        self._classes = classes
+        self._d = len(self._init(0))
+
+    def _tensors(self) -> list[tuple[str, list[int]]]:
+        return [("parameters", [self._d])]
+
+    def _buffers(self) -> list[tuple[str, list[int]]]:
+        return []
+
+    def _init(self, seed: int) -> np.ndarray:
+        start = self.start(seed)
+        array = _arrays.of_leaf(start, "start") if _arrays.is_leaf(start) else np.asarray(start)
+        if array.ndim != 1 or array.size == 0:
+            raise ValueError(f"{type(self).__name__}.start answers d numbers; got {array.shape}")
+        return answered(array, array.shape, f"{type(self).__name__}.start")
+
+    def _prepare(self, parameters: np.ndarray) -> np.ndarray:
+        parameters.setflags(write=False)
+        return parameters
+
+    def _gradient(self, params: Any, inputs: Any, targets: Any, place: Any) -> Any:
+        loss, gradient = self.gradient(params, inputs, targets)
+        if not np.isfinite(np.asarray(gradient)).all():
+            # A run that diverges: the intake refuses the row and says so.
+            gradient = np.ascontiguousarray(gradient, dtype=np.float32)
+        else:
+            gradient = answered(gradient, (self._d,), f"{type(self).__name__}.gradient")
+        return float(loss), gradient, np.zeros(0, dtype=np.float32)
+
+    def _evaluate(self, params: Any, buffers: Any, inputs: Any, targets: Any) -> Any:
+        loss, hits = self.evaluate(params, inputs, targets)
+        return float(loss) * len(inputs), int(hits)
+
+
+# torch draws dropout masks from one generator for the whole process.
+_LOCK = threading.RLock()
+
+
+def _seed(*words: int) -> int:
+    text = ",".join(str(word) for word in words).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=7).digest(), "little")
+
+
+class TorchModel:
+    """A ``torch.nn.Module`` as a model.
+
+    Parameters
+    ----------
+    module : torch.nn.Module, or a callable that makes one
+        A module starts every seed from the parameters that it has. A class or function is called
+        for each seed, with torch's generator set by the seed: each seed its own start.
+    loss : callable, optional
+        (outputs, targets) to the mean loss; cross-entropy for classes, else the mean square.
+
+    A gradient is that of one worker's minibatch. Dropout draws at (seed, worker, step), as built-in
+    models do. Running statistics of batch norm go by the workers' statistics, as for those, with
+    the house's factor 0.9.
+    """
+
+    def __init__(self, module: Any, loss: Callable[[Any, Any], Any] | None = None) -> None:
+        import torch
+
+        self._torch = torch
+        self._make = None if isinstance(module, torch.nn.Module) else module
+        self._module = module if self._make is None else self._made(0)
+        self._loss = loss
+        self.name = hyphened(type(self._module).__name__)
+        self._sizes = [(n, list(p.shape)) for n, p in self._module.named_parameters()]
+        frozen = [n for n, p in self._module.named_parameters() if not p.requires_grad]
+        if frozen:
+            raise ValueError(f"every parameter is learnt; {', '.join(frozen)} require no grad")
+        if not self._sizes:
+            raise ValueError(f"{type(self._module).__name__} has no parameters")
+        for name, parameter in self._module.named_parameters():
+            if parameter.dtype is not torch.float32:
+                raise TypeError(f"parameters are float32; {name} is {parameter.dtype}")
+        self._device = next(self._module.parameters()).device
+        self._running = self._find_running()
+        self._start = self._flat(self._module) if self._make is None else None
+        # Whoever goes on with the module finds its parameters as they were.
+
+    def _made(self, seed: int) -> Any:
+        assert self._make is not None
+        with _LOCK:
+            before = self._torch.get_rng_state()
+            self._torch.manual_seed(_seed(seed, 1))
+            try:
+                module = self._make()
+            finally:
+                self._torch.set_rng_state(before)
+        if not isinstance(module, self._torch.nn.Module):
+            raise TypeError(f"a model is a torch.nn.Module; got {type(module).__name__}")
+        return module
+
+    def _flat(self, module: Any) -> np.ndarray:
+        parts = [p.detach().cpu().reshape(-1) for p in module.parameters()]
+        flat: np.ndarray = self._torch.cat(parts).numpy().astype(np.float32)
+        return flat
+
+    def _find_running(self) -> list[tuple[str, list[int], float | None]]:
+        """Running means and variances, with each module's momentum."""
+        norm = self._torch.nn.modules.batchnorm._NormBase
+        found = []
+        for path, module in self._module.named_modules():
+            if isinstance(module, norm) and module.track_running_stats:
+                for name in ("running_mean", "running_var"):
+                    buffer = getattr(module, name)
+                    full = f"{path}.{name}" if path else name
+                    found.append((full, list(buffer.shape), module.momentum))
+        return found
+
+    def _accept(self, size: tuple[int, int, int], classes: int) -> None:
+        self._classes = classes
+        channels, height, width = size
+        shape = (2, channels) if (height, width) == (1, 1) else (2, *size)
+        torch = self._torch
+        with _LOCK, torch.no_grad():
+            self._module.eval()
+            try:
+                out = self._module(torch.zeros(shape, device=self._device))
+            except (RuntimeError, TypeError, ValueError) as error:
+                name = type(self._module).__name__
+                raise ValueError(f"{name} does not take inputs of shape {shape}: {error}") from error
+        if self._loss is None and classes > 0 and tuple(out.shape) != (2, classes):
+            raise ValueError(
+                f"{type(self._module).__name__} answers {classes} numbers a sample, one a class; "
+                f"got shape {tuple(out.shape)} for 2 samples"
+            )
+
+    def _tensors(self) -> list[tuple[str, list[int]]]:
+        return self._sizes
+
+    def _buffers(self) -> list[tuple[str, list[int]]]:
+        return [(name, shape) for name, shape, _ in self._running]
+
+    def _init(self, seed: int) -> np.ndarray:
+        if self._start is not None:
+            return self._start
+        return self._flat(self._made(seed))
+
+    def _init_buffers(self) -> np.ndarray:
+        named = dict(self._module.named_buffers())
+        parts = [named[name].detach().cpu().reshape(-1) for name, _, _ in self._running]
+        flat: np.ndarray = self._torch.cat(parts).numpy().astype(np.float32)
+        return flat
+
+    def _prepare(self, parameters: np.ndarray) -> Any:
+        return self._torch.from_numpy(parameters.copy()).to(self._device)
+
+    def _split(self, flat: Any, sizes: Any) -> dict[str, Any]:
+        out, at = {}, 0
+        for name, shape, *_ in sizes:
+            count = int(np.prod(shape))
+            out[name] = flat[at : at + count].view(shape)
+            at += count
+        return out
+
+    def _targets(self, targets: np.ndarray, outputs: Any) -> Any:
+        given = self._torch.from_numpy(targets).to(self._device)
+        return given if self._classes else given.view(outputs.shape)
+
+    def _mean_loss(self, outputs: Any, targets: Any) -> Any:
+        functional = self._torch.nn.functional
+        if self._loss is not None:
+            return self._loss(outputs, targets)
+        return (functional.cross_entropy if self._classes else functional.mse_loss)(outputs, targets)
+
+    def _gradient(self, flat: Any, inputs: np.ndarray, targets: np.ndarray, place: Any) -> Any:
+        torch = self._torch
+        with _LOCK:
+            before = torch.get_rng_state()
+            torch.manual_seed(_seed(*place, 2))
+            try:
+                self._module.train()
+                leaf = flat.detach().requires_grad_()
+                state = self._split(leaf, self._sizes)
+                # From zero, one pass leaves momentum · statistics.
+                seen = {
+                    name: torch.zeros(shape, device=self._device)
+                    for name, shape, _ in self._running
+                }
+                x = torch.from_numpy(inputs).to(self._device)
+                outputs = torch.func.functional_call(self._module, {**state, **seen}, (x,))
+                loss = self._mean_loss(outputs, self._targets(targets, outputs))
+                (gradient,) = torch.autograd.grad(loss, leaf)
+            finally:
+                torch.set_rng_state(before)
+        parts = [
+            (seen[name] / (1.0 if momentum is None else momentum)).reshape(-1)
+            for name, _, momentum in self._running
+        ]
+        told = torch.cat(parts).cpu().numpy() if parts else np.zeros(0, dtype=np.float32)
+        return float(loss.detach()), gradient.cpu().numpy(), told
+
+    def _evaluate(self, flat: Any, buffers: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> Any:
+        torch = self._torch
+        with _LOCK, torch.no_grad():
+            self._module.eval()
+            state = self._split(flat, self._sizes)
+            running = self._split(torch.from_numpy(buffers).to(self._device), self._running)
+            x = torch.from_numpy(inputs).to(self._device)
+            outputs = torch.func.functional_call(self._module, {**state, **running}, (x,))
+            given = self._targets(targets, outputs)
+            loss = float(self._mean_loss(outputs, given)) * len(inputs)
+            hits = int((outputs.argmax(dim=-1) == given).sum()) if self._classes else 0
+        return loss, hits
+
+
+def brought(model: Any, loss: Any) -> Any:
+    """The entry of a model, with its name; None for a text."""
+    if isinstance(model, Model):
+        name = type(model).name or hyphened(type(model).__name__)
+        return _core.model(model, name, "a model from Python")
+    adapted = TorchModel(model, loss)
+    return _core.model(adapted, adapted.name, "a torch module")

@@ -1,0 +1,439 @@
+"""Experiments: files, dicts and objects in; outcomes, frames and figures out."""
+
+from __future__ import annotations
+
+import base64
+import html
+import inspect
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from varangian import _core
+from varangian._attack import Attack
+from varangian._attack import Listed as ListedAttack
+from varangian._data import Dataset
+from varangian._entries import Variant
+from varangian._rule import Rule
+
+
+class Callback:
+    """Told of what a run does. Define what you want to hear; the methods come one at a time.
+
+    Each record is a dict. A step's has ``key``, ``rule``, ``attack``, ``setting``, ``seed``,
+    ``step``, ``steps``, ``weights`` (each worker's mean so far), ``refused``, ``reasons``,
+    ``hostile``, ``expelled``, ``skipped``; an evaluation's has ``metric``, ``evaluated`` (the step)
+    and ``value`` besides; a run's at its end has ``settings``, ``curves``, ``finished``, ``error``,
+    ``parameters``, ``seconds`` and ``line``, which says it in one line.
+    """
+
+    def on_step(self, record: dict[str, Any]) -> None:
+        """A step is over."""
+
+    def on_evaluation(self, record: dict[str, Any]) -> None:
+        """A model was evaluated."""
+
+    def on_end(self, record: dict[str, Any]) -> None:
+        """A run is over."""
+
+    def on_note(self, text: str) -> None:
+        """Something that a reader of the results should know."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of an experiment."""
+
+    key: str
+    settings: dict[str, Any]
+    #: By metric: the steps, and the values there.
+    curves: dict[str, tuple[np.ndarray, np.ndarray]] = field(repr=False)
+    finished: bool
+    error: str
+    #: BLAKE3 of the last parameters' bytes.
+    parameters: str
+    seconds: float
+    diverged: bool
+    collapsed: bool
+
+    @property
+    def rule(self) -> str:
+        return str(self.settings["rule"])
+
+    @property
+    def attack(self) -> str:
+        return str(self.settings["attack"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.settings["seed"])
+
+    @property
+    def metric(self) -> str:
+        """What its curve shows: "accuracy", or "test_loss" where there are no classes."""
+        return "accuracy" if "accuracy" in self.curves else "test_loss"
+
+    @property
+    def last(self) -> float:
+        """The metric at the end."""
+        curve = self.curves.get(self.metric)
+        return float(curve[1][-1]) if curve is not None and len(curve[1]) else float("nan")
+
+
+class Results:
+    """What an experiment came to: its runs in the experiment's order, tables and figures."""
+
+    def __init__(
+        self, name: str, runs: list[Run], text: str, notes: list[str], files: dict[str, bytes],
+        folder: Path | None,
+    ) -> None:
+        self.name = name
+        self.runs = runs
+        #: The tables, as the command prints them.
+        self.text = text
+        #: What a reader should know.
+        self.notes = notes
+        #: The folder of results, where one was asked for.
+        self.folder = folder
+        self._files = files
+
+    def __iter__(self) -> Any:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, k: int) -> Run:
+        return self.runs[k]
+
+    def _varying(self) -> list[str]:
+        first = ("rule", "attack", "seed")
+        keys = [key for key in self.runs[0].settings if key not in first] if self.runs else []
+        return [
+            key for key in keys if len({str(run.settings.get(key)) for run in self.runs}) > 1
+        ]
+
+    def records(self) -> list[dict[str, Any]]:
+        """A dict a measurement: rule, attack, seed, what else varies, metric, step, value."""
+        varying = self._varying()
+        return [
+            {
+                "key": run.key,
+                "rule": run.rule,
+                "attack": run.attack,
+                "seed": run.seed,
+                **{key: run.settings.get(key) for key in varying},
+                "metric": metric,
+                "step": int(step),
+                "value": float(value),
+            }
+            for run in self.runs
+            for metric, (steps, values) in run.curves.items()
+            for step, value in zip(steps, values, strict=True)
+        ]
+
+    def frame(self, library: str | None = None) -> Any:
+        """:meth:`records` as a frame of pandas, or of polars where that alone is there.
+
+        Parameters
+        ----------
+        library : "pandas" or "polars", optional
+        """
+        wanted = [library] if library else ["pandas", "polars"]
+        for name in wanted:
+            if name not in ("pandas", "polars"):
+                raise ValueError(f"a frame is of pandas or polars; got {name!r}")
+            try:
+                module = __import__(name)
+            except ImportError:
+                continue
+            return module.DataFrame(self.records())
+        raise ImportError(f"no {' and no '.join(wanted)} is installed; records() is without them")
+
+    @property
+    def figures(self) -> dict[str, bytes]:
+        """The pictures as PNG, by name: "accuracy"."""
+        return {k[:-4]: v for k, v in self._files.items() if k.endswith(".png")}
+
+    def show(self, name: str | None = None) -> Any:
+        """A picture for a notebook to show; by default the first."""
+        from IPython.display import Image
+
+        figures = self.figures
+        if not figures:
+            raise ValueError("the experiment has no pictures")
+        return Image(data=figures[name or next(iter(figures))])
+
+    def __repr__(self) -> str:
+        return self.text.strip() or f"Results({self.name!r}, {len(self.runs)} runs)"
+
+    def _repr_html_(self) -> str:
+        pictures = "".join(
+            f'<img alt="{html.escape(name)}" style="max-width:100%" '
+            f'src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+            for name, data in self.figures.items()
+        )
+        return f"<pre>{html.escape(self.text)}</pre>{pictures}"
+
+
+def _value(x: Any) -> str:
+    """A value as TOML."""
+    if hasattr(x, "item") and not isinstance(x, (list, tuple, dict)):
+        x = x.item()
+    if isinstance(x, bool):
+        return "true" if x else "false"
+    if isinstance(x, int):
+        return str(x)
+    if isinstance(x, float):
+        return repr(x) if x == x and abs(x) != float("inf") else str(x)
+    if isinstance(x, (Rule, Attack)):
+        return _value(x.spec)
+    if isinstance(x, (Variant, str, Path)):
+        return json.dumps(str(x), ensure_ascii=False)
+    if isinstance(x, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(k))} = {_value(v)}" for k, v in x.items()) + "}"
+    if isinstance(x, (list, tuple, range, np.ndarray)):
+        return "[" + ", ".join(_value(item) for item in x) + "]"
+    raise TypeError(f"an experiment holds texts, numbers, lists, rules, attacks; got {x!r}")
+
+
+def _objects(x: Any) -> Iterable[Any]:
+    """The rules and attacks that stand somewhere in an experiment."""
+    if isinstance(x, (Rule, Attack)):
+        yield x
+    elif isinstance(x, Mapping):
+        for value in x.values():
+            yield from _objects(value)
+    elif isinstance(x, (list, tuple)):
+        for value in x:
+            yield from _objects(value)
+
+
+def _alone(experiment: dict[str, Any]) -> dict[str, Any]:
+    """The experiment without f of its rules' own, which its key gives where the dict does not."""
+    given = {x.f for x in _objects(experiment) if isinstance(x, Rule)} - {None}
+    # The mean's own f of 0 says nothing.
+    given = given if len(given) < 2 else given - {0}
+    if "f" not in experiment and len(given) == 1:
+        return {**experiment, "f": next(iter(given))}
+    if "f" not in experiment and len(given) > 1:
+        raise ValueError(f"rules of one experiment share f, or the key f gives it; got {given}")
+    return experiment
+
+
+class _Progress(Callback):
+    """A line on a terminal, or in a notebook, that says how far everything is."""
+
+    def __init__(self) -> None:
+        self._runs, self._steps, self._done, self._at = 0, 0, 0, {}  # type: ignore[var-annotated]
+        self._display: Any = None
+
+    def begin(self, runs: int, steps: int) -> None:
+        self._runs, self._steps, self._done, self._at = runs, steps, 0, {}
+
+    def on_evaluation(self, record: dict[str, Any]) -> None:
+        self._at[record["key"]] = record["step"]
+        self._say(f"{record['rule']} × {record['attack']}: {record['value']:.4g}")
+
+    def on_end(self, record: dict[str, Any]) -> None:
+        self._done += 1
+        self._say(record["line"])
+
+    def _say(self, what: str) -> None:
+        share = sum(self._at.values()) / self._steps if self._steps else 0.0
+        line = f"{self._done}/{self._runs} runs, {100 * min(share, 1):.0f} %: {what}"
+        if "IPython" in sys.modules and "ipykernel" in sys.modules:
+            from IPython.display import display
+
+            if self._display is None:
+                self._display = display(line, display_id=True, raw=False)
+            else:
+                self._display.update(line)
+        else:
+            width = os.get_terminal_size(2).columns if sys.stderr.isatty() else 80
+            print(f"\r\x1b[K{line[: width - 1]}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        if self._display is None:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _wants(callback: Any, method: str) -> Callable[..., None] | None:
+    """A callback's method, unless it is the one that does nothing."""
+    found = getattr(callback, method, None)
+    if found is None or getattr(type(callback), method, None) is getattr(Callback, method, object()):
+        return None
+    if not callable(found):
+        raise TypeError(f"{type(callback).__name__}.{method} is called; got {found!r}")
+    result: Callable[..., None] = found
+    return result
+
+
+def run(
+    experiment: str | os.PathLike[str] | Mapping[str, Any],
+    out: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    model: Any = None,
+    dataset: Any = None,
+    callbacks: Iterable[Any] = (),
+    *,
+    loss: Callable[[Any, Any], Any] | None = None,
+    threads: int | None = None,
+    jobs: int | None = None,
+    replace: bool = False,
+    save_models: bool = False,
+    version: str = "",
+    progress: bool | None = None,
+    **keys: Any,
+) -> Results:
+    """Runs an experiment and returns what it came to.
+
+    Parameters
+    ----------
+    experiment : path or dict
+        An experiment file, or its keys: ``varangian keys`` lists them. Values may be lists, of
+        which all combinations are run, and objects: rules, attacks, models of the lists.
+    out : path, optional
+        The folder of results, as the command writes it: the same call goes on where an earlier one
+        stopped. Without it nothing is left on the disk.
+    data : path, optional
+        The folder of data files, for sets that are read from files.
+    model : torch.nn.Module, a callable that makes one, or varangian.Model, optional
+        The model of all runs. A module starts every seed from the parameters that it has; a class
+        or function makes a start for each seed.
+    dataset : varangian.Dataset, or ((inputs, targets), (inputs, targets)), optional
+        The data set of all runs: training and test samples.
+    callbacks : iterable, optional
+        Objects with some of the methods of :class:`Callback`.
+    loss : callable, optional
+        With a torch model: (outputs, targets) to the mean loss.
+    threads, jobs : int, optional
+        Threads in all, and runs at a time.
+    version : str, optional
+        The version of your own rules, attacks and model. Where there is none, runs with them are
+        done again each time, as nobody can tell whether the code is what it was.
+    progress : bool, optional
+        A line that says how far it is; by default on a terminal and in a notebook.
+    **keys
+        Keys that win over the experiment's: ``steps=50``.
+
+    Raises
+    ------
+    ValueError
+        If anything is wrong with any run: nothing is run then.
+    KeyboardInterrupt
+        After Ctrl-C; with ``out``, what is done is kept.
+    """
+    own: dict[int, Any] = {}
+
+    def bring(entry: Any) -> str:
+        own[id(entry)] = entry
+        return str(entry.name)
+
+    order: dict[str, Any] = {"path": None, "text": None, "set": []}
+    given = dict(keys)
+    if isinstance(experiment, Mapping):
+        given = {**experiment, **given}
+    for thing in _objects(given):
+        for entry in thing._brought():
+            bring(entry)
+    if isinstance(experiment, Mapping):
+        tables = {k: v for k, v in given.items() if isinstance(v, Mapping)}
+        plain = _alone({k: v for k, v in given.items() if k not in tables})
+        lines = [f"{json.dumps(str(k))} = {_value(v)}" for k, v in plain.items()]
+        for name, table in tables.items():
+            lines.append(f"[{name}]")
+            lines += [f"{json.dumps(str(k))} = {_value(v)}" for k, v in table.items()]
+        order["text"] = "\n".join(lines)
+    elif isinstance(experiment, (str, os.PathLike)):
+        order["path"] = os.fspath(experiment)
+        order["set"] = [f"{key}={_value(value)}" for key, value in given.items()]
+    else:
+        raise TypeError(f"an experiment is a path or a dict; got {type(experiment).__name__}")
+
+    order["model"] = order["dataset"] = None
+    if isinstance(model, (str, Variant)):
+        order["model"] = str(model)
+    elif model is not None:
+        from varangian._model import brought
+
+        order["model"] = bring(brought(model, loss))
+    elif loss is not None:
+        raise TypeError("loss is for a torch model; give model= too")
+    if isinstance(dataset, (str, Variant)):
+        order["dataset"] = str(dataset)
+    elif dataset is not None:
+        made = dataset if isinstance(dataset, Dataset) else _dataset(dataset)
+        order["dataset"] = bring(made._own)
+
+    if progress is None:
+        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+    heard = list(callbacks)
+    shown = _Progress() if progress else None
+    if shown is not None:
+        heard.append(shown)
+    methods = {
+        what: [m for m in (_wants(c, f"on_{what}") for c in heard) if m is not None]
+        for what in ("step", "evaluation", "end", "note")
+    }
+    texts: list[str] = []
+    notes: list[str] = []
+
+    def told(what: str, about: Any) -> None:
+        if what == "text":
+            texts.append(about)
+        elif what == "note":
+            notes.append(about)
+        elif what == "begin" and shown is not None:
+            shown.begin(*about)
+        for method in methods.get(what, ()):
+            method(about)
+
+    with tempfile.TemporaryDirectory(prefix="varangian-") as scratch:
+        folder = Path(scratch) / "results" if out is None else Path(out)
+        order |= {
+            "out": str(folder),
+            "data": None if data is None else os.fspath(data),
+            "threads": threads,
+            "jobs": jobs,
+            "replace": replace,
+            "save_models": save_models,
+            "version": version,
+            "own": list(own.values()),
+            "told": told,
+            "steps": bool(methods["step"]),
+        }
+        try:
+            name, outcomes = _core.run(order)
+        finally:
+            if shown is not None:
+                shown.close()
+        files = {p.name: p.read_bytes() for p in sorted(folder.glob("*.png")) if p.is_file()}
+    kept = [
+        Run(
+            **{k: outcome[k] for k in inspect.signature(Run).parameters},
+        )
+        for outcome in outcomes
+    ]
+    text = "\n".join(texts)
+    if out is None:
+        text = "\n".join(line for line in text.split("\n") if not line.startswith("Results: "))
+    return Results(name, kept, text, notes, files, None if out is None else folder)
+
+
+def _dataset(given: Any) -> Dataset:
+    try:
+        train, test = given
+    except (TypeError, ValueError) as error:
+        raise TypeError("dataset is a Dataset, or (train, test) of (inputs, targets) each") from error
+    return Dataset(train, test)
+
+
+__all__ = ["Callback", "ListedAttack", "Results", "Run", "run"]

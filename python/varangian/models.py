@@ -1,0 +1,7 @@
+"""Every entry of ``varangian models`` as a class, for experiments to name."""
+
+from varangian._entries import CATALOGUE, Variant, classes
+
+_made = classes(CATALOGUE["models"], Variant, __name__)
+globals().update(_made)
+__all__ = sorted(_made)
