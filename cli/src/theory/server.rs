@@ -1,6 +1,7 @@
 //! `varangian theory zeno`, `zeno-pp` and `safeguard`: servers that check what they are sent.
 
 use crate::{Failure, print};
+use std::path::PathBuf;
 use varangian_base::Seed;
 use varangian_papers::theory::{safeguard, zeno, zeno_pp};
 
@@ -140,6 +141,13 @@ pub(super) struct Safeguard {
     /// T of the threshold's table
     #[arg(long, default_value_t = 1000)]
     steps: u64,
+    /// Also run SafeguardSGD from a saddle, without noise and with it, and draw the loss and the
+    /// Hessian's least eigenvalue to FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    measure: Option<PathBuf>,
+    /// Steps of these runs [default: the experiment's 1200]
+    #[arg(long, value_name = "STEPS", requires = "measure", value_parser = clap::value_parser!(u64).range(1..))]
+    measure_steps: Option<u64>,
 }
 
 impl Safeguard {
@@ -154,6 +162,10 @@ impl Safeguard {
             steps: self.steps,
         };
         print::line(&numbers.tables()?);
-        Ok(())
+        let Some(path) = &self.measure else { return Ok(()) };
+        let (table, picture) = safeguard::Numbers::measured(self.measure_steps)?;
+        print::line("\nFrom a saddle, on 1000 training samples");
+        print::line(&table);
+        picture.write(path)
     }
 }

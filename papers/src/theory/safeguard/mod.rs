@@ -8,7 +8,13 @@
 //! *Differs:* the paper's Õ and Θ̃ hide constants and logarithms that it does not print; here each
 //! stands for 1 times its content. Ratios of two such numbers mean something, they alone do not.
 
+mod curvature;
+mod saddle;
+
+pub use curvature::Search;
+
 use crate::theory::VacuousBound;
+use varangian_lab::plot::Picture;
 use varangian_lab::{Failure, text};
 use varangian_rules::theory_threshold;
 
@@ -200,6 +206,16 @@ impl Numbers {
             format!("  beyond 2·Th after {:.3e} steps", caught(true)?),
         ]
         .join("\n"))
+    }
+
+    /// Runs SafeguardSGD from a saddle, without noise and with two amounts of it, without and with
+    /// hostile workers: what became of the loss and of the Hessian's least eigenvalue, as a table
+    /// and as a picture. `steps`: other than the experiment's.
+    ///
+    /// # Errors
+    /// If a run cannot be made.
+    pub fn measured(steps: Option<u64>) -> Result<(String, Picture), Failure> {
+        saddle::measure(steps)
     }
 
     fn check(&self) -> Result<(), Failure> {
