@@ -60,8 +60,8 @@ impl One {
 /// Arguments of `varangian reproduce momentum`.
 #[derive(clap::Args)]
 struct Momentum {
-    /// One seed, the larger learning rate, classical momentum where there is: 46 runs instead of 920
-    /// (`--seed 1` alone: 184)
+    /// One seed, the larger learning rate, classical momentum where there is: 46 runs instead of
+    /// 920 (`--seed 1` alone: 184)
     #[arg(long)]
     quick: bool,
     /// What the published code did rather than what the paper says: `varangian keys profile`

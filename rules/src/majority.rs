@@ -116,7 +116,8 @@ impl Majority {
         contest.tally(ballots, winner);
     }
 
-    /// Adds up what rows hold, in double precision and ascending worker id. `won` is scratch. Ties are drawn as by `tally`, coin for coin.
+    /// Adds up what rows hold, in double precision and ascending worker id. `won` is scratch. Ties
+    /// are drawn as by `tally`, coin for coin.
     fn add_up(&self, round: &Round<'_>, won: &mut Vec<f32>, winner: &mut Signs) {
         let rows = round.rows;
         won.clear();

@@ -23,8 +23,8 @@ use varangian_base::kernels::norms;
 /// moves; those that it moves *against* the sum of the honest signs; those on which all honest
 /// workers agree; of all honest signs, those that are 0, an odd number of which lets colluders turn
 /// a tie into a flip where n is even; and, of the honest signs that are not 0, where their sum is
-/// not either, those that are the sum's. The last is the p of Akoun & Meyer 2022 (Theorem 2bis) as a
-/// run can see it, a mean over coordinates. *Differs:* theirs is against the true gradient's sign
+/// not either, those that are the sum's. The last is the p of Akoun & Meyer 2022 (Theorem 2bis) as
+/// a run can see it, a mean over coordinates. *Differs:* theirs is against the true gradient's sign
 /// and bounds every coordinate from below; each sign is part of the sum, which favours agreement.
 pub const COLUMNS: [&str; 32] = [
     "Step number",

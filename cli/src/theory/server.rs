@@ -43,7 +43,7 @@ pub(super) struct Zeno {
     #[arg(long, default_value_t = 0.1)]
     c: f64,
     /// Trials of the lemma
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     trials: u32,
     /// The seed of the trials
     #[arg(long, default_value_t = 1)]

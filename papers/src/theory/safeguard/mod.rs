@@ -98,8 +98,8 @@ impl Crowd {
     /// is beyond 2·Th in a window that never ends; p is the probability that honest ones are too.
     ///
     /// Th = 8√(T·ln(16mT/p)) is printed for sums that the algorithm divides by the number of good
-    /// workers: they part by `deviation`·T/m, so that T = 256·m²·ln(16mT/p)/deviation². `per_worker`
-    /// divides Th by m as well, and m² goes.
+    /// workers: they part by `deviation`·T/m, so that T = 256·m²·ln(16mT/p)/deviation².
+    /// `per_worker` divides Th by m as well, and m² goes.
     ///
     /// # Errors
     /// Unless 0 < deviation ≤ 1 and 0 < p < 1.
@@ -299,7 +299,7 @@ mod tests {
         assert!((printed - 5.88e5).abs() < 2e3, "{printed}");
         let divided = ten.caught_after(1.0, 0.01, true).unwrap();
         assert!((divided - 4.639e3).abs() < 2.0, "{divided}");
-        // At that step, and not a hundredth earlier, the distance passes twice the rule's threshold.
+        // At that step, not a hundredth earlier, the distance passes twice the rule's threshold.
         for (t, per_worker) in [(printed, false), (divided, true)] {
             let beyond =
                 |t: f64| t / 10.0 > 2.0 * theory_threshold(t as u64, 10, 0.01, 1.0, per_worker);

@@ -125,9 +125,9 @@ impl Problem {
     }
 
     /// [`Problem::ours`] summed likewise where the server's loss is the same at every step and
-    /// ‖∇f_r − ∇F‖² ≤ e + c‖∇F‖²: the slides' first and third term with their constants, (1/T)ΣE‖∇F‖²
-    /// ≤ \[(2L·gap + (1 + β/L)G)/√T + e\]/(1 − c), and half the first where f_r = F (e = c = 0).
-    /// The gap is that of f_r.
+    /// ‖∇f_r − ∇F‖² ≤ e + c‖∇F‖²: the slides' first and third term with their constants,
+    /// (1/T)ΣE‖∇F‖² ≤ \[(2L·gap + (1 + β/L)G)/√T + e\]/(1 − c), and half the first
+    /// where f_r = F (e = c = 0). The gap is that of f_r.
     ///
     /// # Errors
     /// Unless e ≥ 0, 0 ≤ c < 1 and T ≥ 1.

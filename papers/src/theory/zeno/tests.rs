@@ -1,3 +1,5 @@
+//! Bounds by hand, the lemma by trials, the counterexample, and the inequality draw by draw.
+
 use super::lemma::broken;
 use super::*;
 use varangian_base::Domain;
