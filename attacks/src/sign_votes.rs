@@ -21,7 +21,7 @@ const BY: Param = Param {
     name: "by",
     kind: Kind::Choice(&["votes", "one"]),
     default: "votes",
-    help: "who says it: f votes of ±1 (realisable over one-bit messages), or one adversary that sends the total while the others send 0 (the authors' code)",
+    help: "who says it: f votes of ±1 (realisable over one-bit messages), or one adversary that sends the total while the others send 0 (the authors' code; the same vote where the server adds up, majority votes=sum, and one vote where it counts signs)",
 };
 
 pub(crate) static KILL: AttackEntry = AttackEntry {

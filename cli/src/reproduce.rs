@@ -60,8 +60,8 @@ impl One {
 /// Arguments of `varangian reproduce momentum`.
 #[derive(clap::Args)]
 struct Momentum {
-    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920 (`--seed 1` alone:
-    /// 184)
+    /// One seed, the larger learning rate, classical momentum where there is: 46 runs instead of
+    /// 920 (`--seed 1` alone: 184)
     #[arg(long)]
     quick: bool,
     /// What the published code did rather than what the paper says: `varangian keys profile`
@@ -74,9 +74,15 @@ struct Momentum {
     /// Replace the experiment's seeds by one
     #[arg(long)]
     seed: Option<u64>,
-    /// The data set: mnist or fashion-mnist
+    /// The data set: mnist, fashion-mnist, cifar10 or cifar100
     #[arg(long, default_value = "mnist", value_parser = momentum::dataset)]
     dataset: String,
+    /// The publication's other model on the data: wide-resnet on cifar10
+    #[arg(long)]
+    model: Option<String>,
+    /// List the runs with their keys and about how long they take here, and train nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     how: How,
 }
@@ -89,9 +95,13 @@ impl Momentum {
             study: self.study,
             seed: self.seed,
             dataset: self.dataset.clone(),
+            model: self.model.clone(),
             how: self.how.run(),
         };
-        grid.run(&mut self.how.terminal())
+        match self.dry_run {
+            true => crate::run::list(&grid.experiment()?),
+            false => grid.run(&mut self.how.terminal()),
+        }
     }
 }
 

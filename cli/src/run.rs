@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Prints the runs of an experiment with their keys and whether they are over, and how many there
 /// are. Of a tuned experiment, these are the runs before the choice.
-fn list(experiment: &Experiment) -> Result<(), Failure> {
+pub(crate) fn list(experiment: &Experiment) -> Result<(), Failure> {
     let planned = experiment.planned()?;
     let settings: Vec<&Settings> = planned.runs.iter().map(|(_, settings, _)| settings).collect();
     let keys = label_keys(&settings);

@@ -1,5 +1,7 @@
 //! `varangian theory`: published bounds as functions, with their conditions checked.
 
+mod server;
+
 use crate::{Failure, print};
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -20,6 +22,12 @@ enum What {
     Signsgd(Signsgd),
     /// Inner-product manipulation: when the median and Krum turn against the gradient
     Empires(Empires),
+    /// Zeno: the bound on a step and on a run, its lemma, and what is false or loose in them
+    Zeno(server::Zeno),
+    /// Zeno++: what its test lets through, and a bound that follows from the test alone
+    ZenoPp(server::ZenoPp),
+    /// SafeguardSGD: steps to a nearly stationary point, speed-up, and thresholds
+    Safeguard(server::Safeguard),
 }
 
 /// Prints the tables of a theory.
@@ -30,6 +38,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             print::line(&empires::tables(args.draws as usize, Seed(args.seed)));
             Ok(())
         }
+        What::Zeno(args) => args.run(),
+        What::ZenoPp(args) => args.run(),
+        What::Safeguard(args) => args.run(),
     }
 }
 

@@ -108,7 +108,7 @@ pub(super) struct Ends<'a>(pub(super) &'a [Outcome]);
 impl Ends<'_> {
     /// The mean over seeds of all runs of a rule (by the start of its text) and an attack with this
     /// many hostile workers; `None` where there is none.
-    fn accuracy(&self, rule: &str, attack: &str, hostile: Option<usize>) -> Option<f64> {
+    pub(super) fn accuracy(&self, rule: &str, attack: &str, hostile: Option<usize>) -> Option<f64> {
         let all: Vec<f64> = self.chosen(rule, attack, hostile).filter_map(end).collect();
         (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
     }

@@ -1,7 +1,10 @@
 //! Published bounds as functions, with their conditions checked.
 
 pub mod empires;
+pub mod safeguard;
 pub mod signsgd;
+pub mod zeno;
+pub mod zeno_pp;
 
 use std::fmt;
 

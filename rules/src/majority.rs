@@ -19,7 +19,7 @@ use crate::{Bound, Claims, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, ex
 
 use varangian_base::spec::Args;
 use varangian_base::{
-    Ballots, Coins, Contest, Kind, Matrix, Param, Seed, Signs, SpecError, ZeroPolicy,
+    Ballots, Coins, Contest, Kind, Matrix, Param, Seed, Signs, SpecError, ZeroPolicy, blocks,
 };
 
 const SUMMARY: &str = "per coordinate, the sign that more workers sent";
@@ -27,6 +27,7 @@ const PAPER: &str = "Bernstein, Zhao, Azizzadenesheli & Anandkumar, signSGD with
 const DIFFERS: &[&str] = &[
     "Ties leave the coordinate where it is by default, as in the experiments of signSGD's first paper and of Akoun & Meyer 2022; the paper's one-bit code decodes a tie as +1, which is ties=plus-one.",
     "Weights and a margin are ours; the paper's vote is weight 1 each, margin 0.",
+    "votes=sum is what an all-reduce of votes does, as the code of Akoun & Meyer 2022 (arXiv 2202.02085): a message then holds as many votes as its sender says, and the bound on f holds only where none says more than its colluders have.",
 ];
 const BOUND: Bound = Bound::majority("Bernstein et al. 2019, theorem 2: α < 1/2");
 const PARAMS: &[Param] = &[
@@ -41,6 +42,12 @@ const PARAMS: &[Param] = &[
         kind: Kind::Count { min: 0, max: u32::MAX as usize },
         default: "0",
         help: "a side wins by more than this many votes, else it is a tie; with margin f, f workers alone move no coordinate",
+    },
+    Param {
+        name: "votes",
+        kind: Kind::Choice(&["signs", "sum"]),
+        default: "signs",
+        help: "what a message counts: the signs in it, or what it holds, added up as an all-reduce does (one hostile worker may then decide alone)",
     },
     Param {
         name: "weights",
@@ -73,7 +80,7 @@ fn majority(args: &Args) -> Result<Majority, SpecError> {
         "auto" => None,
         text => Some(weights(text)?),
     };
-    Ok(Majority { ties, margin, weights })
+    Ok(Majority { ties, margin, sum: args.text("votes") == "sum", weights })
 }
 
 fn weights(text: &str) -> Result<Vec<u32>, SpecError> {
@@ -91,6 +98,8 @@ fn weights(text: &str) -> Result<Vec<u32>, SpecError> {
 struct Majority {
     ties: ZeroPolicy,
     margin: u64,
+    /// Whether what rows hold is added up, instead of their signs.
+    sum: bool,
     weights: Option<Vec<u32>>,
 }
 
@@ -98,13 +107,43 @@ impl Majority {
     /// Counts packed ballots, in ascending worker id. Ties draw at (`Domain::Sign`,
     /// [`Coins::SERVER`], step).
     fn tally(&self, ballots: Ballots<'_>, (seed, step): (Seed, u64), winner: &mut Signs) {
-        let coins = Coins { seed, worker: Coins::SERVER, step };
+        let coins = coins(seed, step);
         let contest = Contest { ties: self.ties, margin: self.margin, coins };
         let ballots = match &self.weights {
             Some(weights) => ballots.weigh(weights),
             None => ballots,
         };
         contest.tally(ballots, winner);
+    }
+
+    /// Adds up what rows hold, in double precision and ascending worker id. `won` is scratch. Ties
+    /// are drawn as by `tally`, coin for coin.
+    fn add_up(&self, round: &Round<'_>, won: &mut Vec<f32>, winner: &mut Signs) {
+        let rows = round.rows;
+        won.clear();
+        won.resize(rows.d(), 0.0);
+        blocks::fill(won, PIECE, |range, won| {
+            let (mut sums, mut made) = ([0.0; PIECE], Vec::new());
+            let piece = rows.of(rows.sent().columns(range));
+            for i in 0..piece.n() {
+                let weight = self.weight(i);
+                for (sum, &x) in sums.iter_mut().zip(piece.row(i, &mut made)) {
+                    *sum += weight * f64::from(x);
+                }
+            }
+            won.iter_mut().zip(sums).for_each(|(won, sum)| *won = self.side(sum));
+        });
+        winner.encode(won, self.ties, coins(round.seed, round.step));
+    }
+
+    fn weight(&self, i: usize) -> f64 {
+        self.weights.as_ref().map_or(1.0, |weights| f64::from(weights[i]))
+    }
+
+    /// Who wins with this sum of votes: −1, 1, or 0 for a tie.
+    fn side(&self, sum: f64) -> f32 {
+        let margin = self.margin as f64;
+        f32::from(i8::from(sum > margin) - i8::from(sum < -margin))
     }
 
     fn check(&self, n: usize, _f: usize) -> Result<(), String> {
@@ -125,6 +164,14 @@ impl Majority {
     }
 }
 
+/// Columns that are added up at a time.
+const PIECE: usize = 1024;
+
+/// The coins that the server tosses over ties.
+fn coins(seed: Seed, step: u64) -> Coins {
+    Coins { seed, worker: Coins::SERVER, step }
+}
+
 /// A vote on the signs of rows. 0 abstains, so rows of −1, 0 and +1 are counted as they are.
 struct OnRows {
     vote: Majority,
@@ -141,6 +188,10 @@ impl OnRows {
 
 impl Rule for OnRows {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
+        if self.vote.sum {
+            self.vote.add_up(round, &mut self.row, &mut self.winner);
+            return self.winner.decode(out);
+        }
         self.ballots.resize_with(round.rows.n(), Signs::default);
         for (i, ballot) in self.ballots.iter_mut().enumerate() {
             ballot.encode(round.rows.row(i, &mut self.row), ZeroPolicy::Zero, Coins::default());
@@ -151,6 +202,16 @@ impl Rule for OnRows {
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
+        if self.vote.sum {
+            let sum = |k: usize| {
+                round.rows.iter().enumerate().map(|(i, row)| self.vote.weight(i) * row[k]).sum()
+            };
+            let won: Vec<f32> = (0..round.d()).map(|k| self.vote.side(sum(k))).collect();
+            let (mut winner, mut out) = (Signs::default(), vec![0.0; round.d()]);
+            winner.encode(&won, self.vote.ties, coins(round.seed, round.step));
+            winner.decode(&mut out);
+            return Ok(out.into_iter().map(f64::from).collect());
+        }
         // Signs are whole numbers: the vote on them is exact whoever counts.
         let sign = |x: &f64| f32::from(i8::from(*x > 0.0) - i8::from(*x < 0.0));
         let signs: Vec<Vec<f32>> =
@@ -224,6 +285,36 @@ mod tests {
         assert_eq!(won("majority margin=2", &rows, ZeroPolicy::Zero), [0.0, 0.0]);
         assert_eq!(won("majority weights=2,1,1,1", &rows, ZeroPolicy::PlusOne), [-1.0, 1.0]);
         assert_eq!(won("majority weights=0,0,0,1", &rows, ZeroPolicy::PlusOne), [1.0, -1.0]);
+    }
+
+    #[test]
+    fn sums_of_votes_are_tallies_of_signs_and_a_message_may_hold_several() {
+        let mut rows = random(9, 3000);
+        (0..9).for_each(|i| {
+            let vote = |x: &mut f32| *x = if x.abs() < 0.4 { 0.0 } else { x.signum() };
+            rows.row_mut(i).iter_mut().for_each(vote);
+        });
+        let answer = |spec: &str, rows: &Matrix| {
+            let (mut out, n) = (vec![9.0; rows.d()], rows.n());
+            let mut round = Round { seed: Seed(3), step: 8, ..Round::of(rows.rows(), 4) };
+            build(spec, n, 4).unwrap().aggregate(&mut round, &mut out, &mut Verdict::default());
+            out
+        };
+        let mut told = rows.clone();
+        for k in 0..told.d() {
+            told.row_mut(5)[k] = (5..9).map(|i| rows.row(i)[k]).sum();
+            (6..9).for_each(|i| told.row_mut(i)[k] = 0.0);
+        }
+        for how in ["ties=zero", "ties=plus-one", "ties=random", "margin=3", "ties=random margin=1"]
+        {
+            let plain = answer(&format!("majority {how}"), &rows);
+            assert_eq!(answer(&format!("majority votes=sum {how}"), &rows), plain, "{how}");
+            assert_eq!(answer(&format!("majority votes=sum {how}"), &told), plain, "{how}");
+            assert_ne!(answer(&format!("majority {how}"), &told), plain, "{how}");
+        }
+        let weighted = "weights=3,1,1,1,1,2,1,1,1";
+        let plain = answer(&format!("majority {weighted}"), &rows);
+        assert_eq!(answer(&format!("majority votes=sum {weighted}"), &rows), plain);
     }
 
     #[test]

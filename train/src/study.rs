@@ -12,7 +12,7 @@ use varangian_base::Rows;
 use varangian_base::kernels::moments::means_and_scatter;
 use varangian_base::kernels::norms;
 
-/// The columns of a [`StudyRow`], in order: the published code's by its names, then seven of ours.
+/// The columns of a [`StudyRow`], in order: the published code's by its names, then eight of ours.
 ///
 /// The *honest variance-norm ratio* (deviation/norm)² proves resilience where it is below the
 /// rule's *limit*. The *descent ratio* κ·tr Σ/‖μ‖² is the modern test: below 1, the aggregate has
@@ -21,9 +21,12 @@ use varangian_base::kernels::norms;
 ///
 /// The [`VOTES`] are shares of the coordinates where workers send signs: those that the aggregate
 /// moves; those that it moves *against* the sum of the honest signs; those on which all honest
-/// workers agree; and, of all honest signs, those that are 0. An odd number of such abstentions is
-/// what lets colluders turn a tie into a flip where n is even.
-pub const COLUMNS: [&str; 31] = [
+/// workers agree; of all honest signs, those that are 0, an odd number of which lets colluders turn
+/// a tie into a flip where n is even; and, of the honest signs that are not 0, where their sum is
+/// not either, those that are the sum's. The last is the p of Akoun & Meyer 2022 (Theorem 2bis) as
+/// a run can see it, a mean over coordinates. *Differs:* theirs is against the true gradient's sign
+/// and bounds every coordinate from below; each sign is part of the sum, which favours agreement.
+pub const COLUMNS: [&str; 32] = [
     "Step number",
     "Training point count",
     "Average loss",
@@ -55,10 +58,11 @@ pub const COLUMNS: [&str; 31] = [
     "Vote against-honest share",
     "Vote unanimous share",
     "Vote abstention share",
+    "Vote agreement share",
 ];
 
 /// The places in [`COLUMNS`] of what exists only where workers send signs; NaN elsewhere.
-pub const VOTES: Range<usize> = 27..31;
+pub const VOTES: Range<usize> = 27..32;
 
 /// One step's values in the order of [`COLUMNS`].
 pub type StudyRow = [f64; COLUMNS.len()];
@@ -167,7 +171,11 @@ impl Study {
             let least = 1.0 - 0.5 / m as f32;
             self.row[29] = share(self.honest.iter().map(|mean| mean.abs() > least));
             let rows = (0..shown.honest.n()).map(|i| shown.honest.row(i));
-            self.row[30] = share(rows.flatten().map(|&sign| sign == 0.0));
+            self.row[30] = share(rows.clone().flatten().map(|&sign| sign == 0.0));
+            let means = &self.honest;
+            let products =
+                rows.flat_map(|row| row.iter().zip(means).map(|(sign, mean)| sign * mean));
+            self.row[31] = share(products.filter(|&x| x != 0.0).map(|x| x > 0.0));
         }
         self.remember();
     }
@@ -275,7 +283,8 @@ mod tests {
         let vectors = shown(0, rows.rows(), none.rows(), &params);
         study.before(&Shown { votes: true, ..vectors });
         let row = *study.after(&[1.0, -1.0, -1.0, 1.0, 0.0], None);
-        assert_eq!(row[VOTES], [4.0 / 5.0, 1.0 / 5.0, 2.0 / 5.0, 4.0 / 15.0]);
+        // Sums 3, 1, −3, 0, 2: of 11 signs on the four that decide, one is against.
+        assert_eq!(row[VOTES], [4.0 / 5.0, 1.0 / 5.0, 2.0 / 5.0, 4.0 / 15.0, 10.0 / 11.0]);
         study.before(&shown(1, rows.rows(), none.rows(), &params));
         assert!(study.after(&[0.0; 5], None)[VOTES].iter().all(|x| x.is_nan()));
     }

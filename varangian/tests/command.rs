@@ -366,6 +366,25 @@ fn the_theory_of_signs_refuses_what_it_cannot_say() {
 }
 
 #[test]
+fn the_theories_of_servers_that_check_refuse_what_they_cannot_say() {
+    for (args, wanted) in [
+        (["zeno", "--smoothness", "0"], "--smoothness takes a number above 0; found 0"),
+        (["zeno", "--square", "0.1"], "--square takes at least the variance; found 0.1"),
+        (["zeno", "--curvature", "-5"], "--curvature takes a number from −L to L; found -5"),
+        (["zeno", "--c", "1"], "--c takes a number from 0 to below 1; found 1"),
+        (["zeno-pp", "--rho", "0.1,0"], "--rho takes numbers above 0; found 0"),
+        (["zeno-pp", "--refresh", "0"], "--refresh takes 1 or more; found 0"),
+        (["safeguard", "--share", "0,0.5"], "--share takes numbers from 0 to below 0.5; found 0.5"),
+        (["safeguard", "--epsilon", "2"], "--epsilon takes a number above 0, up to 1; found 2"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        let output = command.arg("theory").args(args).output().unwrap();
+        assert!(output.stdout.is_empty(), "{args:?}: nothing is half-printed");
+        assert_eq!(one_line(&output), format!("varangian: {wanted}"));
+    }
+}
+
+#[test]
 fn what_a_partition_moved_and_how_far_it_is_from_even_is_said_and_kept() {
     let case = Case::new(SMALL);
     let skewed = ["--set", "partition=dirichlet alpha=0.01", "--seed", "1"];

@@ -51,6 +51,21 @@ fn one_worker_more_turns_ties_into_flips() {
 }
 
 #[test]
+fn one_message_for_all_colluders_is_their_vote_where_messages_are_added_up() {
+    let run = |attack: &str, rule: &str| {
+        let key = "optimiser = 'signsgd'\nn = 10\nf_real = 4\n";
+        accuracies(&format!("{LOGREG}{key}attack = '{attack}'\nrule = '{rule}'\n"))[0]
+    };
+    for ties in ["zero", "plus-one", "random"] {
+        let four = run("oppose", &format!("majority ties={ties}"));
+        let one = run("oppose by=one", &format!("majority votes=sum ties={ties}"));
+        assert_eq!(one, four, "ties={ties}: the same run to its last digit");
+        let heard_once = run("oppose by=one", &format!("majority ties={ties}"));
+        assert!(heard_once > four + 10.0, "one vote of ten: {heard_once} against {four}");
+    }
+}
+
+#[test]
 fn votes_meet_other_rules_and_both_kinds_of_adversary_by_configuration() {
     let text = format!(
         "{LOGREG}optimiser = 'signum'\nn = 11\nf = 3\nf_real = 3\n\

@@ -13,6 +13,8 @@ use varangian_base::{Args, Entry, Kind, Param, SpecError};
 /// Fully connected layers with rectified linear units between them.
 struct Dense {
     hidden: Vec<usize>,
+    /// Whether rectified linear units stand between the layers.
+    rectified: bool,
     /// The outputs, or `None` for as many as there are classes (1 for regression).
     outputs: Option<usize>,
     /// The names of the layers, or `None` for fc1, fc2, …
@@ -42,7 +44,7 @@ impl Recipe for Dense {
         let mut plan = Plan::new(shape, Style::plain(self.scheme));
         let outputs = self.outputs.unwrap_or(classes.max(1));
         for (i, &width) in self.hidden.iter().chain(&[outputs]).enumerate() {
-            if i > 0 {
+            if i > 0 && self.rectified {
                 plan.relu();
             }
             let name = self.name.map_or_else(|| format!("fc{}", i + 1), str::to_owned);
@@ -76,6 +78,7 @@ pub(crate) static LINEAR: ModelEntry = Entry {
     build: |args| {
         let dense = Dense {
             hidden: Vec::new(),
+            rectified: true,
             outputs: None,
             name: Some("linear"),
             loss: None,
@@ -98,6 +101,7 @@ pub(crate) static LOGISTIC: ModelEntry = Entry {
     build: |args| {
         let dense = Dense {
             hidden: Vec::new(),
+            rectified: true,
             outputs: Some(1),
             name: Some("linear"),
             loss: Some(Loss::Logistic),
@@ -121,6 +125,13 @@ pub(crate) static MLP: ModelEntry = Entry {
             default: "100",
             help: "widths of the hidden layers, as 100 or 200-100",
         },
+        Param {
+            name: "activation",
+            kind: Kind::Choice(&["relu", "none"]),
+            default: "relu",
+            help: "what stands between the layers: relu, or none, which leaves a product of \
+                   matrices: smooth, and with strict saddles",
+        },
         init::PARAM,
         init::SEED,
     ],
@@ -129,6 +140,7 @@ pub(crate) static MLP: ModelEntry = Entry {
     build: |args| {
         let dense = Dense {
             hidden: widths(args.text("hidden"))?,
+            rectified: args.text("activation") == "relu",
             outputs: None,
             name: None,
             loss: None,
@@ -161,6 +173,7 @@ fn widths(text: &str) -> Result<Vec<usize>, SpecError> {
 fn regression_net(outputs: usize, loss: Loss, args: &Args) -> Result<Box<dyn Recipe>, SpecError> {
     let dense = Dense {
         hidden: vec![40],
+        rectified: true,
         outputs: Some(outputs),
         name: None,
         loss: Some(loss),

@@ -12,16 +12,18 @@ pub(crate) enum Scheme {
     Xavier,
     /// Weights normal with variance 2 / fan in, biases 0 (He et al. 2015).
     Kaiming,
+    /// All 0: a saddle wherever there is a hidden layer, as no gradient passes it.
+    Zeros,
 }
 
 /// The parameter by which every network takes its scheme.
 pub(crate) const PARAM: Param = Param {
     name: "init",
-    kind: Kind::Choice(&["torch", "xavier", "kaiming"]),
+    kind: Kind::Choice(&["torch", "xavier", "kaiming", "zeros"]),
     default: "torch",
     help: "initial parameters: torch, weights and biases uniform on ±1/√(fan in); xavier, weights \
            uniform on ±√(6/(fan in + fan out)), biases 0; kaiming, weights normal with variance \
-           2/(fan in), biases 0",
+           2/(fan in), biases 0; zeros, a saddle wherever there is a hidden layer",
 };
 
 /// The parameter by which a network starts where a publication's did. The network must make its
@@ -44,10 +46,12 @@ pub(crate) fn seed(args: &Args) -> Result<Option<u32>, SpecError> {
     }
     let seed = args.count(SEED.name).map(|seed| seed as u32);
     match (Scheme::named(args.text(PARAM.name)), seed) {
-        (Scheme::Xavier | Scheme::Kaiming, Some(_)) => Err(SpecError::new(format!(
-            "init-seed is PyTorch's seed of init=torch; found init={}",
-            args.text(PARAM.name)
-        ))),
+        (Scheme::Xavier | Scheme::Kaiming | Scheme::Zeros, Some(_)) => {
+            Err(SpecError::new(format!(
+                "init-seed is PyTorch's seed of init=torch; found init={}",
+                args.text(PARAM.name)
+            )))
+        }
         _ => Ok(seed),
     }
 }
@@ -58,6 +62,7 @@ impl Scheme {
         match name {
             "xavier" => Scheme::Xavier,
             "kaiming" => Scheme::Kaiming,
+            "zeros" => Scheme::Zeros,
             _ => Scheme::Torch,
         }
     }
@@ -68,6 +73,7 @@ impl Scheme {
             Scheme::Torch => Draw::Uniform(1.0 / (fan_in as f32).sqrt()),
             Scheme::Xavier => Draw::Uniform((6.0 / (fan_in + fan_out) as f32).sqrt()),
             Scheme::Kaiming => Draw::Normal((2.0 / fan_in as f64).sqrt()),
+            Scheme::Zeros => Draw::Constant(0.0),
         }
     }
 
@@ -75,7 +81,7 @@ impl Scheme {
     pub(crate) fn bias(self, fan_in: usize) -> Draw {
         match self {
             Scheme::Torch => Draw::Uniform(1.0 / (fan_in as f32).sqrt()),
-            Scheme::Xavier | Scheme::Kaiming => Draw::Constant(0.0),
+            Scheme::Xavier | Scheme::Kaiming | Scheme::Zeros => Draw::Constant(0.0),
         }
     }
 }

@@ -5,7 +5,7 @@ mod published;
 mod statistics;
 
 use varangian_lab::config::{Experiment, Source};
-use varangian_lab::plot::{BoxGroup, boxes};
+use varangian_lab::plot::{BoxGroup, Picture, boxes};
 use varangian_lab::results::{Outcome, Store, judge, median};
 use varangian_lab::run::{Events, How};
 use varangian_lab::{Failure, text};
@@ -13,7 +13,8 @@ use varangian_lab::{Failure, text};
 /// The grid, and how it is run.
 #[derive(Clone, Debug)]
 pub struct Grid {
-    /// One seed, learning rate 0.5, classical momentum: 46 runs instead of 920.
+    /// One seed, the larger learning rate, classical momentum where there is: 46 runs instead of
+    /// 920.
     pub quick: bool,
     /// What the published code did rather than what the paper says: the profile `reference`.
     pub reference: bool,
@@ -21,48 +22,140 @@ pub struct Grid {
     pub study: bool,
     /// Replaces the experiment's seeds by one.
     pub seed: Option<u64>,
-    /// `mnist` or `fashion-mnist`, as a data set is written.
+    /// One of the publication's data sets, as a data set is written.
     pub dataset: String,
+    /// The model, as a model is written, where it is not the one that the publication has first.
+    pub model: Option<String>,
     /// Folders, threads, shares.
     pub how: How,
 }
 
-/// A data set of the paper's fully connected network. Its runs on CIFAR have convolutional ones and
-/// other n, f and steps: the same grid would be no publication's.
+/// One of the publication's grids: its data sets, its model, its experiment file.
+struct Family {
+    datasets: &'static [&'static str],
+    model: &'static str,
+    text: &'static str,
+    /// Past mean gradients in the curvature, of a study.
+    past: usize,
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        datasets: &["mnist", "fashion-mnist"],
+        model: "mlp",
+        text: include_str!("../../experiments/momentum/mnist.toml"),
+        past: 150,
+    },
+    Family {
+        datasets: &["cifar10"],
+        model: "empire-cnn",
+        text: include_str!("../../experiments/momentum/cifar10.toml"),
+        past: 25,
+    },
+    Family {
+        datasets: &["cifar100"],
+        model: "empire-cnn",
+        text: include_str!("../../experiments/momentum/cifar100.toml"),
+        past: 25,
+    },
+    Family {
+        datasets: &["cifar10"],
+        model: "wide-resnet",
+        text: include_str!("../../experiments/momentum/cifar10-wide-resnet.toml"),
+        past: 1,
+    },
+];
+
+/// The name in front of a specification's parameters.
+fn base(spec: &str) -> &str {
+    spec.split(' ').next().unwrap_or("")
+}
+
+/// A data set of the publication.
 ///
 /// # Errors
 /// If the text names another set.
 pub fn dataset(text: &str) -> Result<String, String> {
-    match text.split(' ').next() {
-        Some("mnist" | "fashion-mnist") => Ok(text.to_owned()),
-        _ => Err("this grid is that of the fully connected network: mnist or fashion-mnist".into()),
-    }
+    let known = FAMILIES.iter().any(|family| family.datasets.contains(&base(text)));
+    known.then(|| text.to_owned()).ok_or_else(|| {
+        "the grids of this publication are on mnist, fashion-mnist, cifar10 and cifar100".into()
+    })
 }
 
 impl Grid {
-    /// Runs the grid, tells the paper's statistics for best and for last accuracies, draws both.
+    fn family(&self) -> Result<&'static Family, Failure> {
+        let own = FAMILIES.iter().filter(|own| own.datasets.contains(&base(&self.dataset)));
+        let own: Vec<&Family> = own.collect();
+        let wanted = |family: &&&Family| match &self.model {
+            Some(model) => base(model) == family.model,
+            None => true,
+        };
+        own.iter().find(wanted).copied().ok_or_else(|| {
+            let models: Vec<&str> = own.iter().map(|family| family.model).collect();
+            Failure::refused(format!(
+                "the publication's models on {} are {}; found \"{}\"",
+                base(&self.dataset),
+                models.join(", "),
+                self.model.as_deref().unwrap_or("")
+            ))
+        })
+    }
+
+    /// The runs of the grid, and how they are run.
+    ///
+    /// # Errors
+    /// If the publication has no such model on such data.
+    pub fn experiment(&self) -> Result<Experiment, Failure> {
+        let family = self.family()?;
+        let mut set = vec![format!("dataset={}", self.dataset)];
+        set.extend(self.model.iter().map(|model| format!("model={model}")));
+        if self.reference {
+            set.push("profile=reference".into());
+        }
+        if self.study {
+            set.push(format!("study={}", family.past));
+        }
+        let seed = self.seed.or(self.quick.then_some(1));
+        let source = Source { seed, set, ..Source::default() };
+        let name = format!(
+            "momentum-{}{}{}{}",
+            base(&self.dataset),
+            if family.model == "wide-resnet" { "-wide-resnet" } else { "" },
+            if self.reference { "-reference" } else { "" },
+            if self.quick { "-quick" } else { "" }
+        );
+        let mut experiment = Experiment::parse(family.text, &name, &source)?;
+        if self.quick {
+            let runs = &mut experiment.runs;
+            let most = runs.iter().map(|own| own.learning_rate).fold(0.0, f64::max);
+            let classical = runs.iter().any(|own| !own.nesterov);
+            runs.retain(|own| own.learning_rate >= most && (!classical || !own.nesterov));
+        }
+        Ok(Experiment { name, how: self.how.clone(), ..experiment })
+    }
+
+    /// Runs the grid, tells the paper's statistics for best and for last accuracies, draws both:
+    /// all settings together, and a picture for each learning rate and kind of momentum.
     ///
     /// # Errors
     /// If runs cannot be done or fail, or the folder cannot be written.
     pub fn run(&self, events: &mut dyn Events) -> Result<(), Failure> {
-        let name = format!(
-            "momentum-{}{}{}",
-            self.dataset.split(' ').next().unwrap_or("data"),
-            if self.reference { "-reference" } else { "" },
-            if self.quick { "-quick" } else { "" }
-        );
-        let source = Source { seed: self.seed, ..Source::default() };
-        let experiment = Experiment::parse(&grid(self), &name, &source)?;
-        let experiment = Experiment { how: self.how.clone(), ..experiment };
+        let experiment = self.experiment()?;
         let outcomes = experiment.run(events)?;
         let store = Store::open(&experiment.folder())?;
         let mut text = String::new();
         for (what, best) in [("best", true), ("last", false)] {
             let pairs = pairs(&outcomes, best);
             text.push_str(&statistics::statistics(what, &pairs));
-            overview(&name, what, &pairs).write(&store.path(&format!("overview-{what}")))?;
+            for (file, picture) in overviews(&experiment.name, what, &pairs) {
+                picture.write(&store.path(&file))?;
+            }
         }
-        let mut sections = vec![published::claims(&pairs(&outcomes, true)), cells(&outcomes)];
+        let (model, best) = (self.family()?.model, pairs(&outcomes, true));
+        // The wide network's runs are in an appendix and in none of these counts.
+        let claims = published::claims(&best, model == "mlp");
+        let claims = if model == "wide-resnet" { String::new() } else { claims };
+        let mut sections = vec![claims, cells(&outcomes)];
         if self.dataset.starts_with("mnist") {
             sections.push(published::beside(&outcomes));
         }
@@ -76,39 +169,14 @@ impl Grid {
     }
 }
 
-/// The experiment as a file would say it.
-fn grid(args: &Grid) -> String {
-    let (seeds, rates, nesterov) = match args.quick {
-        true => ("[1]", "[0.5]", "[false]"),
-        false => ("[1, 2, 3, 4, 5]", "[0.5, 0.02]", "[false, true]"),
-    };
-    let profile = if args.reference { "reference" } else { "correct" };
-    let study = if args.study { 150 } else { 0 };
-    let rules = "\"multi-krum\", \"median\", \"trimmed-mean\", \"phocas\", \"meamed\"";
-    let dataset = &args.dataset;
-    let mut text = format!(
-        "dataset = \"{dataset}\"\nmodel = \"mlp\"\nsampling = \"shared-stream\"\nbatch = 83\n\
-         steps = 300\nevaluate_every = 5\nmomentum = 0.9\nclip = 2\nprofile = \"{profile}\"\n\
-         study = {study}\nregulariser = \"norm\"\nregularise = 1e-4\nlearning_rate = {rates}\n\
-         nesterov = {nesterov}\nseed = {seeds}\n"
-    );
-    for (f, more) in [(24, ""), (12, ", \"bulyan\"")] {
-        text.push_str(&format!(
-            "[[run]]\nn = {}\nrule = \"average\"\nmomentum_at = \"update\"\n\
-             [[run]]\nn = 51\nf = {f}\nrule = [{rules}{more}]\n\
-             attack = [\"alie z=1.5\", \"empire factor=1.1\"]\n\
-             momentum_at = [\"update\", \"worker\"]\n",
-            51 - f
-        ));
-    }
-    text
-}
-
 /// An attacked setting with momentum at either place, and its unattacked reference of the same
 /// seed.
+#[derive(Clone)]
 struct Pair {
     /// "f = 24, alie z=1.5".
     group: String,
+    /// "classical-lr-0.5": the kind of momentum and the learning rate.
+    setting: String,
     reference: f64,
     update: f64,
     worker: f64,
@@ -146,14 +214,31 @@ fn pairs(outcomes: &[Outcome], best: bool) -> Vec<Pair> {
         });
         if let (Some(reference), Some(worker)) = (reference, worker) {
             let group = format!("f = {}, {}", own.f, own.attack);
-            out.push(Pair { group, reference, update: accuracy(outcome, best), worker });
+            let kind = if own.nesterov { "nesterov" } else { "classical" };
+            let setting = format!("{kind}-lr-{}", own.learning_rate);
+            out.push(Pair { group, setting, reference, update: accuracy(outcome, best), worker });
         }
     }
     out
 }
 
-/// Two boxes a setting: momentum at the update, at the workers.
-fn overview(name: &str, what: &str, pairs: &[Pair]) -> varangian_lab::plot::Picture {
+/// The pictures and the files that they go to: all settings together, then each alone where there
+/// are several.
+fn overviews(name: &str, what: &str, pairs: &[Pair]) -> Vec<(String, Picture)> {
+    let mut settings: Vec<&str> = pairs.iter().map(|pair| pair.setting.as_str()).collect();
+    settings.sort_unstable();
+    settings.dedup();
+    let mut out = vec![(format!("overview-{what}"), overview(name, what, pairs))];
+    for setting in settings.iter().filter(|_| settings.len() > 1) {
+        let own: Vec<Pair> = pairs.iter().filter(|p| p.setting == *setting).cloned().collect();
+        let title = format!("{name}, {}", setting.replace("-lr-", ", learning rate "));
+        out.push((format!("overview-{what}-{setting}"), overview(&title, what, &own)));
+    }
+    out
+}
+
+/// Two boxes an attack and number of hostile workers: momentum at the update, at the workers.
+fn overview(name: &str, what: &str, pairs: &[Pair]) -> Picture {
     let mut groups: Vec<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
     groups.sort_unstable();
     groups.dedup();
@@ -222,25 +307,76 @@ fn cells(outcomes: &[Outcome]) -> String {
 mod tests {
     use super::*;
 
-    fn args(quick: bool) -> Grid {
-        let (reference, study, seed) = (false, false, None);
-        Grid { quick, reference, study, seed, dataset: "mnist".into(), how: How::default() }
+    fn grid(dataset: &str, model: Option<&str>) -> Grid {
+        let (reference, study, seed, quick) = (false, false, None, false);
+        let (dataset, model) = (dataset.to_owned(), model.map(str::to_owned));
+        Grid { quick, reference, study, seed, dataset, model, how: How::default() }
     }
 
     #[test]
-    fn only_the_data_of_the_papers_dense_network_are_taken() {
-        assert!(dataset("mnist").is_ok() && dataset("fashion-mnist normalise=none").is_ok());
-        for other in ["cifar10", "cifar100 flip=both", "glyphs", "mnistx", ""] {
+    fn only_the_publications_data_and_models_are_taken() {
+        for own in ["mnist", "fashion-mnist normalise=none", "cifar10", "cifar100 flip=both"] {
+            assert!(dataset(own).is_ok(), "{own}");
+        }
+        for other in ["glyphs", "mnistx", ""] {
             assert!(dataset(other).is_err(), "{other}");
+        }
+        let runs = |dataset, model| grid(dataset, model).experiment().map(|own| own.runs.len());
+        assert!(runs("cifar10", Some("wide-resnet depth=10 widen=1")).is_ok());
+        let error = runs("cifar100", Some("wide-resnet")).err().unwrap().to_string();
+        assert!(error.contains("models on cifar100 are empire-cnn"), "{error}");
+    }
+
+    #[test]
+    fn each_grid_has_the_published_number_of_configurations() {
+        // 46 × 4 configurations of one data set, 22 of the wide network; five seeds.
+        for (dataset, model, configurations, quick) in [
+            ("mnist", None, 46 * 4, 46),
+            ("fashion-mnist", Some("mlp"), 46 * 4, 46),
+            ("cifar10", None, 46 * 4, 46),
+            ("cifar100", None, 46 * 4, 46),
+            ("cifar10", Some("wide-resnet"), 22, 22),
+        ] {
+            let runs = |grid: Grid| grid.experiment().unwrap().runs;
+            let all = runs(grid(dataset, model));
+            assert_eq!(all.len(), 5 * configurations, "{dataset} {model:?}");
+            assert!(all.iter().all(|own| own.dataset == dataset));
+            let one = runs(Grid { seed: Some(3), ..grid(dataset, model) });
+            assert_eq!((one.len(), one[0].seed), (configurations, 3));
+            let short = runs(Grid { quick: true, ..grid(dataset, model) });
+            assert_eq!(short.len(), quick, "{dataset} {model:?}");
+            assert!(short.iter().all(|own| own.seed == 1));
+            // About half hostile, and about a quarter.
+            let shares = all.iter().filter(|own| own.f > 0).map(|own| own.f as f64 / own.n as f64);
+            assert!(
+                shares.into_iter().all(|x| (0.35..0.5).contains(&x) || (0.17..0.25).contains(&x))
+            );
+            // Every attacked run has its partner and its reference.
+            let outcomes: Vec<Outcome> = all
+                .iter()
+                .map(|own| Outcome { settings: own.clone(), ..Outcome::sample("", "", 1, &[0.5]) })
+                .collect();
+            let attacked = all.iter().filter(|own| own.attack != "none").count();
+            assert_eq!(2 * pairs(&outcomes, true).len(), attacked, "{dataset} {model:?}");
         }
     }
 
     #[test]
-    fn the_grid_has_the_published_number_of_configurations() {
-        let runs = |quick| {
-            Experiment::parse(&grid(&args(quick)), "m", &Source::default()).unwrap().runs.len()
+    fn a_box_plot_for_each_rate_and_kind_of_momentum() {
+        let pair = |setting: &str, worker| Pair {
+            group: "f = 24, alie z=1.5".into(),
+            setting: setting.into(),
+            reference: 0.95,
+            update: 0.5,
+            worker,
         };
-        // 46 × 4 configurations of one data set, five seeds.
-        assert_eq!((runs(true), runs(false)), (46, 46 * 4 * 5));
+        let names = |pairs: &[Pair]| -> Vec<String> {
+            overviews("m", "best", pairs).into_iter().map(|(file, _)| file).collect()
+        };
+        let two = [pair("nesterov-lr-0.5", 0.8), pair("classical-lr-0.02", 0.9)];
+        let wanted =
+            ["overview-best", "overview-best-classical-lr-0.02", "overview-best-nesterov-lr-0.5"];
+        assert_eq!(names(&two), wanted);
+        assert_eq!(names(&two[..1]), ["overview-best"]);
     }
 }

@@ -18,7 +18,14 @@ pub(super) fn statistics(what: &str, pairs: &[Pair]) -> String {
         ["gain < 0", "< -.02", "< -.05", "of them ref - worker > .05", "> .1"].map(String::from),
     );
     header.push("mean gain".into());
-    let rows: Vec<Vec<String>> = ["all", "f = 24", "f = 12"].map(|name| row(name, pairs)).to_vec();
+    let mut names = vec!["all"];
+    for pair in pairs {
+        let hostile = pair.group.split(',').next().unwrap_or_default();
+        if !names.contains(&hostile) {
+            names.push(hostile);
+        }
+    }
+    let rows: Vec<Vec<String>> = names.iter().map(|name| row(name, pairs)).collect();
     // One column a number would be wider than any terminal: numbers down, subsets across.
     let mut turned = Vec::new();
     for (k, name) in header.iter().enumerate().skip(1) {
@@ -26,13 +33,18 @@ pub(super) fn statistics(what: &str, pairs: &[Pair]) -> String {
         let numbers = rows.iter().map(|row| row[k].clone());
         turned.push(std::iter::once(format!("{indent}{name}")).chain(numbers).collect());
     }
-    let head = [header[0].as_str(), "all", "f = 24", "f = 12"];
-    format!("{}\n", text::table(&head, &turned, &[false, true, true, true]))
+    let head: Vec<&str> = std::iter::once(header[0].as_str()).chain(names).collect();
+    let right: Vec<bool> = (0..head.len()).map(|k| k > 0).collect();
+    format!("{}\n", text::table(&head, &turned, &right))
+}
+
+fn of_group(pair: &Pair, name: &str) -> bool {
+    pair.group.strip_prefix(name).is_some_and(|rest| rest.starts_with(','))
 }
 
 fn row(name: &str, pairs: &[Pair]) -> Vec<String> {
     let of: Vec<&Pair> =
-        pairs.iter().filter(|pair| name == "all" || pair.group.starts_with(name)).collect();
+        pairs.iter().filter(|pair| name == "all" || of_group(pair, name)).collect();
     let loss = |pair: &Pair| pair.reference - pair.update;
     let gain = |pair: &Pair| pair.worker - pair.update;
     let count =
@@ -96,6 +108,7 @@ mod tests {
     fn statistics_count_losses_and_gains() {
         let pair = |update, worker| Pair {
             group: "f = 24, alie z=1.5".into(),
+            setting: String::new(),
             reference: 0.95,
             update,
             worker,

@@ -100,6 +100,7 @@ fn dense_gradients_agree_with_finite_differences() {
         ("linear", flat(9), 0),
         ("logistic init=xavier", flat(13), 2),
         ("mlp hidden=17-9 init=kaiming", image, 3),
+        ("mlp hidden=17-9 activation=none", image, 3),
         ("mlp hidden=6", flat(4), 0),
         ("linreg-net", flat(20), 0),
         ("logreg-net", flat(20), 2),

@@ -4,7 +4,7 @@
 //! Lᵢ = Σⱼ |Hᵢⱼ| is smooth enough for A2, f* is that of least squares, and σᵢ is the largest
 //! deviation of one sample's gradient at any point that the run visits.
 
-use super::{Opposition, Problem};
+use super::{Opposition, Problem, honest};
 use varangian_base::{Domain, Seed};
 use varangian_lab::Failure;
 use varangian_lab::config::Settings;
@@ -49,7 +49,7 @@ pub(super) fn measure(plan: &Plan, hostile: u64, kind: Opposition) -> Result<Fou
     let train = shelf.data(&settings)?.split.train;
     let quadratic = Quadratic::of(train.as_ref());
     let mut deviations = vec![0.0; quadratic.c.len()];
-    let mut norms = Vec::new();
+    let (mut norms, mut honest) = (Vec::new(), Vec::new());
     let mut gap = 0.0f64;
     for seed in 1..=SEEDS {
         settings.seed = seed;
@@ -66,12 +66,19 @@ pub(super) fn measure(plan: &Plan, hostile: u64, kind: Opposition) -> Result<Fou
         for step in 0..plan.steps {
             curve.push((step, quadratic.gradient(run.params()).iter().map(|g| g.abs()).sum()));
             quadratic.deviate(run.params(), &mut deviations);
+            let seen = [0, plan.steps / 2, plan.steps - 1].contains(&step);
+            if seed == 1 && seen && honest.last().is_none_or(|(last, _)| *last != step) {
+                let batch = plan.steps as usize;
+                honest.push((step, honest::look(&quadratic, run.params(), batch, Seed(seed))));
+            }
             run.step();
         }
         norms.push(curve);
     }
     problem.noise = deviations.iter().sum();
-    Ok(found(plan, hostile, kind, &problem, &norms))
+    let found = found(plan, hostile, kind, &problem, &norms);
+    let text = format!("{}\n{}", found.text, honest::told(&honest).trim_end());
+    Ok(Found { text, ..found })
 }
 
 fn settings(plan: &Plan, hostile: u64, kind: Opposition) -> Settings {
@@ -140,7 +147,7 @@ fn level(line: usize, steps: u64, value: f64) -> Curve {
 }
 
 /// f(w) = ½·wᵀHw − c·w + constant, from samples with a 1 behind their features.
-struct Quadratic {
+pub(super) struct Quadratic {
     rows: Vec<Vec<f64>>,
     targets: Vec<f64>,
     h: Vec<Vec<f64>>,
@@ -159,6 +166,12 @@ impl Quadratic {
             Targets::Values(values) => values.iter().map(|&y| f64::from(y)).collect(),
             Targets::Labels(labels) => labels.iter().map(|&y| f64::from(y)).collect(),
         };
+        Quadratic::from_rows(rows, targets)
+    }
+
+    /// Of samples with all that the model sees of them.
+    pub(super) fn from_rows(rows: Vec<Vec<f64>>, targets: Vec<f64>) -> Self {
+        let width = rows[0].len() - 1;
         let scale = 2.0 / rows.len() as f64;
         let over = |term: &dyn Fn(&[f64], f64) -> f64| -> f64 {
             scale * rows.iter().zip(&targets).map(|(x, &y)| term(x, y)).sum::<f64>()
@@ -169,12 +182,23 @@ impl Quadratic {
         Quadratic { rows, targets, h, c }
     }
 
+    /// Sample i as the model sees it.
+    pub(super) fn row(&self, i: usize) -> &[f64] {
+        &self.rows[i]
+    }
+
+    /// x·w − y of every sample.
+    pub(super) fn residuals(&self, params: &[f32]) -> Vec<f64> {
+        let w = wide(params);
+        self.rows.iter().zip(&self.targets).map(|(row, y)| dot(row, &w) - y).collect()
+    }
+
     /// Hw − c.
     fn slope(&self, w: &[f64]) -> Vec<f64> {
         self.h.iter().zip(&self.c).map(|(row, c)| dot(row, w) - c).collect()
     }
 
-    fn gradient(&self, params: &[f32]) -> Vec<f64> {
+    pub(super) fn gradient(&self, params: &[f32]) -> Vec<f64> {
         self.slope(&wide(params))
     }
 

@@ -4,6 +4,7 @@
 mod convergence;
 mod error;
 mod failure;
+mod honest;
 mod measured;
 
 pub use convergence::{Opposition, Problem, largest_share, warm_up};
