@@ -5,14 +5,18 @@
 //! computes. No panic crosses: what a Python object of the user's raised comes out as it was
 //! raised, and a defect of ours as `varangian.Defect` with its message.
 
+mod admit;
 mod attack;
 mod border;
 mod catalogue;
 mod data;
+mod memory;
 mod model;
+mod oracle;
 mod own;
 mod rule;
 mod run;
+mod stages;
 
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -33,7 +37,7 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
 #[pyo3(name = "_core")]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<rule::Rule>()?;
-    module.add_class::<rule::Stages>()?;
+    module.add_class::<stages::Stages>()?;
     module.add_class::<rule::Said>()?;
     module.add_class::<attack::Attack>()?;
     module.add_class::<own::Own>()?;

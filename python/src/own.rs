@@ -131,12 +131,12 @@ impl Rule for PyRule {
                 .extract()
                 .unwrap_or_else(|error: PyErr| leave(py, error));
             let json = serde_json::from_str(&text).unwrap_or_default();
-            crate::rule::unpack(&json).unwrap_or_default()
+            crate::memory::unpack(&json).unwrap_or_default()
         })
     }
 
     fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
-        let text = crate::rule::pack(memory).to_string();
+        let text = crate::memory::pack(memory).to_string();
         Python::attach(|py| {
             let done = self.0.bind(py).call_method1("_load", (text,));
             done.map(|_| ()).map_err(|error| SpecError::new(error.to_string()))

@@ -1,71 +1,18 @@
 //! Rules and stages over arrays.
 
-use crate::border::{guarded, leave, refused};
+use crate::admit::{Admitted, Given, left, pick, spread};
+use crate::border::{guarded, refused};
+use crate::memory::{pack, unpack};
+use crate::oracle::Asked;
 use crate::own::{Own, rules_of};
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::Value as Json;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use varangian_base::{Matrix, Memory, Rows, Seed, SpecError, Value};
-use varangian_rules::{
-    self as rules, Bound as Least, Evidence, Oracle, Pipeline, Round, Verdict, exact,
-};
-
-/// A matrix of one width, borrowed from numpy.
-pub(crate) enum Given<'py> {
-    Single(PyReadonlyArray2<'py, f32>),
-    Double(PyReadonlyArray2<'py, f64>),
-}
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(rows) = object.extract() {
-            return Ok(Given::Single(rows));
-        }
-        let wrong = |_| PyTypeError::new_err("rows are a matrix of float32 or float64");
-        object.extract().map(Given::Double).map_err(wrong)
-    }
-}
-
-/// The rows of a contiguous matrix, and those of its rows that are finite.
-pub(crate) struct Admitted<'a> {
-    kept: Vec<u32>,
-    refused: Vec<(u32, String)>,
-    /// A copy of the finite rows, where any is refused.
-    copy: Option<Matrix>,
-    all: Rows<'a>,
-}
-
-impl<'a> Admitted<'a> {
-    fn of(data: &'a [f32], n: usize, d: usize) -> Self {
-        let all = Rows::new(data, n, d);
-        if all.is_finite() {
-            return Admitted { kept: (0..n as u32).collect(), refused: vec![], copy: None, all };
-        }
-        let mut refused = Vec::new();
-        let mut kept = Vec::new();
-        for (i, row) in all.iter().enumerate() {
-            match row.iter().position(|x| !x.is_finite()) {
-                Some(k) => refused.push((i as u32, format!("{} at coordinate {k}", row[k]))),
-                None => kept.push(i as u32),
-            }
-        }
-        let rows: Vec<&[f32]> = kept.iter().map(|&i| all.row(i as usize)).collect();
-        let copy = (!rows.is_empty()).then(|| Matrix::from_rows(&rows));
-        Admitted { kept, refused, copy, all }
-    }
-
-    fn rows(&self) -> Rows<'_> {
-        match &self.copy {
-            Some(copy) => copy.rows().with_ids(&self.kept),
-            None => self.all,
-        }
-    }
-}
+use varangian_base::Seed;
+use varangian_rules::{Evidence, Pipeline, Round, Verdict, exact};
 
 /// What a call said beside its answer.
 #[pyclass(frozen, module = "varangian._core")]
@@ -137,65 +84,8 @@ pub(crate) struct Rule {
     text: String,
 }
 
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How many rows may be hostile once some are refused.
-fn left(f: usize, n: usize, refused: &[(u32, String)], name: &str) -> PyResult<usize> {
-    Least::declared(name, n, f).map_err(crate::border::refused)?;
-    f.checked_sub(refused.len()).ok_or_else(|| {
-        let which: Vec<String> = refused.iter().map(|(row, _)| row.to_string()).collect();
-        PyValueError::new_err(format!(
-            "at most f = {f} rows may be hostile; {} are not finite: {}",
-            refused.len(),
-            which.join(", ")
-        ))
-    })
-}
-
-/// An error about what is left of the rows.
-fn spread(error: SpecError, refused: &[(u32, String)]) -> PyErr {
-    if refused.is_empty() {
-        return crate::border::refused(error);
-    }
-    let which: Vec<String> = refused.iter().map(|(row, _)| row.to_string()).collect();
-    crate::border::refused(
-        error.at(format!("without rows {} that are not finite", which.join(", "))),
-    )
-}
-
-/// The server's own knowledge, as Python gives it.
-pub(crate) struct Asked {
-    gradient: Option<Vec<f32>>,
-    loss: Option<Py<PyAny>>,
-}
-
-impl Oracle for Asked {
-    fn refresh(&mut self) {}
-
-    fn loss(&mut self, params: &[f32]) -> f64 {
-        Python::attach(|py| {
-            let Some(loss) = &self.loss else {
-                leave(py, PyValueError::new_err("the rule asks for losses; loss= was not given"))
-            };
-            let params = PyArray1::from_slice(py, params);
-            let answer = loss.call1(py, (params,)).and_then(|value| value.extract::<f64>(py));
-            answer.unwrap_or_else(|error| leave(py, error))
-        })
-    }
-
-    fn gradient(&mut self, _: &[f32], out: &mut [f32]) -> f64 {
-        match &self.gradient {
-            Some(gradient) => out.copy_from_slice(gradient),
-            None => Python::attach(|py| {
-                let text =
-                    "the rule asks for the server's gradient; server_gradient= was not given";
-                leave(py, PyValueError::new_err(text))
-            }),
-        }
-        0.0
-    }
 }
 
 /// All that a call may be given beside rows and f.
@@ -352,11 +242,6 @@ impl Rule {
     }
 }
 
-/// The rows of a packed matrix that are named.
-fn pick(data: &[f64], d: usize, which: &[u32]) -> Vec<Vec<f64>> {
-    which.iter().map(|&i| data[i as usize * d..][..d].to_vec()).collect()
-}
-
 impl Rule {
     /// A copy of the rule, for whoever tries rows on it.
     pub(crate) fn pipeline(&self, py: Python<'_>) -> PyResult<Pipeline> {
@@ -492,121 +377,4 @@ impl Rule {
         let line = |one: &Evidence| serde_json::to_string(one).expect("plain values");
         found.iter().map(line).collect()
     }
-}
-
-/// Stages before a rule, alone.
-#[pyclass(frozen, module = "varangian._core")]
-pub(crate) struct Stages(Mutex<rules::Stages>);
-
-#[pymethods]
-impl Stages {
-    #[new]
-    fn new(text: &str) -> PyResult<Self> {
-        rules::Stages::parse(text).map(|stages| Stages(Mutex::new(stages))).map_err(refused)
-    }
-
-    /// Whether every stage of a text stands before a rule.
-    #[staticmethod]
-    fn are(text: &str) -> bool {
-        rules::Stages::are(text)
-    }
-
-    /// The rows that a rule would see.
-    fn rows<'py>(
-        &self,
-        py: Python<'py>,
-        rows: Given<'py>,
-        f: usize,
-        seed: u64,
-        step: u64,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let demand = |stages: &rules::Stages, n: usize, bad: &[(u32, String)]| {
-            let used = left(f, n, bad, stages.spec())?;
-            stages.check(n - bad.len(), used).map_err(|error| spread(error, bad))?;
-            Ok::<_, PyErr>(used)
-        };
-        match rows {
-            Given::Single(rows) => {
-                let [n, d] = [rows.as_array().nrows(), rows.as_array().ncols()];
-                let data = rows.as_slice()?;
-                let mixed = py.detach(|| {
-                    guarded(|| {
-                        let admitted = Admitted::of(data, n, d);
-                        let mut stages = lock(&self.0);
-                        let used = demand(&stages, n, &admitted.refused)?;
-                        let round = Round::of(admitted.rows(), used);
-                        Ok::<_, PyErr>(stages.rows(&mut Round { seed: Seed(seed), step, ..round }))
-                    })
-                })??;
-                let rows: Vec<Vec<f32>> = mixed.rows().iter().map(<[f32]>::to_vec).collect();
-                Ok(PyArray2::from_vec2(py, &rows)?.into_any())
-            }
-            Given::Double(rows) => {
-                let d = rows.as_array().ncols();
-                let data = rows.as_slice()?;
-                let n = data.len().checked_div(d).unwrap_or(0);
-                let is_finite = |i: usize| data[i * d..][..d].iter().all(|x| x.is_finite());
-                let (kept, bad): (Vec<u32>, Vec<u32>) =
-                    (0..n as u32).partition(|&i| is_finite(i as usize));
-                let bad: Vec<(u32, String)> =
-                    bad.into_iter().map(|i| (i, "not finite".to_owned())).collect();
-                let mixed = py.detach(|| {
-                    guarded(|| {
-                        let stages = lock(&self.0);
-                        let used = demand(&stages, n, &bad)?;
-                        let rows = pick(data, d, &kept);
-                        let (weights, seed) = (None, Seed(seed));
-                        let round = exact::Round {
-                            rows: &rows,
-                            ids: &kept,
-                            f: used,
-                            weights,
-                            step,
-                            seed,
-                            stage: 0,
-                        };
-                        stages.exact(&round).map_err(refused)
-                    })
-                })??;
-                Ok(PyArray2::from_vec2(py, &mixed)?.into_any())
-            }
-        }
-    }
-}
-
-/// Memory as JSON: floats by their bits, so that what is not finite survives too.
-pub(crate) fn pack(memory: &Memory) -> Json {
-    let values = memory.values.iter().map(|(name, value)| {
-        let packed = match value {
-            Value::Floats(x) => {
-                serde_json::json!({"f32": x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()})
-            }
-            Value::Doubles(x) => {
-                serde_json::json!({"f64": x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()})
-            }
-            Value::Integers(x) => serde_json::json!({"u64": x}),
-        };
-        (name.clone(), packed)
-    });
-    Json::Object(values.collect())
-}
-
-pub(crate) fn unpack(json: &Json) -> Option<Memory> {
-    let mut memory = Memory::default();
-    for (name, value) in json.as_object()? {
-        let (kind, numbers) = value.as_object()?.iter().next()?;
-        let numbers: Option<Vec<u64>> = numbers.as_array()?.iter().map(Json::as_u64).collect();
-        let numbers = numbers?;
-        let value = match kind.as_str() {
-            "f32" => {
-                let bits = numbers.into_iter().map(|x| u32::try_from(x).ok().map(f32::from_bits));
-                Value::Floats(bits.collect::<Option<_>>()?)
-            }
-            "f64" => Value::Doubles(numbers.into_iter().map(f64::from_bits).collect()),
-            "u64" => Value::Integers(numbers),
-            _ => return None,
-        };
-        memory.put(name, value);
-    }
-    Some(memory)
 }

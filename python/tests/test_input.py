@@ -139,9 +139,9 @@ def test_words_that_are_wrong_are_guessed() -> None:
     with pytest.raises(ValueError, match='unknown rule "krumm"; did you mean "krum"'):
         varangian.rule("krumm", f=1)
     with pytest.raises(TypeError, match="Krum has no parameter 'm'; its parameters: "):
-        rules.Krum(f=1, m=3)
+        rules.Krum(f=1, m=3)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="one of"):
-        rules.Krum(f=1, variant="mine")
+        rules.Krum(f=1, variant="mine")  # type: ignore[arg-type]
 
 
 def test_rows_that_are_not_finite_count_as_hostile() -> None:

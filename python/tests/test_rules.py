@@ -152,8 +152,10 @@ def test_threads_share_a_rule() -> None:
                 failed.append("another answer")
 
     threads = [threading.Thread(target=work) for _ in range(4)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert not failed
 
 

@@ -42,7 +42,7 @@ def test_a_dict_a_file_and_the_command_give_the_same_bits(tmp_path: Path) -> Non
         **SMALL,
         "rule": [rules.Average(), stages.NNM(f=2) | rules.Median(f=2)],
         "attack": ["none", attacks.ALIE()],
-        "model": models.MLP(hidden=16),
+        "model": models.MLP(hidden="16"),
     })
     words = [sys.executable, "-m", "varangian", "run", "small.toml", "--out", "theirs", "-q"]
     subprocess.run(words, cwd=tmp_path, check=True)
@@ -86,7 +86,9 @@ def test_frames_and_curves() -> None:
 def test_callbacks_hear_steps_evaluations_and_ends() -> None:
     class Heard(varangian.Callback):
         def __init__(self) -> None:
-            self.steps, self.values, self.ends = 0, [], []
+            self.steps = 0
+            self.values: list[Any] = []
+            self.ends: list[str] = []
 
         def on_step(self, record: dict[str, Any]) -> None:
             self.steps += 1

@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("papers", &["base", "rules", "attacks", "learn", "train", "sim", "lab"]),
     ("cli", &["base", "rules", "attacks", "learn", "train", "sim", "lab", "papers"]),
     ("varangian", &["base", "rules", "attacks", "learn", "train", "sim", "lab", "papers", "cli"]),
+    ("python", &["base", "rules", "attacks", "learn", "train", "lab", "cli"]),
 ];
 
 /// Where `unsafe` may stand: the kernels, what writes them at build time, the owner of aligned
