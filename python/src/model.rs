@@ -1,5 +1,5 @@
-//! A network that Python wrote as a model: `_tensors`, `_buffers`, `_init`, `_prepare`, `_gradient`,
-//! `_evaluate` of its object.
+//! A network that Python wrote as a model: `_tensors`, `_buffers`, `_init`, `_prepare`,
+//! `_gradient`, `_evaluate` of its object.
 
 use crate::border::{leave, refused};
 use crate::own::{Brought, Own, ask, keep, kept, leak};

@@ -12,7 +12,7 @@ use pyo3::types::PyBytes;
 use serde_json::Value as Json;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use varangian_base::Seed;
-use varangian_rules::{Evidence, Pipeline, Round, Verdict, exact};
+use varangian_rules::{Bound as Least, Evidence, Pipeline, Round, Verdict, exact};
 
 /// What a call said beside its answer.
 #[pyclass(frozen, module = "varangian._core")]
