@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Which of these rows is wrong?
   varangian diagnose rows.npy --f 2 --rule faba --rule \"nnm | krum\"
 
 With one file a step, in order, it also says since when:
-  varangian diagnose rows.npy rows.npy
+  varangian diagnose rows.npy rows.npy --plot rows.svg
 
 Exit code 0 whatever is found, 2 for rows that cannot be read. docs/evidence.md says how p is
 reckoned, and what rows alone cannot tell.";
@@ -56,6 +56,9 @@ pub(crate) struct Args {
     /// Folder of results: the folder of data files
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Draw how far off each worker is, as FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Print the evidence of each row in each step by each rule, one JSON object a line, and
     /// nothing else; docs/evidence.md has the fields
     #[arg(long)]
@@ -82,6 +85,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let found = diagnose(&steps);
     let f = args.f.unwrap_or(found.suspects.len().max(1));
+    if let Some(path) = &args.plot {
+        table::picture(&steps, &found).write(&stem(path))?;
+    }
     let (weighed, left_out) = weigh(&steps, &mut rules, f, !args.rule.is_empty())?;
     if args.json {
         left_out.iter().for_each(|line| print::note(line));
@@ -92,6 +98,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     left_out.iter().for_each(|line| print::line(line));
     print::line(&verdict(&steps, &found, args.f)?);
     Ok(())
+}
+
+/// The path without the ending of a picture: both are written.
+fn stem(path: &Path) -> PathBuf {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("svg" | "png") => path.with_extension(""),
+        _ => path.to_owned(),
+    }
 }
 
 /// The evidence by each rule that takes these rows and f, and a line for each that does not.

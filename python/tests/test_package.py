@@ -57,3 +57,13 @@ def test_examples_run() -> None:
         done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
         assert done.returncode == 0, f"{path.name}: {done.stderr}"
         assert "%" in done.stdout
+
+
+def test_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (PYTHON / "README.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    assert len(blocks) == 4
+    space: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), space)  # noqa: S102
+    assert "reversed" in capsys.readouterr().out

@@ -265,14 +265,14 @@ class _Progress(Callback):
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _wants(callback: Any, method: str) -> Callable[..., None] | None:
+def _wants(callback: Any, method: str) -> Callable[..., Any] | None:
     """A callback's method, unless it is the one that does nothing."""
     found = getattr(callback, method, None)
     if found is None or getattr(type(callback), method, None) is getattr(Callback, method, object()):
         return None
     if not callable(found):
         raise TypeError(f"{type(callback).__name__}.{method} is called; got {found!r}")
-    result: Callable[..., None] = found
+    result: Callable[..., Any] = found
     return result
 
 

@@ -224,6 +224,10 @@ fn diagnose_names_the_worker_and_says_since_when() {
         assert!(all.contains("f = 1 explains these rows: --rule \"nnm | trimmed-mean\""), "{all}");
         assert_eq!(all.matches("stands out").count(), 1, "{name}: {all}");
     }
+    folder.says("diagnose scaled5.npy --plot off.svg");
+    let picture = std::fs::read_to_string(folder.0.path().join("off.svg")).unwrap();
+    assert!(picture.contains("worker 7") && picture.contains("Orange: workers that stand out"));
+    assert!(folder.0.path().join("off.png").is_file());
     let found = folder.records("diagnose flipped5.npy --rule median --rule 'nnm | krum' --json");
     assert_eq!(found.len(), 16);
     assert!(found[..8].iter().all(|row| row.rule == "median" && row.weight.is_none()));

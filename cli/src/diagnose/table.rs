@@ -2,6 +2,7 @@
 
 use crate::print;
 use varangian_lab::diagnose::{Diagnosis, Look, Sent, Step};
+use varangian_lab::plot::{Bar, Picture, bars};
 use varangian_rules::{Evidence, Standing};
 
 /// Letters of a bar that is as long as the usual one, and of the longest.
@@ -49,6 +50,30 @@ pub(super) fn text(
     right[head.len() - 1] = false;
     out.push_str(print::table(&head, &rows, &right).trim_end());
     out
+}
+
+/// How far off each worker is, in units of what is usual; those that stand out in another colour.
+pub(super) fn picture(steps: &[Step], found: &Diagnosis) -> Picture {
+    let off = |worker: u32| {
+        let all = steps.iter().filter_map(|step| step.look(worker)).map(|look| look.off);
+        median(all.collect()).unwrap_or(f64::NAN)
+    };
+    let usual = median(found.p.keys().map(|&worker| off(worker)).filter(|x| !x.is_nan()).collect());
+    let usual = usual.filter(|&usual| usual > 0.0).unwrap_or(1.0);
+    let bar = |(&worker, p): (&u32, &Option<f64>)| {
+        let value = off(worker) / usual;
+        let p = p.map_or(String::new(), |p| format!(", p = {}", print::number(p)));
+        let told = if value.is_nan() { "refused".into() } else { print::number(value) + &p };
+        let marked = found.suspects.iter().any(|suspect| suspect.worker == worker);
+        Bar { name: format!("worker {worker}"), value, told, marked }
+    };
+    let all: Vec<Bar> = found.p.iter().map(bar).collect();
+    let notes = match found.suspects.is_empty() {
+        true => vec!["No worker stands out.".to_owned()],
+        false => vec!["Orange: workers that stand out.".to_owned()],
+    };
+    let label = "distance from the middle of the rows, in units of the usual one";
+    bars("How far off each worker is", label, &all, LONGEST / USUAL * 2.0, notes)
 }
 
 /// The mean share that a rule gave a worker, or what it said instead.

@@ -1,6 +1,8 @@
-//! Pictures: curves, boxes, heatmaps, as SVG and PNG. The only place that knows the plotting crate.
+//! Pictures: curves, boxes, bars, heatmaps, as SVG and PNG. The only place that knows the plotting
+//! crate.
 
 mod axis;
+mod bars;
 mod boxes;
 mod curves;
 mod frame;
@@ -9,6 +11,7 @@ mod raster;
 mod style;
 
 pub use axis::compact;
+pub use bars::{Bar, bars};
 pub use boxes::{BoxGroup, boxes};
 pub use curves::{Curve, Panel, Sheet, Spread, curves, curves_over};
 pub use heatmap::{Grid, heatmap};
