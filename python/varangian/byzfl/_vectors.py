@@ -1,28 +1,5 @@
-"""ByzFL's names, argument order and defaults over this core: change the import, keep the code.
+"""ByzFL's aggregators, pre-aggregators and attacks over this core."""
 
-    from varangian import byzfl            # instead of: import byzfl
-    byzfl.TrMean(f=1)(x)
-
-An aggregator or pre-aggregator is made with its parameters and then called on an (n, d) array or
-tensor, or on a list of n arrays or tensors; an attack is called on the honest vectors and returns
-one vector. Answers have the library and dtype of what came in.
-
-What differs, because it is a defect there (byzfl 0.0.11):
-
-- a row that is not finite counts as one of f, and no aggregate is ever NaN or None;
-- nothing that comes in is written to (``Clipping`` and ``ARC`` overwrite it), and float64 stays
-  float64;
-- ``GeometricMedian`` starts at the coordinate-wise median and not at the origin: three steps from
-  the origin are not translation equivariant;
-- ``SMEA`` and ``CAF`` take the largest eigenvalue itself, and not one power step from an unseeded
-  start: the same rows give the same answer; ``CAF`` ends, however long an outlier is;
-- ``CenteredClipping(m=…)`` takes an m;
-- the optimal attacks try rows on a copy of the aggregator, whose memory stays as it was;
-- lists of lists, tuples and whole numbers are taken.
-
-*Differs:* ``Krum`` and ``MultiKrum`` keep ByzFL's count of n − f − 1 neighbours; the paper's is
-``varangian.rules.Krum``.
-"""
 
 from __future__ import annotations
 

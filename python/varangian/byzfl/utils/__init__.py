@@ -1,0 +1,1 @@
+"""ByzFL's helpers."""
