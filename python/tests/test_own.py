@@ -65,6 +65,17 @@ def test_in_an_experiment_beside_the_lists() -> None:
     assert mine.last > 0.5
 
 
+def test_equal_objects_are_one_and_different_ones_want_names() -> None:
+    results = varangian.run({**SMALL, "steps": 2, "rule": [Middle(), stages.NNM(f=2) | Middle()]})
+    assert [run.rule for run in results] == ["middle", "nnm | middle"]
+    with pytest.raises(ValueError, match='two different Slow are called "slow"'):
+        varangian.run({**SMALL, "rule": [Slow(2, 0.5), Slow(2, 0.9)]})
+    other = Slow(2, 0.9)
+    other.name = "slower"
+    results = varangian.run({**SMALL, "steps": 2, "rule": [Slow(2, 0.5), other]})
+    assert [run.rule for run in results] == ["slow", "slower"]
+
+
 def test_memory_of_ones_own() -> None:
     rule = Slow(2)
     first, second = rule(ROWS), rule(2 * ROWS)

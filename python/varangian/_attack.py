@@ -25,7 +25,7 @@ class Attack:
                 return -3 * honest.mean(axis=0)
     """
 
-    name: ClassVar[str] = ""
+    name: str = ""
     paper: ClassVar[str] = ""
 
     _handle: Any = None
@@ -151,7 +151,7 @@ class Attack:
         if own is None:
             if type(self).forge is Attack.forge:
                 raise TypeError(f"{type(self).__name__} defines no forge(honest, f)")
-            name = type(self).name or hyphened(type(self).__name__)
+            name = self.name or hyphened(type(self).__name__)
             summary = (inspect.getdoc(type(self)) or "an attack from Python").split("\n")[0]
             own = self._own = _core.attack(self, name, summary, type(self).paper)
         return own

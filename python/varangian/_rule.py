@@ -36,7 +36,7 @@ class Rule:
     """
 
     #: What texts and experiments call it; by default the class's name in lower case with hyphens.
-    name: ClassVar[str] = ""
+    name: str = ""
     #: Where it comes from.
     paper: ClassVar[str] = ""
     #: The least n: "majority" is n > 2f, "any" is n > f.
@@ -281,7 +281,7 @@ class Rule:
         if own is None:
             if type(self).aggregate is Rule.aggregate:
                 raise TypeError(f"{type(self).__name__} defines no aggregate(rows, f)")
-            name = type(self).name or hyphened(type(self).__name__)
+            name = self.name or hyphened(type(self).__name__)
             summary = (inspect.getdoc(type(self)) or "a rule from Python").split("\n")[0]
             remembers = type(self).state_dict is not Rule.state_dict
             own = _core.rule(self, name, summary, type(self).paper, type(self).bound, remembers)

@@ -7,6 +7,7 @@ import html
 import inspect
 import json
 import os
+import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -216,6 +217,34 @@ def _objects(x: Any) -> Iterable[Any]:
             yield from _objects(value)
 
 
+def _different(x: Any) -> list[Any]:
+    """What Python wrote of an experiment's rules and attacks: one of those that are equal."""
+    found: dict[tuple[bool, str], Any] = {}
+    for thing in _objects(x):
+        parts = thing._stages() if isinstance(thing, Rule) else [thing]
+        for part in parts:
+            if not part._brought():
+                continue
+            key = (isinstance(part, Rule), part._entry_of_own().name)
+            other = found.setdefault(key, part)
+            if other is not part and (type(other), _state(other)) != (type(part), _state(part)):
+                raise ValueError(
+                    f'two different {type(part).__name__} are called "{key[1]}": give one a name '
+                    "of its own, in a subclass or as its attribute name"
+                )
+    return list(found.values())
+
+
+def _state(thing: Any) -> Any:
+    """What tells two objects of one class apart; itself where nobody can say."""
+    unsaid = ("_f", "_step", "_last", "_handle", "_own")
+    kept = {k: v for k, v in vars(thing).items() if k not in unsaid}
+    try:
+        return pickle.dumps(kept)
+    except Exception:
+        return id(thing)
+
+
 def _alone(experiment: dict[str, Any]) -> dict[str, Any]:
     """The experiment without f of its rules' own, which its key gives where the dict does not."""
     given = {x.f for x in _objects(experiment) if isinstance(x, Rule)} - {None}
@@ -341,9 +370,8 @@ def run(
     given = dict(keys)
     if isinstance(experiment, Mapping):
         given = {**experiment, **given}
-    for thing in _objects(given):
-        for entry in thing._brought():
-            bring(entry)
+    for thing in _different(given):
+        bring(thing._entry_of_own())
     if isinstance(experiment, Mapping):
         tables = {k: v for k, v in given.items() if isinstance(v, Mapping)}
         plain = _alone({k: v for k, v in given.items() if k not in tables})

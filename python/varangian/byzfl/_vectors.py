@@ -255,11 +255,7 @@ class _Callable(Rule):
     def __init__(self, agg: Callable[[Any], Any], before: Sequence[Callable[[Any], Any]], f: int) -> None:
         super().__init__(f)
         self.agg, self.before = agg, list(before)
-        self.name = f"callable-{id(self)}"  # type: ignore[misc]
-
-    @property
-    def _named(self) -> str:
-        return self.name
+        self.name = f"callable-{id(self)}"
 
     def aggregate(self, rows: np.ndarray, f: int) -> Any:
         for stage in self.before:
