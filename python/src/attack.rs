@@ -1,11 +1,13 @@
 //! Attacks over arrays.
 
 use crate::border::{guarded, refused};
+use crate::memory::{pack, unpack};
 use crate::own::{Brought, Own};
 use crate::rule::Rule;
 use numpy::{PyArray2, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use std::sync::{Mutex, PoisonError};
 use varangian_attacks::{self as attacks, AttackEntry, Ground, Labels, View};
 use varangian_base::{Domain, Matrix, Rows, Seed, entry, lanes, spec};
@@ -141,6 +143,20 @@ impl Attack {
             })
         })?;
         Ok(labels)
+    }
+
+    /// Its memory, in a format of its own.
+    fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let memory = py.detach(|| guarded(|| self.lock().save()))?;
+        Ok(PyBytes::new(py, pack(&memory).to_string().as_bytes()))
+    }
+
+    /// Takes up a memory that `save` gave.
+    fn load(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        let wrong = || PyValueError::new_err("this is no memory of an attack, or it is damaged");
+        let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| wrong())?;
+        let memory = unpack(&json).ok_or_else(wrong)?;
+        py.detach(|| guarded(|| self.lock().load(&memory)))?.map_err(refused)
     }
 
     /// An independent copy with the same memory.

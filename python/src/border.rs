@@ -7,6 +7,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use varangian_base::SpecError;
 use varangian_lab::Failure;
 
@@ -31,8 +32,12 @@ pub(crate) fn failed(failure: Failure) -> PyErr {
     }
 }
 
-/// The first exception that a user's object raised inside one of our machines, until it is taken.
-static RAISED: Mutex<Option<PyErr>> = Mutex::new(None);
+/// The exceptions that users' objects raised inside our machines on threads of ours, with their
+/// texts, until they are taken: by which a run knows its own.
+static RAISED: Mutex<Vec<(String, PyErr)>> = Mutex::new(Vec::new());
+
+/// The most that are kept: those of runs that nobody asked.
+const KEPT: usize = 64;
 
 thread_local! {
     static HERE: RefCell<Option<PyErr>> = const { RefCell::new(None) };
@@ -42,25 +47,41 @@ thread_local! {
 pub(crate) fn leave(py: Python<'_>, error: PyErr) -> ! {
     let text = error.to_string();
     let mut raised = RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    raised.get_or_insert_with(|| error.clone_ref(py));
+    if raised.len() >= KEPT {
+        raised.remove(0);
+    }
+    raised.push((text.clone(), error.clone_ref(py)));
     drop(raised);
     HERE.with(|here| *here.borrow_mut() = Some(error));
     // Without the hook that prints: it is no defect.
     resume_unwind(Box::new(text))
 }
 
-/// What was raised since this was last asked.
-pub(crate) fn raised() -> Option<PyErr> {
-    RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+/// The exception whose text a failure tells.
+pub(crate) fn raised(failure: &str) -> Option<PyErr> {
+    let mut raised = RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let at = raised.iter().position(|(text, _)| failure.contains(text.as_str()))?;
+    Some(raised.remove(at).1)
 }
+
+/// The process that first computed: a fork of it has no threads.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// Does what may unwind: an exception comes out as it was raised, a panic as a [`Defect`].
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
+    let this = std::process::id();
+    let first = PROCESS.compare_exchange(0, this, Ordering::Relaxed, Ordering::Relaxed);
+    if first.is_err_and(|first| first != this) {
+        return Err(PyRuntimeError::new_err(
+            "this process was forked from one that had used varangian, and has none of its \
+             threads: start processes with \"spawn\" or \"forkserver\"",
+        ));
+    }
+    HERE.with(|here| here.borrow_mut().take());
     catch_unwind(AssertUnwindSafe(work)).map_err(|cause| {
         let here = HERE.with(|here| here.borrow_mut().take());
-        // Work on other threads unwinds through here too.
-        let other = raised();
-        here.or(other).unwrap_or_else(|| Defect::new_err(said(cause.as_ref())))
+        let text = said(cause.as_ref());
+        here.or_else(|| raised(&text)).unwrap_or_else(|| Defect::new_err(text))
     })
 }
 

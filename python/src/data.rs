@@ -109,6 +109,9 @@ fn samples(part: &Part<'_>, classes: usize, which: &str) -> PyResult<Samples> {
                 }
             }
         }
+        Targeted::Values(_) if classes > 0 => {
+            return Err(wrong(format!("targets of {classes} classes are whole numbers")));
+        }
         Targeted::Values(given) => {
             values = given.as_slice()?.to_vec();
             if let Some(k) = values.iter().position(|x| !x.is_finite()) {
@@ -154,6 +157,11 @@ pub(crate) fn dataset(
     if train.shape != test.shape {
         return Err(PyValueError::new_err(
             "samples of train and test have one shape; these differ",
+        ));
+    }
+    if train.values.len() / train.len != test.values.len() / test.len {
+        return Err(PyValueError::new_err(
+            "train and test have as many targets a sample; these differ",
         ));
     }
     let split = Split { train: Arc::new(train), test: Arc::new(test) };

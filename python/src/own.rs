@@ -12,7 +12,7 @@ use varangian_attacks::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::{Args, Kind, Memory, Param, RowsMut, SpecError};
 use varangian_learn::data::DataEntry;
 use varangian_learn::model::ModelEntry;
-use varangian_rules::{Bound as Least, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict};
+use varangian_rules::{Bound as Least, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 
 /// The name of the parameter that holds an object's number.
 pub(crate) const NUMBER: &str = "object";
@@ -76,8 +76,11 @@ pub(crate) fn keep(object: Py<PyAny>) -> &'static [Param] {
 /// The object of an entry.
 pub(crate) fn kept(args: &Args) -> Py<PyAny> {
     let number = args.count(NUMBER).expect("it has a default");
-    let objects = OBJECTS.lock().unwrap_or_else(PoisonError::into_inner);
-    Python::attach(|py| objects[number].clone_ref(py))
+    // First the interpreter, then the list: whoever has the list waits for nobody.
+    Python::attach(|py| {
+        let objects = OBJECTS.lock().unwrap_or_else(PoisonError::into_inner);
+        objects[number].clone_ref(py)
+    })
 }
 
 pub(crate) fn leak(text: &str) -> &'static str {
@@ -116,6 +119,22 @@ impl Rule for PyRule {
                 _ => leave(py, PyValueError::new_err(format!("a rule answers d = {d} numbers"))),
             }
         });
+    }
+
+    fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {
+        let (n, d) = (round.n(), round.d());
+        let rows: Vec<f64> = round.rows.iter().flatten().copied().collect();
+        Python::attach(|py| {
+            let rows = PyArray1::from_vec(py, rows).reshape([n, d]);
+            let rows = rows.unwrap_or_else(|error| leave(py, error));
+            let answer = ask(py, &self.0, "_aggregate", (rows, round.f, round.step, round.seed.0));
+            let answer: PyReadonlyArray1<'_, f64> =
+                answer.extract().unwrap_or_else(|error: PyErr| leave(py, error));
+            match answer.as_slice() {
+                Ok(values) if values.len() == d => Ok(values.to_vec()),
+                _ => leave(py, PyValueError::new_err(format!("a rule answers d = {d} numbers"))),
+            }
+        })
     }
 
     fn fork(&self) -> Box<dyn Rule> {

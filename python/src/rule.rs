@@ -6,10 +6,11 @@ use crate::memory::{pack, unpack};
 use crate::oracle::Asked;
 use crate::own::{Own, rules_of};
 use numpy::{PyArray1, PyReadonlyArray1};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::Value as Json;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use varangian_base::Seed;
 use varangian_rules::{Bound as Least, Evidence, Pipeline, Round, Verdict, exact};
@@ -79,6 +80,10 @@ impl Said {
 #[pyclass(frozen, module = "varangian._core")]
 pub(crate) struct Rule {
     state: Mutex<Pipeline>,
+    /// The thread that computes with it: 0 where none does.
+    busy: AtomicU64,
+    /// Its one spelling.
+    spec: String,
     /// Those among its stages that Python wrote.
     own: Vec<Own>,
     text: String,
@@ -107,41 +112,43 @@ impl Rule {
     #[new]
     fn new(text: String, own: Vec<Own>) -> PyResult<Self> {
         let pipeline = Pipeline::parse_among(&text, &rules_of(&own)).map_err(refused)?;
-        Ok(Rule { state: Mutex::new(pipeline), own, text })
+        Ok(Rule::of(pipeline, own, text))
     }
 
     /// Its one spelling.
     #[getter]
-    fn spec(&self, py: Python<'_>) -> String {
-        py.detach(|| lock(&self.state).spec().to_owned())
+    fn spec(&self) -> &str {
+        &self.spec
     }
 
     /// Whether it asks for the server's own data.
     #[getter]
-    fn needs_oracle(&self, py: Python<'_>) -> bool {
-        py.detach(|| lock(&self.state).needs_oracle())
+    fn needs_oracle(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| Ok(self.hold()?.needs_oracle()))
     }
 
     /// Whether it remembers earlier calls.
     #[getter]
-    fn has_memory(&self, py: Python<'_>) -> bool {
-        py.detach(|| lock(&self.state).has_memory())
+    fn has_memory(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| Ok(self.hold()?.has_memory()))
     }
 
     /// κ, where it is known.
-    fn kappa(&self, py: Python<'_>, n: usize, f: usize) -> Option<f64> {
-        py.detach(|| lock(&self.state).kappa(n, f))
+    fn kappa(&self, py: Python<'_>, n: usize, f: usize) -> PyResult<Option<f64>> {
+        py.detach(|| Ok(self.hold()?.kappa(n, f)))
     }
 
     /// Refuses n and f below the bound.
     fn check(&self, py: Python<'_>, n: usize, f: usize) -> PyResult<()> {
         py.detach(|| {
-            let pipeline = lock(&self.state);
-            Least::declared(pipeline.spec(), n, f)?;
-            pipeline.check(n, f)?;
-            pipeline.fits(n, f)
+            let pipeline = self.hold()?;
+            let fits = || {
+                Least::declared(pipeline.spec(), n, f)?;
+                pipeline.check(n, f)?;
+                pipeline.fits(n, f)
+            };
+            fits().map_err(refused)
         })
-        .map_err(refused)
     }
 
     /// The aggregate of a matrix of rows, and what was said about it.
@@ -186,15 +193,15 @@ impl Rule {
                 py.detach(|| {
                     guarded(|| {
                         let admitted = Admitted::of(data, n, d);
-                        let pipeline = lock(&self.state);
+                        let pipeline = self.hold()?;
                         let round = Round {
                             weights: said.weights.as_deref(),
                             step: said.step,
                             ..Round::of(admitted.rows(), said.f.1)
                         };
-                        said.verdict.evidence(&pipeline, &round, out)
+                        Ok::<_, PyErr>(said.verdict.evidence(&pipeline, &round, out))
                     })
-                })?
+                })??
             }
             Given::Double(rows) => {
                 let out: PyReadonlyArray1<'_, f64> = out.extract()?;
@@ -212,9 +219,9 @@ impl Rule {
                             seed: Seed(said.seed),
                             stage: 0,
                         };
-                        said.verdict.exact_evidence(&lock(&self.state), &round, out)
+                        Ok::<_, PyErr>(said.verdict.exact_evidence(&*self.hold()?, &round, out))
                     })
-                })?
+                })??
             }
         };
         Ok(self.with_refused(found, said))
@@ -223,13 +230,13 @@ impl Rule {
     /// An independent copy with the same memory.
     fn fork(&self, py: Python<'_>) -> PyResult<Rule> {
         let (own, text) = (self.own.clone(), self.text.clone());
-        let state = py.detach(|| guarded(|| lock(&self.state).fork()))?;
-        Ok(Rule { state: Mutex::new(state), own, text })
+        let state = py.detach(|| guarded(|| Ok::<_, PyErr>(self.hold()?.fork())))??;
+        Ok(Rule::of(state, own, text))
     }
 
     /// Its memory, in a format of its own.
     fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let memory = py.detach(|| guarded(|| lock(&self.state).save()))?;
+        let memory = py.detach(|| guarded(|| Ok::<_, PyErr>(self.hold()?.save())))??;
         Ok(PyBytes::new(py, pack(&memory).to_string().as_bytes()))
     }
 
@@ -238,14 +245,66 @@ impl Rule {
         let wrong = || PyValueError::new_err("this is no memory of a rule, or it is damaged");
         let json: Json = serde_json::from_slice(bytes).map_err(|_| wrong())?;
         let memory = unpack(&json).ok_or_else(wrong)?;
-        py.detach(|| guarded(|| lock(&self.state).load(&memory)))?.map_err(refused)
+        py.detach(|| guarded(|| self.hold()?.load(&memory).map_err(refused)))?
+    }
+}
+
+/// A thread's number, from 1.
+fn thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static THIS: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    THIS.with(|this| *this)
+}
+
+/// The rule while a thread computes with it.
+pub(crate) struct Held<'a> {
+    pipeline: MutexGuard<'a, Pipeline>,
+    busy: &'a AtomicU64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.busy.store(0, Ordering::Relaxed);
+    }
+}
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Pipeline;
+
+    fn deref(&self) -> &Pipeline {
+        &self.pipeline
+    }
+}
+
+impl std::ops::DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Pipeline {
+        &mut self.pipeline
     }
 }
 
 impl Rule {
+    /// The rule, once other threads are done with it. Called without the interpreter's lock.
+    fn hold(&self) -> PyResult<Held<'_>> {
+        let this = thread();
+        if self.busy.load(Ordering::Relaxed) == this {
+            let text = format!("{} is being called: it cannot be asked from inside", self.spec);
+            return Err(PyRuntimeError::new_err(text));
+        }
+        let pipeline = lock(&self.state);
+        self.busy.store(this, Ordering::Relaxed);
+        Ok(Held { pipeline, busy: &self.busy })
+    }
+
     /// A copy of the rule, for whoever tries rows on it.
     pub(crate) fn pipeline(&self, py: Python<'_>) -> PyResult<Pipeline> {
-        py.detach(|| guarded(|| lock(&self.state).fork()))
+        py.detach(|| guarded(|| Ok(self.hold()?.fork())))?
+    }
+
+    fn of(pipeline: Pipeline, own: Vec<Own>, text: String) -> Self {
+        let spec = pipeline.spec().to_owned();
+        Rule { state: Mutex::new(pipeline), busy: AtomicU64::new(0), spec, own, text }
     }
 
     fn single(
@@ -256,7 +315,7 @@ impl Rule {
         call: &Call,
     ) -> PyResult<(Vec<f32>, Said)> {
         let admitted = Admitted::of(data, n, d);
-        let mut pipeline = lock(&self.state);
+        let mut pipeline = self.hold()?;
         let used = self.demand(&pipeline, (n, f), &admitted.kept, &admitted.refused)?;
         let weights = self.weights(&pipeline, call, n, &admitted.kept, used)?;
         let (mut out, mut verdict) = (vec![0.0; d], Verdict::default());
@@ -311,7 +370,7 @@ impl Rule {
                 None => kept.push(i as u32),
             }
         }
-        let pipeline = lock(&self.state);
+        let pipeline = self.hold()?;
         let used = self.demand(&pipeline, (n, f), &kept, &refused)?;
         let weights = self.weights(&pipeline, call, n, &kept, used)?;
         let rows = pick(data, d, &kept);
@@ -366,12 +425,12 @@ impl Rule {
     }
 
     fn with_refused(&self, mut found: Vec<Evidence>, said: &Said) -> Vec<String> {
-        let spec = lock(&self.state).spec().to_owned();
+        let spec = &self.spec;
         let shape = (said.kept.len(), said.f.1, said.d);
         let refused = said
             .refused
             .iter()
-            .map(|(row, why)| Evidence::refused(&spec, shape, said.step, *row, why.clone()));
+            .map(|(row, why)| Evidence::refused(spec, shape, said.step, *row, why.clone()));
         found.extend(refused);
         found.sort_by_key(|one| one.worker);
         let line = |one: &Evidence| serde_json::to_string(one).expect("plain values");

@@ -216,6 +216,19 @@ fn experiment(order: &Order) -> Result<Experiment, Failure> {
     Ok(experiment)
 }
 
+/// What is raised where an experiment failed: what a user's object raised in a run, or what the
+/// first run that failed says.
+fn why(over: &[Outcome], failure: Failure) -> PyErr {
+    let Some(outcome) = over.iter().find(|outcome| !outcome.is_finished()) else {
+        return failed(failure);
+    };
+    let text = outcome.end.error();
+    raised(text).unwrap_or_else(|| {
+        let settings = &outcome.settings;
+        failed(failure.saying(format!("{} × {}: {text}", settings.rule, settings.attack)))
+    })
+}
+
 /// Runs an experiment: its name, and the outcomes in its order.
 #[pyfunction]
 pub(crate) fn run<'py>(py: Python<'py>, order: Order) -> PyResult<(String, Bound<'py, PyList>)> {
@@ -230,8 +243,6 @@ pub(crate) fn run<'py>(py: Python<'py>, order: Order) -> PyResult<(String, Bound
         seen: BTreeMap::new(),
         over: Vec::new(),
     };
-    // Left over from calls that did not take it.
-    drop(raised());
     let (done, interrupted) = py.detach(|| {
         std::thread::scope(|scope| {
             let (over, wait) = std::sync::mpsc::channel::<()>();
@@ -263,7 +274,7 @@ pub(crate) fn run<'py>(py: Python<'py>, order: Order) -> PyResult<(String, Bound
     let outcomes = match done? {
         Ok(outcomes) => outcomes,
         // A run ends as failed where an object of the user's raised in it: that is what they see.
-        Err(failure) => return Err(raised().unwrap_or_else(|| failed(failure))),
+        Err(failure) => return Err(why(&listener.over, failure)),
     };
     let list = PyList::empty(py);
     for outcome in &outcomes {

@@ -128,3 +128,38 @@ def test_a_network_that_does_not_fit_is_refused() -> None:
         varangian.run(SMALL, model=lambda: 3)
     with pytest.raises(TypeError, match="loss is for a torch model"):
         varangian.run(SMALL, loss=lambda a, b: a)
+
+
+def test_batch_norm_goes_by_the_house_whatever_its_momentum() -> None:
+    inputs = np.random.default_rng(1).normal(2, 3, size=(300, 4)).astype(np.float32)
+    labels = (inputs[:, 0] > 2).astype(np.int64)
+    data = varangian.Dataset((inputs[:200], labels[:200]), (inputs[200:], labels[200:]))
+
+    def made(momentum: float | None) -> Any:
+        torch.manual_seed(1)
+        norm = torch.nn.BatchNorm1d(4, momentum=momentum)
+        return torch.nn.Sequential(norm, torch.nn.Linear(4, 2))
+
+    order = {key: value for key, value in SMALL.items() if key != "dataset"}
+    module = made(None)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    none = varangian.run(order, model=module, dataset=data)[0]
+    some = varangian.run(order, model=made(0.1), dataset=data)[0]
+    assert none.curves["test_loss"][1] == pytest.approx(some.curves["test_loss"][1], rel=1e-4)
+    assert module.training
+    assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+
+
+def test_accuracy_wants_a_number_a_class() -> None:
+    def wrong() -> Any:
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 1))
+
+    with pytest.raises(ValueError, match="answers 10 numbers a sample"):
+        varangian.run(SMALL, model=wrong, loss=lambda out, y: out.mean())
+    # A name of the list is no reason to rename a network.
+    assert varangian.run({**SMALL, "steps": 2}, model=lambda: Linear(784, 10))[0].finished
+
+
+class Linear(torch.nn.Linear):  # type: ignore[misc, name-defined]
+    def forward(self, x: Any) -> Any:
+        return super().forward(x.flatten(1))

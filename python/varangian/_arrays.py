@@ -16,8 +16,9 @@ import numpy as np
 
 Restore = Callable[[np.ndarray], Any]
 
-# Above this, whole numbers are no float32.
+# Above these, whole numbers are no float32, and no float64.
 _EXACT = 2**24
+_WHOLE = 2**53
 
 
 def _torch() -> Any:
@@ -52,9 +53,10 @@ def of_tensor(x: Any, what: str) -> np.ndarray:
     elif x.dtype not in (torch.float32, torch.float64):
         if x.is_floating_point():
             raise TypeError(f"{what} is float16, bfloat16, float32 or float64; got {x.dtype}")
-        x = x.double()
+        whole: np.ndarray = x.cpu().numpy()
+        return of_array(whole, what)
     array: np.ndarray = x.cpu().resolve_neg().contiguous().numpy()
-    return array
+    return np.require(array, requirements=["C", "A"])
 
 
 def of_array(x: np.ndarray, what: str) -> np.ndarray:
@@ -64,8 +66,13 @@ def of_array(x: np.ndarray, what: str) -> np.ndarray:
     kind = x.dtype.kind
     if kind not in "fiub" or x.dtype.itemsize > 8:
         raise TypeError(f"{what} holds real numbers of at most 64 bits; got dtype {x.dtype}")
+    if kind in "iu" and x.dtype.itemsize == 8 and x.size:
+        # Compared as Python's own numbers: their absolute value has no end.
+        if max(int(x.max()), -int(x.min())) > _WHOLE:
+            raise ValueError(f"{what} holds whole numbers beyond ±2⁵³, which are no float64")
     single = kind == "f" and x.dtype.itemsize < 8
-    return np.ascontiguousarray(np.asarray(x), dtype=np.float32 if single else np.float64)
+    wanted = np.float32 if single else np.float64
+    return np.require(np.asarray(x), dtype=wanted, requirements=["C", "A"])
 
 
 def of_leaf(x: Any, what: str) -> np.ndarray:
@@ -86,12 +93,7 @@ def like(leaf: Any) -> Restore:
         torch = _torch()
         dtype = leaf.dtype
         if not leaf.is_floating_point():
-
-            def rounded(out: np.ndarray) -> Any:
-                whole = torch.from_numpy(np.asarray(np.rint(out)))
-                return whole.to(device=leaf.device, dtype=dtype)
-
-            return rounded
+            return lambda out: torch.from_numpy(np.asarray(out)).to(device=leaf.device)
         return lambda out: torch.from_numpy(out).to(device=leaf.device, dtype=dtype)
     if isinstance(leaf, np.ndarray):
         if leaf.dtype.kind == "f":
@@ -101,6 +103,32 @@ def like(leaf: Any) -> Restore:
     if space is not None:
         return lambda out: space().from_dlpack(out)
     return lambda out: out
+
+
+def _like_part(leaf: Any) -> Restore:
+    """As :func:`like` for a part of a structure, which keeps whole numbers whole."""
+    whole = not _is_floating(leaf)
+    if not whole:
+        return like(leaf)
+    if is_tensor(leaf):
+        torch = _torch()
+        if leaf.dtype == torch.bool:
+            return lambda out: torch.from_numpy(np.asarray(out) >= 0.5).to(device=leaf.device)
+        low, high = torch.iinfo(leaf.dtype).min, torch.iinfo(leaf.dtype).max
+    elif leaf.dtype.kind == "b":
+        return lambda out: np.asarray(out) >= 0.5
+    else:
+        low, high = np.iinfo(leaf.dtype).min, np.iinfo(leaf.dtype).max
+
+    def rounded(out: np.ndarray) -> Any:
+        made = np.asarray(np.rint(out))
+        if made.size and not (made.min() >= low and made.max() <= high):
+            raise ValueError(f"the answer {made.max():g} is no {leaf.dtype}")
+        if is_tensor(leaf):
+            return _torch().from_numpy(made).to(device=leaf.device, dtype=leaf.dtype)
+        return made.astype(leaf.dtype)
+
+    return rounded
 
 
 def _same(rows: Sequence[Any]) -> bool:
@@ -121,7 +149,7 @@ def take(rows: Any) -> tuple[np.ndarray, Restore]:
     if isinstance(rows, (str, bytes, Mapping)):
         raise TypeError(f"rows are a matrix or a list, an item a worker; got {_name(rows)}")
     try:
-        items = [_listed(item) for item in rows]
+        items = [_fixed(item) for item in rows]
     except TypeError as error:
         raise TypeError(
             f"rows are a matrix or a list, an item a worker; got {_name(rows)}"
@@ -149,9 +177,24 @@ def _demand_some(n: int, d: int) -> None:
         raise ValueError(f"rows are at least one, of at least one coordinate; got n = {n}, d = {d}")
 
 
-def _listed(item: Any) -> Any:
-    """``model.parameters()`` of a worker is a generator."""
-    return list(item) if isinstance(item, GeneratorType) else item
+def _fixed(item: Any) -> Any:
+    """``model.parameters()`` of a worker is a generator, which can be gone through once."""
+    if isinstance(item, GeneratorType):
+        item = list(item)
+    if isinstance(item, Mapping) and any(_moves(value) for value in item.values()):
+        return {key: _fixed(value) for key, value in item.items()}
+    if isinstance(item, (list, tuple)) and any(_moves(value) for value in item):
+        return [_fixed(value) for value in item]
+    return item
+
+
+def _moves(value: Any) -> bool:
+    """Whether a generator stands somewhere in a structure."""
+    if isinstance(value, Mapping):
+        return any(_moves(one) for one in value.values())
+    if isinstance(value, (list, tuple)):
+        return any(_moves(one) for one in value)
+    return isinstance(value, GeneratorType)
 
 
 def _is_vector(item: Any) -> bool:
@@ -162,26 +205,32 @@ def _is_vector(item: Any) -> bool:
     )
 
 
-def _leaves(item: Any, path: str = "") -> list[tuple[str, Any]]:
+Path = tuple[Any, ...]
+
+
+def _leaves(item: Any, path: Path = ()) -> list[tuple[Path, Any]]:
     """Every array of a structure, with its path."""
-    item = _listed(item)
     if is_leaf(item):
         return [(path, item)]
     if isinstance(item, (Number, np.generic)) or _is_vector(item):
         return [(path, np.asarray(item))]
     if isinstance(item, Mapping):
-        pairs = [(f"{path}.{key}" if path else str(key), value) for key, value in item.items()]
+        pairs = [((*path, key), value) for key, value in item.items()]
     elif isinstance(item, (list, tuple)):
-        pairs = [(f"{path}[{i}]", value) for i, value in enumerate(item)]
+        pairs = [((*path, (i,)), value) for i, value in enumerate(item)]
     else:
-        where = f" at {path}" if path else ""
+        where = f" at {_told(path)}" if path else ""
         raise TypeError(f"a row is an array, or dicts and lists of arrays; got {_name(item)}{where}")
-    return [leaf for path, value in pairs for leaf in _leaves(value, path)]
+    return [leaf for inner, value in pairs for leaf in _leaves(value, inner)]
+
+
+def _told(path: Path) -> str:
+    words = (f"[{step[0]}]" if isinstance(step, tuple) else f".{step}" for step in path)
+    return "".join(words).lstrip(".")
 
 
 def _rebuilt(item: Any, parts: Any) -> Any:
     """The structure of ``item`` with the next of ``parts`` for each of its arrays."""
-    item = _listed(item)
     if is_leaf(item) or isinstance(item, (Number, np.generic)) or _is_vector(item):
         return next(parts)
     if isinstance(item, Mapping):
@@ -211,9 +260,9 @@ def _trees(items: list[Any]) -> tuple[np.ndarray, Restore]:
         by_name = dict(row) if not single else None
         for k, (path, like_it) in enumerate(first):
             leaf = row[k][1] if by_name is None else by_name.get(path)
-            what = f"row {i}" if single else f"row {i}, {path or 'its number'}"
+            what = f"row {i}" if single else f"row {i}, {_told(path) or 'its number'}"
             if leaf is None:
-                raise ValueError(f"row {i} has no {path}, which row 0 has")
+                raise ValueError(f"row {i} has no {_told(path)}, which row 0 has")
             if tuple(leaf.shape) != shapes[k]:
                 raise ValueError(
                     f"{what} has shape {tuple(leaf.shape)}; that of row 0 has {shapes[k]}"
@@ -233,7 +282,7 @@ def _trees(items: list[Any]) -> tuple[np.ndarray, Restore]:
     for i, pieces in enumerate(parts):
         np.concatenate(pieces, out=matrix[i], casting="same_kind")
     ends = np.cumsum(sizes)
-    restores = [like(leaf) for _, leaf in first]
+    restores = [_like_part(leaf) for _, leaf in first]
 
     def restore(out: np.ndarray) -> Any:
         pieces = np.split(out, ends[:-1])
@@ -252,13 +301,18 @@ def _is_floating(leaf: Any) -> bool:
     return not isinstance(leaf, np.ndarray) or leaf.dtype.kind == "f"
 
 
-def vector(x: Any, what: str, dtype: Any = np.float32) -> np.ndarray:
-    """A vector of one library, or a structure of arrays, as d numbers."""
-    matrix, _ = take([x])
-    if matrix.dtype == np.float64 and dtype == np.float32:
-        narrow: np.ndarray = matrix[0].astype(np.float32)
-        if not np.isfinite(narrow).all():
-            raise ValueError(f"{what} is finite in float32")
-        return narrow
-    row: np.ndarray = matrix[0].astype(dtype, copy=False)
-    return row
+def vector(x: Any, what: str, rows: Any = None) -> np.ndarray:
+    """A vector, or a structure of arrays as those of ``rows``, as d float32 numbers."""
+    first = None if rows is None or is_leaf(rows) else next(iter(rows), None)
+    if first is None or is_leaf(first) or _is_vector(first):
+        made: np.ndarray = take([x])[0][0]
+    else:
+        # By the names and in the order of the rows.
+        try:
+            made = take([first, x])[0][1]
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{what}, as row 1 beside a row: {error}") from error
+    narrow: np.ndarray = made.astype(np.float32)
+    if not np.isfinite(narrow).all():
+        raise ValueError(f"{what} is finite in float32")
+    return narrow

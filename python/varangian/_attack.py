@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from varangian import _arrays, _core
-from varangian._entries import spelling
-from varangian._rule import Rule, _whole, answered, hyphened
+from varangian._entries import CATALOGUE, spelling
+from varangian._rule import _HIDDEN, Rule, _whole, answered, hyphened
 from varangian._rule import rule as rule_of
 
 
@@ -67,12 +67,17 @@ class Attack:
             The f that the server was told; f by default.
         """
         hostile = _whole(f, "f")
+        if hasattr(honest, "__next__"):
+            honest = list(honest)
         matrix, restore = _arrays.take(honest)
         single = np.ascontiguousarray(matrix, dtype=np.float32)
         if own is None:
             mine = single[np.arange(hostile) % len(single)]
         else:
-            mine = np.ascontiguousarray(_arrays.take(own)[0], dtype=np.float32)
+            # Structures go by the names and in the order of the honest ones.
+            plain = _arrays.is_leaf(honest) or _arrays.is_leaf(own)
+            taken = _arrays.take(own)[0] if plain else _arrays.take([honest[0], *own])[0][1:]
+            mine = np.ascontiguousarray(taken, dtype=np.float32)
             if mine.shape != (hostile, single.shape[1]):
                 raise ValueError(
                     f"own rows are f × d = {hostile} × {single.shape[1]}; got {mine.shape}"
@@ -86,6 +91,8 @@ class Attack:
             if not isinstance(tried, _core.Rule):
                 raise TypeError(f"an attack tries rows on a rule; {chosen!r} is none alone")
         at = self._step if step is None else _whole(step, "step")
+        if not isinstance(self, Listed):
+            self._remember_start()
         handle = self._handle or self._open()
         rows = handle.forge(single, mine, told, at, _whole(seed, "seed"), tried)
         self._step = at + 1
@@ -106,7 +113,12 @@ class Attack:
         return np.array(flipped, dtype=given.dtype).reshape(given.shape)
 
     def reset(self) -> None:
-        """Forgets all earlier calls."""
+        """Forgets all earlier calls: what it held before the first is there again."""
+        start = self.__dict__.get("_start")
+        if start is not None:
+            for name in [name for name in self.__dict__ if name not in _HIDDEN]:
+                del self.__dict__[name]
+            self.__dict__.update(copy.deepcopy(start))
         self._handle, self._step = None, 0
 
     def copy(self) -> Attack:
@@ -114,22 +126,41 @@ class Attack:
         return copy.copy(self)
 
     def __copy__(self) -> Attack:
-        other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.__dict__.pop("_own", None)
-        listed = isinstance(self, Listed)
-        other._handle = self._handle.fork() if listed and self._handle is not None else None
-        return other
+        return self.__deepcopy__({})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Attack:
-        other = self.__copy__()
+        other = type(self).__new__(type(self))
         for key, value in self.__dict__.items():
             if key not in ("_handle", "_own"):
-                setattr(other, key, copy.deepcopy(value, memo))
+                other.__dict__[key] = copy.deepcopy(value, memo)
+        # What Python wrote holds its memory itself; of the list's attacks the core does.
+        if isinstance(self, Listed) and self._handle is not None:
+            other._handle = self._handle.fork()
         return other
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_handle", "_own")}
+        state = {k: v for k, v in self.__dict__.items() if k not in ("_handle", "_own")}
+        if isinstance(self, Listed) and self._handle is not None:
+            state["_memory"] = self._handle.save()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        memory = state.pop("_memory", None)
+        self.__dict__.update(state)
+        if memory is not None:
+            self._open().load(memory)
+
+    def _remember_start(self) -> None:
+        """Keeps what one's own attack holds before its first call."""
+        if "_start" not in self.__dict__:
+            kept = {k: v for k, v in self.__dict__.items() if k not in _HIDDEN}
+            self._start = copy.deepcopy(kept)
+
+    def _fresh(self) -> Attack:
+        """A copy that has not been called."""
+        other = copy.deepcopy(self)
+        other.reset()
+        return other
 
     def __str__(self) -> str:
         return self._text()
@@ -151,7 +182,13 @@ class Attack:
         if own is None:
             if type(self).forge is Attack.forge:
                 raise TypeError(f"{type(self).__name__} defines no forge(honest, f)")
+            self._remember_start()
             name = self.name or hyphened(type(self).__name__)
+            if any(entry["name"] == name for entry in CATALOGUE["attacks"]):
+                raise ValueError(
+                    f'two attacks are called "{name}": one of the list, and {type(self).__name__}; '
+                    "its attribute name gives it another"
+                )
             summary = (inspect.getdoc(type(self)) or "an attack from Python").split("\n")[0]
             own = self._own = _core.attack(self, name, summary, type(self).paper)
         return own

@@ -31,6 +31,15 @@ class Dataset:
         whole = self._train[1].dtype.kind in "iu"
         if whole != (self._test[1].dtype.kind in "iu"):
             raise TypeError("targets of train and test are both classes or both real numbers")
+        if classes and not whole:
+            kind = self._train[1].dtype
+            raise ValueError(f"targets of {classes} classes are whole numbers; got {kind}")
+        if whole and classes == 0:
+            self._train, self._test = (
+                (x, y.astype(np.float32)) for x, y in (self._train, self._test)
+            )
+        if classes is None and whole and not (len(self._train[1]) and len(self._test[1])):
+            raise ValueError("train and test have no samples")
         if classes is None:
             classes = int(max(part[1].max() for part in (self._train, self._test))) + 1 if whole else 0
         self.classes = classes

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from varangian import _arrays, _core
+from varangian._entries import CATALOGUE
 from varangian._rule import answered, hyphened
 
 
@@ -70,6 +71,9 @@ class Model:
 
     def _evaluate(self, params: Any, buffers: Any, inputs: Any, targets: Any) -> Any:
         loss, hits = self.evaluate(params, inputs, targets)
+        if int(hits) != hits or not 0 <= hits <= len(inputs):
+            name = type(self).__name__
+            raise ValueError(f"{name}.evaluate answers 0 to {len(inputs)} right ones; got {hits}")
         return float(loss) * len(inputs), int(hits)
 
 
@@ -105,6 +109,7 @@ class TorchModel:
         self._make = None if isinstance(module, torch.nn.Module) else module
         self._module = module if self._make is None else self._made(0)
         self._loss = loss
+        self._trains = self._module.training
         self.name = hyphened(type(self._module).__name__)
         self._sizes = [(n, list(p.shape)) for n, p in self._module.named_parameters()]
         frozen = [n for n, p in self._module.named_parameters() if not p.requires_grad]
@@ -162,7 +167,10 @@ class TorchModel:
             except (RuntimeError, TypeError, ValueError) as error:
                 name = type(self._module).__name__
                 raise ValueError(f"{name} does not take inputs of shape {shape}: {error}") from error
-        if self._loss is None and classes > 0 and tuple(out.shape) != (2, classes):
+            finally:
+                self._module.train(self._trains)
+        # Accuracy is told by them, whatever the loss is.
+        if classes > 0 and tuple(out.shape) != (2, classes):
             raise ValueError(
                 f"{type(self._module).__name__} answers {classes} numbers a sample, one a class; "
                 f"got shape {tuple(out.shape)} for 2 samples"
@@ -198,7 +206,11 @@ class TorchModel:
 
     def _targets(self, targets: np.ndarray, outputs: Any) -> Any:
         given = self._torch.from_numpy(targets).to(self._device)
-        return given if self._classes else given.view(outputs.shape)
+        if self._classes:
+            return given
+        # A loss of one's own may want fewer targets than outputs.
+        fits = given.numel() == outputs.numel()
+        return given.view(outputs.shape) if fits else given.view(len(outputs), -1)
 
     def _mean_loss(self, outputs: Any, targets: Any) -> Any:
         functional = self._torch.nn.functional
@@ -215,17 +227,21 @@ class TorchModel:
                 self._module.train()
                 leaf = flat.detach().requires_grad_()
                 state = self._split(leaf, self._sizes)
-                # From zero, one pass leaves momentum · statistics.
-                seen = {
-                    name: torch.zeros(shape, device=self._device)
-                    for name, shape, _ in self._running
-                }
+                # From zero, one pass leaves momentum · statistics. What else a pass writes to is a
+                # copy, counts of batches from zero too: the module stays as it was.
+                seen = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+                for name in seen:
+                    if name.endswith("num_batches_tracked"):
+                        seen[name] = torch.zeros_like(seen[name])
+                for name, shape, _ in self._running:
+                    seen[name] = torch.zeros(shape, device=self._device)
                 x = torch.from_numpy(inputs).to(self._device)
                 outputs = torch.func.functional_call(self._module, {**state, **seen}, (x,))
                 loss = self._mean_loss(outputs, self._targets(targets, outputs))
                 (gradient,) = torch.autograd.grad(loss, leaf)
             finally:
                 torch.set_rng_state(before)
+                self._module.train(self._trains)
         parts = [
             (seen[name] / (1.0 if momentum is None else momentum)).reshape(-1)
             for name, _, momentum in self._running
@@ -244,13 +260,24 @@ class TorchModel:
             given = self._targets(targets, outputs)
             loss = float(self._mean_loss(outputs, given)) * len(inputs)
             hits = int((outputs.argmax(dim=-1) == given).sum()) if self._classes else 0
+            self._module.train(self._trains)
         return loss, hits
 
 
-def brought(model: Any, loss: Any) -> Any:
-    """The entry of a model, with its name; None for a text."""
+def brought(model: Any, loss: Any) -> tuple[Any, str]:
+    """The entry of a model, and what tells it from another of its name."""
     if isinstance(model, Model):
-        name = type(model).name or hyphened(type(model).__name__)
-        return _core.model(model, name, "a model from Python")
+        name = _free(getattr(model, "name", "") or hyphened(type(model).__name__))
+        told = hashlib.blake2b(np.ascontiguousarray(model._init(0)).tobytes(), digest_size=8)
+        return _core.model(model, name, "a model from Python"), told.hexdigest()
     adapted = TorchModel(model, loss)
-    return _core.model(adapted, adapted.name, "a torch module")
+    start = adapted._init(0).tobytes()
+    told = hashlib.blake2b(start, digest_size=8)
+    words = getattr(loss, "__qualname__", repr(loss))
+    return _core.model(adapted, _free(adapted.name), "a torch module"), f"{told.hexdigest()} {words}"
+
+
+def _free(name: str) -> str:
+    """The name, unless one of the list has it."""
+    taken = any(entry["name"] == name for entry in CATALOGUE["models"])
+    return f"{name}-of-python" if taken else name

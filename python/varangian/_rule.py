@@ -12,7 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from varangian import _arrays, _core
-from varangian._entries import spelling
+from varangian._entries import CATALOGUE, spelling
+
+# What of an object is no memory of the user's.
+_HIDDEN = ("_f", "_step", "_last", "_handle", "_own", "_start", "name")
 
 # Numbers of each row that tell, before evidence is taken, whether rows have changed.
 _SAMPLE = 64
@@ -56,16 +59,37 @@ class Rule:
         """The aggregate of ``rows``, (n, d) float32 and finite, of which f may be hostile: (d,)."""
         raise NotImplementedError(f"{type(self).__name__} defines no aggregate(rows, f)")
 
+    # What all have.
+
     def reset(self) -> None:
-        """Forgets all earlier calls."""
+        """Forgets all earlier calls: what it held before the first is there again."""
+        start = self.__dict__.get("_start")
+        if start is not None:
+            for name in [name for name in self.__dict__ if name not in _HIDDEN]:
+                del self.__dict__[name]
+            self.__dict__.update(copy.deepcopy(start))
         self._handle, self._step, self._last = None, 0, None
 
-    # What all have.
+    def _remember_start(self) -> None:
+        """Keeps what one's own rule holds before its first call."""
+        if "_start" not in self.__dict__:
+            kept = {k: v for k, v in self.__dict__.items() if k not in _HIDDEN}
+            self._start = copy.deepcopy(kept)
+
+    def _fresh(self) -> Rule:
+        """A copy that has not been called."""
+        other = copy.deepcopy(self)
+        other.reset()
+        return other
 
     @property
     def f(self) -> int | None:
         """The declared number of hostile rows."""
         return self._f
+
+    @f.setter
+    def f(self, f: int | None) -> None:
+        self._f = _count(f)
 
     @property
     def spec(self) -> str:
@@ -121,15 +145,26 @@ class Rule:
             and rows.flags.c_contiguous
             and rows.size
             and rows.dtype.isnative
+            and rows.flags.aligned
         ):
             matrix, restore = rows, None
         else:
+            if hasattr(rows, "__next__"):
+                rows = list(rows)
             matrix, restore = _arrays.take(rows)
         if isinstance(handle, _core.Stages):
-            out = handle.rows(matrix, used, seed, self._at(step))
-            self._last = None
-            self._step += 1
-            return _rows_like(rows, out)
+            for name, given in [
+                ("weights", weights), ("server_gradient", server_gradient), ("loss", loss),
+                ("parameters", parameters),
+            ]:
+                if given is not None:
+                    raise TypeError(f"{name} is for a rule; {self._text()} alone gives rows")
+            at = self._at(step)
+            out = handle.rows(matrix, used, _whole(seed, "seed"), at)
+            self._last, self._step = None, at + 1
+            return _rows_like(rows, out, restore)
+        if self._is_own():
+            self._remember_start()
         if matrix.dtype == np.float64 and (handle.has_memory or handle.needs_oracle):
             matrix = _narrow(matrix, handle.spec)
         at = self._at(step)
@@ -137,11 +172,11 @@ class Rule:
             "weights": None if weights is None else _numbers(weights),
             "seed": _whole(seed, "seed"),
             "step": at,
-            "params": None if parameters is None else _arrays.vector(parameters, "parameters"),
+            "params": None if parameters is None else _arrays.vector(parameters, "parameters", rows),
             "learning_rate": learning_rate,
             "server_gradient": None
             if server_gradient is None
-            else _arrays.vector(server_gradient, "server_gradient"),
+            else _arrays.vector(server_gradient, "server_gradient", rows),
             "loss": loss,
         }
         out, said = handle.aggregate(matrix, used, call)
@@ -185,14 +220,16 @@ class Rule:
     def kappa(self, n: int) -> float | None:
         """The robustness coefficient κ at n rows, where it is known (Allouah et al. 2023)."""
         handle = self._handle or self._open()
-        kappa: float | None = handle.kappa(n, self._used(None))
+        if not isinstance(handle, _core.Rule):
+            raise TypeError(f"{self!r} is no rule alone: a chain has a κ")
+        kappa: float | None = handle.kappa(_whole(n, "n"), self._used(None))
         return kappa
 
     def check(self, n: int, f: int | None = None) -> None:
         """Refuses n and f below the bound with a ValueError."""
         handle = self._handle or self._open()
-        if not isinstance(handle, _core.Stages):
-            handle.check(n, self._used(f))
+        if isinstance(handle, _core.Rule):
+            handle.check(_whole(n, "n"), self._used(f))
 
     def __or__(self, other: Rule) -> Rule:
         if not isinstance(other, Rule):
@@ -206,25 +243,23 @@ class Rule:
         return copy.copy(self)
 
     def __copy__(self) -> Rule:
-        other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._last = None
-        if isinstance(self._handle, _core.Rule) and not self._is_own():
-            other._handle = self._handle.fork()
-        else:
-            other._handle = None
-        return other
+        return self.__deepcopy__({})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Rule:
-        other = self.__copy__()
+        other = type(self).__new__(type(self))
         for key, value in self.__dict__.items():
             if key not in ("_handle", "_last", "_own"):
-                setattr(other, key, copy.deepcopy(value, memo))
-        other.__dict__.pop("_own", None)
+                other.__dict__[key] = copy.deepcopy(value, memo)
+        # What Python wrote holds its memory itself; of the lists' rules the core does.
+        if isinstance(self._handle, _core.Rule) and not self._brought():
+            other._handle = self._handle.fork()
         return other
 
     def state_dict(self) -> dict[str, Any]:
         """What it remembers, to be taken up by :meth:`load_state_dict` of the same rule."""
+        if self._is_own() and {k for k in self.__dict__ if k not in _HIDDEN}:
+            name = type(self).__name__
+            raise TypeError(f"{name} holds values of its own and defines no state_dict")
         memory = b"{}"
         handle = self._handle or self._open()
         if isinstance(handle, _core.Rule):
@@ -238,16 +273,22 @@ class Rule:
             raise ValueError(f"this is no memory of a rule: it has no {', '.join(sorted(missing))}")
         if state["rule"] != self._text():
             raise ValueError(f"this is the memory of {state['rule']}; the rule is {self._text()}")
-        self._handle = None
+        step = _whole(state["step"], "step")
+        before = self._handle
         handle = self._open()
-        if isinstance(handle, _core.Rule):
-            handle.load(state["memory"])
-        self._step, self._last = state["step"], None
+        try:
+            if isinstance(handle, _core.Rule):
+                handle.load(state["memory"])
+        except Exception:
+            # Whole or not at all.
+            self._handle = before
+            raise
+        self._step, self._last = step, None
 
     def __getstate__(self) -> dict[str, Any]:
         hidden = ("_handle", "_last", "_own")
         state = {key: value for key, value in self.__dict__.items() if key not in hidden}
-        if isinstance(self._handle, _core.Rule) and not self._is_own():
+        if isinstance(self._handle, _core.Rule) and not self._brought():
             state["_memory"] = self._handle.save()
         return state
 
@@ -281,7 +322,13 @@ class Rule:
         if own is None:
             if type(self).aggregate is Rule.aggregate:
                 raise TypeError(f"{type(self).__name__} defines no aggregate(rows, f)")
+            self._remember_start()
             name = self.name or hyphened(type(self).__name__)
+            if any(entry["name"] == name for entry in CATALOGUE["rules"]):
+                raise ValueError(
+                    f'two rules are called "{name}": one of the list, and {type(self).__name__}; '
+                    "its attribute name gives it another"
+                )
             summary = (inspect.getdoc(type(self)) or "a rule from Python").split("\n")[0]
             remembers = type(self).state_dict is not Rule.state_dict
             own = _core.rule(self, name, summary, type(self).paper, type(self).bound, remembers)
@@ -307,7 +354,8 @@ class Rule:
     def _aggregate(self, rows: np.ndarray, f: int, step: int, seed: int) -> np.ndarray:
         rows.setflags(write=False)
         answer = self.aggregate(rows, f)
-        return answered(answer, (rows.shape[1],), f"{type(self).__name__}.aggregate")
+        who = f"{type(self).__name__}.aggregate"
+        return answered(answer, (rows.shape[1],), who, rows.dtype)
 
     def _fork(self) -> Rule:
         return copy.deepcopy(self)
@@ -315,22 +363,28 @@ class Rule:
     def _save(self) -> str:
         if type(self).state_dict is Rule.state_dict:
             return "{}"
-        packed = {}
+        packed: dict[str, Any] = {}
         for name, value in self.state_dict().items():
-            array = np.asarray(value)
-            if array.dtype.kind in "iub":
-                packed[name] = {"u64": array.astype(np.uint64).ravel().tolist()}
-            else:
-                doubles = array.astype(np.float64).ravel()
-                packed[name] = {"f64": doubles.view(np.uint64).tolist()}
+            array = np.asarray(_arrays.of_leaf(value, name) if _arrays.is_tensor(value) else value)
+            whole = array.dtype.kind in "iub"
+            if array.dtype.kind not in "iubf" or (whole and np.abs(array).max(initial=0) > 2**53):
+                who = type(self).__name__
+                raise TypeError(f"{who}.state_dict holds numbers and arrays; {name} is {value!r}")
+            doubles = array.astype(np.float64).ravel()
+            packed[name] = {"f64": doubles.view(np.uint64).tolist()}
+            packed[f"{name}/shape"] = {"u64": [int(whole), *array.shape]}
         return json.dumps(packed)
 
     def _load(self, text: str) -> None:
+        packed = json.loads(text)
         state: dict[str, Any] = {}
-        for name, value in json.loads(text).items():
-            (kind, numbers), = value.items()
-            array = np.array(numbers, dtype=np.uint64)
-            state[name] = array if kind == "u64" else array.view(np.float64)
+        for name, value in packed.items():
+            if name.endswith("/shape"):
+                continue
+            whole, *shape = packed[f"{name}/shape"]["u64"]
+            array = np.array(value["f64"], dtype=np.uint64).view(np.float64).reshape(shape)
+            array = array.astype(np.int64) if whole else array
+            state[name] = array if shape else array.item()
         if state:
             self.load_state_dict(state)
 
@@ -493,8 +547,10 @@ def hyphened(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").strip("-").lower()
 
 
-def answered(answer: Any, shape: tuple[int, ...], who: str) -> np.ndarray:
-    """What somebody's method answered, as float32 of this shape."""
+def answered(
+    answer: Any, shape: tuple[int, ...], who: str, dtype: Any = np.float32
+) -> np.ndarray:
+    """What somebody's method answered, in this shape and dtype."""
     if answer is None:
         raise ValueError(f"{who} answers {shape} numbers; got None")
     array = _arrays.of_leaf(answer, who) if _arrays.is_leaf(answer) else np.asarray(answer)
@@ -502,7 +558,7 @@ def answered(answer: Any, shape: tuple[int, ...], who: str) -> np.ndarray:
         raise TypeError(f"{who} answers numbers; got dtype {array.dtype}")
     if array.shape != shape:
         raise ValueError(f"{who} answers shape {shape}; got {array.shape}")
-    array = np.ascontiguousarray(array, dtype=np.float32)
+    array = np.require(array, dtype=dtype, requirements=["C", "A"])
     if not np.isfinite(array).all():
         place = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{who} answers finite numbers; that at {place} is {array[place]}")
@@ -548,9 +604,10 @@ def _sample(matrix: np.ndarray) -> np.ndarray:
     return matrix[:, :: max(1, matrix.shape[1] // _SAMPLE)].copy()
 
 
-def _rows_like(rows: Any, out: np.ndarray) -> Any:
+def _rows_like(rows: Any, out: np.ndarray, restore: Any) -> Any:
     """Mixed rows: a matrix where rows were one, else a list of what they were."""
+    if restore is None:
+        return out
     if _arrays.is_leaf(rows):
-        return _arrays.like(rows)(out)
-    _, restore = _arrays.take(rows)
-    return [restore(row) for row in out]
+        return restore(out)
+    return [restore(row.copy()) for row in out]

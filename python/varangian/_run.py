@@ -22,7 +22,7 @@ from varangian._attack import Attack
 from varangian._attack import Listed as ListedAttack
 from varangian._data import Dataset
 from varangian._entries import Variant
-from varangian._rule import Rule
+from varangian._rule import _HIDDEN, Rule, _count
 
 
 class Callback:
@@ -186,6 +186,8 @@ class Results:
 
 def _value(x: Any) -> str:
     """A value as TOML."""
+    if hasattr(x, "tolist") and getattr(x, "ndim", 0) > 0:
+        x = x.tolist()
     if hasattr(x, "item") and not isinstance(x, (list, tuple, dict)):
         x = x.item()
     if isinstance(x, bool):
@@ -235,10 +237,16 @@ def _different(x: Any) -> list[Any]:
     return list(found.values())
 
 
+def _forgets(thing: Any) -> bool:
+    """Whether an object may hold what a checkpoint does not."""
+    if isinstance(thing, Rule) and type(thing).state_dict is not Rule.state_dict:
+        return False
+    return any(name not in _HIDDEN for name in vars(thing))
+
+
 def _state(thing: Any) -> Any:
     """What tells two objects of one class apart; itself where nobody can say."""
-    unsaid = ("_f", "_step", "_last", "_handle", "_own")
-    kept = {k: v for k, v in vars(thing).items() if k not in unsaid}
+    kept = {k: v for k, v in vars(thing).items() if k not in _HIDDEN}
     try:
         return pickle.dumps(kept)
     except Exception:
@@ -247,13 +255,22 @@ def _state(thing: Any) -> Any:
 
 def _alone(experiment: dict[str, Any]) -> dict[str, Any]:
     """The experiment without f of its rules' own, which its key gives where the dict does not."""
-    given = {x.f for x in _objects(experiment) if isinstance(x, Rule)} - {None}
+    runs = experiment.get("run")
+    if isinstance(runs, (list, tuple)) and all(isinstance(one, Mapping) for one in runs):
+        plain = {k: v for k, v in experiment.items() if k != "run"}
+        tables = [_alone({**({"f": plain["f"]} if "f" in plain else {}), **one}) for one in runs]
+        return {**_alone(plain), "run": tables}
+    own = [x.f for x in _objects(experiment) if isinstance(x, Rule)]
+    given = {f for f in own if f is not None}
     # The mean's own f of 0 says nothing.
-    given = given if len(given) < 2 else given - {0}
+    given = given if len(given) < 2 and "f" not in experiment else given - {0}
     if "f" not in experiment and len(given) == 1:
         return {**experiment, "f": next(iter(given))}
     if "f" not in experiment and len(given) > 1:
         raise ValueError(f"rules of one experiment share f, or the key f gives it; got {given}")
+    said = np.ravel(experiment.get("f", 0)).tolist()
+    if given and not given <= set(said):
+        raise ValueError(f"the experiment's f is {said}; its rules were made with f = {sorted(given)}")
     return experiment
 
 
@@ -370,8 +387,13 @@ def run(
     given = dict(keys)
     if isinstance(experiment, Mapping):
         given = {**experiment, **given}
-    for thing in _different(given):
-        bring(thing._entry_of_own())
+    own_objects = _different(given)
+    for thing in own_objects:
+        # Every run begins before the first call.
+        bring(thing._fresh()._entry_of_own())
+    if version and any(_forgets(thing) for thing in own_objects):
+        # Its memory cannot be saved: what is half done begins again, and nothing is taken from disk.
+        version = ""
     if isinstance(experiment, Mapping):
         tables = {k: v for k, v in given.items() if isinstance(v, Mapping)}
         plain = _alone({k: v for k, v in given.items() if k not in tables})
@@ -382,7 +404,7 @@ def run(
         order["text"] = "\n".join(lines)
     elif isinstance(experiment, (str, os.PathLike)):
         order["path"] = os.fspath(experiment)
-        order["set"] = [f"{key}={_value(value)}" for key, value in given.items()]
+        order["set"] = [f"{key}={_value(value)}" for key, value in _alone(given).items()]
     else:
         raise TypeError(f"an experiment is a path or a dict; got {type(experiment).__name__}")
 
@@ -392,7 +414,10 @@ def run(
     elif model is not None:
         from varangian._model import brought
 
-        order["model"] = bring(brought(model, loss))
+        entry, told_apart = brought(model, loss)
+        order["model"] = bring(entry)
+        # A start is no code: results of another one are others.
+        version = f"{version} {told_apart}" if version else version
     elif loss is not None:
         raise TypeError("loss is for a torch model; give model= too")
     if isinstance(dataset, (str, Variant)):
@@ -404,6 +429,13 @@ def run(
     if progress is None:
         progress = sys.stderr.isatty() or "ipykernel" in sys.modules
     heard = list(callbacks)
+    hears = ("on_step", "on_evaluation", "on_end", "on_note")
+    for callback in heard:
+        if not any(callable(getattr(callback, name, None)) for name in hears):
+            raise TypeError(f"a callback has some of {', '.join(hears)}; got {callback!r}")
+    threads, jobs = _count(threads), _count(jobs)
+    if out is not None and not os.fspath(out):
+        raise ValueError("out names a folder; got an empty text")
     shown = _Progress() if progress else None
     if shown is not None:
         heard.append(shown)

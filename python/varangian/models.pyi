@@ -10,7 +10,7 @@ class EmpireCNN(Variant):
         self,
         *,
         hidden: int | None = None,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
@@ -24,7 +24,7 @@ class LinRegNet(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
     ) -> None: ...
 
@@ -34,7 +34,7 @@ class Linear(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
     ) -> None: ...
 
@@ -44,7 +44,7 @@ class LogRegNet(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
     ) -> None: ...
 
@@ -54,7 +54,7 @@ class Logistic(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
     ) -> None: ...
 
@@ -65,7 +65,8 @@ class MLP(Variant):
         self,
         *,
         hidden: str | None = None,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        activation: Literal["relu", "none"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
     ) -> None: ...
 
@@ -75,7 +76,7 @@ class MnistNet(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         dropout: bool | None = None,
@@ -89,7 +90,7 @@ class ResNet18(Variant):
         self,
         *,
         variant: Literal["imagenet", "cifar", "signsgd"] | None = None,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
     ) -> None: ...
@@ -101,7 +102,7 @@ class ResNet20(Variant):
         self,
         *,
         shortcut: Literal["pad", "conv"] | None = None,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
     ) -> None: ...
@@ -113,7 +114,7 @@ class ResNet50(Variant):
         self,
         *,
         variant: Literal["imagenet", "cifar", "signsgd"] | None = None,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
     ) -> None: ...
@@ -124,7 +125,7 @@ class SimplesConv(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
     ) -> None: ...
@@ -135,7 +136,7 @@ class TorchNet(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         dropout: bool | None = None,
@@ -151,7 +152,7 @@ class WideResNet(Variant):
         depth: int | None = None,
         widen: int | None = None,
         p: float | None = None,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
@@ -164,7 +165,7 @@ class ZenoPPCNN(Variant):
     def __init__(
         self,
         *,
-        init: Literal["torch", "xavier", "kaiming"] | None = None,
+        init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,

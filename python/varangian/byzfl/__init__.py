@@ -14,7 +14,7 @@ What differs, because it is a defect there (byzfl 0.0.11):
 
 - a row that is not finite counts as one of f, and no aggregate is ever NaN or None;
 - nothing that comes in is written to (``Clipping`` and ``ARC`` overwrite it), and float64 stays
-  float64;
+  float64 (``CenteredClipping``, which remembers, computes in float32);
 - ``GeometricMedian`` starts at the coordinate-wise median and not at the origin: three steps from
   the origin are not translation equivariant;
 - ``SMEA`` and ``CAF`` take the largest eigenvalue itself, and not one power step from an unseeded

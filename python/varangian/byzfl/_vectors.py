@@ -102,7 +102,7 @@ class CenteredClipping(_Aggregator):
     def __call__(self, vectors: Any) -> Any:
         matrix, restore = _arrays.take(vectors)
         if self.m is not None and self._shift is None:
-            self._shift = _arrays.vector(self.m, "m", np.float64)
+            self._shift = _arrays.vector(self.m, "m").astype(np.float64)
             if self._shift.shape != (matrix.shape[1],):
                 raise ValueError(f"m has d = {matrix.shape[1]} numbers; got {self._shift.size}")
         shift = 0.0 if self._shift is None else self._shift
