@@ -16,6 +16,7 @@ mod oracle;
 mod own;
 mod rule;
 mod run;
+mod shared;
 mod stages;
 
 use pyo3::prelude::*;

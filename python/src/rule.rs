@@ -5,13 +5,12 @@ use crate::border::{guarded, refused};
 use crate::memory::{pack, unpack};
 use crate::oracle::Asked;
 use crate::own::{Own, rules_of};
+use crate::shared::{Held, Shared};
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::Value as Json;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use varangian_base::Seed;
 use varangian_rules::{Bound as Least, Evidence, Pipeline, Round, Verdict, exact};
 
@@ -79,18 +78,12 @@ impl Said {
 /// A rule with its stages.
 #[pyclass(frozen, module = "varangian._core")]
 pub(crate) struct Rule {
-    state: Mutex<Pipeline>,
-    /// The thread that computes with it: 0 where none does.
-    busy: AtomicU64,
+    state: Shared,
     /// Its one spelling.
     spec: String,
     /// Those among its stages that Python wrote.
     own: Vec<Own>,
     text: String,
-}
-
-pub(crate) fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// All that a call may be given beside rows and f.
@@ -249,52 +242,13 @@ impl Rule {
     }
 }
 
-/// A thread's number, from 1.
-fn thread() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    thread_local! {
-        static THIS: u64 = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    THIS.with(|this| *this)
-}
-
-/// The rule while a thread computes with it.
-pub(crate) struct Held<'a> {
-    pipeline: MutexGuard<'a, Pipeline>,
-    busy: &'a AtomicU64,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.busy.store(0, Ordering::Relaxed);
-    }
-}
-
-impl std::ops::Deref for Held<'_> {
-    type Target = Pipeline;
-
-    fn deref(&self) -> &Pipeline {
-        &self.pipeline
-    }
-}
-
-impl std::ops::DerefMut for Held<'_> {
-    fn deref_mut(&mut self) -> &mut Pipeline {
-        &mut self.pipeline
-    }
-}
-
 impl Rule {
     /// The rule, once other threads are done with it. Called without the interpreter's lock.
     fn hold(&self) -> PyResult<Held<'_>> {
-        let this = thread();
-        if self.busy.load(Ordering::Relaxed) == this {
+        self.state.hold().ok_or_else(|| {
             let text = format!("{} is being called: it cannot be asked from inside", self.spec);
-            return Err(PyRuntimeError::new_err(text));
-        }
-        let pipeline = lock(&self.state);
-        self.busy.store(this, Ordering::Relaxed);
-        Ok(Held { pipeline, busy: &self.busy })
+            PyRuntimeError::new_err(text)
+        })
     }
 
     /// A copy of the rule, for whoever tries rows on it.
@@ -304,7 +258,7 @@ impl Rule {
 
     fn of(pipeline: Pipeline, own: Vec<Own>, text: String) -> Self {
         let spec = pipeline.spec().to_owned();
-        Rule { state: Mutex::new(pipeline), busy: AtomicU64::new(0), spec, own, text }
+        Rule { state: Shared::new(pipeline), spec, own, text }
     }
 
     fn single(

@@ -2,7 +2,7 @@
 
 use crate::admit::{Admitted, Given, left, pick, spread};
 use crate::border::{guarded, refused};
-use crate::rule::lock;
+use crate::shared::lock;
 use numpy::PyArray2;
 use pyo3::prelude::*;
 use std::sync::Mutex;
