@@ -72,22 +72,22 @@ def byzpy_calls(f):
     }
 
 
-def qora_calls(f):
+def qora_calls(f, n):
     import qora
 
-    def over(name, *rest):
-        made = qora.ByzantineAggregator(name, *rest)
-        return lambda rows: made.aggregate([row for row in rows], None, None)
+    def over(name):
+        made = qora.ByzantineAggregator(name, f / n)
+        return lambda rows: made.aggregate([row.reshape(1, -1) for row in rows], None, None)
 
     found = {}
-    for name, text, rest in [
-        ("median", "median", ()),
-        ("trimmed mean", "trimmed_mean", (f,)),
-        ("Krum", f"krum:{f}", ()),
-        ("geometric median", "geometric_median", ()),
+    for name, text in [
+        ("median", "median"),
+        ("trimmed mean", "trimmed_mean"),
+        ("Krum", f"krum:{f}"),
+        ("geometric median", "geometric_median"),
     ]:
         try:
-            found[name] = over(text, *rest)
+            found[name] = over(text)
         except Exception as error:  # noqa: BLE001
             print(f"qora {name}: {error}", file=sys.stderr)
     return found
@@ -122,7 +122,7 @@ def child(name):
 
                 torch.set_num_threads(order["threads"])
                 rows = torch.from_numpy(rows)
-            calls = CALLS[name](f)
+            calls = CALLS[name](f, n) if name == "qora" else CALLS[name](f)
             answer = sorted(calls)
         else:
             call = calls.get(order["rule"])
@@ -148,8 +148,11 @@ class Process:
         )
 
     def ask(self, **order):
-        self.run.stdin.write(json.dumps(order) + "\n")
-        self.run.stdin.flush()
+        try:
+            self.run.stdin.write(json.dumps(order) + "\n")
+            self.run.stdin.flush()
+        except BrokenPipeError:
+            return "it ended"
         line = self.run.stdout.readline()
         if not line:
             return "it ended"
@@ -167,9 +170,7 @@ def environment(name, options):
         if options.share:
             site = next(where.glob("lib/python*/site-packages"))
             (site / "shared.pth").write_text(str(options.share.resolve()) + "\n")
-            subprocess.run([*pip, "--no-deps", PEERS[name]], check=True)
-        else:
-            subprocess.run([*pip, "numpy", PEERS[name]], check=True)
+        subprocess.run([*pip, "numpy", PEERS[name]], check=True)
         (where / "whole").touch()
     return python
 
