@@ -12,7 +12,8 @@ import sys
 from varangian._entries import CATALOGUE, argument, class_name
 
 HERE = pathlib.Path(__file__).parent / "varangian"
-TYPES = {"int": "int", "float": "float", "bool": "bool", "str": "str"}
+# A text may be a number, as `hidden=100`, or several with commas between them.
+TYPES = {"int": "int", "float": "float", "bool": "bool", "str": "str | float"}
 
 
 def annotation(kind: dict) -> str:

@@ -4,7 +4,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyKeyboardInterrupt, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,27 +40,33 @@ static RAISED: Mutex<Vec<(String, PyErr)>> = Mutex::new(Vec::new());
 const KEPT: usize = 64;
 
 thread_local! {
+    /// What was raised on this thread, inside of work that it guards itself.
     static HERE: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+    static GUARDS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Leaves our machines with what a user's object raised: they have no errors inside a round.
 pub(crate) fn leave(py: Python<'_>, error: PyErr) -> ! {
     let text = error.to_string();
-    let mut raised = RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if raised.len() >= KEPT {
-        raised.remove(0);
+    if GUARDS.get() > 0 {
+        HERE.with(|here| *here.borrow_mut() = Some(error));
+    } else {
+        // On a thread of ours: whoever waits for it finds the exception by its text.
+        let mut raised = RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let old = (raised.len() >= KEPT).then(|| raised.remove(0));
+        raised.push((text.clone(), error.clone_ref(py)));
+        drop(raised);
+        drop(old);
     }
-    raised.push((text.clone(), error.clone_ref(py)));
-    drop(raised);
-    HERE.with(|here| *here.borrow_mut() = Some(error));
     // Without the hook that prints: it is no defect.
     resume_unwind(Box::new(text))
 }
 
-/// The exception whose text a failure tells.
+/// The exception whose text a failure is.
 pub(crate) fn raised(failure: &str) -> Option<PyErr> {
+    let said = failure.strip_prefix("panicked: ").unwrap_or(failure);
     let mut raised = RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let at = raised.iter().position(|(text, _)| failure.contains(text.as_str()))?;
+    let at = raised.iter().position(|(text, _)| text == said)?;
     Some(raised.remove(at).1)
 }
 
@@ -77,8 +83,10 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> PyResult<T> {
              threads: start processes with \"spawn\" or \"forkserver\"",
         ));
     }
-    HERE.with(|here| here.borrow_mut().take());
-    catch_unwind(AssertUnwindSafe(work)).map_err(|cause| {
+    GUARDS.set(GUARDS.get() + 1);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDS.set(GUARDS.get() - 1);
+    done.map_err(|cause| {
         let here = HERE.with(|here| here.borrow_mut().take());
         let text = said(cause.as_ref());
         here.or_else(|| raised(&text)).unwrap_or_else(|| Defect::new_err(text))

@@ -1,17 +1,17 @@
 //! Arrays as a data set.
 
 use crate::border::refused;
-use crate::own::{Brought, NUMBER, Own, leak};
+use crate::own::{Brought, Own, Shelf, leak};
 use numpy::PyReadonlyArrayDyn;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
-use varangian_base::{Kind, Param, Stream};
+use std::sync::Arc;
+use varangian_base::Stream;
 use varangian_learn::data::{DataEntry, DataError, Facts, Place, Shape, Source, Split};
 use varangian_learn::{Batch, Dataset, Targets};
 
-/// Splits that were brought, by number.
-static SPLITS: Mutex<Vec<Split>> = Mutex::new(Vec::new());
+/// Splits that were brought.
+static SPLITS: Shelf<Split> = Shelf::new();
 
 /// Samples in memory.
 struct Samples {
@@ -165,29 +165,20 @@ pub(crate) fn dataset(
         ));
     }
     let split = Split { train: Arc::new(train), test: Arc::new(test) };
-    let mut splits = SPLITS.lock().unwrap_or_else(PoisonError::into_inner);
-    splits.push(split);
-    let number = splits.len() - 1;
-    let param = Param {
-        name: NUMBER,
-        kind: Kind::Count { min: number, max: number },
-        default: leak(&number.to_string()),
-        help: "the arrays that it is",
-    };
+    let (params, place) = SPLITS.put(split);
     let entry: &'static DataEntry = Box::leak(Box::new(DataEntry {
         name: leak(name),
         summary: "arrays from Python",
         paper: "",
         differs: &[],
-        params: Vec::leak(vec![param]),
+        params,
         cost: "",
         facts: Facts { size: "as given", files: &[] },
         build: |args| {
-            let number = args.count(NUMBER).expect("it has a default");
-            let splits = SPLITS.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(Box::new(Arrays(splits[number].clone())))
+            let split = SPLITS.take(args, |split| Some(split.clone()))?;
+            Ok(Box::new(Arrays(split)))
         },
     }));
     entry.sound("data set").map_err(refused)?;
-    Ok(Own { kind: Brought::Dataset(entry) })
+    Ok(Own::new(Brought::Dataset(entry), place))
 }

@@ -2,7 +2,7 @@
 //! `_gradient`, `_evaluate` of its object.
 
 use crate::border::{leave, refused};
-use crate::own::{Brought, Own, ask, keep, kept, leak};
+use crate::own::{Brought, Own, ask, keep_model, kept_model, leak};
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -196,16 +196,17 @@ impl Recipe for PyRecipe {
 /// An entry for a network that Python wrote.
 #[pyfunction]
 pub(crate) fn model(object: Py<PyAny>, name: &str, summary: &str) -> PyResult<Own> {
+    let (params, place) = keep_model(object);
     let entry: &'static ModelEntry = Box::leak(Box::new(ModelEntry {
         name: leak(name),
         summary: leak(summary),
         paper: "",
         differs: &[],
-        params: keep(object),
+        params,
         cost: "that of Python",
         facts: Home::image(1, 1, 1, 0, 0),
-        build: |args| Ok(Box::new(PyRecipe(kept(args)))),
+        build: |args| Ok(Box::new(PyRecipe(kept_model(args)?))),
     }));
     entry.sound("model").map_err(refused)?;
-    Ok(Own { kind: Brought::Model(entry) })
+    Ok(Own::new(Brought::Model(entry), place))
 }

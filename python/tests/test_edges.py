@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import copy
+import gc
 import multiprocessing
 import pickle
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +263,51 @@ def test_ones_own_rule_takes_float64_as_it_is() -> None:
     with pytest.raises(ValueError, match='two rules are called "median"'):
         type("Median", (First,), {})(1)(ROWS)
     assert byzfl.NNM(1)([row for row in ROWS]).shape == (9, 4)
+
+
+def test_errors_whose_texts_begin_alike_stay_apart() -> None:
+    class Wrong(varangian.Rule):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+        def aggregate(self, rows: np.ndarray, f: int) -> Any:
+            raise RuntimeError(self.text)
+
+    def run(text: str) -> str:
+        try:
+            varangian.run({**SMALL, "rule": Wrong(text)})
+        except RuntimeError as error:
+            return str(error)
+        return "none"
+
+    texts = ["x", "xy", "xyz", ""] * 3
+    with futures.ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, texts)) == texts
+
+
+def test_what_nobody_has_is_let_go() -> None:
+    rule, attack = Counts(1), type("Own", (varangian.Attack,), {"forge": lambda s, h, f: h[0]})()
+    rule(ROWS)
+    chain = stages.NNM(f=1) | rule
+    chain(ROWS)
+    attack(ROWS, 1)
+    varangian.run({**SMALL, "rule": rule, "attack": attack})
+    refs = [weakref.ref(rule), weakref.ref(attack)]
+    del rule, chain, attack
+    gc.collect()
+    assert [ref() for ref in refs] == [None, None]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux says how much is held")
+def test_data_sets_are_let_go() -> None:
+    def pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    inputs, labels = np.zeros((5_000, 1_000), np.float32), np.arange(5_000) % 2
+    varangian.Dataset((inputs, labels), (inputs[:10], labels[:10]))
+    before = pages()
+    for _ in range(10):
+        varangian.Dataset((inputs, labels), (inputs[:10], labels[:10]))
+    # Ten of 20 MB each.
+    assert pages() - before < 60_000_000 // 4096

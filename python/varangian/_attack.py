@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from typing import Any, ClassVar
 
 import numpy as np
 
 from varangian import _arrays, _core
-from varangian._entries import CATALOGUE, spelling
-from varangian._rule import _HIDDEN, Rule, _whole, answered, hyphened
+from varangian._entries import spelling
+from varangian._kept import Kept
+from varangian._rule import Rule, _whole, answered
 from varangian._rule import rule as rule_of
 
 
-class Attack:
+class Attack(Kept):
     """What f colluding workers send beside the honest rows.
 
     Attacks of the list are classes of :mod:`varangian.attacks`. To write one, subclass this and
@@ -25,11 +25,7 @@ class Attack:
                 return -3 * honest.mean(axis=0)
     """
 
-    name: str = ""
     paper: ClassVar[str] = ""
-
-    _handle: Any = None
-    _step: int = 0
 
     def forge(self, honest: np.ndarray, f: int) -> Any:
         """What f workers send: one vector of d numbers that all of them send, or (f, d)."""
@@ -112,56 +108,6 @@ class Attack:
         flipped = handle.poison(given.ravel().tolist(), classes, (hostile, of), step, seed)
         return np.array(flipped, dtype=given.dtype).reshape(given.shape)
 
-    def reset(self) -> None:
-        """Forgets all earlier calls: what it held before the first is there again."""
-        start = self.__dict__.get("_start")
-        if start is not None:
-            for name in [name for name in self.__dict__ if name not in _HIDDEN]:
-                del self.__dict__[name]
-            self.__dict__.update(copy.deepcopy(start))
-        self._handle, self._step = None, 0
-
-    def copy(self) -> Attack:
-        """An independent copy with the same memory."""
-        return copy.copy(self)
-
-    def __copy__(self) -> Attack:
-        return self.__deepcopy__({})
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Attack:
-        other = type(self).__new__(type(self))
-        for key, value in self.__dict__.items():
-            if key not in ("_handle", "_own"):
-                other.__dict__[key] = copy.deepcopy(value, memo)
-        # What Python wrote holds its memory itself; of the list's attacks the core does.
-        if isinstance(self, Listed) and self._handle is not None:
-            other._handle = self._handle.fork()
-        return other
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in self.__dict__.items() if k not in ("_handle", "_own")}
-        if isinstance(self, Listed) and self._handle is not None:
-            state["_memory"] = self._handle.save()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        memory = state.pop("_memory", None)
-        self.__dict__.update(state)
-        if memory is not None:
-            self._open().load(memory)
-
-    def _remember_start(self) -> None:
-        """Keeps what one's own attack holds before its first call."""
-        if "_start" not in self.__dict__:
-            kept = {k: v for k, v in self.__dict__.items() if k not in _HIDDEN}
-            self._start = copy.deepcopy(kept)
-
-    def _fresh(self) -> Attack:
-        """A copy that has not been called."""
-        other = copy.deepcopy(self)
-        other.reset()
-        return other
-
     def __str__(self) -> str:
         return self._text()
 
@@ -182,14 +128,7 @@ class Attack:
         if own is None:
             if type(self).forge is Attack.forge:
                 raise TypeError(f"{type(self).__name__} defines no forge(honest, f)")
-            self._remember_start()
-            name = self.name or hyphened(type(self).__name__)
-            if any(entry["name"] == name for entry in CATALOGUE["attacks"]):
-                raise ValueError(
-                    f'two attacks are called "{name}": one of the list, and {type(self).__name__}; '
-                    "its attribute name gives it another"
-                )
-            summary = (inspect.getdoc(type(self)) or "an attack from Python").split("\n")[0]
+            name, summary = self._named("attacks")
             own = self._own = _core.attack(self, name, summary, type(self).paper)
         return own
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from varangian import _arrays, _core
 from varangian._entries import CATALOGUE
-from varangian._rule import answered, hyphened
+from varangian._kept import hyphened
+from varangian._rule import answered
 
 
 class Model:
@@ -123,7 +124,6 @@ class TorchModel:
         self._device = next(self._module.parameters()).device
         self._running = self._find_running()
         self._start = self._flat(self._module) if self._make is None else None
-        # Whoever goes on with the module finds its parameters as they were.
 
     def _made(self, seed: int) -> Any:
         assert self._make is not None

@@ -5,23 +5,20 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from varangian import _arrays, _core
-from varangian._entries import CATALOGUE, spelling
-
-# What of an object is no memory of the user's.
-_HIDDEN = ("_f", "_step", "_last", "_handle", "_own", "_start", "name")
+from varangian._entries import spelling
+from varangian._kept import Kept, held
 
 # Numbers of each row that tell, before evidence is taken, whether rows have changed.
 _SAMPLE = 64
 
 
-class Rule:
+class Rule(Kept):
     """An aggregation rule: n rows, of which at most f are hostile, to one vector.
 
     Rules of the lists are classes of :mod:`varangian.rules` and :mod:`varangian.stages`, or texts:
@@ -46,9 +43,6 @@ class Rule:
     bound: ClassVar[str] = "majority"
 
     _f: int | None = None
-    _handle: Any = None
-    _step: int = 0
-    _last: Any = None
 
     def __init__(self, f: int | None = None) -> None:
         self._f = _count(f)
@@ -60,27 +54,6 @@ class Rule:
         raise NotImplementedError(f"{type(self).__name__} defines no aggregate(rows, f)")
 
     # What all have.
-
-    def reset(self) -> None:
-        """Forgets all earlier calls: what it held before the first is there again."""
-        start = self.__dict__.get("_start")
-        if start is not None:
-            for name in [name for name in self.__dict__ if name not in _HIDDEN]:
-                del self.__dict__[name]
-            self.__dict__.update(copy.deepcopy(start))
-        self._handle, self._step, self._last = None, 0, None
-
-    def _remember_start(self) -> None:
-        """Keeps what one's own rule holds before its first call."""
-        if "_start" not in self.__dict__:
-            kept = {k: v for k, v in self.__dict__.items() if k not in _HIDDEN}
-            self._start = copy.deepcopy(kept)
-
-    def _fresh(self) -> Rule:
-        """A copy that has not been called."""
-        other = copy.deepcopy(self)
-        other.reset()
-        return other
 
     @property
     def f(self) -> int | None:
@@ -238,26 +211,9 @@ class Rule:
 
     # Memory.
 
-    def copy(self) -> Rule:
-        """An independent copy with the same memory."""
-        return copy.copy(self)
-
-    def __copy__(self) -> Rule:
-        return self.__deepcopy__({})
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Rule:
-        other = type(self).__new__(type(self))
-        for key, value in self.__dict__.items():
-            if key not in ("_handle", "_last", "_own"):
-                other.__dict__[key] = copy.deepcopy(value, memo)
-        # What Python wrote holds its memory itself; of the lists' rules the core does.
-        if isinstance(self._handle, _core.Rule) and not self._brought():
-            other._handle = self._handle.fork()
-        return other
-
     def state_dict(self) -> dict[str, Any]:
         """What it remembers, to be taken up by :meth:`load_state_dict` of the same rule."""
-        if self._is_own() and {k for k in self.__dict__ if k not in _HIDDEN}:
+        if self._is_own() and held(self):
             name = type(self).__name__
             raise TypeError(f"{name} holds values of its own and defines no state_dict")
         memory = b"{}"
@@ -285,19 +241,6 @@ class Rule:
             raise
         self._step, self._last = step, None
 
-    def __getstate__(self) -> dict[str, Any]:
-        hidden = ("_handle", "_last", "_own")
-        state = {key: value for key, value in self.__dict__.items() if key not in hidden}
-        if isinstance(self._handle, _core.Rule) and not self._brought():
-            state["_memory"] = self._handle.save()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        memory = state.pop("_memory", None)
-        self.__dict__.update(state)
-        if memory is not None:
-            self._open().load(memory)
-
     # The border.
 
     def _is_own(self) -> bool:
@@ -322,14 +265,7 @@ class Rule:
         if own is None:
             if type(self).aggregate is Rule.aggregate:
                 raise TypeError(f"{type(self).__name__} defines no aggregate(rows, f)")
-            self._remember_start()
-            name = self.name or hyphened(type(self).__name__)
-            if any(entry["name"] == name for entry in CATALOGUE["rules"]):
-                raise ValueError(
-                    f'two rules are called "{name}": one of the list, and {type(self).__name__}; '
-                    "its attribute name gives it another"
-                )
-            summary = (inspect.getdoc(type(self)) or "a rule from Python").split("\n")[0]
+            name, summary = self._named("rules")
             remembers = type(self).state_dict is not Rule.state_dict
             own = _core.rule(self, name, summary, type(self).paper, type(self).bound, remembers)
             self._own = own
@@ -401,9 +337,8 @@ class Listed(Rule):
         return [first], [("f : int", "the number of rows that may be hostile, declared")]
 
     def __init__(self, f: int | None = None, **parameters: Any) -> None:
-        # A rule that holds for any f below n asks for none: the mean.
-        bound = self._entry["facts"]["bound"]
-        super().__init__(0 if f is None and bound in ("", "n ≥ 1", "any n") else f)
+        # A rule of any number of rows asks for no f: the mean.
+        super().__init__(0 if f is None and self._entry["facts"]["bound"] == "n ≥ 1" else f)
         self._given = {name: value for name, value in parameters.items() if value is not None}
         self._spelt = spelling(self._entry, parameters)
         self._open()
@@ -540,11 +475,6 @@ def rule(text: str | Rule, f: int | None = None) -> Rule:
     if not isinstance(text, str):
         raise TypeError(f"a rule is a text or a Rule; got {type(text).__name__}")
     return Text(text, f)
-
-
-def hyphened(name: str) -> str:
-    """"TwoWords" is "two-words"."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").strip("-").lower()
 
 
 def answered(

@@ -19,10 +19,10 @@ import numpy as np
 
 from varangian import _core
 from varangian._attack import Attack
-from varangian._attack import Listed as ListedAttack
 from varangian._data import Dataset
 from varangian._entries import Variant
-from varangian._rule import _HIDDEN, Rule, _count
+from varangian._kept import held
+from varangian._rule import Rule, _count
 
 
 class Callback:
@@ -241,14 +241,13 @@ def _forgets(thing: Any) -> bool:
     """Whether an object may hold what a checkpoint does not."""
     if isinstance(thing, Rule) and type(thing).state_dict is not Rule.state_dict:
         return False
-    return any(name not in _HIDDEN for name in vars(thing))
+    return bool(held(thing))
 
 
 def _state(thing: Any) -> Any:
     """What tells two objects of one class apart; itself where nobody can say."""
-    kept = {k: v for k, v in vars(thing).items() if k not in _HIDDEN}
     try:
-        return pickle.dumps(kept)
+        return pickle.dumps(held(thing))
     except Exception:
         return id(thing)
 
@@ -388,9 +387,10 @@ def run(
     if isinstance(experiment, Mapping):
         given = {**experiment, **given}
     own_objects = _different(given)
-    for thing in own_objects:
-        # Every run begins before the first call.
-        bring(thing._fresh()._entry_of_own())
+    # Every run begins before the first call. The copies live as long as the run.
+    fresh = [thing._fresh() for thing in own_objects]
+    for thing in fresh:
+        bring(thing._entry_of_own())
     if version and any(_forgets(thing) for thing in own_objects):
         # Its memory cannot be saved: what is half done begins again, and nothing is taken from disk.
         version = ""
@@ -495,5 +495,3 @@ def _dataset(given: Any) -> Dataset:
         raise TypeError("dataset is a Dataset, or (train, test) of (inputs, targets) each") from error
     return Dataset(train, test)
 
-
-__all__ = ["Callback", "ListedAttack", "Results", "Run", "run"]

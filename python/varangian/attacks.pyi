@@ -32,7 +32,7 @@ class BitFlip(Listed):
     def __init__(
         self,
         *,
-        bits: str | None = None,
+        bits: str | float | None = None,
         rate: float | None = None,
         tile: int | None = None,
         first: int | None = None,
@@ -192,7 +192,7 @@ class Mixed(Listed):
     def __init__(
         self,
         *,
-        groups: str | None = None,
+        groups: str | float | None = None,
     ) -> None: ...
 
 class NoAttack(Listed):
@@ -276,7 +276,7 @@ class SingleCoordinate(Listed):
         self,
         *,
         factor: float | None = None,
-        coordinate: str | None = None,
+        coordinate: str | float | None = None,
         search: Literal["off", "on", "reference", "byzfl"] | None = None,
         evaluations: int | None = None,
     ) -> None: ...

@@ -36,9 +36,9 @@ class CSV(Variant):
     def __init__(
         self,
         *,
-        file: str | None = None,
-        test: str | None = None,
-        target: str | None = None,
+        file: str | float | None = None,
+        test: str | float | None = None,
+        target: str | float | None = None,
         header: Literal["auto", "true", "false"] | None = None,
         task: Literal["labels", "values"] | None = None,
         standardise: bool | None = None,
@@ -87,7 +87,7 @@ class Images(Variant):
     def __init__(
         self,
         *,
-        file: str | None = None,
+        file: str | float | None = None,
         size: int | None = None,
         resize: int | None = None,
         colour: bool | None = None,
@@ -105,8 +105,8 @@ class LibSVM(Variant):
     def __init__(
         self,
         *,
-        file: str | None = None,
-        test: str | None = None,
+        file: str | float | None = None,
+        test: str | float | None = None,
         base: Literal["1", "0"] | None = None,
         task: Literal["labels", "values"] | None = None,
         standardise: bool | None = None,
@@ -148,7 +148,7 @@ class NPZ(Variant):
     def __init__(
         self,
         *,
-        file: str | None = None,
+        file: str | float | None = None,
         layout: Literal["auto", "hwc", "chw"] | None = None,
         task: Literal["labels", "values"] | None = None,
         standardise: bool | None = None,

@@ -17,7 +17,7 @@ class BASGD(Variant):
         self,
         *,
         buffers: int | None = None,
-        rule: str | None = None,
+        rule: str | float | None = None,
     ) -> None: ...
 
 class Kardam(Variant):

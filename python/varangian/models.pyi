@@ -64,7 +64,7 @@ class MLP(Variant):
     def __init__(
         self,
         *,
-        hidden: str | None = None,
+        hidden: str | float | None = None,
         activation: Literal["relu", "none"] | None = None,
         init: Literal["torch", "xavier", "kaiming", "zeros"] | None = None,
         init_seed: int | None = None,

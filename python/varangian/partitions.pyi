@@ -45,7 +45,7 @@ class LongTail(Variant):
         self,
         *,
         ratio: float | None = None,
-        then: str | None = None,
+        then: str | float | None = None,
     ) -> None: ...
 
 class QuantitySkew(Variant):
@@ -54,7 +54,7 @@ class QuantitySkew(Variant):
     def __init__(
         self,
         *,
-        sizes: str | None = None,
+        sizes: str | float | None = None,
         alpha: float | None = None,
         least: int | None = None,
         empty: Literal["move", "refuse"] | None = None,

@@ -149,7 +149,7 @@ class Majority(Listed):
         ties: Literal["zero", "plus-one", "random"] | None = None,
         margin: int | None = None,
         votes: Literal["signs", "sum"] | None = None,
-        weights: str | None = None,
+        weights: str | float | None = None,
     ) -> None: ...
 
 class MeaMed(Listed):
