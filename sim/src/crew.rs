@@ -7,7 +7,7 @@ use varangian_learn::model::Prepared;
 use varangian_learn::optim::Compression;
 use varangian_rules::Pipeline;
 use varangian_train::{
-    Adversary, Bench, Broadcast, Held, Job, Lent, Server, Sight, Worker, inspect,
+    Adversary, Bench, Broadcast, Held, Job, Lent, Poison, Server, Sight, Worker, inspect,
 };
 
 /// Workers write straight into the server's slots: honest ones first, hostile ones last.
@@ -117,8 +117,8 @@ impl Crew<'_> {
         let sent_by: Vec<usize> = (0..hostile.len()).filter(|&k| !is_away(those, k)).collect();
         if !sent_by.is_empty() {
             if adversary.sees().own || self.all_pass {
-                let attack = Some(adversary.attack());
-                self.gradients(hostile, broadcast, prepared, attack, None, those, own.rows_mut());
+                let mind = Some(&*adversary);
+                self.gradients(hostile, broadcast, prepared, mind, None, those, own.rows_mut());
             }
             let ids = |workers: &[Worker], places: &[usize]| -> Vec<u32> {
                 places.iter().map(|&place| workers[place].id()).collect()
@@ -171,7 +171,7 @@ impl Crew<'_> {
         workers: &mut [Worker],
         broadcast: &Broadcast<'_>,
         prepared: &Prepared,
-        attack: Option<&dyn varangian_attacks::Attack>,
+        mind: Option<&Adversary>,
         sampled: Option<&mut Matrix>,
         absent: &[bool],
         mut rows: RowsMut<'_>,
@@ -185,11 +185,12 @@ impl Crew<'_> {
             if is_away(absent, place) {
                 return (f64::NAN, Ok(()));
             }
-            let attack = attack.map(|attack| (attack, place, of));
+            let poison = mind.map(|mind| mind.poisoner(place, of));
+            let poison = poison.as_ref().map(|poison| poison as &dyn Poison);
             let bench = self.benches.lock().expect("no thread panicked").pop();
             let mut bench = bench.unwrap_or_else(|| Bench::new(self.job.model));
             let Crew { job, .. } = self;
-            let loss = worker.gradient(job, broadcast, prepared, attack, &mut bench, copy, row);
+            let loss = worker.gradient(job, broadcast, prepared, poison, &mut bench, copy, row);
             self.benches.lock().expect("no thread panicked").push(bench);
             (loss, inspect(row))
         };

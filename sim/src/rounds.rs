@@ -1,7 +1,6 @@
 //! Synchronous rounds over a simulated network: a round closes when all are in, or at its deadline.
 //!
-//! A round that has fewer rows at its deadline than the rule accepts at the declared f is extended
-//! once by as much again, and skipped if they are still too few. A message that misses its round
+//! When a round closes is [`varangian_train::rounds`]'s to say. A message that misses its round
 //! reaches a later one and is refused there; until then its worker takes no part. Without faults
 //! and delays the bits are those of lockstep.
 
@@ -10,6 +9,7 @@ use crate::events::{Agenda, Trace};
 use crate::lockstep::{Evaluation, Lockstep, StepRecord};
 use crate::network::{Journey, Network, Temperament};
 use varangian_base::{Memory, Seed, SpecError, Value};
+use varangian_train::rounds::{Gathering, Policy};
 
 /// A message under way.
 struct Message {
@@ -27,7 +27,7 @@ pub struct Rounds {
     free_at: Vec<f64>,
     agenda: Agenda<Message>,
     now: f64,
-    least: usize,
+    gathering: Gathering,
     honest: usize,
     trace: Trace,
 }
@@ -42,6 +42,7 @@ impl Rounds {
         let (n, seed, honest) = (plan.n, plan.seed, plan.n - plan.f_real);
         let least = plan.rule.least(plan.round().1).unwrap_or(n);
         let temperaments = network.temperaments(n, seed);
+        let policy = Policy { deadline: network.deadline, least, backs_off: false };
         let run = Lockstep::staged(plan)?;
         let (agenda, free_at) = (Agenda::default(), vec![0.0; n]);
         let trace = Trace::default();
@@ -53,7 +54,7 @@ impl Rounds {
             free_at,
             agenda,
             now: 0.0,
-            least,
+            gathering: Gathering::new(policy, n),
             honest,
             trace,
         })
@@ -67,7 +68,7 @@ impl Rounds {
         let mut absent: Vec<bool> = journeys[..self.honest].iter().map(Option::is_none).collect();
         absent.extend_from_slice(away.get(self.honest..).unwrap_or_default());
         let loss = self.run.stage(&absent);
-        self.receive(step, away);
+        self.receive(step, &away);
         let Rounds { run, trace, now, .. } = self;
         let record = run.close(loss, rate);
         trace.add(now.to_bits());
@@ -102,28 +103,27 @@ impl Rounds {
 
     /// Hands messages to the server until all are in, but for those by place that are `away`, or
     /// time is up.
-    fn receive(&mut self, step: u64, away: Vec<bool>) {
-        let (mut answered, mut taken) = (away, 0);
-        answered.resize(self.free_at.len(), false);
-        let mut end = self.now + self.network.deadline;
-        let mut extended = false;
-        while answered.iter().any(|&answered| !answered) {
-            let Some((at, message)) = self.agenda.next_until(end) else {
-                if taken < self.least && !extended {
-                    extended = true;
-                    end += self.network.deadline;
-                    continue;
+    fn receive(&mut self, step: u64, away: &[bool]) {
+        let takes_part = |place: usize| !away.get(place).is_some_and(|&away| away);
+        self.gathering.open(self.now, takes_part);
+        while !self.gathering.is_complete() {
+            let Some((at, message)) = self.agenda.next_until(self.gathering.end()) else {
+                if self.gathering.is_over() {
+                    self.now = self.gathering.end();
+                    break;
                 }
-                self.now = end;
-                return;
+                continue;
             };
             self.now = self.now.max(at);
             let received = self.run.carry(message.place, message.step);
             self.trace.add(at.to_bits());
             self.trace.add(u64::from(received.is_ok()));
-            taken += usize::from(received.is_ok());
-            answered[message.place] |= message.step == step;
+            match message.step == step {
+                true => self.gathering.answered(message.place, received.is_ok()),
+                false => self.gathering.heard(received.is_ok()),
+            }
         }
+        self.gathering.close();
     }
 
     /// Saves everything that the next round depends on. Only between rounds.

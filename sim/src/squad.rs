@@ -11,7 +11,9 @@ use varangian_learn::model::{Prepared, Tally};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::Pipeline;
-use varangian_train::{Adversary, Bench, Broadcast, Evaluator, Job, Sight, Worker};
+use varangian_train::{
+    Adversary, Bench, Broadcast, Evaluator, Job, Poison, Poisoner, Sight, Worker,
+};
 
 use crate::Hostile;
 use crate::plan::hostile_ids;
@@ -107,11 +109,11 @@ impl Collusion {
         self.ids.binary_search(&worker).ok()
     }
 
-    /// The attack that poisons a hostile worker's labels, its place, and how many there are.
-    fn poison(&self, worker: u32) -> Option<Poison<'_>> {
+    /// What a hostile worker does to its labels.
+    fn poison(&self, worker: u32) -> Option<Poisoner<'_>> {
         let rank = self.rank(worker)?;
         let mind = if self.together { 0 } else { rank };
-        Some((self.minds[mind].attack(), rank, self.ids.len()))
+        Some(self.minds[mind].poisoner(rank, self.ids.len()))
     }
 
     /// Remembers an honest worker's message where the attack looks at them.
@@ -165,11 +167,8 @@ impl Collusion {
     }
 }
 
-/// The attack that poisons labels, a hostile worker's place, and the number of hostile workers.
-type Poison<'a> = (&'a dyn Attack, usize, usize);
-
-/// A worker under way: its flight, its row, the attack that poisons its labels.
-type Under<'a> = ((&'a mut Worker, &'a mut Flight), (&'a mut [f32], Option<Poison<'a>>));
+/// A worker under way: its flight, its row, what it does to its labels.
+type Under<'a> = ((&'a mut Worker, &'a mut Flight), (&'a mut [f32], Option<Poisoner<'a>>));
 
 /// All workers of an asynchronous run.
 pub(crate) struct Squad {
@@ -310,6 +309,7 @@ impl Squad {
                 previous: zeros,
                 rate: flight.rate,
             };
+            let poison = poison.as_ref().map(|poison| poison as &dyn Poison);
             flight.loss =
                 worker.gradient(&job, &broadcast, &prepared, poison, &mut bench, None, row);
             flight.state = State::Computed;

@@ -1,9 +1,9 @@
 //! The adversary: the one mind of the hostile workers.
 
-use crate::{Broadcast, Job};
-use varangian_attacks::{Attack, Probe, Sees, View};
+use crate::{Broadcast, Job, Poison};
+use varangian_attacks::{Attack, Labels, Probe, Sees, View};
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Domain, Memory, Rows, RowsMut, Seed, SpecError};
+use varangian_base::{Domain, Memory, Rows, RowsMut, Seed, SpecError, Stream};
 use varangian_learn::Batch;
 use varangian_learn::model::{Model, Prepared, Workspace};
 use varangian_rules::{Pipeline, Round, Verdict};
@@ -74,6 +74,20 @@ impl<'a> Held<'a> {
     }
 }
 
+/// An attack on the labels of one hostile worker: its place, and how many there are.
+pub struct Poisoner<'a> {
+    attack: &'a dyn Attack,
+    hostile: usize,
+    of: usize,
+}
+
+impl Poison for Poisoner<'_> {
+    fn poison(&self, labels: &mut [u32], classes: u32, step: u64, stream: &mut Stream) {
+        let Poisoner { attack, hostile, of } = *self;
+        attack.poison(Labels { labels, classes, hostile, of, step }, stream);
+    }
+}
+
 impl Adversary {
     /// An adversary that plays `attack` and sees what that says it reads.
     pub fn new(attack: Box<dyn Attack>) -> Self {
@@ -86,9 +100,9 @@ impl Adversary {
         self.sees
     }
 
-    /// The attack, for poisoning labels.
-    pub fn attack(&self) -> &dyn Attack {
-        self.attack.as_ref()
+    /// What the hostile worker at place `hostile` of `of` does to its labels.
+    pub fn poisoner(&self, hostile: usize, of: usize) -> Poisoner<'_> {
+        Poisoner { attack: self.attack.as_ref(), hostile, of }
     }
 
     /// Writes the hostile rows of this step: zeros where the attack cannot act on the rows that

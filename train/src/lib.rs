@@ -1,7 +1,7 @@
 //! The training machines: worker, adversary, intake and server. No socket, no clock, no file, no
 //! thread.
 //!
-//! Drivers (`sim`, later `net`) carry messages between them; the same machines end on the same bits
+//! Drivers (`sim`, `net`) carry messages between them; the same machines end on the same bits
 //! whoever drives them.
 //!
 //! One step: the server broadcasts parameters; each [`Worker`] draws a minibatch and answers with a
@@ -9,6 +9,7 @@
 //! hostile rows, seeing what its threat model allows; the [`Intake`] refuses what it can prove
 //! hostile; the [`Server`] aggregates the rest and steps.
 
+#[cfg(feature = "adversary")]
 mod adversary;
 mod descent;
 mod evaluate;
@@ -16,14 +17,18 @@ mod intake;
 mod oracle;
 mod participation;
 mod queue;
+pub mod rounds;
 mod running;
 mod server;
 mod study;
 mod traffic;
+#[cfg(feature = "adversary")]
 mod trial;
+pub mod wire;
 mod worker;
 
-pub use adversary::{Adversary, Held, Sight};
+#[cfg(feature = "adversary")]
+pub use adversary::{Adversary, Held, Poisoner, Sight};
 pub use evaluate::Evaluator;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
 pub use oracle::{Validation, hold_out};
@@ -33,5 +38,6 @@ pub use running::{Passes, Running};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
 pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
+#[cfg(feature = "adversary")]
 pub use trial::TrialRule;
-pub use worker::{Bench, Job, Worker};
+pub use worker::{Bench, Job, Poison, Worker};

@@ -1,7 +1,6 @@
 //! A worker: minibatch, gradient, clipping, momentum, and what is sent of it.
 
-use varangian_attacks::{Attack, Labels};
-use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Value, lanes};
+use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
 use varangian_learn::optim::{Local, Optimiser, Placement, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
@@ -21,6 +20,14 @@ pub struct Job<'a> {
     pub optimiser: &'a Optimiser,
     /// The run's seed.
     pub seed: Seed,
+}
+
+/// What a hostile worker does to the labels that it drew. Honest workers pass none, and a worker
+/// that links no attack knows of none.
+pub trait Poison: Sync {
+    /// Rewrites the labels, each below `classes`, of a minibatch of `step`; `stream` is the
+    /// worker's own for this draw.
+    fn poison(&self, labels: &mut [u32], classes: u32, step: u64, stream: &mut Stream);
 }
 
 /// Scratch memory of one thread: a worker sits down at any free bench.
@@ -89,14 +96,13 @@ impl Worker {
     /// Computes the message of this step into `out` and returns the mean loss over its minibatches.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
-    /// its attack, which may poison the labels, and its place among how many hostile ones. A
-    /// study asks for a copy of the clipped gradient before momentum, in `sampled`.
+    /// what it does to its labels. A study asks for a copy of the clipped gradient before momentum, in `sampled`.
     pub fn gradient(
         &mut self,
         job: &Job<'_>,
         broadcast: &Broadcast<'_>,
         prepared: &Prepared,
-        poison: Option<(&dyn Attack, usize, usize)>,
+        poison: Option<&dyn Poison>,
         bench: &mut Bench,
         sampled: Option<&mut [f32]>,
         out: &mut [f32],
@@ -140,7 +146,7 @@ impl Worker {
         job: &Job<'_>,
         broadcast: &Broadcast<'_>,
         start: (&[f32], &Prepared),
-        poison: Option<(&dyn Attack, usize, usize)>,
+        poison: Option<&dyn Poison>,
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
@@ -169,7 +175,7 @@ impl Worker {
         job: &Job<'_>,
         draw: u64,
         (params, prepared): (&[f32], &Prepared),
-        poison: Option<(&dyn Attack, usize, usize)>,
+        poison: Option<&dyn Poison>,
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
@@ -190,21 +196,14 @@ impl Worker {
     }
 
     /// Fills in minibatch `draw` and, for a hostile worker, poisons its labels.
-    fn fill(
-        &self,
-        job: &Job<'_>,
-        draw: u64,
-        poison: Option<(&dyn Attack, usize, usize)>,
-        bench: &mut Bench,
-    ) {
+    fn fill(&self, job: &Job<'_>, draw: u64, poison: Option<&dyn Poison>, bench: &mut Bench) {
         job.sampler.draw(self.id, draw, &mut bench.indices);
         let mut augment = job.seed.stream(Domain::Augment, self.id, draw);
         job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
         let classes = job.train.classes() as u32;
-        if let (Some((attack, hostile, of)), Some(labels)) = (poison, bench.batch.labels_mut()) {
+        if let (Some(poison), Some(labels)) = (poison, bench.batch.labels_mut()) {
             let mut stream = job.seed.lane(Domain::Attack, self.id, draw, lanes::attack::POISON);
-            let step = draw / job.optimiser.local.steps;
-            attack.poison(Labels { labels, classes, hostile, of, step }, &mut stream);
+            poison.poison(labels, classes, draw / job.optimiser.local.steps, &mut stream);
         }
     }
 
