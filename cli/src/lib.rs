@@ -6,8 +6,10 @@
 // `print` writes to both streams: a closed one is no panic, and what steers a terminal is escaped.
 #![warn(clippy::print_stderr)]
 
+mod admin;
 mod aggregate;
 mod arrays;
+mod ca;
 mod catalogue;
 mod data;
 mod diagnose;
@@ -23,11 +25,14 @@ mod replay;
 mod report;
 mod reproduce;
 mod run;
+mod serve;
 mod show;
 mod tensorboard;
 mod terminal;
 mod theory;
+mod top;
 mod watch;
+mod work;
 
 pub use catalogue::catalogue;
 pub(crate) use varangian_lab::Failure;
@@ -102,6 +107,16 @@ pub(crate) enum Command {
     Data(data::Args),
     /// Evaluate published bounds
     Theory(theory::Args),
+    /// Serve a run whose workers come over a network
+    Serve(serve::Args),
+    /// Work for a server: compute gradients of one's own data
+    Work(work::Args),
+    /// Make the certificates of a server and its workers, and take them back
+    Ca(ca::Args),
+    /// Give a server that runs an order: pause, checkpoint, stop, revoke
+    Admin(admin::Args),
+    /// Show a server that runs: its step, its workers, what was refused
+    Top(top::Args),
 }
 
 impl Command {
@@ -130,6 +145,11 @@ impl Command {
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Data(args) => data::run(&args),
             Command::Theory(args) => theory::run(&args),
+            Command::Serve(args) => serve::run(&args),
+            Command::Work(args) => work::run(&args),
+            Command::Ca(args) => ca::run(&args),
+            Command::Admin(args) => admin::run(&args),
+            Command::Top(args) => top::run(&args),
         }
     }
 }

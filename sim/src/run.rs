@@ -47,6 +47,9 @@ pub enum Advance<'a> {
     Step(StepRecord<'a>),
     /// An arrival was judged, or refused.
     Arrival(ArrivalRecord),
+    /// Nothing yet: a run whose workers are elsewhere waits for them. Nothing has changed, and
+    /// whoever drives it may stop it here as between two steps.
+    Waiting,
 }
 
 /// What became of all arrivals so far.
@@ -67,6 +70,19 @@ pub trait Run: Send {
 
     /// Makes a step and says how it went; nothing where none will ever come.
     fn advance(&mut self) -> Option<Advance<'_>>;
+
+    /// Whether somebody has asked for a checkpoint since this was asked last.
+    fn wants_saving(&mut self) -> bool {
+        false
+    }
+
+    /// Whether somebody has asked the run to stop here, to go on later.
+    fn is_stopped(&self) -> bool {
+        false
+    }
+
+    /// The run is over: whoever takes part may go.
+    fn end(&mut self) {}
 
     /// Evaluates the current parameters on the test samples.
     fn evaluate(&mut self) -> Evaluation;

@@ -98,6 +98,13 @@ impl AsyncPlan {
     }
 }
 
+impl AsyncPlan {
+    /// The ids of the hostile workers, ascending.
+    pub fn hostile_ids(&self) -> Vec<u32> {
+        hostile_ids(self.hostile, self.n, self.f_real, self.seed)
+    }
+}
+
 /// What is known of an arrival when it was judged.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrivalRecord {

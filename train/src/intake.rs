@@ -15,6 +15,8 @@ pub enum Reason {
     NotFinite,
     /// Not d coordinates.
     WrongLength,
+    /// Not bytes that the run's codec can have written.
+    Malformed,
     /// Not for the open step.
     WrongStep,
     /// A second message for the step, the same as the first: harmless, the first counts.
@@ -23,6 +25,8 @@ pub enum Reason {
     Equivocation,
     /// Not an enrolled worker.
     UnknownWorker,
+    /// More messages than a worker may send: harmless, it may only be quick.
+    TooMany,
     /// Not among the workers that take part in the step: harmless, it may be late news.
     NotSampled,
 }
@@ -33,10 +37,12 @@ impl Reason {
         match self {
             Reason::NotFinite => "not-finite",
             Reason::WrongLength => "wrong-length",
+            Reason::Malformed => "malformed",
             Reason::WrongStep => "wrong-step",
             Reason::Duplicate => "duplicate",
             Reason::Equivocation => "equivocation",
             Reason::UnknownWorker => "unknown-worker",
+            Reason::TooMany => "too-many",
             Reason::NotSampled => "not-sampled",
         }
     }
@@ -44,7 +50,8 @@ impl Reason {
     /// Whether the message proves that its sender is not honest. An honest worker may be late or
     /// send twice over a network; it never sends a NaN or two different gradients for one step.
     pub fn proves_hostile(self) -> bool {
-        matches!(self, Reason::NotFinite | Reason::WrongLength | Reason::Equivocation)
+        use Reason::{Equivocation, Malformed, NotFinite, WrongLength};
+        matches!(self, NotFinite | WrongLength | Malformed | Equivocation)
     }
 }
 
@@ -167,6 +174,26 @@ impl Intake {
         }
         self.rows.row_mut(i).copy_from_slice(body);
         self.commit(from, inspect(body))
+    }
+
+    /// Refuses a worker's message for `step` that is no row: `why` it cannot be read, or that it
+    /// differs from the one that came before.
+    ///
+    /// # Errors
+    /// The refusal, always: of another step or worker where that is so.
+    pub fn refuse_unread(
+        &mut self,
+        from: u32,
+        step: u64,
+        (reason, why): (Reason, String),
+    ) -> Result<(), Refusal> {
+        if (from as usize) < self.slots.len() && step == self.step {
+            let slot = self.slots[from as usize];
+            if slot != Slot::Away && (slot == Slot::Empty || reason == Reason::Equivocation) {
+                return Err(self.refuse(from, reason, why));
+            }
+        }
+        self.receive(from, step, &[])
     }
 
     /// The slots of all workers, for a driver in the same process to write into; each written slot

@@ -11,8 +11,10 @@
 
 #[cfg(feature = "adversary")]
 mod adversary;
+pub mod buckets;
 mod descent;
 mod evaluate;
+mod follower;
 mod intake;
 mod oracle;
 mod participation;
@@ -30,6 +32,7 @@ mod worker;
 #[cfg(feature = "adversary")]
 pub use adversary::{Adversary, Held, Poisoner, Sight};
 pub use evaluate::Evaluator;
+pub use follower::Follower;
 pub use intake::{Intake, Reason, Received, Refusal, inspect};
 pub use oracle::{Validation, hold_out};
 pub use participation::Participation;

@@ -224,6 +224,11 @@ impl Queue {
         Ok(())
     }
 
+    /// Lets every worker count its messages anew, as after a start whose run id is new.
+    pub fn forget_numbers(&mut self) {
+        self.last.clear();
+    }
+
     fn admit(&mut self, worker: u32, version: u64, body: &[f32]) {
         let earlier = self.waiting.iter_mut().find(|candidate| candidate.worker == worker);
         if let Some(earlier) = earlier {

@@ -1,11 +1,12 @@
 //! The server: parameters, momentum, intake, aggregation, step.
 
+mod evidence;
+
 use crate::descent::{Descent, restore};
-use crate::{Intake, Participation, Refusal, Running};
-use varangian_base::kernels::norms;
+use crate::{Intake, Participation, Reason, Refusal, Running};
 use varangian_base::{Memory, Seed, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement};
-use varangian_rules::{Evidence, Oracle, Pipeline, Round, Verdict};
+use varangian_rules::{Oracle, Pipeline, Round, Verdict};
 
 /// What a server is told at the start.
 pub struct Settings {
@@ -243,48 +244,6 @@ impl Server {
         }
     }
 
-    /// What was found of each worker in the step that was closed last, by worker: of its row, of
-    /// the refusal of its only message, or of its silence. Where no step was made, nobody's row was
-    /// seen. To be asked before a message of the next step is taken: rows are read where they came.
-    pub fn evidence(&self) -> Vec<Evidence> {
-        let Server { closed, settings, .. } = self;
-        let Closed { step, n, f, ids, .. } = closed;
-        let rows = self.intake.slots().head(*n).with_ids(ids);
-        let shape = (*n, *f, rows.d());
-        let refused = |worker: u32, why: String| {
-            Evidence::refused(settings.rule.spec(), shape, *step, worker, why)
-        };
-        let mut found = match &closed.skipped {
-            _ if ids.is_empty() => Vec::new(),
-            None => {
-                let weights = settings.weights.is_some().then_some(self.counted.as_slice());
-                let round = Round { step: *step, weights, ..Round::of(rows, *f) };
-                closed.verdict.evidence(&settings.rule, &round, &self.aggregate)
-            }
-            Some(why) => {
-                let unseen = |i: usize| Evidence {
-                    norm: Some(norms::norm2(rows.row(i)).sqrt()),
-                    ..refused(ids[i], format!("no step: {why}"))
-                };
-                (0..*n).map(unseen).collect()
-            }
-        };
-        let mut silent = self.heard();
-        silent.retain(|worker| !ids.contains(worker));
-        // What proves a worker hostile says more than what else came from it.
-        let mut refusals: Vec<&Refusal> = closed.refused.iter().collect();
-        refusals.sort_by_key(|refusal| !refusal.reason.proves_hostile());
-        for refusal in refusals {
-            if !found.iter().any(|record| record.worker == refusal.worker) {
-                found.push(refused(refusal.worker, refusal.why()));
-            }
-        }
-        silent.retain(|worker| !found.iter().any(|record| record.worker == *worker));
-        found.extend(silent.into_iter().map(|worker| refused(worker, "nothing came".to_owned())));
-        found.sort_by_key(|record| record.worker);
-        found
-    }
-
     /// The intake, to read counts.
     pub fn intake(&self) -> &Intake {
         &self.intake
@@ -296,6 +255,19 @@ impl Server {
     /// The refusal.
     pub fn receive(&mut self, from: u32, step: u64, body: &[f32]) -> Result<(), Refusal> {
         self.intake.receive(from, step, body)
+    }
+
+    /// Refuses a message that is no row; see [`Intake::refuse_unread`].
+    ///
+    /// # Errors
+    /// The refusal, always.
+    pub fn refuse_unread(
+        &mut self,
+        from: u32,
+        step: u64,
+        why: (Reason, String),
+    ) -> Result<(), Refusal> {
+        self.intake.refuse_unread(from, step, why)
     }
 
     /// Admits what was written into a lent slot.

@@ -16,11 +16,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("learn", &["base"]),
     ("train", &["base", "rules", "attacks", "learn"]),
     ("sim", &["base", "rules", "attacks", "learn", "train"]),
+    ("net", &["base", "rules", "attacks", "learn", "train"]),
     ("lab", &["base", "rules", "attacks", "learn", "train", "sim"]),
     ("papers", &["base", "rules", "attacks", "learn", "train", "sim", "lab"]),
-    ("cli", &["base", "rules", "attacks", "learn", "train", "sim", "lab", "papers"]),
-    ("varangian", &["base", "rules", "attacks", "learn", "train", "sim", "lab", "papers", "cli"]),
-    ("python", &["base", "rules", "attacks", "learn", "train", "lab", "cli"]),
+    ("cli", &["base", "rules", "attacks", "learn", "train", "sim", "net", "lab", "papers"]),
+    (
+        "varangian",
+        &["base", "rules", "attacks", "learn", "train", "sim", "net", "lab", "papers", "cli"],
+    ),
+    ("python", &["base", "rules", "attacks", "learn", "train", "net", "lab", "cli"]),
 ];
 
 /// Where `unsafe` may stand: the kernels, what writes them at build time, the owner of aligned

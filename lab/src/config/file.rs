@@ -4,7 +4,7 @@ use super::keys::FILE_KEYS;
 use super::settings::one_line;
 use super::{KEYS, Own, Settings, Tune, grid, optimisers, profile};
 use crate::Failure;
-use crate::run::How;
+use crate::run::{How, Worlds};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,8 @@ pub struct Experiment {
     pub how: How,
     /// Rules and others from outside that its runs may name.
     pub own: Own,
+    /// Where its runs happen: in this process.
+    pub world: Worlds,
 }
 
 impl Experiment {
@@ -92,6 +94,7 @@ impl Experiment {
                 tune: None,
                 how: How::default(),
                 own: Own::default(),
+                world: Worlds::default(),
             }),
         }
     }
@@ -171,6 +174,7 @@ impl Experiment {
                 tune,
                 how: How::default(),
                 own: Own::default(),
+                world: Worlds::default(),
             }),
         }
     }

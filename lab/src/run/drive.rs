@@ -25,9 +25,12 @@ pub(super) fn drive(
     // At least one step between two pauses: a run goes on however short they are.
     let mut fresh = true;
     let mut start = None;
+    // The steps that were evaluated and saved last: who waits for others comes by here often.
+    let (mut looked, mut saved) = (None, None);
     loop {
         let step = run.step();
         match step.is_multiple_of(every) || step >= steps {
+            _ if looked.replace(step) == Some(step) => {}
             true if step == 0 && steps > 1 && run.params().len() >= LARGE => {
                 let seconds = run.seconds();
                 start = Some((run.params().to_vec(), run.statistics().to_vec(), seconds));
@@ -38,18 +41,20 @@ pub(super) fn drive(
         if step >= steps {
             break;
         }
-        let stop = (context.stop)();
-        if !fresh && (stop || since.elapsed().as_secs_f64() >= context.keep.checkpoint_every) {
+        let stop = (context.stop)() || run.is_stopped();
+        let due = since.elapsed().as_secs_f64() >= context.keep.checkpoint_every;
+        if run.wants_saving() || !fresh && saved != Some(step) && (stop || due) {
             if let Some(memory) = run.save() {
                 checkpoint::save(context.store, key, &notes.checkpoint(step, memory))?;
             }
-            since = clock::now();
+            (since, saved) = (clock::now(), Some(step));
         }
         if stop {
             return Ok(false);
         }
         fresh = false;
         match run.advance() {
+            Some(Advance::Waiting) => continue,
             Some(Advance::Step(record)) => notes.step(&record),
             Some(Advance::Arrival(record)) => notes.arrival(&record),
             None => {
@@ -62,6 +67,7 @@ pub(super) fn drive(
         }
     }
     notes.end(run);
+    run.end();
     Ok(true)
 }
 

@@ -3,6 +3,7 @@
 use super::one::{self, Context, Job, Keep, Left};
 use super::progress::Progress;
 use super::setup::Shelf;
+use super::world::World;
 use crate::Failure;
 use crate::results::{End, Outcome, Store, checkpoint};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,7 +39,7 @@ pub(crate) fn run_all(
     store: &Store,
     shape: Shape,
     keep: Keep,
-    progress: &Progress<'_>,
+    (progress, world): (&Progress<'_>, &dyn World),
 ) -> Result<(), Failure> {
     let next = AtomicUsize::new(0);
     let trouble: Mutex<Option<Failure>> = Mutex::new(None);
@@ -46,7 +47,7 @@ pub(crate) fn run_all(
     let work = || {
         while !halted() {
             let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let context = Context { store, progress, keep, stop: &halted, resume: true };
+            let context = Context { store, progress, world, keep, stop: &halted, resume: true };
             let outcome = match guarded(job, shelf, &context) {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => break,
@@ -104,6 +105,12 @@ fn guarded(
             Err(why) => format!("the run panicked after it: {why}"),
         };
         let key = &job.key;
+        if context.world.keeps_checkpoints() {
+            return Err(Failure::failed(format!(
+                "run {key}: no use of its checkpoint, which stays as it is: {why}; to start over, \
+                 take another folder"
+            )));
+        }
         let text = format!("run {key}: no use of its checkpoint, it starts over: {why}");
         context.progress.note(&text);
         checkpoint::remove(context.store, &job.key);

@@ -19,7 +19,9 @@ mod planned;
 mod progress;
 mod report;
 mod setup;
+mod station;
 mod tuning;
+mod world;
 
 pub use events::{Events, Silent};
 pub use how::How;
@@ -27,6 +29,8 @@ pub use live::Live;
 pub(crate) use notices::notes;
 pub use planned::Planned;
 pub use setup::{Loaded, Shelf, is_filter};
+pub use station::{Brought, Station};
+pub use world::{World, Worlds};
 
 use crate::config::{Experiment, Settings};
 use crate::results::{Look, Outcome, Store, Sweep, bare};
@@ -105,7 +109,8 @@ fn run_all(
     let file = live::file(&store, how.shard);
     let progress = Progress::new(file, sweep, (left.len(), steps), events);
     let keep = Keep { checkpoint_every: how.checkpoint_every, models: how.save_models };
-    let ran = matrix::run_all(&left, shelf, &store, shape, keep, &progress);
+    let ran =
+        matrix::run_all(&left, shelf, &store, shape, keep, (&progress, experiment.world.world()));
     let stopped = progress.end();
     ran?;
     let (outcomes, text, undrawn) = report::tables(&store, &experiment.name, &jobs, &mut notices)?;

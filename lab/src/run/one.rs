@@ -3,6 +3,7 @@
 use super::drive;
 use super::progress::Progress;
 use super::setup::Shelf;
+use super::world::World;
 use crate::config::{Read, Settings, Words};
 use crate::results::checkpoint::{self, Checkpoint};
 use crate::results::{End, Outcome, Point, Store};
@@ -72,6 +73,8 @@ pub(crate) struct Context<'a, 'e> {
     pub(crate) store: &'a Store,
     /// Told of every step.
     pub(crate) progress: &'a Progress<'e>,
+    /// Where runs happen.
+    pub(crate) world: &'a dyn World,
     /// What is kept beside outcomes.
     pub(crate) keep: Keep,
     /// Asked between steps.
@@ -102,7 +105,7 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
     let Settings { steps, evaluate_every, .. } = *job.settings();
     let model = course.model().clone();
     let mut kept = String::new();
-    let (points, end, parameters) = match course.begin() {
+    let (points, end, parameters) = match context.world.begin(job.settings(), course) {
         Err(error) => (Vec::new(), End::Failed(error.to_string()), String::new()),
         Ok(mut run) => {
             if context.resume

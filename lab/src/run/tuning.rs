@@ -2,7 +2,7 @@
 //! case over attacks, on samples held out of the training set, with the same budget for all rules.
 
 use super::check::Twins;
-use super::{Events, How, Shelf, run_all};
+use super::{Events, How, Shelf, Worlds, run_all};
 use crate::config::{Experiment, Settings, Tune, demand_few, spelt};
 use crate::results::cells::{self, Cell};
 use crate::results::{Outcome, judge, mean};
@@ -35,9 +35,8 @@ pub(super) fn choose(
     files::demand_own_folder(&folder)?;
     let out = Some(folder.clone());
     let how = How { out, save_models: false, ..experiment.how.clone() };
-    let own = experiment.own.clone();
-    let heterogeneity = experiment.heterogeneity;
-    let trial = Experiment { name, runs, skip_below_bound, heterogeneity, tune: None, how, own };
+    let base = Experiment { tune: None, world: Worlds::default(), ..experiment.clone() };
+    let trial = Experiment { name, runs, skip_below_bound, how, ..base };
     let (outcomes, expected) = run_all(&trial, shelf, Twins::Each, events)?;
     if outcomes.len() < expected {
         return Err(Failure::failed(format!(

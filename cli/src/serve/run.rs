@@ -1,0 +1,267 @@
+//! A served run between two steps, as every run is driven: the sockets' machines behind it, an
+//! evaluation of their parameters beside it.
+
+use super::log::Metrics;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use varangian_base::{Memory, SpecError};
+use varangian_learn::model::Prepared;
+use varangian_learn::{Dataset, Model};
+use varangian_net::{Arrivals, Rounds, Tally};
+use varangian_sim::lockstep::{Evaluation, StepRecord};
+use varangian_sim::Arrivals as Counts;
+use varangian_sim::swarm::{ArrivalRecord, Fates};
+use varangian_sim::{Advance, Run};
+use varangian_train::{Evaluator, Fate};
+
+/// What parameters are evaluated with.
+pub(super) struct Bench {
+    model: Arc<dyn Model>,
+    test: Arc<dyn Dataset>,
+    evaluator: Evaluator,
+    prepared: Prepared,
+}
+
+impl Bench {
+    pub(super) fn new(model: Arc<dyn Model>, test: Arc<dyn Dataset>, evaluator: Evaluator) -> Self {
+        Bench { model, test, evaluator, prepared: Box::new(()) }
+    }
+
+    fn evaluate(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        let Bench { model, test, evaluator, prepared } = self;
+        model.prepare(params, prepared);
+        model.load_buffers(statistics, prepared);
+        let tally = evaluator.run(model.as_ref(), params, prepared, test.as_ref());
+        Evaluation { step, tally }
+    }
+}
+
+/// When the state is kept: on order, and after every so many steps.
+struct Saving {
+    every: u64,
+    last: u64,
+}
+
+impl Saving {
+    fn is_due(&mut self, step: u64, ordered: bool) -> bool {
+        let due = step >= self.last.saturating_add(self.every);
+        if due || ordered {
+            self.last = step;
+        }
+        due || ordered
+    }
+}
+
+/// A run in rounds.
+pub(super) struct Stepping {
+    rounds: Rounds,
+    bench: Bench,
+    hostile: Vec<u32>,
+    saving: Saving,
+    metrics: Option<Metrics>,
+}
+
+impl Stepping {
+    pub(super) fn new(
+        rounds: Rounds,
+        bench: Bench,
+        hostile: Vec<u32>,
+        every: u64,
+        metrics: Option<SocketAddr>,
+    ) -> Result<Self, SpecError> {
+        let metrics = metrics.map(Metrics::serve).transpose()?;
+        Ok(Stepping { rounds, bench, hostile, saving: Saving { every, last: 0 }, metrics })
+    }
+}
+
+impl Run for Stepping {
+    fn step(&self) -> u64 {
+        self.rounds.server().step()
+    }
+
+    fn advance(&mut self) -> Option<Advance<'_>> {
+        let Stepping { rounds, hostile, metrics, .. } = self;
+        let Some((loss, rate, closed)) = rounds.advance() else { return Some(Advance::Waiting) };
+        if let Some(metrics) = metrics {
+            metrics.step(closed.step, closed.n, closed.skipped.is_some(), closed.refused.len());
+        }
+        Some(Advance::Step(StepRecord { loss, rate, hostile, closed, study: None }))
+    }
+
+    fn wants_saving(&mut self) -> bool {
+        let step = self.step();
+        let ordered = self.rounds.wants_saving();
+        if let Some(metrics) = &self.metrics {
+            metrics.workers(self.rounds.tallies());
+        }
+        self.saving.is_due(step, ordered)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.rounds.is_stopped()
+    }
+
+    fn evaluate(&mut self) -> Evaluation {
+        let Stepping { rounds, bench, .. } = self;
+        let server = rounds.server();
+        bench.evaluate(server.step(), server.params(), server.statistics())
+    }
+
+    fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        self.bench.evaluate(step, params, statistics)
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        Some(self.rounds.seconds())
+    }
+
+    fn params(&self) -> &[f32] {
+        self.rounds.server().params()
+    }
+
+    fn statistics(&self) -> &[f32] {
+        self.rounds.server().statistics()
+    }
+
+    fn save(&self) -> Option<Memory> {
+        Some(self.rounds.save())
+    }
+
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.rounds.load(memory)?;
+        self.saving.last = self.step();
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.rounds.finish();
+    }
+}
+
+/// A run whose messages are judged one by one.
+pub(super) struct Judging {
+    arrivals: Arrivals,
+    bench: Bench,
+    hostile: Vec<u32>,
+    saving: Saving,
+    fates: [Fates; 2],
+    staleness: f64,
+    metrics: Option<Metrics>,
+}
+
+impl Judging {
+    pub(super) fn new(
+        arrivals: Arrivals,
+        bench: Bench,
+        hostile: Vec<u32>,
+        every: u64,
+        metrics: Option<SocketAddr>,
+    ) -> Result<Self, SpecError> {
+        let metrics = metrics.map(Metrics::serve).transpose()?;
+        let (saving, fates) = (Saving { every, last: 0 }, [Fates::default(); 2]);
+        Ok(Judging { arrivals, bench, hostile, saving, fates, staleness: 0.0, metrics })
+    }
+
+    fn tallies(&self) -> &[Tally] {
+        self.arrivals.tallies()
+    }
+}
+
+impl Run for Judging {
+    fn step(&self) -> u64 {
+        self.arrivals.queue().judged()
+    }
+
+    fn advance(&mut self) -> Option<Advance<'_>> {
+        let Some(judged) = self.arrivals.advance() else { return Some(Advance::Waiting) };
+        let (outcome, loss) = (judged.outcome, judged.loss);
+        let hostile = self.hostile.binary_search(&outcome.worker).is_ok();
+        let fates = &mut self.fates[usize::from(hostile)];
+        match outcome.fate {
+            Fate::Step => fates.stepped += 1,
+            Fate::Hold => fates.held += 1,
+            Fate::Reject(_) | Fate::NotFinite => fates.rejected += 1,
+            Fate::Refused => fates.refused += 1,
+        }
+        self.staleness += outcome.staleness as f64;
+        if let Some(metrics) = &mut self.metrics {
+            let refused = usize::from(outcome.fate == Fate::Refused);
+            metrics.step(outcome.arrival, 1, false, refused);
+        }
+        let time = self.arrivals.seconds();
+        Some(Advance::Arrival(ArrivalRecord { time, loss, hostile, outcome }))
+    }
+
+    fn wants_saving(&mut self) -> bool {
+        let (step, ordered) = (self.step(), self.arrivals.wants_saving());
+        if let Some(metrics) = &self.metrics {
+            metrics.workers(self.tallies());
+        }
+        self.saving.is_due(step, ordered)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.arrivals.is_stopped()
+    }
+
+    fn evaluate(&mut self) -> Evaluation {
+        let Judging { arrivals, bench, .. } = self;
+        let queue = arrivals.queue();
+        bench.evaluate(queue.judged(), queue.params(), queue.statistics())
+    }
+
+    fn evaluate_at(&mut self, step: u64, params: &[f32], statistics: &[f32]) -> Evaluation {
+        self.bench.evaluate(step, params, statistics)
+    }
+
+    fn seconds(&self) -> Option<f64> {
+        Some(self.arrivals.seconds())
+    }
+
+    fn arrivals(&self) -> Option<Counts> {
+        let [honest, hostile] = self.fates;
+        Some(Counts { honest, hostile, staleness: self.staleness })
+    }
+
+    fn params(&self) -> &[f32] {
+        self.arrivals.queue().params()
+    }
+
+    fn statistics(&self) -> &[f32] {
+        self.arrivals.queue().statistics()
+    }
+
+    fn save(&self) -> Option<Memory> {
+        let mut memory = self.arrivals.save();
+        let counts = self
+            .fates
+            .iter()
+            .flat_map(|fates| [fates.stepped, fates.held, fates.rejected, fates.refused]);
+        memory.put("served/fates", varangian_base::Value::Integers(counts.collect()));
+        memory.put("served/staleness", varangian_base::Value::Doubles(vec![self.staleness]));
+        Some(memory)
+    }
+
+    fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.arrivals.load(memory)?;
+        if let ([a, b], [staleness]) = (
+            memory.integers("served/fates")?.as_chunks::<4>().0,
+            memory.doubles("served/staleness")?,
+        ) {
+            let fates = |&[stepped, held, rejected, refused]: &[u64; 4]| Fates {
+                stepped,
+                held,
+                rejected,
+                refused,
+            };
+            self.fates = [fates(a), fates(b)];
+            self.staleness = *staleness;
+        }
+        self.saving.last = self.step();
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.arrivals.finish();
+    }
+}

@@ -1,0 +1,135 @@
+//! A run's beginning where its workers come over a network.
+
+use super::run::{Judging, Stepping};
+use crate::print;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use varangian_base::SpecError;
+use varangian_lab::config::Settings;
+use varangian_lab::run::World;
+use varangian_net::{Arrivals, Doors, Rounds, Terms};
+use varangian_sim::swarm::AsyncPlan;
+use varangian_sim::{Course, Plan, Run};
+use varangian_train::wire::Codec;
+use varangian_train::{Evaluator, Queue, QueueSettings, Server};
+
+/// How a run is served.
+pub(super) struct Options {
+    pub(super) doors: Doors,
+    pub(super) codec: String,
+    pub(super) checkpoint_steps: u64,
+    pub(super) metrics: Option<SocketAddr>,
+    /// Whether it says where it listens.
+    pub(super) says: bool,
+}
+
+/// The world outside.
+pub(super) struct Network {
+    options: Options,
+}
+
+impl Network {
+    pub(super) fn new(options: Options) -> Self {
+        Network { options }
+    }
+
+    /// Says where the server is, once it is there.
+    fn say(&self, address: SocketAddr, n: usize) {
+        if self.options.says {
+            let how = if self.options.doors.keys.is_some() { "mutual TLS" } else { "no TLS" };
+            let admin = self.options.doors.admin.clone().unwrap_or_else(PathBuf::new);
+            print::note(&format!(
+                "serving {n} workers at {address} ({how}); `varangian top {}` shows it",
+                admin.display()
+            ));
+        }
+    }
+
+    fn rounds(&self, settings: &Settings, plan: Plan) -> Result<Box<dyn Run>, SpecError> {
+        let options = &self.options;
+        if plan.study.is_some() {
+            return Err(SpecError::new(
+                "study looks at gradients before they are sent; it is for runs in one process",
+            ));
+        }
+        plan.check()?;
+        let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim())?;
+        let (workers, f) = plan.round();
+        let least = plan.rule.least(f).unwrap_or(workers);
+        let text = toml::to_string(settings).map_err(|error| SpecError::new(error.to_string()))?;
+        let about = (plan.n, text);
+        let model = plan.model.as_ref();
+        let terms = Terms::of(about, model, &plan.optimiser, codec, Some(&plan.rule));
+        let hostile = plan.hostile_ids();
+        let server = Server::new(
+            varangian_train::Settings {
+                n: plan.n,
+                f,
+                weights: plan.weights,
+                participation: plan.participation,
+                rule: plan.rule,
+                optimiser: plan.optimiser.clone(),
+                steps_per_epoch: plan.sampler.steps_per_epoch() / plan.optimiser.local.steps as f64,
+                buffers: plan.model.init_buffers(),
+                seed: plan.seed,
+                silence_is_hostile: false,
+            },
+            plan.model.init(plan.seed),
+            plan.oracle,
+        )?;
+        let decay = plan.optimiser.weight_decay;
+        let rounds = Rounds::open(server, terms, &options.doors, (f, least), decay);
+        let rounds = rounds.map_err(|trouble| SpecError::new(trouble.to_string()))?;
+        self.say(rounds.address(), plan.n);
+        let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
+        let bench = super::run::Bench::new(plan.model, plan.test, evaluator);
+        let every = options.checkpoint_steps;
+        Ok(Box::new(Stepping::new(rounds, bench, hostile, every, options.metrics)?))
+    }
+
+    fn arrivals(&self, settings: &Settings, plan: AsyncPlan) -> Result<Box<dyn Run>, SpecError> {
+        let options = &self.options;
+        plan.check()?;
+        let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim())?;
+        let text = toml::to_string(settings).map_err(|error| SpecError::new(error.to_string()))?;
+        let model = plan.model.as_ref();
+        let terms = Terms::of((plan.n, text), model, &plan.optimiser, codec, None);
+        let hostile = plan.hostile_ids();
+        let queue = Queue::new(
+            QueueSettings {
+                n: plan.n,
+                f: plan.f,
+                filter: plan.filter,
+                optimiser: plan.optimiser.clone(),
+                arrivals_per_epoch: plan.sampler.steps_per_epoch() * plan.n as f64
+                    / plan.optimiser.local.steps as f64,
+                keep: plan.keep,
+                buffers: plan.model.init_buffers(),
+                seed: plan.seed,
+            },
+            plan.model.init(plan.seed),
+            plan.oracle,
+        )?;
+        let about = (plan.f, settings.rule.as_str());
+        let arrivals = Arrivals::open(queue, terms, &options.doors, about);
+        let arrivals = arrivals.map_err(|trouble| SpecError::new(trouble.to_string()))?;
+        self.say(arrivals.address(), plan.n);
+        let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
+        let bench = super::run::Bench::new(plan.model, plan.test, evaluator);
+        let every = options.checkpoint_steps;
+        Ok(Box::new(Judging::new(arrivals, bench, hostile, every, options.metrics)?))
+    }
+}
+
+impl World for Network {
+    fn begin(&self, settings: &Settings, course: Course) -> Result<Box<dyn Run>, SpecError> {
+        match course {
+            Course::Lockstep(plan) | Course::Rounds(plan, _) => self.rounds(settings, *plan),
+            Course::Swarm(plan) => self.arrivals(settings, *plan),
+        }
+    }
+
+    fn keeps_checkpoints(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,202 @@
+//! `varangian work`: a worker of a run whose server is elsewhere, or for drills hostile ones.
+
+use crate::{Failure, interrupt, print};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use varangian_lab::run::{Brought, Station};
+use varangian_net::authority::CERTIFICATE;
+use varangian_net::{Client, Connection, Drill, Ending, Failed, Happened, Keys, Trouble};
+
+/// What stands below the help of `varangian work`.
+const EXAMPLES: &str = "Examples:
+  varangian work --server 127.0.0.1:7070 --worker 0
+  varangian work --server ps.example.org:7070 --tls certificates --name worker-3 --data ~/mnist
+Data of its own, for a model that the server trains:
+  varangian work --server … --worker 0 --set 'dataset=\"csv file=mine.csv\"' --data .
+A drill: workers 8 and 9 collude, in one process:
+  varangian work --server 127.0.0.1:7070 --worker 8 --worker 9 --attack \"alie z=1.5\"
+The worker takes the run's settings from the server; nothing of the server's is executed. It comes
+back by itself when the server does.";
+
+/// Arguments of `varangian work`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The server
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7070")]
+    server: String,
+    /// Which worker this is, on loopback without certificates; several for a drill
+    #[arg(long, value_name = "N", required_unless_present = "tls")]
+    worker: Vec<u32>,
+    /// The folder with ca.pem and NAME.pem, NAME.key
+    #[arg(long, value_name = "DIR", requires = "name", conflicts_with = "worker")]
+    tls: Option<PathBuf>,
+    /// The name of the worker's certificate and key in that folder; several for a drill
+    #[arg(long, value_name = "NAME")]
+    name: Vec<String>,
+    /// The name in the server's certificate, where it is not the host of --server
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// The folder of data files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What differs here from the server's settings: the worker's own data, partition or batch
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Be hostile: send what this attack says, for drills on one's own cluster
+    #[arg(long, value_name = "ATTACK")]
+    attack: Option<String>,
+    /// Seconds to wait for a server that is not there, or not there any more
+    #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
+    patience: f64,
+    /// Threads of the model [default: one a core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Works until the run is over.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if !(args.patience >= 0.0) {
+        return Err(Failure::refused(format!(
+            "--patience is a number of seconds, 0 or above; found {}",
+            args.patience
+        )));
+    }
+    let mut clients = connect(args)?;
+    if clients.len() > 1 && args.attack.is_none() {
+        return Err(Failure::refused(
+            "one process is one worker; several are for a drill, with --attack",
+        ));
+    }
+    let stop = || interrupt::flag().load(Ordering::Relaxed);
+    let joined = join(&mut clients, args, &stop)?;
+    let Some((settings, ids)) = joined else { return Ok(()) };
+    let mut set = args.set.clone();
+    if let Some(attack) = &args.attack {
+        set.push(format!("attack={attack:?}"));
+        set.push(format!("f_real={}", ids.len()));
+    }
+    let brought = Brought { data: args.data.clone(), set, ..Brought::default() };
+    let station = Station::of(&settings, &brought)?;
+    let threads = args.threads.map_or(0, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
+    let ending = pool.install(|| labour(args, &mut clients, station, &ids, &stop));
+    match ending.map_err(failed)? {
+        Ending::Finished => say(args, "the run is over"),
+        Ending::Stopped => say(args, "stopped"),
+    }
+    Ok(())
+}
+
+fn failed(trouble: Trouble) -> Failure {
+    Failure::failed(trouble.to_string())
+}
+
+fn say(args: &Args, text: &str) {
+    if !args.quiet {
+        print::note(text);
+    }
+}
+
+/// A connection for each of the workers.
+fn connect(args: &Args) -> Result<Vec<Client>, Failure> {
+    let connection = |keys: Option<Keys>, worker: Option<u32>| Connection {
+        address: args.server.clone(),
+        keys,
+        server_name: args.server_name.clone(),
+        worker,
+    };
+    let all: Vec<Connection> = match &args.tls {
+        Some(dir) => {
+            let keys = |name: &String| Keys {
+                ca: dir.join(CERTIFICATE),
+                certificate: dir.join(format!("{name}.pem")),
+                key: dir.join(format!("{name}.key")),
+            };
+            args.name.iter().map(|name| connection(Some(keys(name)), None)).collect()
+        }
+        None => args.worker.iter().map(|&worker| connection(None, Some(worker))).collect(),
+    };
+    let clients = all.into_iter().map(|connection| Client::new(connection));
+    clients.collect::<Result<_, _>>().map_err(|trouble| Failure::refused(trouble.to_string()))
+}
+
+/// Joins, as soon as there is a server: the run's settings, and who these workers are there.
+fn join(
+    clients: &mut [Client],
+    args: &Args,
+    stop: &dyn Fn() -> bool,
+) -> Result<Option<(String, Vec<u32>)>, Failure> {
+    let begun = std::time::Instant::now();
+    let (mut settings, mut ids, mut said) = (String::new(), Vec::new(), false);
+    for client in clients {
+        loop {
+            match client.join(concat!("varangian ", env!("CARGO_PKG_VERSION"))) {
+                Ok(joined) => {
+                    say(args, &format!("worker {} of {}", joined.worker, joined.terms.n));
+                    settings = joined.terms.settings;
+                    ids.push(joined.worker);
+                    break;
+                }
+                Err(Failed::Final(trouble)) => return Err(failed(trouble)),
+                Err(Failed::Again(text)) if begun.elapsed().as_secs_f64() > args.patience => {
+                    let (server, patience) = (&args.server, args.patience);
+                    return Err(Failure::failed(format!(
+                        "no server at {server} for {patience} seconds: {text}"
+                    )));
+                }
+                Err(Failed::Again(text)) => {
+                    if !std::mem::replace(&mut said, true) {
+                        say(args, &format!("waiting for a server at {}: {text}", args.server));
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(200));
+                }
+            }
+            if stop() {
+                return Ok(None);
+            }
+        }
+    }
+    ids.sort_unstable();
+    Ok(Some((settings, ids)))
+}
+
+/// Honest work, or a drill.
+fn labour(
+    args: &Args,
+    clients: &mut [Client],
+    station: Station,
+    ids: &[u32],
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<Ending, Trouble> {
+    let mut lost = false;
+    let mut listen = |happened: Happened<'_>| match happened {
+        Happened::Joined(_) if std::mem::take(&mut lost) => say(args, "the server is back"),
+        Happened::Joined(_) => {}
+        Happened::Lost(why) => {
+            if !std::mem::replace(&mut lost, true) {
+                say(args, &format!("lost the server, trying again: {why}"));
+            }
+        }
+        Happened::Answered(receipt) => {
+            if !receipt.admitted && !matches!(&*receipt.reason, "too-many" | "wrong-step") {
+                let (number, reason, detail) = (receipt.number, &receipt.reason, &receipt.detail);
+                say(args, &format!("message {number} was refused: {reason}: {detail}"));
+            }
+        }
+    };
+    let job = station.job();
+    if args.attack.is_none() {
+        return varangian_net::work(&mut clients[0], &job, args.patience, stop, &mut listen);
+    }
+    let about = (station.settings.n, station.settings.f);
+    let attack = station.attack.fork();
+    let rule = station.rule.fork();
+    let drill = Drill::new(job, attack, rule, about, ids);
+    let mut drill = drill.map_err(|error| Trouble(error.to_string()))?;
+    drill.run(clients, args.patience, stop, &mut listen)
+}

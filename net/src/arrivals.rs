@@ -1,0 +1,186 @@
+//! Asynchronous training over sockets: each message is judged as it comes.
+
+use crate::Trouble;
+use crate::desk::{Came, Desk, Tally, unpack};
+use crate::hub::{Doors, Hub};
+use crate::shared::{Letter, News};
+use crate::terms::Terms;
+use std::sync::Arc;
+use varangian_base::{Memory, SpecError};
+use varangian_train::buckets::Buckets;
+use varangian_train::{Outcome, Queue, Reason, Refusal};
+
+/// A server that judges messages one by one, between two of them.
+pub struct Arrivals {
+    queue: Queue,
+    buckets: Buckets,
+    desk: Desk,
+    hub: Hub,
+    row: Vec<f32>,
+    published: Option<u64>,
+}
+
+/// A message that was judged: what became of it, and its loss as the worker said.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What the worker said of its loss.
+    pub loss: f64,
+}
+
+impl Arrivals {
+    /// Opens the doors to the workers of this queue.
+    ///
+    /// # Errors
+    /// If a socket or a file cannot be opened.
+    pub fn open(
+        queue: Queue,
+        terms: Terms,
+        doors: &Doors,
+        (f, filter): (usize, &str),
+    ) -> Result<Self, Trouble> {
+        let (n, d) = (terms.n, terms.letter.d);
+        let (hub, shared, events) = Hub::open(doors, terms)?;
+        Ok(Arrivals {
+            queue,
+            buckets: Buckets::new(n, doors.rate),
+            desk: Desk::new(shared, events, f, filter),
+            hub,
+            row: vec![0.0; d],
+            published: None,
+        })
+    }
+
+    /// The address that workers reach the server at.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.hub.address()
+    }
+
+    /// The server.
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Seconds since the server was started.
+    pub fn seconds(&self) -> f64 {
+        self.desk.now()
+    }
+
+    /// What is known of each worker.
+    pub fn tallies(&self) -> &[Tally] {
+        &self.desk.tallies
+    }
+
+    /// Whether somebody has ordered the run to end; it goes on later from its checkpoint.
+    pub fn is_stopped(&self) -> bool {
+        self.desk.stopped
+    }
+
+    /// Whether somebody has ordered a checkpoint since this was asked last.
+    pub fn wants_saving(&mut self) -> bool {
+        std::mem::take(&mut self.desk.saves)
+    }
+
+    /// Goes on until a message is judged; nothing where none came for a while and somebody should
+    /// look whether to stop.
+    pub fn advance(&mut self) -> Option<Judged> {
+        self.publish();
+        match self.desk.wait(f64::INFINITY) {
+            Came::Letter(letter) => self.take(*letter),
+            Came::News | Came::Nothing => None,
+        }
+    }
+
+    /// Tells workers of the newest model, if they do not know it.
+    fn publish(&mut self) {
+        if self.published == Some(self.queue.version()) || self.desk.paused {
+            return;
+        }
+        let (version, params) = self.queue.fetch();
+        self.desk.publish(News {
+            version,
+            rate: self.queue.rate(),
+            params,
+            previous: Arc::default(),
+            sampled: None,
+            change: None,
+            open: true,
+            finished: false,
+        });
+        self.published = Some(version);
+    }
+
+    /// Hands a message to the server, and judges it.
+    fn take(&mut self, mut letter: Letter) -> Option<Judged> {
+        let (worker, number, version) = (letter.worker, letter.number, letter.version);
+        let refuse = |reason, detail| Err(Refusal { worker, reason, detail });
+        let mut statistics = Vec::new();
+        let received = match self.desk.repeated(&letter) {
+            Some(Ok(said)) => {
+                let _ = letter.reply.send(said);
+                return None;
+            }
+            Some(Err(why)) => refuse(Reason::Equivocation, why),
+            None if !self.buckets.take(worker as usize, self.desk.now()) => {
+                let rate = self.buckets.rate();
+                refuse(Reason::TooMany, format!("a worker sends at most {rate} messages a second"))
+            }
+            None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
+                Ok(found) => {
+                    statistics = found;
+                    self.queue.receive(worker, number, version, &self.row)
+                }
+                Err((reason, detail)) => refuse(reason, detail),
+            },
+        };
+        let loss = letter.loss;
+        let outcome = match &received {
+            Ok(()) => {
+                self.queue.follow(&statistics);
+                let outcome = self.queue.judge().expect("it has just come");
+                tracing::debug!(worker, version, fate = ?outcome.fate, "judged");
+                Some(outcome)
+            }
+            // What is only too much or too old was never an arrival.
+            Err(refusal) if !refusal.reason.proves_hostile() => None,
+            Err(_) => Some(self.queue.turn_away(worker, version)),
+        };
+        // The worker asks for news when it has its answer: they are there by then.
+        self.publish();
+        self.desk.answer(letter, received);
+        outcome.map(|outcome| Judged { outcome, loss })
+    }
+
+    /// Tells the workers that the run is over.
+    pub fn finish(&mut self) {
+        let version = self.queue.version();
+        self.desk.publish(News {
+            version,
+            rate: 0.0,
+            params: Arc::default(),
+            previous: Arc::default(),
+            sampled: None,
+            change: None,
+            open: false,
+            finished: true,
+        });
+        self.desk.shared.notify("stop", version, String::new());
+    }
+
+    /// Saves what the next judgement depends on.
+    pub fn save(&self) -> Memory {
+        self.queue.save()
+    }
+
+    /// Restores what `save` returned. Workers count their messages anew after a start.
+    ///
+    /// # Errors
+    /// If it is of another run.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.published = None;
+        self.queue.load(memory)?;
+        self.queue.forget_numbers();
+        Ok(())
+    }
+}

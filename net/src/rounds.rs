@@ -1,0 +1,282 @@
+//! Synchronous rounds over sockets: the same machines as in lockstep, told of messages as they come.
+
+use crate::Trouble;
+use crate::desk::{Came, Desk, Tally, unpack};
+use crate::hub::{Doors, Hub};
+use crate::shared::{Change, Letter, News};
+use crate::terms::Terms;
+use bytes::Bytes;
+use std::sync::Arc;
+use varangian_base::{Coins, Memory, Signs, SpecError, ZeroPolicy};
+use varangian_train::rounds::{Gathering, Policy};
+use varangian_train::{Closed, Reason, Server};
+
+/// A server of synchronous rounds, between two of them.
+pub struct Rounds {
+    server: Server,
+    gathering: Gathering,
+    desk: Desk,
+    /// Closes the sockets when it is dropped.
+    hub: Hub,
+    row: Vec<f32>,
+    /// By worker, what its last admitted message said of the model's statistics.
+    passes: Vec<Vec<f32>>,
+    losses: Vec<f64>,
+    weight_decay: f64,
+    least: usize,
+    started: bool,
+    /// Whether the open step's news are out and messages for it are taken.
+    is_open: bool,
+    change: Option<Change>,
+}
+
+impl Rounds {
+    /// Opens the doors to the workers of this server. `least` is how many rows its rule needs at
+    /// the declared f; `weight_decay` the optimiser's.
+    ///
+    /// # Errors
+    /// If a socket or a file cannot be opened.
+    pub fn open(
+        server: Server,
+        terms: Terms,
+        doors: &Doors,
+        (f, least): (usize, usize),
+        weight_decay: f64,
+    ) -> Result<Self, Trouble> {
+        let (n, d) = (terms.n, terms.letter.d);
+        let policy = Policy { deadline: doors.deadline, least, backs_off: true };
+        let rule = server.rule().spec().to_owned();
+        let (hub, shared, events) = Hub::open(doors, terms)?;
+        Ok(Rounds {
+            desk: Desk::new(shared, events, f, &rule),
+            gathering: Gathering::new(policy, n),
+            hub,
+            server,
+            row: vec![0.0; d],
+            passes: vec![Vec::new(); n],
+            losses: Vec::new(),
+            weight_decay,
+            least,
+            started: false,
+            is_open: false,
+            change: None,
+        })
+    }
+
+    /// The address that workers reach the server at.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.hub.address()
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Seconds since the server was started.
+    pub fn seconds(&self) -> f64 {
+        self.desk.now()
+    }
+
+    /// What is known of each worker.
+    pub fn tallies(&self) -> &[Tally] {
+        &self.desk.tallies
+    }
+
+    /// Whether somebody has ordered the run to end; it goes on later from its checkpoint.
+    pub fn is_stopped(&self) -> bool {
+        self.desk.stopped
+    }
+
+    /// Whether somebody has ordered a checkpoint since this was asked last.
+    pub fn wants_saving(&mut self) -> bool {
+        std::mem::take(&mut self.desk.saves)
+    }
+
+    /// Goes on with the round: its mean loss as the workers say, the learning rate and how it was
+    /// closed; nothing where it is still open and somebody should look whether to stop.
+    pub fn advance(&mut self) -> Option<(f64, f64, &Closed)> {
+        if !self.is_open && !self.begin() {
+            return None;
+        }
+        let opened = self.desk.now();
+        while !self.gathering.is_complete() {
+            if self.desk.now() >= self.gathering.end() {
+                if self.gathering.is_over() {
+                    break;
+                }
+                let step = self.server.step();
+                tracing::warn!(step, taken = self.gathering.taken(), "too few rows: extended");
+                continue;
+            }
+            match self.desk.wait(self.gathering.end()) {
+                Came::Letter(letter) => self.take(*letter),
+                Came::News => self.look_who_left(),
+                Came::Nothing => {}
+            }
+            if self.desk.now() - opened > 0.2 && !self.gathering.is_complete() {
+                return None;
+            }
+        }
+        Some(self.close())
+    }
+
+    /// Opens the round if enough workers are here: all of them before the first one, as long as the
+    /// deadline, then as many as the rule needs.
+    fn begin(&mut self) -> bool {
+        if !self.started || self.desk.paused || self.desk.present() < self.least {
+            let all = self.desk.present() == self.desk.tallies.len();
+            let waited = self.desk.now() >= self.gathering_patience();
+            let enough = all || waited && self.desk.present() >= self.least;
+            if !enough || self.desk.paused {
+                if let Came::Letter(letter) = self.desk.wait(f64::INFINITY) {
+                    self.take(*letter);
+                }
+                return false;
+            }
+            self.started = true;
+        }
+        let broadcast = self.server.broadcast();
+        let (step, rate) = (broadcast.step, broadcast.rate);
+        let sampled = self.server.sampled().map(<[u32]>::to_vec);
+        let news = News {
+            version: step,
+            rate,
+            params: Arc::new(broadcast.params.to_vec()),
+            previous: Arc::new(broadcast.previous.to_vec()),
+            sampled,
+            change: self.change.take(),
+            open: true,
+            finished: false,
+        };
+        let (desk, now) = (&self.desk, self.desk.now());
+        self.gathering.open(now, |place| desk.tallies[place].present && news.invites(place as u32));
+        self.desk.publish(news);
+        self.is_open = true;
+        true
+    }
+
+    /// How long the first round waits for those who are not here yet.
+    fn gathering_patience(&self) -> f64 {
+        self.hub.patience()
+    }
+
+    /// Hands a message to the server.
+    fn take(&mut self, mut letter: Letter) {
+        let (worker, step) = (letter.worker, letter.version);
+        let is_for_now = self.is_open && step == self.server.step();
+        let received = match self.desk.repeated(&letter) {
+            Some(Ok(said)) => {
+                let _ = letter.reply.send(said);
+                return;
+            }
+            Some(Err(why)) => self.server.refuse_unread(worker, step, (Reason::Equivocation, why)),
+            None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
+                Ok(statistics) => {
+                    let received = self.server.receive(worker, step, &self.row);
+                    if received.is_ok() {
+                        self.passes[worker as usize] = statistics;
+                        self.losses.push(letter.loss);
+                    }
+                    received
+                }
+                Err(why) => self.server.refuse_unread(worker, step, why),
+            },
+        };
+        if is_for_now {
+            self.gathering.answered(worker as usize, received.is_ok());
+        }
+        self.desk.answer(letter, received);
+    }
+
+    fn look_who_left(&mut self) {
+        for (place, tally) in self.desk.tallies.iter().enumerate() {
+            if !tally.present {
+                self.gathering.without(place);
+            }
+        }
+    }
+
+    fn close(&mut self) -> (f64, f64, &Closed) {
+        for place in self.gathering.close() {
+            self.desk.tallies[place].missed += 1;
+        }
+        self.is_open = false;
+        let rate = self.server.broadcast().rate;
+        // Only rows that stand at the end count: a proven equivocator's pass is as void as its row.
+        let passes = std::mem::replace(&mut self.passes, vec![Vec::new(); self.desk.tallies.len()]);
+        self.server.follow(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
+        self.server.close();
+        let finite: Vec<f64> = self.losses.drain(..).filter(|loss| loss.is_finite()).collect();
+        let loss = finite.iter().sum::<f64>() / finite.len() as f64;
+        let skipped = self.server.closed().skipped.is_some();
+        self.change = self.shorter(rate, skipped);
+        let closed = self.server.closed();
+        self.desk.skipped += u64::from(skipped);
+        for (&id, &weight) in closed.ids.iter().zip(&closed.verdict.weights) {
+            self.desk.tallies[id as usize].weight = Some(weight);
+        }
+        let (step, rows) = (closed.step, closed.n);
+        match &closed.skipped {
+            Some(why) => tracing::warn!(step, rows, why, "skipped"),
+            None => tracing::debug!(step, rows, loss, "closed"),
+        }
+        let detail = closed.skipped.clone().unwrap_or_default();
+        self.desk.shared.notify("round", step, detail);
+        (loss, rate, closed)
+    }
+
+    /// The step that was just made, as signs, where workers can follow by them.
+    fn shorter(&self, rate: f64, skipped: bool) -> Option<Change> {
+        let ternary = self.desk.shared.terms.updates.filter(|_| !skipped)?;
+        let (mut signs, mut bytes) = (Signs::default(), Vec::new());
+        let zero = if ternary { ZeroPolicy::Zero } else { ZeroPolicy::PlusOne };
+        signs.encode(self.server.aggregate(), zero, Coins::default());
+        signs.write(&mut bytes);
+        let keep = 1.0 - rate * self.weight_decay;
+        let digest = digest(self.server.broadcast().params);
+        Some(Change { signs: Bytes::from(bytes), ternary, rate, keep, digest })
+    }
+
+    /// Tells the workers that the run is over.
+    pub fn finish(&mut self) {
+        let broadcast = self.server.broadcast();
+        self.desk.publish(News {
+            version: broadcast.step,
+            rate: broadcast.rate,
+            params: Arc::default(),
+            previous: Arc::default(),
+            sampled: None,
+            change: None,
+            open: false,
+            finished: true,
+        });
+        self.desk.shared.notify("stop", broadcast.step, String::new());
+    }
+
+    /// Saves what the next round depends on. Only between rounds.
+    pub fn save(&self) -> Memory {
+        self.server.save()
+    }
+
+    /// Restores what `save` returned.
+    ///
+    /// # Errors
+    /// If it is of another run.
+    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
+        self.change = None;
+        self.server.load(memory)
+    }
+}
+
+/// BLAKE3 of parameters as they travel whole.
+pub(crate) fn digest(params: &[f32]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::with_capacity(4 << 12);
+    for part in params.chunks(1 << 12) {
+        bytes.clear();
+        bytes.extend(part.iter().flat_map(|x| x.to_le_bytes()));
+        hasher.update(&bytes);
+    }
+    *hasher.finalize().as_bytes()
+}

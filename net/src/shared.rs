@@ -1,0 +1,172 @@
+//! What the sockets' tasks and the machine's thread share: the news for workers, the roll, the
+//! budget of memory, and the way for events.
+
+use crate::proto::{Notice, StatusReply};
+use crate::receipts::Signer;
+use crate::roll::Roll;
+use crate::terms::Terms;
+use bytes::Bytes;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use varangian_train::Reason;
+
+/// The unit in which memory is taken from the budget.
+const UNIT: usize = 1 << 10;
+
+/// What workers need of a version of the model.
+#[derive(Clone)]
+pub(crate) struct News {
+    pub(crate) version: u64,
+    pub(crate) rate: f64,
+    pub(crate) params: Arc<Vec<f32>>,
+    pub(crate) previous: Arc<Vec<f32>>,
+    /// Who takes part in this step, ascending, where not all do.
+    pub(crate) sampled: Option<Vec<u32>>,
+    /// How the model of the version before becomes this one, where that is shorter.
+    pub(crate) change: Option<Change>,
+    /// Whether messages for this version are taken: not before the first round and not after the
+    /// last.
+    pub(crate) open: bool,
+    pub(crate) finished: bool,
+}
+
+/// A step by signs.
+#[derive(Clone)]
+pub(crate) struct Change {
+    pub(crate) signs: Bytes,
+    pub(crate) ternary: bool,
+    pub(crate) rate: f64,
+    pub(crate) keep: f64,
+    /// BLAKE3 of the parameters that it leads to.
+    pub(crate) digest: [u8; 32],
+}
+
+impl News {
+    /// Whether the worker takes part in this step.
+    pub(crate) fn invites(&self, worker: u32) -> bool {
+        self.sampled.as_ref().is_none_or(|those| those.binary_search(&worker).is_ok())
+    }
+}
+
+/// A message that came whole.
+pub(crate) struct Letter {
+    pub(crate) worker: u32,
+    pub(crate) version: u64,
+    pub(crate) number: u64,
+    /// Its bytes, or why they were not read.
+    pub(crate) body: Result<Vec<u8>, (Reason, String)>,
+    pub(crate) digest: [u8; 32],
+    pub(crate) loss: f64,
+    /// Where what is said of it goes.
+    pub(crate) reply: oneshot::Sender<Said>,
+}
+
+/// What the machine says of a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) admitted: bool,
+    pub(crate) reason: String,
+    pub(crate) detail: String,
+}
+
+/// An order of whoever runs the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Nothing: how do things stand?
+    Status,
+    /// No further round.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Keep the state now.
+    Checkpoint,
+    /// Keep the state and end.
+    Stop,
+    /// Take this worker's identity from it.
+    Revoke(u32),
+}
+
+/// What the sockets tell the machine.
+pub(crate) enum Event {
+    Joined(u32),
+    /// Its watch began.
+    Watching(u32),
+    /// One of its watches ended, however that came.
+    Unwatched(u32),
+    Left(u32),
+    Letter(Box<Letter>),
+    Order(Order, oneshot::Sender<StatusReply>),
+}
+
+/// What all share.
+pub(crate) struct Shared {
+    pub(crate) run: u64,
+    pub(crate) terms: Terms,
+    pub(crate) signer: Signer,
+    pub(crate) news: watch::Sender<Arc<News>>,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) events: Mutex<Sender<Event>>,
+    pub(crate) roll: RwLock<Roll>,
+    pub(crate) revoked: Mutex<Vec<u32>>,
+    pub(crate) insecure: bool,
+    /// In asynchronous training, the oldest model that a message may be of, in steps.
+    pub(crate) staleness: u64,
+    /// Memory for messages under way.
+    pub(crate) budget: Arc<Semaphore>,
+    /// By worker, whether a message of it is under way.
+    pub(crate) pushing: Mutex<Vec<bool>>,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+}
+
+impl Shared {
+    /// Units of the budget that so many bytes take.
+    pub(crate) fn units(bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Tells the machine; nothing where it is gone, which a worker learns from the news.
+    pub(crate) fn tell(&self, event: Event) {
+        let _ = self.events.lock().expect("no task panicked").send(event);
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn notify(&self, what: &str, version: u64, detail: String) {
+        let _ = self.notices.send(Notice { what: what.to_owned(), version, detail });
+    }
+
+    pub(crate) fn is_revoked(&self, worker: u32) -> bool {
+        self.revoked.lock().expect("no task panicked").contains(&worker)
+    }
+
+    pub(crate) fn count_in(&self, bytes: usize) {
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A worker's place among those whose message is under way; given back when it is dropped.
+pub(crate) struct Turn {
+    shared: Arc<Shared>,
+    worker: u32,
+}
+
+impl Turn {
+    /// A turn, unless the worker has one already.
+    pub(crate) fn take(shared: &Arc<Shared>, worker: u32) -> Option<Self> {
+        let mut pushing = shared.pushing.lock().expect("no task panicked");
+        let busy = pushing.get_mut(worker as usize)?;
+        (!std::mem::replace(busy, true)).then(|| Turn { shared: Arc::clone(shared), worker })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.shared.pushing.lock().expect("no task panicked")[self.worker as usize] = false;
+    }
+}

@@ -1,0 +1,289 @@
+//! A worker's loop: ask for news, compute, send, and begin again when the server comes back.
+
+use crate::client::{Client, Failed, Joined, News};
+use crate::{Trouble, rounds};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::Duration;
+use varangian_base::{Memory, Signs};
+use varangian_learn::model::Prepared;
+use varangian_learn::optim::Optimiser;
+use varangian_train::wire::Letter;
+use varangian_train::{Bench, Broadcast, Follower, Job, Poison, Worker};
+
+/// Bytes of earlier states that a worker keeps for a server that was set back.
+const KEEP: usize = 64 << 20;
+
+/// How a worker's loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The run is over.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// What a worker tells whoever listens.
+pub enum Happened<'a> {
+    /// It joined, for the first time or again.
+    Joined(&'a Joined),
+    /// The server said this of a message.
+    Answered(&'a crate::proto::Receipt),
+    /// The connection broke; it tries again.
+    Lost(&'a str),
+}
+
+/// A model as a worker has it: of which version, and the numbers.
+pub(crate) struct Model {
+    pub(crate) version: u64,
+    pub(crate) rate: f64,
+    pub(crate) params: Vec<f32>,
+    pub(crate) previous: Vec<f32>,
+}
+
+impl Model {
+    pub(crate) fn broadcast(&self, step: u64) -> Broadcast<'_> {
+        Broadcast { step, params: &self.params, previous: &self.previous, rate: self.rate }
+    }
+}
+
+/// What a question for news gave.
+pub(crate) enum Fresh {
+    Model(Model),
+    /// Nothing to compute now.
+    Wait,
+    Finished,
+}
+
+/// What keeps a worker's copy of the model up to date.
+#[derive(Default)]
+pub(crate) struct Reader {
+    follower: Option<Follower>,
+    /// The version that the follower holds.
+    held: u64,
+    /// The least version that is news.
+    next: u64,
+}
+
+impl Reader {
+    /// After a new start of the server: its version may be an earlier one.
+    pub(crate) fn begin_again(&mut self) {
+        *self = Reader::default();
+    }
+
+    /// The version was answered.
+    pub(crate) fn done(&mut self, version: u64) {
+        self.next = version + 1;
+    }
+
+    /// Asks the server for a model.
+    pub(crate) fn read(
+        &mut self,
+        client: &mut Client,
+        optimiser: &Optimiser,
+        wants_previous: bool,
+    ) -> Result<Fresh, Failed> {
+        let terms = &client.joined().expect("a worker joins first").terms;
+        let (d, follows) = (terms.letter.d, terms.updates.is_some());
+        let previous = terms.previous || wants_previous;
+        let asked = if terms.asynchronous { 0 } else { self.next };
+        let update = follows && !previous && self.follower.is_some() && self.held + 1 == asked;
+        match client.pull(asked, previous, update)? {
+            News::NotModified => Ok(Fresh::Wait),
+            News::Finished => Ok(Fresh::Finished),
+            News::NotSampled(header) => {
+                self.follower = None;
+                self.done(header.version);
+                Ok(Fresh::Wait)
+            }
+            News::Whole(header, mut floats) => {
+                let previous = if previous { floats.split_off(d) } else { vec![0.0; d] };
+                if follows {
+                    self.follower = Some(Follower::at(optimiser, floats.clone()));
+                    self.held = header.version;
+                }
+                let (version, rate) = (header.version, header.learning_rate);
+                Ok(Fresh::Model(Model { version, rate, params: floats, previous }))
+            }
+            News::Signs(header, bytes) => {
+                let Some(follower) = &mut self.follower else { return Ok(Fresh::Wait) };
+                let signs = Signs::read(d, &bytes);
+                let signs = signs.map_err(|error| Failed::Again(error.to_string()))?;
+                let mut aggregate = vec![0.0; d];
+                signs.decode(&mut aggregate);
+                follower.step(header.step_rate, &aggregate);
+                if rounds::digest(follower.params()) != *header.parameters_digest {
+                    // Another optimiser here than there: the whole model is never wrong.
+                    self.follower = None;
+                    return Ok(Fresh::Wait);
+                }
+                self.held = header.version;
+                if header.not_sampled {
+                    self.done(header.version);
+                    return Ok(Fresh::Wait);
+                }
+                let params = follower.params().to_vec();
+                let (version, rate) = (header.version, header.learning_rate);
+                Ok(Fresh::Model(Model { version, rate, params, previous: vec![0.0; d] }))
+            }
+        }
+    }
+}
+
+/// A worker with what it needs to compute: bench, row, and its last states.
+pub(crate) struct Hand {
+    pub(crate) worker: Worker,
+    bench: Bench,
+    prepared: Prepared,
+    pub(crate) row: Vec<f32>,
+    /// Its state before each of the last steps that it answered.
+    past: VecDeque<(u64, Memory)>,
+}
+
+impl Hand {
+    pub(crate) fn new(id: u32, job: &Job<'_>) -> Self {
+        Hand {
+            worker: Worker::new(id),
+            bench: Bench::new(job.model),
+            prepared: Box::new(()),
+            row: vec![0.0; job.model.dim()],
+            past: VecDeque::new(),
+        }
+    }
+
+    /// Computes the row of `step` at this model, from the state that the worker had before that
+    /// step where it has answered it before: a server that was set back gets the same row again.
+    pub(crate) fn compute(
+        &mut self,
+        job: &Job<'_>,
+        model: &Model,
+        step: u64,
+        poison: Option<&dyn Poison>,
+    ) -> Result<f64, Trouble> {
+        if let Some(at) = self.past.iter().position(|(of, _)| *of >= step) {
+            let (_, state) = self.past.remove(at).expect("it is there");
+            self.worker.load(&state).map_err(|error| Trouble(error.to_string()))?;
+            self.past.truncate(at);
+        }
+        let state = self.worker.save();
+        let floats = state.values.len().max(1) * self.row.len();
+        let most = (KEEP / (4 * floats.max(1))).max(1);
+        self.past.push_back((step, state));
+        while self.past.len() > most {
+            self.past.pop_front();
+        }
+        job.model.prepare(&model.params, &mut self.prepared);
+        let Hand { worker, bench, prepared, row, .. } = self;
+        Ok(worker.gradient(job, &model.broadcast(step), prepared, poison, bench, None, row))
+    }
+}
+
+/// Works for a server until the run is over or `stop` says so: with its own data, on `job`'s model.
+/// What breaks is tried again, for `patience` seconds in a row at most.
+///
+/// # Errors
+/// If the server does not take this worker, trains another model, or does not come back in time.
+pub fn work(
+    client: &mut Client,
+    job: &Job<'_>,
+    patience: f64,
+    stop: &dyn Fn() -> bool,
+    listen: &mut dyn FnMut(Happened<'_>),
+) -> Result<Ending, Trouble> {
+    let mut reader = Reader::default();
+    let mut hand: Option<Hand> = None;
+    let mut last: Option<(u64, Bytes, f64)> = None;
+    let mut number = 0;
+    let mut calm = Calm::new(patience);
+    loop {
+        if stop() {
+            client.leave();
+            return Ok(Ending::Stopped);
+        }
+        let done = (|| -> Result<Option<Ending>, Failed> {
+            if client.joined().is_none() || calm.is_lost() {
+                let joined = client.join(AGENT)?;
+                joined.terms.fits(job.model).map_err(Failed::Final)?;
+                reader.begin_again();
+                listen(Happened::Joined(&joined));
+            }
+            calm.well();
+            let Joined { worker, terms, .. } = client.joined().expect("it joined").clone();
+            let model = match reader.read(client, job.optimiser, false)? {
+                Fresh::Finished => return Ok(Some(Ending::Finished)),
+                Fresh::Wait => return Ok(None),
+                Fresh::Model(model) => model,
+            };
+            let hand = hand.get_or_insert_with(|| Hand::new(worker, job));
+            let step = if terms.asynchronous { number } else { model.version };
+            let is_again = last.as_ref().is_some_and(|(of, ..)| *of == step);
+            if !is_again || terms.asynchronous {
+                let loss = hand.compute(job, &model, step, None).map_err(Failed::Final)?;
+                let sent = sealed(&terms.letter, &hand.row, hand.worker.statistics());
+                last = Some((step, sent, loss));
+            }
+            let (step, body, loss) = last.as_ref().expect("it was computed");
+            let receipt = client.push((model.version, *step), body, *loss)?;
+            reader.done(model.version);
+            number += 1;
+            listen(Happened::Answered(&receipt));
+            if receipt.reason == "too-many" {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Ok(None)
+        })();
+        match done {
+            Ok(Some(ending)) => return Ok(ending),
+            Ok(None) => {}
+            Err(Failed::Final(trouble)) => return Err(trouble),
+            Err(Failed::Again(text)) => {
+                listen(Happened::Lost(&text));
+                calm.wait(&text, stop)?;
+            }
+        }
+    }
+}
+
+/// What a worker says it is.
+pub(crate) const AGENT: &str = concat!("varangian ", env!("CARGO_PKG_VERSION"));
+
+/// A message's bytes.
+pub(crate) fn sealed(letter: &Letter, row: &[f32], statistics: &[f32]) -> Bytes {
+    letter.encode(row, statistics).into()
+}
+
+/// How long a worker has been without a server.
+pub(crate) struct Calm {
+    patience: f64,
+    lost: Option<std::time::Instant>,
+    pause: Duration,
+}
+
+impl Calm {
+    pub(crate) fn new(patience: f64) -> Self {
+        Calm { patience, lost: None, pause: Duration::from_millis(50) }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    pub(crate) fn well(&mut self) {
+        (self.lost, self.pause) = (None, Duration::from_millis(50));
+    }
+
+    /// Waits a little, longer each time.
+    pub(crate) fn wait(&mut self, text: &str, stop: &dyn Fn() -> bool) -> Result<(), Trouble> {
+        let since = *self.lost.get_or_insert_with(std::time::Instant::now);
+        if since.elapsed().as_secs_f64() > self.patience {
+            let patience = self.patience;
+            return Err(Trouble(format!("no server for {patience} seconds: {text}")));
+        }
+        let end = std::time::Instant::now() + self.pause;
+        while std::time::Instant::now() < end && !stop() {
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        self.pause = (2 * self.pause).min(Duration::from_secs(2));
+        Ok(())
+    }
+}

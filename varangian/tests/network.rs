@@ -1,0 +1,141 @@
+//! A server and workers as processes, over sockets: the bits of a run in one process, and what is
+//! left of them when somebody is killed, hostile, or not who they say.
+
+#[path = "network/served.rs"]
+mod served;
+
+use served::{Site, last};
+
+/// A small run; `more` adds keys.
+fn experiment(more: &str) -> String {
+    format!(
+        "name = 'small'\ndataset = 'logreg'\nmodel = 'logreg-net'\nn = 5\nf = 1\nbatch = 8\n\
+         steps = 12\nevaluate_every = 4\nlearning_rate = 0.05\nseed = 3\n{more}"
+    )
+}
+
+/// Serves the experiment to honest workers and to a drill where it is attacked; its outcome.
+fn serve(site: &mut Site, honest: u32, drill: Option<(&[u32], &str)>) -> serde_json::Value {
+    let port = site.serve("server", 0, &["--insecure"]);
+    (0..honest).for_each(|id| site.work(id, port));
+    if let Some((ids, attack)) = drill {
+        site.drill(ids, attack, port);
+    }
+    site.wait("server");
+    (0..honest).for_each(|id| site.wait(&format!("worker-{id}")));
+    site.served()
+}
+
+#[test]
+fn without_faults_the_bits_are_those_of_lockstep() {
+    let alie = Some((&[4u32][..], "alie z=1.5"));
+    for (more, drill) in [
+        ("rule = 'trimmed-mean'\nmomentum = 0.9\nmomentum_at = 'worker'\nattack = 'alie z=1.5'", alie),
+        ("rule = 'majority'\nmessage = 'one-bit'\nmomentum = 0.9\nmomentum_at = 'worker'", None),
+        ("rule = 'median'\nlocal_steps = 3\ncompression = 'top-k keep=0.3'", None),
+        ("rule = 'krum'\nparticipation = 'sample workers=4 f=1'\nf_real = 0\nnesterov = true\n\
+          momentum = 0.9\nmomentum_at = 'server'", None),
+    ] {
+        let mut site = Site::new(&experiment(more));
+        let here = site.lockstep();
+        let honest = if drill.is_some() { 4 } else { 5 };
+        let there = serve(&mut site, honest, drill);
+        assert_eq!(there["parameters"], here["parameters"], "{more}");
+        for metric in ["accuracy", "test_loss"] {
+            assert_eq!(last(&there, metric), last(&here, metric), "{more}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_goes_on_and_ends_on_the_same_bits() {
+    let text = experiment("rule = 'median'\nmomentum = 0.9\nmomentum_at = 'worker'\nsteps = 400");
+    let text = text.replace("steps = 12\n", "");
+    let mut site = Site::new(&text);
+    let here = site.lockstep();
+    let every = ["--insecure", "--checkpoint-steps", "7"];
+    let port = site.serve("first", 0, &every);
+    (0..5).for_each(|id| site.work(id, port));
+    site.until("half-way", |_| site.step() >= 60);
+    site.kill("first");
+    assert!(!site.path("served").join("runs").read_dir().unwrap().any(|entry| {
+        entry.unwrap().file_name().to_string_lossy().ends_with(".json")
+    }));
+    site.serve("second", port, &every);
+    site.wait("second");
+    (0..5).for_each(|id| site.wait(&format!("worker-{id}")));
+    assert!(site.log("worker-0").contains("the server is back"), "{}", site.log("worker-0"));
+    assert_eq!(site.served()["parameters"], here["parameters"]);
+}
+
+#[test]
+fn with_hostile_workers_and_killed_ones_training_goes_on() {
+    let more = "rule = 'nnm | trimmed-mean'\nn = 8\nf = 3\nattack = 'alie z=1.5'\nsteps = 300\n\
+                momentum = 0.9\nmomentum_at = 'worker'\nevaluate_every = 100";
+    let text = experiment("");
+    let kept = |line: &&str| !["n =", "f =", "steps", "evaluate"].iter().any(|k| line.starts_with(k));
+    let text: Vec<&str> = text.lines().filter(kept).collect();
+    let mut site = Site::new(&format!("{}\n{more}", text.join("\n")));
+    let here = site.lockstep();
+    let port = site.serve("server", 0, &["--insecure", "--deadline", "20"]);
+    (0..5).for_each(|id| site.work(id, port));
+    site.drill(&[5, 6, 7], "alie z=1.5", port);
+    site.until("under way", |_| site.step() >= 20);
+    site.kill("worker-2");
+    site.until("without worker 2", |said| said.contains("absent"));
+    site.until("further", |_| site.step() >= 60);
+    site.work(2, port);
+    site.kill("server");
+    site.serve("again", port, &["--insecure", "--deadline", "20"]);
+    site.wait("again");
+    let (there, here) = (last(&site.served(), "accuracy"), last(&here, "accuracy"));
+    assert!((there - here).abs() < 0.05, "{there} beside {here}");
+}
+
+#[test]
+fn the_state_is_shown_and_orders_are_obeyed() {
+    let text = experiment("rule = 'average'").replace("steps = 12\n", "steps = 100000\n");
+    let mut site = Site::new(&text);
+    let port = site.serve("server", 0, &["--insecure", "--deadline", "5"]);
+    (0..5).for_each(|id| site.work(id, port));
+    site.until("under way", |said| said.matches("present").count() == 5 && site.step() > 3);
+    let (well, said) = site.said(&["admin", "served/admin.sock", "revoke", "2"]);
+    assert!(well && said.contains("revoked"), "{said}");
+    let (well, said) = site.said(&["admin", "served/admin.sock", "revoke", "9"]);
+    assert!(!well && said.contains("workers are 0 to 4; found 9"), "{said}");
+    let (_, said) = site.said(&["admin", "served/admin.sock", "pause"]);
+    assert!(said.contains("paused"), "{said}");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let step = site.step();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(site.step(), step, "nothing moves");
+    site.said(&["admin", "served/admin.sock", "resume"]);
+    site.until("on its way again", |_| site.step() > step);
+    let (well, said) = site.said(&["admin", "served/admin.sock", "stop"]);
+    assert!(well, "{said}");
+    let log = site.log("worker-2");
+    assert!(log.contains("worker 2 is revoked"), "{log}");
+}
+
+#[test]
+fn what_a_server_or_worker_cannot_be_is_said_in_one_line() {
+    let site = Site::new(&experiment("rule = ['average', 'median']"));
+    let refused = |words: &[&str]| {
+        let (well, said) = site.said(words);
+        assert!(!well, "{said}");
+        said
+    };
+    let said = refused(&["serve", "e.toml", "--insecure"]);
+    assert!(said.contains("the file has 2, that differ in: rule"), "{said}");
+    let one = ["serve", "e.toml", "--set", "rule=median", "--listen"];
+    let said = refused(&[&one[..], &["0.0.0.0:0", "--insecure"]].concat());
+    assert!(said.contains("without certificates the server listens on loopback alone"), "{said}");
+    let said = refused(&[&one[..], &["127.0.0.1:0", "--tls", "nowhere"]].concat());
+    assert!(said.contains("nowhere"), "{said}");
+    let said = refused(&["work", "--server", "192.0.2.1:7070", "--worker", "0"]);
+    assert!(said.contains("without certificates a worker talks to loopback alone"), "{said}");
+    let nobody = ["work", "--server", "127.0.0.1:9", "--worker", "0", "--patience", "0"];
+    assert!(refused(&nobody).contains("no server at 127.0.0.1:9 for 0 seconds"));
+    let said = refused(&["top", "nowhere.sock"]);
+    assert!(said.contains("no server answers at nowhere.sock"), "{said}");
+}
