@@ -166,6 +166,7 @@ impl Arrivals {
             finished: true,
         });
         self.desk.shared.notify("stop", version, String::new());
+        self.desk.see_off();
     }
 
     /// Saves what the next judgement depends on.

@@ -1,5 +1,7 @@
 //! A worker's side of the sockets: blocking calls over one connection that is made anew as needed.
 
+mod probe;
+
 use crate::Trouble;
 use crate::hub::{Keys, why};
 use crate::proto::parameter_server_client::ParameterServerClient;
@@ -143,7 +145,10 @@ impl Client {
         let message = JoinRequest { protocols: vec![1], agent: agent.to_owned() };
         let request = timed(self.request(message), 20);
         let mut stub = self.stub.clone();
-        let reply = self.runtime.block_on(stub.join(request))?.into_inner();
+        let reply = match self.runtime.block_on(stub.join(request)) {
+            Ok(reply) => reply.into_inner(),
+            Err(status) => return Err(self.explained(status.into())),
+        };
         let terms = Terms::read(&reply).map_err(Failed::Final)?;
         let (run, worker) = (reply.run, reply.worker);
         let joined = Joined { run, worker, terms, receipt_key: reply.receipt_key.to_vec() };
@@ -161,6 +166,18 @@ impl Client {
             }
         }));
         Ok(joined)
+    }
+
+    /// A failure to join, with what TLS says of it where that is the cause.
+    fn explained(&self, failed: Failed) -> Failed {
+        let Connection { address, keys, server_name, .. } = &self.connection;
+        match (&failed, keys) {
+            (Failed::Again(_), Some(keys)) => {
+                let refusal = probe::refusal(address, keys, server_name.as_deref());
+                refusal.map_or(failed, |why| Failed::Final(Trouble(why)))
+            }
+            _ => failed,
+        }
     }
 
     /// Asks for a version at least this; `update` where the worker holds the one before and

@@ -14,6 +14,9 @@ use varangian_train::{Reason, Refusal};
 /// How long the machine sleeps at most before it looks whether it should stop.
 const NAP: Duration = Duration::from_millis(200);
 
+/// Seconds that a server whose run is over waits for its workers to learn of it.
+const FAREWELL: f64 = 10.0;
+
 /// What is known of a worker since the server was started.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -199,6 +202,26 @@ impl Desk {
     /// Tells workers what there is.
     pub(crate) fn publish(&self, news: News) {
         self.shared.news.send_replace(Arc::new(news));
+    }
+
+    /// Waits until every worker that is present has asked and knows that the run is over, for a
+    /// while: nobody is left behind looking for a server.
+    pub(crate) fn see_off(&mut self) {
+        let end = self.now() + FAREWELL;
+        while self.now() < end {
+            let told = self.shared.told.lock().expect("no task panicked").clone();
+            let knows = |(worker, tally): (usize, &Tally)| {
+                !tally.present || told.contains(&(worker as u32))
+            };
+            if self.tallies.iter().enumerate().all(knows) {
+                break;
+            }
+            if let Came::Letter(letter) = self.wait(self.now() + 0.02) {
+                let detail = "the run is over".to_owned();
+                let reason = Reason::WrongStep.name().to_owned();
+                let _ = letter.reply.send(Said { admitted: false, reason, detail });
+            }
+        }
     }
 
     /// How things stand.

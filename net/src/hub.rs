@@ -149,6 +149,7 @@ impl Hub {
             insecure: doors.keys.is_none(),
             staleness: doors.staleness,
             budget: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
+            told: Mutex::default(),
             pushing: Mutex::new(vec![false; n]),
             bytes_in: 0.into(),
             bytes_out: 0.into(),

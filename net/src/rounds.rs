@@ -240,10 +240,10 @@ impl Rounds {
 
     /// Tells the workers that the run is over.
     pub fn finish(&mut self) {
-        let broadcast = self.server.broadcast();
+        let version = self.server.step();
         self.desk.publish(News {
-            version: broadcast.step,
-            rate: broadcast.rate,
+            version,
+            rate: 0.0,
             params: Arc::default(),
             previous: Arc::default(),
             sampled: None,
@@ -251,7 +251,8 @@ impl Rounds {
             open: false,
             finished: true,
         });
-        self.desk.shared.notify("stop", broadcast.step, String::new());
+        self.desk.shared.notify("stop", version, String::new());
+        self.desk.see_off();
     }
 
     /// Saves what the next round depends on. Only between rounds.

@@ -144,6 +144,7 @@ impl ParameterServer for Service {
             ..PullHeader::default()
         };
         if fresh.finished {
+            self.shared.told.lock().expect("no task panicked").push(worker);
             return Ok(Response::new(alone(header)));
         }
         // Who follows by signs is told of each step, that it may be asked in the next one.

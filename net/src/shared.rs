@@ -115,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) staleness: u64,
     /// Memory for messages under way.
     pub(crate) budget: Arc<Semaphore>,
+    /// The workers that know that the run is over.
+    pub(crate) told: Mutex<Vec<u32>>,
     /// By worker, whether a message of it is under way.
     pub(crate) pushing: Mutex<Vec<bool>>,
     pub(crate) bytes_in: AtomicU64,

@@ -10,9 +10,7 @@ use varangian_net::proto::parameter_server_client::ParameterServerClient;
 use varangian_net::proto::{
     JoinRequest, PullRequest, PushHeader, PushRequest, Receipt, push_request::Part,
 };
-use varangian_net::{
-    Client, Connection, Doors, Failed, Keys, News, Rounds, Terms, is_signed,
-};
+use varangian_net::{Client, Connection, Doors, Failed, Keys, News, Rounds, Terms, is_signed};
 use varangian_rules::Pipeline;
 use varangian_train::wire::{Codec, Letter};
 use varangian_train::{Server, Settings};
@@ -213,7 +211,8 @@ fn malformed_streams_end_in_a_status_and_leave_the_round_open() {
     }
     let old = runtime.block_on(async {
         let mut stub = ParameterServerClient::connect(format!("http://{address}")).await.unwrap();
-        let mut request = tonic::Request::new(JoinRequest { protocols: vec![2, 3], agent: "x".into() });
+        let mut request =
+            tonic::Request::new(JoinRequest { protocols: vec![2, 3], agent: "x".into() });
         request.metadata_mut().insert("varangian-worker", "0".parse().unwrap());
         let join = stub.join(request).await.unwrap_err();
         let mut request = tonic::Request::new(PullRequest { run: 1, ..PullRequest::default() });
@@ -297,12 +296,8 @@ fn who_is_not_who_they_say_is_turned_away() {
     refused(good(), "ps.test", &["is not enrolled here"]);
     assert_eq!(turned_away(address, keys(ours, ours, "worker-2"), "ps.test"), None);
     // Without TLS nobody gets a word in.
-    let plain = Connection {
-        address: address.to_string(),
-        keys: None,
-        server_name: None,
-        worker: Some(0),
-    };
+    let plain =
+        Connection { address: address.to_string(), keys: None, server_name: None, worker: Some(0) };
     assert!(Client::new(plain).unwrap().join("test").is_err());
 }
 

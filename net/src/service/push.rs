@@ -1,5 +1,5 @@
 //! A worker's message: every length is known before the first byte, memory comes from the budget,
-//! and what is not for now is refused before it is read.
+//! and none is spent on what is not for now.
 
 use crate::proto::push_request::Part;
 use crate::proto::{PushHeader, PushRequest, Receipt};
@@ -36,11 +36,13 @@ pub(super) async fn take(
         let text = format!("another message of worker {worker} is under way");
         return Err(Status::resource_exhausted(text));
     };
+    let most = shared.terms.letter.most();
     if let Some(why) = untimely(shared, &header) {
+        waste(&mut stream, most).await;
         return Ok(receipt(shared, worker, &header, &[], why));
     }
-    let most = shared.terms.letter.most();
     let body = if header.bytes > most as u64 {
+        waste(&mut stream, most).await;
         let found = header.bytes;
         let text = format!("a message takes at most {most} bytes; the header says {found}");
         Err((Reason::WrongLength, text))
@@ -65,7 +67,7 @@ pub(super) async fn take(
     Ok(receipt(shared, worker, &header, &digest, said))
 }
 
-/// Why a message is not for now, where it is not: known before a byte of it is read.
+/// Why a message is not for now, where it is not: known from its header.
 fn untimely(shared: &Shared, header: &PushHeader) -> Option<Said> {
     let news = Arc::clone(&shared.news.borrow());
     let refuse = |reason: Reason, detail: String| {
@@ -85,7 +87,7 @@ fn untimely(shared: &Shared, header: &PushHeader) -> Option<Said> {
         return None;
     }
     // The last step's message may be a repetition whose receipt is kept.
-    let timely = asked == now && news.open || asked + 1 == now;
+    let timely = asked == now && news.open || asked.checked_add(1) == Some(now);
     if !timely || header.number != asked {
         let number = header.number;
         let text = format!("step {now} is open, the message is {number} for step {asked}");
@@ -100,6 +102,22 @@ async fn next(stream: &mut Streaming<PushRequest>) -> Result<Option<Part>, Statu
         return Err(Status::deadline_exceeded("nothing came for 20 seconds"));
     };
     Ok(part?.and_then(|part| part.part))
+}
+
+/// Throws away what still comes, no more than a message and not for long: an answer that
+/// overtakes what it answers looks like a broken connection to the other side.
+async fn waste(stream: &mut Streaming<PushRequest>, most: usize) {
+    let all = async {
+        let mut left = most + CHUNK;
+        while let Ok(Some(Part::Chunk(chunk))) = next(stream).await {
+            left = left.saturating_sub(chunk.len().max(1));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whoever is slower than this gets its answer early.
+    let _ = timeout(BREATH, all).await;
 }
 
 /// Reads `bytes` bytes of chunks, with memory from the budget, which is given back with them.
