@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A folder with an experiment, and the processes that were started for it; they end with it.
-pub struct Site {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
     processes: Vec<(String, Child)>,
 }
 
@@ -25,31 +25,31 @@ impl Drop for Site {
 }
 
 impl Site {
-    pub fn new(experiment: &str) -> Self {
+    pub(crate) fn new(experiment: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("e.toml"), experiment).unwrap();
         Site { folder, processes: Vec::new() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
         command.current_dir(self.folder.path()).args(words).env("RAYON_NUM_THREADS", "1");
         command
     }
 
     /// Runs a command to its end: whether it went well, and what it printed.
-    pub fn said(&self, words: &[&str]) -> (bool, String) {
+    pub(crate) fn said(&self, words: &[&str]) -> (bool, String) {
         let output = self.command(words).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Starts a process; what it says goes into a file of its name.
-    pub fn start(&mut self, name: &str, words: &[&str]) {
+    pub(crate) fn start(&mut self, name: &str, words: &[&str]) {
         let file = fs::File::create(self.path(&format!("{name}.log"))).unwrap();
         let mut command = self.command(words);
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
@@ -57,7 +57,7 @@ impl Site {
     }
 
     /// Serves the experiment in folder `out`, on loopback; the port that it listens on.
-    pub fn serve(&mut self, name: &str, port: u16, more: &[&str]) -> u16 {
+    pub(crate) fn serve(&mut self, name: &str, port: u16, more: &[&str]) -> u16 {
         let listen = format!("127.0.0.1:{port}");
         let words = [&["serve", "e.toml", "--listen", &listen, "--out", "served"], more].concat();
         self.start(name, &words);
@@ -73,7 +73,7 @@ impl Site {
     }
 
     /// Starts worker `id` of a server without certificates.
-    pub fn work(&mut self, id: u32, port: u16) {
+    pub(crate) fn work(&mut self, id: u32, port: u16) {
         let (id, server) = (id.to_string(), format!("127.0.0.1:{port}"));
         self.start(
             &format!("worker-{id}"),
@@ -82,7 +82,7 @@ impl Site {
     }
 
     /// Starts a drill of these workers.
-    pub fn drill(&mut self, ids: &[u32], attack: &str, port: u16) {
+    pub(crate) fn drill(&mut self, ids: &[u32], attack: &str, port: u16) {
         let server = format!("127.0.0.1:{port}");
         let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
         let mut words = vec!["work", "--server", &server, "--attack", attack, "--threads", "1"];
@@ -90,11 +90,11 @@ impl Site {
         self.start("drill", &words);
     }
 
-    pub fn log(&self, name: &str) -> String {
+    pub(crate) fn log(&self, name: &str) -> String {
         fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
     }
 
-    pub fn kill(&mut self, name: &str) {
+    pub(crate) fn kill(&mut self, name: &str) {
         let at = self.processes.iter().position(|(of, _)| of == name).expect("it runs");
         let (_, mut process) = self.processes.remove(at);
         process.kill().unwrap();
@@ -102,7 +102,7 @@ impl Site {
     }
 
     /// Waits for a process's end, which is a good one.
-    pub fn wait(&mut self, name: &str) {
+    pub(crate) fn wait(&mut self, name: &str) {
         let begun = Instant::now();
         loop {
             let of = |(of, _): &&mut (String, Child)| of == name;
@@ -117,7 +117,7 @@ impl Site {
     }
 
     /// Waits until the server's state says so.
-    pub fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         loop {
             let (_, said) = self.said(&["top", "served/admin.sock", "--once"]);
@@ -130,33 +130,39 @@ impl Site {
     }
 
     /// The step that the server is at, by `top`.
-    pub fn step(&self) -> u64 {
+    pub(crate) fn step(&self) -> u64 {
         let (_, said) = self.said(&["top", "served/admin.sock", "--once"]);
         let after = said.split(": step ").nth(1).and_then(|rest| rest.split(' ').next());
         after.and_then(|step| step.parse().ok()).unwrap_or(0)
     }
 
     /// The experiment run in one process.
-    pub fn lockstep(&self) -> Value {
+    pub(crate) fn lockstep(&self) -> Value {
         let (well, said) = self.said(&["run", "e.toml", "--out", "here", "--quiet"]);
         assert!(well, "{said}");
         outcome(&self.path("here"))
     }
 
     /// What the served run left.
-    pub fn served(&self) -> Value {
+    pub(crate) fn served(&self) -> Value {
         outcome(&self.path("served"))
     }
 }
 
-/// The one outcome of a folder of results.
-pub fn outcome(folder: &Path) -> Value {
+/// The one outcome of a folder of results, with its curves as rows of (step, metric, value).
+pub(crate) fn outcome(folder: &Path) -> Value {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder.join("runs")).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.ends_with(".json") && name.matches('.').count() == 1 {
-            found.push(serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap());
+        if path.extension().is_some_and(|end| end == "json") {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut outcome: Value = serde_json::from_str(&text).unwrap();
+            let rows = fs::read_to_string(path.with_extension("csv")).unwrap();
+            let cells = |row: &str| {
+                row.split(',').map(|cell| cell.trim_matches('"').to_owned()).collect::<Vec<_>>()
+            };
+            outcome["rows"] = rows.lines().skip(1).map(cells).collect::<Vec<_>>().into();
+            found.push(outcome);
         }
     }
     assert_eq!(found.len(), 1, "one outcome in {}", folder.display());
@@ -164,8 +170,9 @@ pub fn outcome(folder: &Path) -> Value {
 }
 
 /// The last value of a metric.
-pub fn last(outcome: &Value, metric: &str) -> f64 {
-    let points = outcome["points"].as_array().unwrap();
-    let of = points.iter().rev().find(|point| point["metric"] == metric);
-    of.unwrap_or_else(|| panic!("{metric} in {outcome}"))["value"].as_f64().unwrap()
+pub(crate) fn last(outcome: &Value, metric: &str) -> f64 {
+    let rows = outcome["rows"].as_array().unwrap();
+    let of = rows.iter().rev().find(|row| row[1] == metric);
+    let value = of.unwrap_or_else(|| panic!("{metric} in {rows:?}"))[2].as_str().unwrap();
+    value.parse().unwrap()
 }
