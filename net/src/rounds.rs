@@ -1,4 +1,4 @@
-//! Synchronous rounds over sockets: the same machines as in lockstep, told of messages as they come.
+//! Synchronous rounds over sockets: the machines of lockstep, told of messages as they come.
 
 use crate::Trouble;
 use crate::desk::{Came, Desk, Tally, unpack};

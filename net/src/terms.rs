@@ -115,19 +115,19 @@ impl Terms {
         })
     }
 
-    /// Whether a model is the one that is trained here: its tensors, in order.
+    /// Whether a model is the one that is trained here: tensors of the same shapes, in order. Names
+    /// may differ, as frameworks give their own.
     ///
     /// # Errors
     /// The first tensor that differs.
     pub fn fits(&self, model: &dyn Model) -> Result<(), Trouble> {
         let own = model.tensors();
-        for (k, (name, shape)) in self.layout.iter().enumerate() {
-            let found = own.get(k).map(|t| (t.name.to_string(), t.shape.to_vec()));
-            if found.as_ref() != Some(&(name.clone(), shape.clone())) {
-                let found = found.map_or("none".to_owned(), |(n, s)| format!("{n} {s:?}"));
+        for (k, ((name, shape), tensor)) in self.layout.iter().zip(own).enumerate() {
+            if *shape != tensor.shape {
                 return Err(Trouble(format!(
                     "the server trains a model whose tensor {k} is {name} {shape:?}; this \
-                     worker's is {found}"
+                     worker's is {} {:?}",
+                    tensor.name, tensor.shape
                 )));
             }
         }

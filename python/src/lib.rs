@@ -18,6 +18,7 @@ mod rule;
 mod run;
 mod shared;
 mod stages;
+mod work;
 
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -53,5 +54,6 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(data::dataset, module)?)?;
     module.add_function(wrap_pyfunction!(model::model, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    module.add_function(wrap_pyfunction!(work::work, module)?)?;
     Ok(())
 }

@@ -14,6 +14,7 @@ from varangian._data import Dataset
 from varangian._rule import Rule, rule
 from varangian._run import Callback, Results, Run, run
 from varangian._model import Model
+from varangian._work import Worked, worker
 
 __version__ = version()
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Results",
     "Rule",
     "Run",
+    "Worked",
     "attacks",
     "datasets",
     "filters",
@@ -34,4 +36,5 @@ __all__ = [
     "rules",
     "run",
     "stages",
+    "worker",
 ]

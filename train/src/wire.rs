@@ -253,7 +253,8 @@ impl Letter {
     }
 
     /// Reads a message: its row into `row`, which may be half written if it is refused, and what
-    /// is returned are its statistics. Cost O(d). Numbers may be anything; the intake looks at them.
+    /// is returned are its statistics. Cost O(d). Numbers may be anything: the
+    /// intake looks at them.
     ///
     /// # Errors
     /// If the bytes are no message of this run.

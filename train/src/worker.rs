@@ -96,7 +96,8 @@ impl Worker {
     /// Computes the message of this step into `out` and returns the mean loss over its minibatches.
     ///
     /// `prepared` is the model's preparation at the broadcast's parameters. A hostile worker passes
-    /// what it does to its labels. A study asks for a copy of the clipped gradient before momentum, in `sampled`.
+    /// what it does to its labels. A study asks for a copy of the clipped gradient before
+    /// momentum, in `sampled`.
     pub fn gradient(
         &mut self,
         job: &Job<'_>,

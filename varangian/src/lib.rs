@@ -140,6 +140,8 @@ pub use varangian_sim as sim;
 pub use varangian_lab as lab;
 #[cfg(feature = "lab")]
 pub use varangian_lab::{Experiment, Failure, run::Silent};
+#[cfg(feature = "net")]
+pub use varangian_net as net;
 
 /// Single papers: their experiments as one call each, and their bounds as functions.
 #[cfg(feature = "lab")]

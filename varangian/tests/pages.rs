@@ -24,6 +24,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("varangian run experiments/cifar10/NAME.toml", "NAME stands for one of four; takes days"),
     ("varangian run`", "no whole command"),
     ("varangian watch", "serves until it is stopped"),
+    ("varangian serve", "serves until its run is over; varangian/tests/network.rs does"),
+    ("varangian work", "wants a server; varangian/tests/network.rs has one"),
+    ("varangian top", "wants a server"),
+    ("varangian admin", "wants a server"),
+    ("varangian ca", "its steps want each other's files; net/src/authority has its tests"),
 ];
 
 /// What makes a training command short. Nothing else is changed.
