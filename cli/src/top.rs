@@ -48,13 +48,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         // Home, and clear to the end: nothing flickers.
         let mut out = std::io::stdout().lock();
         let text = text.lines().map(print::shown).collect::<Vec<_>>().join("\x1b[K\n");
-        if write!(out, "\x1b[H{text}\x1b[J\n").and_then(|()| out.flush()).is_err() {
+        if writeln!(out, "\x1b[H{text}\x1b[J").and_then(|()| out.flush()).is_err() {
             return Ok(());
         }
         drop(out);
         before = Some(status);
-        let end = std::time::Instant::now() + Duration::from_secs_f64(args.every);
-        while std::time::Instant::now() < end {
+        for _ in 0..(args.every / 0.05).round() as u64 {
             if interrupt::flag().load(Ordering::Relaxed) {
                 return Ok(());
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use varangian_lab::run::{Brought, Station};
 use varangian_net::authority::CERTIFICATE;
-use varangian_net::{Client, Connection, Drill, Ending, Failed, Happened, Keys, Trouble};
+use varangian_net::{Client, Connection, Drill, Ending, Happened, Keys, Trouble};
 
 /// What stands below the help of `varangian work`.
 const EXAMPLES: &str = "Examples:
@@ -59,7 +59,7 @@ pub(crate) struct Args {
 
 /// Works until the run is over.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    if !(args.patience >= 0.0) {
+    if args.patience.is_nan() || args.patience < 0.0 {
         return Err(Failure::refused(format!(
             "--patience is a number of seconds, 0 or above; found {}",
             args.patience
@@ -121,7 +121,7 @@ fn connect(args: &Args) -> Result<Vec<Client>, Failure> {
         }
         None => args.worker.iter().map(|&worker| connection(None, Some(worker))).collect(),
     };
-    let clients = all.into_iter().map(|connection| Client::new(connection));
+    let clients = all.into_iter().map(Client::new);
     clients.collect::<Result<_, _>>().map_err(|trouble| Failure::refused(trouble.to_string()))
 }
 
@@ -131,35 +131,18 @@ fn join(
     args: &Args,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<(String, Vec<u32>)>, Failure> {
-    let begun = std::time::Instant::now();
     let (mut settings, mut ids, mut said) = (String::new(), Vec::new(), false);
-    for client in clients {
-        loop {
-            match client.join(concat!("varangian ", env!("CARGO_PKG_VERSION"))) {
-                Ok(joined) => {
-                    say(args, &format!("worker {} of {}", joined.worker, joined.terms.n));
-                    settings = joined.terms.settings;
-                    ids.push(joined.worker);
-                    break;
-                }
-                Err(Failed::Final(trouble)) => return Err(failed(trouble)),
-                Err(Failed::Again(text)) if begun.elapsed().as_secs_f64() > args.patience => {
-                    let (server, patience) = (&args.server, args.patience);
-                    return Err(Failure::failed(format!(
-                        "no server at {server} for {patience} seconds: {text}"
-                    )));
-                }
-                Err(Failed::Again(text)) => {
-                    if !std::mem::replace(&mut said, true) {
-                        say(args, &format!("waiting for a server at {}: {text}", args.server));
-                    }
-                    std::thread::sleep(std::time::Duration::from_millis(200));
-                }
-            }
-            if stop() {
-                return Ok(None);
-            }
+    let mut waiting = |text: &str| {
+        if !std::mem::replace(&mut said, true) {
+            say(args, &format!("waiting for a server at {}: {text}", args.server));
         }
+    };
+    for client in clients {
+        let joined = client.join_within(args.patience, stop, &mut waiting).map_err(failed)?;
+        let Some(joined) = joined else { return Ok(None) };
+        say(args, &format!("worker {} of {}", joined.worker, joined.terms.n));
+        settings = joined.terms.settings;
+        ids.push(joined.worker);
     }
     ids.sort_unstable();
     Ok(Some((settings, ids)))

@@ -2,7 +2,6 @@
 
 mod probe;
 
-use crate::Trouble;
 use crate::hub::{Keys, why};
 use crate::proto::parameter_server_client::ParameterServerClient;
 use crate::proto::{
@@ -11,11 +10,16 @@ use crate::proto::{
 };
 use crate::service::WORKER;
 use crate::terms::{CHUNK, Terms};
+use crate::work::AGENT;
+use crate::{Trouble, clock};
 use bytes::Bytes;
 use std::time::Duration;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status};
+
+/// Between two tries to reach a server.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// How a worker reaches its server.
 #[derive(Clone, Debug)]
@@ -166,6 +170,37 @@ impl Client {
             }
         }));
         Ok(joined)
+    }
+
+    /// Joins the run as soon as there is a server, within `patience` seconds; nothing where `stop`
+    /// says so before. `waiting` is told why there is none yet.
+    ///
+    /// # Errors
+    /// If nobody answers in time, or the server does not take this worker.
+    pub fn join_within(
+        &mut self,
+        patience: f64,
+        stop: &dyn Fn() -> bool,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<Option<Joined>, Trouble> {
+        let begun = clock::now();
+        loop {
+            match self.join(AGENT) {
+                Ok(joined) => return Ok(Some(joined)),
+                Err(Failed::Final(trouble)) => return Err(trouble),
+                Err(Failed::Again(text)) if begun.elapsed().as_secs_f64() > patience => {
+                    let address = &self.connection.address;
+                    return Err(Trouble(format!(
+                        "no server at {address} for {patience} seconds: {text}"
+                    )));
+                }
+                Err(Failed::Again(text)) => waiting(&text),
+            }
+            if stop() {
+                return Ok(None);
+            }
+            std::thread::sleep(AGAIN);
+        }
     }
 
     /// A failure to join, with what TLS says of it where that is the cause.

@@ -75,7 +75,7 @@ impl Desk {
             paused: false,
             stopped: false,
             saves: false,
-            begun: Instant::now(),
+            begun: crate::clock::now(),
             skipped: 0,
             outline: (f, rule.to_owned()),
         }

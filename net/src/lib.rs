@@ -12,6 +12,7 @@ mod admin;
 mod arrivals;
 pub mod authority;
 mod client;
+mod clock;
 mod desk;
 #[cfg(feature = "drills")]
 mod drill;

@@ -12,12 +12,10 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use varangian_lab::Failure;
 use varangian_lab::run::{Brought, Station};
-use varangian_net::{Client, Connection, Ending, Failed, Happened, Keys};
+use varangian_net::{Client, Connection, Ending, Happened, Keys};
 
 /// Between two looks for a signal.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Between two tries to reach a server.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// Where the server is, who the worker is there, and what it brings.
 #[derive(FromPyObject)]
@@ -99,20 +97,9 @@ fn labour(post: &Post, stop: &AtomicBool) -> PyResult<Count> {
         Count { worker: 0, admitted: 0, refused: 0, reason: String::new(), finished: false };
     let client = Client::new(connection(post));
     let mut client = client.map_err(|trouble| PyValueError::new_err(trouble.to_string()))?;
-    let begun = std::time::Instant::now();
-    let joined = loop {
-        match client.join(concat!("varangian ", env!("CARGO_PKG_VERSION"), " (Python)")) {
-            Ok(joined) => break joined,
-            Err(Failed::Final(trouble)) => return Err(lost(trouble.to_string())),
-            Err(Failed::Again(text)) if begun.elapsed().as_secs_f64() > post.patience => {
-                let (address, patience) = (&post.address, post.patience);
-                return Err(lost(format!("no server at {address} for {patience} seconds: {text}")));
-            }
-            Err(Failed::Again(_)) => std::thread::sleep(AGAIN),
-        }
-        if stops() {
-            return Ok(count);
-        }
+    let joined = client.join_within(post.patience, &stops, &mut |_| {});
+    let Some(joined) = joined.map_err(|trouble| lost(trouble.to_string()))? else {
+        return Ok(count);
     };
     count.worker = joined.worker;
     let mut brought = Brought { data: post.data.clone(), ..Brought::default() };

@@ -1,6 +1,8 @@
 //! A server and workers as processes, over sockets: the bits of a run in one process, and what is
 //! left of them when somebody is killed, hostile, or not who they say.
 
+#![allow(clippy::disallowed_methods)] // Processes are given their time.
+
 #[path = "network/served.rs"]
 mod served;
 

@@ -3,7 +3,6 @@
 use super::run::{Judging, Stepping};
 use crate::print;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use varangian_base::SpecError;
 use varangian_lab::config::Settings;
 use varangian_lab::run::World;
@@ -37,7 +36,7 @@ impl Network {
     fn say(&self, address: SocketAddr, n: usize) {
         if self.options.says {
             let how = if self.options.doors.keys.is_some() { "mutual TLS" } else { "no TLS" };
-            let admin = self.options.doors.admin.clone().unwrap_or_else(PathBuf::new);
+            let admin = self.options.doors.admin.clone().unwrap_or_default();
             print::note(&format!(
                 "serving {n} workers at {address} ({how}); `varangian top {}` shows it",
                 admin.display()
