@@ -111,6 +111,25 @@ def test_a_torch_module_on_its_own_samples_is_a_worker(tmp_path: Path) -> None:
         served.close()
 
 
+def test_a_worker_of_one_page_without_the_wheel(tmp_path: Path) -> None:
+    pytest.importorskip("grpc_tools")
+    text = FILE.replace('"logreg"', '"glyphs"').replace('"logreg-net"', '"linear"')
+    served = Served(tmp_path, text.replace("momentum = 0.9", "momentum = 0"))
+    page = Path(__file__).resolve().parents[2] / "net" / "examples" / "worker.py"
+    try:
+        words = [sys.executable, str(page), served.address]
+        run = lambda k: subprocess.run(  # noqa: E731
+            [*words, str(k)], capture_output=True, text=True, check=False
+        )
+        with ThreadPoolExecutor(3) as pool:
+            done = list(pool.map(run, range(3)))
+        for k, one in enumerate(done):
+            assert f"worker {k}: 12 messages" in one.stdout, one.stderr
+        served.parameters()
+    finally:
+        served.close()
+
+
 def test_what_a_worker_cannot_be_is_said() -> None:
     with pytest.raises(TypeError, match="worker= on loopback, or by tls= and name="):
         varangian.worker()
