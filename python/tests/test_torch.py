@@ -54,7 +54,7 @@ def test_no_copy_and_no_write() -> None:
     rule = varangian.rule("arc | nnm | krum", f=2)
     rule(rows)
     assert torch.equal(rows, before)
-    matrix = rule._last[0]
+    matrix = rule._its_last[0]
     assert matrix.ctypes.data == rows.data_ptr()
     wide = torch.zeros(7, 12)
     wide[:, ::2] = rows
