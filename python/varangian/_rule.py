@@ -173,30 +173,30 @@ class Rule(Kept):
         return [json.loads(line) for line in self._its_handle.evidence(matrix, out, said)]
 
     @property
-    def weights(self) -> list[float] | None:
-        """The weight of each row of the last call; None where the rule tells none."""
-        weights: list[float] | None = self._own_or("weights", lambda said: said.weights)
-        return weights
+    def weights(self) -> Any:
+        """The weight of each row of the last call, n floats; None where the rule tells none.
+
+        What an own rule keeps under this name itself is that, and so with those below.
+        """
+        return self._own_or("weights", lambda said: said.weights)
 
     @weights.setter
     def weights(self, weights: Any) -> None:
         self._keep("weights", weights)
 
     @property
-    def refused(self) -> list[tuple[int, str]]:
-        """(row, reason) of the rows of the last call that were not finite."""
-        refused: list[tuple[int, str]] = self._own_or("refused", lambda said: said.refused)
-        return refused
+    def refused(self) -> Any:
+        """A list of (row, reason) of the rows of the last call that were not finite."""
+        return self._own_or("refused", lambda said: said.refused)
 
     @refused.setter
     def refused(self, refused: Any) -> None:
         self._keep("refused", refused)
 
     @property
-    def expelled(self) -> list[int]:
-        """Rows that the rule has expelled for good, as SafeguardSGD does."""
-        expelled: list[int] = self._own_or("expelled", lambda said: said.expelled)
-        return expelled
+    def expelled(self) -> Any:
+        """A list of the rows that the rule has expelled for good, as SafeguardSGD does."""
+        return self._own_or("expelled", lambda said: said.expelled)
 
     @expelled.setter
     def expelled(self, expelled: Any) -> None:
