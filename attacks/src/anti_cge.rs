@@ -2,7 +2,7 @@
 //! norm, minus the sum of the honest rows that will be kept, at a norm just below the first that
 //! will not.
 
-use crate::write::copies;
+use crate::write::{copies, nearest};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Kind, Param, RowsMut};
@@ -47,13 +47,19 @@ impl Attack for AntiCge {
         }
         let mut sum = vec![0.0; honest.d()];
         combine::combine(honest, &weights, &mut sum);
+        if sum.iter().any(|x| !x.is_finite()) {
+            // Its direction alone counts: as a sum of smaller rows it is finite.
+            let shrunk = 1.0 / (honest.n() + 1).next_power_of_two() as f64;
+            weights.iter_mut().for_each(|weight| *weight *= shrunk);
+            combine::combine(honest, &weights, &mut sum);
+        }
         let length2 = norms::norm2(&sum);
         let mut scale = if length2 > 0.0 { (limit2 / length2).sqrt() } else { 0.0 };
         copies(out, |row| {
             // Rounding may carry the norm over the limit: shrink until it is below.
             for _ in 0..64 {
                 for (x, &s) in row.iter_mut().zip(&sum) {
-                    *x = (scale * f64::from(s)) as f32;
+                    *x = nearest(scale * f64::from(s));
                 }
                 if norms::norm2(row) < limit2 {
                     break;

@@ -1,6 +1,7 @@
 //! Cancellation (Akoun & Meyer 2022, §2): against a plain sum, one adversary sends minus the sum
 //! of all other rows, and the parameters stand still.
 
+use crate::write::nearest;
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::{Rows, RowsMut};
@@ -26,7 +27,7 @@ impl Attack for Cancel {
         blocks::fill(out.row_mut(0), BLOCK, |range, part| {
             for (k, x) in range.zip(part) {
                 let rows = parts.iter().flat_map(Rows::iter);
-                *x = -rows.map(|row| f64::from(row[k])).sum::<f64>() as f32;
+                *x = nearest(-rows.map(|row| f64::from(row[k])).sum::<f64>());
             }
         });
     }
@@ -49,5 +50,7 @@ mod tests {
         let own: &[&[f32]] = &[&[0.0, 0.0], &[4.0, -2.0]];
         assert_eq!(forge("cancel", HAND, own, 2), [[-10.0, -1.0], [4.0, -2.0]]);
         assert_eq!(forge("cancel", HAND, &own[..1], 1), [[-6.0, -3.0]]);
+        let large: &[&[f32]] = &[&[f32::MAX, 1.0], &[f32::MAX, 1.0]];
+        assert_eq!(forge("cancel", large, &own[..1], 1), [[-f32::MAX, -2.0]]);
     }
 }

@@ -49,12 +49,14 @@ const SHAPES: [(usize, usize, usize); 6] =
     [(1, 1, 5), (2, 1, 1), (2, 2, 5), (4, 3, 5), (9, 3, 40), (9, 3, 1)];
 
 /// What is done to the honest rows, by name.
-const FAMILIES: [(&str, fn(&mut f32)); 5] = [
+const FAMILIES: [(&str, fn(&mut f32)); 7] = [
     ("normal rows", |_| {}),
     ("zeros", |x| *x = 0.0),
     ("equal rows", |x| *x = 1.5),
     ("rows of 1e30", |x| *x *= 1e30),
     ("rows of 1e-38", |x| *x *= 1e-38),
+    ("rows of 3.4e38", |x| *x = 3.4e38),
+    ("rows of ±3.4e38", |x| *x = x.signum() * 3.4e38),
 ];
 
 /// Every row is finite, in every round whose workers are enough.
@@ -286,7 +288,7 @@ mod tests {
 
         fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
             let x = match self {
-                Faulty::Looks => view.honest.row_sum(),
+                Faulty::Looks => view.honest.row(0)[0],
                 Faulty::Breaks => view.own.row_sum() * 1e30,
                 Faulty::Forgets(calls) => {
                     *calls += 1;

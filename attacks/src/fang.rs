@@ -7,7 +7,7 @@
 //! partial knowledge one 3 to 4 standard deviations from the mean of the hostile workers' own
 //! gradients.
 
-use crate::write::{by_moments, draw, purpose, scaled_mean};
+use crate::write::{by_moments, draw, nearest, purpose, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::kernels::norms;
@@ -105,13 +105,15 @@ impl Fang {
             draw(view.seed, view.own.id(i), view.step, purpose::FANG, row, |stream, k, _| {
                 let (s, u) = (sign(mean[k]), stream.uniform_f64());
                 if own {
-                    return (f64::from(mean[k]) - s * (3.0 + u) * f64::from(sd[k])) as f32;
+                    return nearest(f64::from(mean[k]) - s * (3.0 + u) * f64::from(sd[k]));
                 }
                 let column = rows.iter().map(|row| row[k]);
                 match s {
                     0.0 => 0.0,
-                    s if s > 0.0 => beyond(column.fold(f32::MAX, f32::min).into(), s, b, u) as f32,
-                    s => beyond(column.fold(f32::MIN, f32::max).into(), s, b, u) as f32,
+                    s if s > 0.0 => {
+                        nearest(beyond(column.fold(f32::MAX, f32::min).into(), s, b, u))
+                    }
+                    s => nearest(beyond(column.fold(f32::MIN, f32::max).into(), s, b, u)),
                 }
             });
         }
@@ -217,7 +219,7 @@ impl Attack for Fang {
         crate::write::colluders(out, |range, part| {
             for (x, &m) in part.iter_mut().zip(&mean[range]) {
                 let centre = if from_mean { f64::from(m) } else { 0.0 };
-                *x = (centre - lambda * sign(m)) as f32;
+                *x = nearest(centre - lambda * sign(m));
             }
         });
     }

@@ -1,7 +1,7 @@
 //! Parameters that every attack takes: `jitter` makes colluders' copies differ, `start` lets an
 //! attack behave honestly first.
 
-use crate::write::{draw, purpose};
+use crate::write::{draw, nearest, purpose};
 use crate::{Attack, AttackEntry, Ground, Labels, Sees, View};
 use varangian_base::kernels::norms;
 use varangian_base::spec::Spec;
@@ -80,7 +80,7 @@ impl Attack for Disguised {
                 let scale = (norms::norm2(row) / row.len() as f64).sqrt() * self.guise.jitter;
                 let scale = if scale.is_finite() { scale } else { 0.0 };
                 draw(view.seed, view.own.id(i), view.step, purpose::JITTER, row, |stream, _, x| {
-                    (f64::from(x) + scale * stream.normal()) as f32
+                    nearest(f64::from(x) + scale * stream.normal())
                 });
             }
         }

@@ -6,7 +6,7 @@
 //! same Σ‖xᵢ − mean‖², so that γ = maxᵢ‖xᵢ − mean‖/‖p‖. With `limit=min` the right side is the
 //! least of these sums, and γ = minᵢ‖xᵢ − mean‖/‖p‖.
 
-use crate::write::{colluders, scaled_mean};
+use crate::write::{colluders, nearest, scaled_mean};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::distances::Pairs;
@@ -151,7 +151,7 @@ impl Attack for Bounded {
         colluders(out, |range, part| {
             let places = mean[range.clone()].iter().zip(&along[range]);
             for (x, (&mean, &along)) in part.iter_mut().zip(places) {
-                *x = (f64::from(mean) + gamma * f64::from(along)) as f32;
+                *x = nearest(f64::from(mean) + gamma * f64::from(along));
             }
         });
     }

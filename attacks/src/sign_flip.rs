@@ -4,7 +4,7 @@
 //! Whose gradient: each worker's own (the paper), the honest mean, the first hostile worker's own
 //! for all (Zeno's code: a collusive copy), or the sum of all n gradients (Zeno's "omniscient").
 
-use crate::write::colluders;
+use crate::write::{colluders, nearest};
 use crate::{Attack, AttackEntry, AttackFacts, Sees, View};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::spec::Args;
@@ -84,7 +84,8 @@ impl SignFlip {
         blocks::fill(out, BLOCK, |range, part| {
             for (k, out) in range.zip(part) {
                 let rows = parts.iter().flat_map(Rows::iter);
-                *out = (-self.scale * rows.map(|row| f64::from(row[k])).sum::<f64>()) as f32;
+                let sum: f64 = rows.map(|row| f64::from(row[k])).sum();
+                *out = nearest(-self.scale * sum);
             }
         });
     }

@@ -1,7 +1,7 @@
 //! Writing rows: one vector for all colluders, statistics of columns, addressed noise.
 
 use varangian_base::blocks::{self, BLOCK};
-pub(crate) use varangian_base::kernels::moments::moments as by_moments;
+pub(crate) use varangian_base::kernels::moments::{moments as by_moments, nearest};
 
 use std::ops::Range;
 use varangian_base::kernels::combine;

@@ -26,7 +26,7 @@ pub use error::SpecError;
 pub use memory::{Memory, Value};
 pub use mixed::{Mixed, Recipe};
 pub use report::{Failure, Report};
-pub use rows::{Matrix, Rows, RowsMut};
+pub use rows::{Matrix, Rows, RowsMut, Watch, zeros};
 pub use seed::{Domain, Seed, Stream};
 pub use signs::{Coins, Signs, ZeroPolicy};
 pub use spec::{Args, Spec};

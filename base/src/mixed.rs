@@ -1,13 +1,20 @@
 //! Rows as kernels read them: as they were sent, or linear combinations of them that are made
 //! window by window as a kernel goes, so that no second n × d matrix is ever written.
 
+use crate::blocks;
 use crate::kernels::isa::{self, Isa};
 use crate::kernels::mix;
-use crate::{Matrix, Rows};
+use crate::{Matrix, Rows, RowsMut};
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// Columns of a window: the mixed rows of one stay in the L2 cache.
 pub(crate) const WINDOW: usize = 1024;
+
+thread_local! {
+    /// A window of rows on their way out.
+    static COPIED: RefCell<Matrix> = RefCell::default();
+}
 
 /// An m × n matrix of coefficients without its zeros: row i of the result is Σⱼ `C[i][j]`·xⱼ.
 #[derive(Clone, Debug, Default)]
@@ -205,6 +212,27 @@ impl<'a> Mixed<'a> {
         room
     }
 
+    /// Copies all rows into `out`, each entry of what was sent read once. Cost as that of a kernel
+    /// over them.
+    ///
+    /// # Panics
+    /// If `out` has another shape.
+    pub fn copy_to(&self, out: RowsMut<'_>) {
+        assert_eq!((out.n(), out.d()), (self.n(), self.d()), "room for all rows");
+        let isa = isa::active();
+        blocks::fill_rows(out, 4 * WINDOW, |range, out| {
+            COPIED.with_borrow_mut(|room| {
+                for columns in self.windows(range.clone()) {
+                    let place = columns.start - range.start..columns.end - range.start;
+                    let part = self.window(isa, columns, room);
+                    for (i, out) in out.iter_mut().enumerate() {
+                        out[place.clone()].copy_from_slice(part.row(i));
+                    }
+                }
+            });
+        });
+    }
+
     /// Some columns of all rows, at most [`WINDOW`] of them where they are mixed, made in `room`.
     pub(crate) fn window<'b>(
         &self,
@@ -278,6 +306,9 @@ mod tests {
         assert_eq!(recipe.work, 2 + 1 + 2 + 2 + 1, "terms that are added");
         let mixed = Mixed::new(x.rows(), &recipe);
         let (mut room, mut window) = (Vec::new(), Matrix::default());
+        let mut whole = Matrix::zeros(6, d);
+        mixed.copy_to(whole.rows_mut());
+        assert!((0..6).all(|i| whole.row(i) == mixed.row(i, &mut room)));
         for columns in mixed.windows(0..d) {
             let part = mixed.window(isa::active(), columns.clone(), &mut window);
             for i in 0..6 {

@@ -3,6 +3,11 @@
 //! Row-major `f32`. Consecutive rows start `stride` floats apart; an owned matrix pads its rows to
 //! a multiple of 16 floats so that every row starts on a cache line. Padding is never read.
 
+use crate::blocks::{self, BLOCK};
+use crate::kernels::elementwise;
+use crate::kernels::isa::{self, Isa};
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Floats in one 64-byte cache line.
 const LINE: usize = 16;
 
@@ -16,6 +21,21 @@ pub struct Rows<'a> {
     d: usize,
     stride: usize,
     ids: Option<&'a [u32]>,
+    watch: Option<&'a Watch>,
+}
+
+/// Whether rows are finite, as a kernel that reads all of them finds in passing.
+#[derive(Debug, Default)]
+pub struct Watch {
+    odd: AtomicBool,
+    whole: AtomicBool,
+}
+
+impl Watch {
+    /// Whether every entry is finite; `None` where no kernel has read them all.
+    pub fn found(&self) -> Option<bool> {
+        self.whole.load(Ordering::Relaxed).then(|| !self.odd.load(Ordering::Relaxed))
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -25,7 +45,7 @@ impl<'a> Rows<'a> {
     /// If `data` does not hold exactly n·d floats.
     pub fn new(data: &'a [f32], n: usize, d: usize) -> Self {
         assert_eq!(data.len(), n * d, "a {n} × {d} matrix needs {} floats", n * d);
-        Rows { data, n, d, stride: d, ids: None }
+        Rows { data, n, d, stride: d, ids: None, watch: None }
     }
 
     /// Views `data` as n rows of d floats that start `stride` floats apart.
@@ -35,7 +55,7 @@ impl<'a> Rows<'a> {
     pub fn strided(data: &'a [f32], n: usize, d: usize, stride: usize) -> Self {
         assert!(stride >= d, "rows of {d} floats cannot start {stride} apart");
         assert!(n == 0 || data.len() >= (n - 1) * stride + d, "too few floats for {n} rows");
-        Rows { data, n, d, stride, ids: None }
+        Rows { data, n, d, stride, ids: None, watch: None }
     }
 
     /// The same rows with the worker ids that sent them, ascending.
@@ -46,6 +66,28 @@ impl<'a> Rows<'a> {
         assert_eq!(ids.len(), self.n, "one id a row");
         assert!(ids.windows(2).all(|w| w[0] < w[1]), "ids ascend");
         Rows { ids: Some(ids), ..self }
+    }
+
+    /// The same rows, of which a kernel that can do so tells `watch` whether they are finite.
+    pub fn watched(self, watch: &'a Watch) -> Self {
+        Rows { watch: Some(watch), ..self }
+    }
+
+    /// Looks whether these columns, which the caller is about to read, are finite, if somebody
+    /// wants to know.
+    pub(crate) fn look(&self, isa: Isa) {
+        if let Some(watch) = self.watch
+            && !self.iter().all(|row| elementwise::is_finite(isa, row))
+        {
+            watch.odd.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that all columns of all rows were looked at.
+    pub(crate) fn looked_at_all(&self) {
+        if let Some(watch) = self.watch {
+            watch.whole.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The number of rows.
@@ -102,9 +144,18 @@ impl<'a> Rows<'a> {
         Rows { data, n: self.n - k, ids: self.ids.map(|ids| &ids[k..]), ..*self }
     }
 
-    /// Whether every entry is finite.
+    /// Whether every entry is finite. Cost O(n·d).
     pub fn is_finite(&self) -> bool {
-        self.iter().all(|row| row.iter().all(|x| x.is_finite()))
+        let (isa, odd) = (isa::active(), AtomicBool::new(false));
+        blocks::each(self.d, BLOCK, |columns| {
+            let mut rows = self.iter();
+            if !odd.load(Ordering::Relaxed)
+                && !rows.all(|row| elementwise::is_finite(isa, &row[columns.clone()]))
+            {
+                odd.store(true, Ordering::Relaxed);
+            }
+        });
+        !odd.into_inner()
     }
 }
 
@@ -200,11 +251,11 @@ struct Line([f32; LINE]);
 #[cfg(target_os = "linux")]
 const LARGE: usize = 4 << 20;
 
-/// Asks the system to back the memory of a large matrix with large pages: kernels read all rows at
-/// once, a page of each, and with small pages spend much of their time on addresses. Whether it
-/// does changes nothing else.
+/// Asks the system to back large memory with large pages: kernels read all rows at once, a page of
+/// each, and with small pages spend much of their time on addresses. Whether it does changes nothing
+/// else.
 #[cfg(target_os = "linux")]
-fn in_large_pages(lines: &mut Vec<Line>) {
+fn in_large_pages<T>(of: &mut Vec<T>) {
     unsafe extern "C" {
         fn madvise(
             from: *mut std::ffi::c_void,
@@ -215,11 +266,11 @@ fn in_large_pages(lines: &mut Vec<Line>) {
     /// MADV_HUGEPAGE of linux/mman.h.
     const HUGE_PAGES: std::ffi::c_int = 14;
     const PAGE: usize = 4096;
-    let bytes = lines.capacity() * size_of::<Line>();
+    let bytes = of.capacity() * size_of::<T>();
     if bytes < LARGE {
         return;
     }
-    let start = lines.as_mut_ptr().cast::<u8>();
+    let start = of.as_mut_ptr().cast::<u8>();
     let skip = start.align_offset(PAGE);
     let len = (bytes - skip) / PAGE * PAGE;
     // SAFETY: whole pages within the vector's own allocation; the advice changes no content, and
@@ -228,7 +279,15 @@ fn in_large_pages(lines: &mut Vec<Line>) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn in_large_pages(_: &mut Vec<Line>) {}
+fn in_large_pages<T>(_: &mut Vec<T>) {}
+
+/// `len` zeros for a kernel to overwrite: large ones in large pages, which are first touched by the
+/// threads that write to them.
+pub fn zeros(len: usize) -> Vec<f32> {
+    let mut zeros = vec![0.0; len];
+    in_large_pages(&mut zeros);
+    zeros
+}
 
 impl Matrix {
     /// An n × d matrix of zeros.
@@ -354,6 +413,29 @@ mod tests {
         let window = Rows::new(&data, 3, 4).columns(2..4);
         assert_eq!((window.row(0), window.row(2)), (&[2.0, 3.0][..], &[10.0, 11.0][..]));
         assert_eq!((window.columns(2..2).d(), Rows::new(&[], 0, 4).columns(4..4).n()), (0, 0));
+    }
+
+    #[test]
+    fn an_entry_that_is_not_finite_is_found_wherever_it_stands() {
+        let d = 3 * BLOCK + 5;
+        let mut data = vec![f32::MAX; 2 * d];
+        assert!(Rows::new(&data, 2, d).is_finite());
+        for place in [0, BLOCK, d - 1, d, 2 * d - 1] {
+            for odd in [f32::NAN, f32::NEG_INFINITY] {
+                data[place] = odd;
+                assert!(!Rows::new(&data, 2, d).is_finite(), "{odd} at {place}");
+                data[place] = -f32::MAX;
+            }
+        }
+        // What stands between the rows is nobody's.
+        assert!(Rows::strided(&[1.0, f32::NAN, 2.0], 2, 1, 2).is_finite());
+    }
+
+    #[test]
+    fn large_memory_is_of_zeros_too() {
+        assert_eq!(zeros(3), [0.0; 3]);
+        let large = zeros((4 << 20) + 1);
+        assert!(large.len() == (4 << 20) + 1 && large.iter().all(|x| x.to_bits() == 0));
     }
 
     #[test]

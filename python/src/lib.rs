@@ -16,6 +16,7 @@ mod oracle;
 mod own;
 mod rule;
 mod run;
+mod said;
 mod shared;
 mod stages;
 mod work;
@@ -40,7 +41,7 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<rule::Rule>()?;
     module.add_class::<stages::Stages>()?;
-    module.add_class::<rule::Said>()?;
+    module.add_class::<said::Said>()?;
     module.add_class::<attack::Attack>()?;
     module.add_class::<own::Own>()?;
     module.add("Defect", module.py().get_type::<border::Defect>())?;

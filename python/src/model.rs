@@ -3,13 +3,13 @@
 
 use crate::border::{leave, refused};
 use crate::own::{Brought, Own, ask, keep_model, kept_model, leak};
-use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1};
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use varangian_base::{Seed, SpecError};
 use varangian_learn::data::Shape;
 use varangian_learn::model::{
-    Home, Model, ModelEntry, Place, Prepared, Recipe, Tally, Tensor, Workspace,
+    Home, Model, ModelEntry, Place, Prepared, Recipe, Tally, Tensor, Wanted, Workspace, one_by_one,
 };
 use varangian_learn::{Batch, Targets};
 
@@ -19,6 +19,8 @@ struct PyModel {
     buffers: Vec<Tensor>,
     d: usize,
     shape: Shape,
+    /// Whether `_gradients` takes all workers of a step at once.
+    batched: bool,
 }
 
 /// What Python made of the parameters, and the buffers for inference.
@@ -158,6 +160,40 @@ impl Model for PyModel {
         })
     }
 
+    fn takes_all_at_once(&self) -> bool {
+        self.batched
+    }
+
+    fn gradients(&self, params: &[f32], prepared: &Prepared, all: &mut [Wanted<'_>]) {
+        let len = all.first().map_or(0, |one| one.batch.len);
+        // Minibatches of several lengths are no one array.
+        if all.iter().any(|one| one.batch.len != len) || len == 0 {
+            return one_by_one(self, params, prepared, all);
+        }
+        let ready = prepared.downcast_ref::<Ready>().expect("prepared before");
+        Python::attach(|py| {
+            let (inputs, targets): (Vec<_>, Vec<_>) =
+                all.iter().map(|one| self.batch(py, one.batch)).unzip();
+            let answer = ask(py, &self.object, "_gradients", (&ready.params, inputs, targets));
+            let (losses, gradients): (Vec<f64>, PyReadonlyArray2<'_, f32>) =
+                answer.extract().unwrap_or_else(|error| leave(py, error));
+            let found = gradients.as_array().dim();
+            match gradients.as_slice() {
+                Ok(values) if found == (all.len(), self.d) && losses.len() == all.len() => {
+                    let answers = losses.into_iter().zip(values.chunks_exact(self.d));
+                    for (one, (loss, gradient)) in all.iter_mut().zip(answers) {
+                        one.out.copy_from_slice(gradient);
+                        one.loss = loss;
+                    }
+                }
+                _ => {
+                    let text = format!("{} × {} numbers; got {found:?}", all.len(), self.d);
+                    leave(py, PyValueError::new_err(format!("the gradients have {text}")))
+                }
+            }
+        });
+    }
+
     fn evaluate(&self, _: &[f32], prepared: &Prepared, batch: &Batch, _: &mut Workspace) -> Tally {
         let ready = prepared.downcast_ref::<Ready>().expect("prepared before");
         Python::attach(|py| {
@@ -186,7 +222,8 @@ impl Recipe for PyRecipe {
                 let (tensors, d) = laid_out(listed("_tensors")?);
                 let (buffers, _) = laid_out(listed("_buffers")?);
                 let object = self.0.clone_ref(py);
-                Ok(Box::new(PyModel { object, tensors, buffers, d, shape }))
+                let batched = self.0.bind(py).getattr("_batched")?.extract()?;
+                Ok(Box::new(PyModel { object, tensors, buffers, d, shape, batched }))
             };
             made().map_err(|error| SpecError::new(error.to_string()))
         })

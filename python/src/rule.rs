@@ -5,75 +5,15 @@ use crate::border::{guarded, refused};
 use crate::memory::{pack, unpack};
 use crate::oracle::Asked;
 use crate::own::{Own, rules_of};
+use crate::said::Said;
 use crate::shared::{Held, Shared};
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::Value as Json;
-use varangian_base::Seed;
+use varangian_base::{Rows, Seed, zeros};
 use varangian_rules::{Bound as Least, Evidence, Pipeline, Round, Verdict, exact};
-
-/// What a call said beside its answer.
-#[pyclass(frozen, module = "varangian._core")]
-pub(crate) struct Said {
-    verdict: Verdict,
-    /// The declared and the remaining f.
-    f: (usize, usize),
-    n: usize,
-    d: usize,
-    kept: Vec<u32>,
-    refused: Vec<(u32, String)>,
-    weights: Option<Vec<f64>>,
-    step: u64,
-    seed: u64,
-}
-
-#[pymethods]
-impl Said {
-    /// The hostile rows that the rule reckoned with.
-    #[getter]
-    fn f(&self) -> usize {
-        self.f.1
-    }
-
-    /// The weight of each row that was sent; 0 for refused ones, `None` where the rule tells none.
-    #[getter]
-    fn weights(&self) -> Option<Vec<f64>> {
-        let told = !self.verdict.weights.is_empty();
-        told.then(|| {
-            let mut weights = vec![0.0; self.n];
-            for (&id, &weight) in self.kept.iter().zip(&self.verdict.weights) {
-                weights[id as usize] = weight;
-            }
-            weights
-        })
-    }
-
-    /// (row, reason) of what the rule never saw.
-    #[getter]
-    fn refused(&self) -> Vec<(u32, String)> {
-        self.refused.clone()
-    }
-
-    /// Rows that the rule has expelled for good.
-    #[getter]
-    fn expelled(&self) -> Vec<u32> {
-        self.verdict.expelled.clone()
-    }
-
-    /// What was unusual about the round.
-    #[getter]
-    fn event(&self) -> Option<String> {
-        self.verdict.event.clone()
-    }
-
-    /// The step of the call, from 0.
-    #[getter]
-    fn step(&self) -> u64 {
-        self.step
-    }
-}
 
 /// A rule with its stages.
 #[pyclass(frozen, module = "varangian._core")]
@@ -268,11 +208,14 @@ impl Rule {
         f: usize,
         call: &Call,
     ) -> PyResult<(Vec<f32>, Said)> {
-        let admitted = Admitted::of(data, n, d);
         let mut pipeline = self.hold()?;
+        if let Some(done) = self.at_once(&mut pipeline, Rows::new(data, n, d), f, call) {
+            return Ok(done);
+        }
+        let admitted = Admitted::of(data, n, d);
         let used = self.demand(&pipeline, (n, f), &admitted.kept, &admitted.refused)?;
         let weights = self.weights(&pipeline, call, n, &admitted.kept, used)?;
-        let (mut out, mut verdict) = (vec![0.0; d], Verdict::default());
+        let (mut out, mut verdict) = (zeros(d), Verdict::default());
         let (gradient, params) = (call.server_gradient.clone(), call.params.clone());
         for (what, vector) in [("server_gradient", &gradient), ("parameters", &params)] {
             if let Some(found) = vector.as_ref().map(Vec::len).filter(|found| *found != d) {
@@ -312,6 +255,33 @@ impl Rule {
             seed: call.seed,
         };
         Ok((out, said))
+    }
+
+    /// The answer to rows that a single pass over them finds to be finite, by a rule that can find
+    /// it; nothing where anything is in the way.
+    fn at_once(
+        &self,
+        pipeline: &mut Pipeline,
+        rows: Rows<'_>,
+        f: usize,
+        call: &Call,
+    ) -> Option<(Vec<f32>, Said)> {
+        let (n, d) = (rows.n(), rows.d());
+        let kept: Vec<u32> = (0..n as u32).collect();
+        let given = [call.params.is_some(), call.server_gradient.is_some(), call.loss.is_some()];
+        if call.weights.is_some()
+            || given.contains(&true)
+            || self.demand(pipeline, (n, f), &kept, &[]).is_err()
+        {
+            return None;
+        }
+        let (mut out, mut verdict) = (zeros(d), Verdict::default());
+        let (seed, step) = (Seed(call.seed), call.step);
+        let mut round = Round { seed, step, ..Round::of(rows, f) };
+        let finite = pipeline.aggregate_watching(&mut round, &mut out, &mut verdict)?;
+        let (refused, weights, seed) = (vec![], None, call.seed);
+        let said = Said { verdict, f: (f, f), n, d, kept, refused, weights, step, seed };
+        finite.then_some((out, said))
     }
 
     fn double(&self, data: &[f64], d: usize, f: usize, call: &Call) -> PyResult<(Vec<f64>, Said)> {

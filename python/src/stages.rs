@@ -3,7 +3,7 @@
 use crate::admit::{Admitted, Given, left, pick, spread};
 use crate::border::{guarded, refused};
 use crate::shared::lock;
-use numpy::PyArray2;
+use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use std::sync::Mutex;
 use varangian_base::Seed;
@@ -44,17 +44,17 @@ impl Stages {
             Given::Single(rows) => {
                 let [n, d] = [rows.as_array().nrows(), rows.as_array().ncols()];
                 let data = rows.as_slice()?;
-                let mixed = py.detach(|| {
+                let (mixed, m) = py.detach(|| {
                     guarded(|| {
                         let admitted = Admitted::of(data, n, d);
                         let mut stages = lock(&self.0);
                         let used = demand(&stages, n, &admitted.refused)?;
                         let round = Round::of(admitted.rows(), used);
-                        Ok::<_, PyErr>(stages.rows(&mut Round { seed: Seed(seed), step, ..round }))
+                        let mut round = Round { seed: Seed(seed), step, ..round };
+                        Ok::<_, PyErr>(stages.packed(&mut round))
                     })
                 })??;
-                let rows: Vec<Vec<f32>> = mixed.rows().iter().map(<[f32]>::to_vec).collect();
-                Ok(PyArray2::from_vec2(py, &rows)?.into_any())
+                Ok(PyArray1::from_vec(py, mixed).reshape([m, d])?.into_any())
             }
             Given::Double(rows) => {
                 let d = rows.as_array().ncols();

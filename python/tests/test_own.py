@@ -85,6 +85,41 @@ def test_memory_of_ones_own() -> None:
     assert results[0].finished
 
 
+class Weighs(varangian.Rule):
+    """Keeps things under names that a rule has, or may well have, for itself."""
+
+    def __init__(self, f: int) -> None:
+        super().__init__(f)
+        self.weights = np.ones(9)
+        self.refused, self.expelled = "none", {4}
+        self._f, self._last, self._step, self._start, self._handle = "f", None, -1, [7], "mine"
+
+    def aggregate(self, rows: np.ndarray, f: int) -> Any:
+        assert (self._f, self._start, self._handle, self._step) == ("f", [7], "mine", -1)
+        assert self.refused == "none" and self.expelled == {4}
+        assert self._last is None or self._last.shape == (rows.shape[1],)
+        self.weights = self.weights * 0.5
+        self._last = self.weights[: len(rows)] @ rows
+        return self._last
+
+
+def test_names_of_ones_own_are_ones_own() -> None:
+    rule = Weighs(f=2)
+    first, second = rule(ROWS), rule(ROWS)
+    assert first == pytest.approx(0.5 * ROWS.sum(axis=0)) and second == pytest.approx(first / 2)
+    assert rule.weights is not None and rule.weights[0] == 0.25
+    assert rule.copy()(ROWS) == pytest.approx(first / 4)
+    rule.reset()
+    assert rule(ROWS) == pytest.approx(first)
+    assert len(rule.verdict) == 9 and (stages.NNM(f=2) | rule).f == 2
+    with pytest.raises(AttributeError, match="is what its last call found"):
+        rules.Krum(f=1).weights = [1.0]
+    with pytest.raises(TypeError, match="_load: Rule has something of that name for itself"):
+        type("Loads", (varangian.Rule,), {"_load": lambda self: None})
+    with pytest.raises(TypeError, match="_fresh: Kept has something of that name"):
+        type("Fresh", (varangian.Attack,), {"_fresh": 1})
+
+
 def test_what_it_raises_comes_out() -> None:
     class Wrong(varangian.Rule):
         def aggregate(self, rows: np.ndarray, f: int) -> Any:

@@ -47,7 +47,7 @@ def test_every_rule_and_stage_answers_or_says_what_it_needs() -> None:
     rows = np.random.default_rng(3).normal(size=(25, 12)).astype(np.float32)
     for name in rules.__all__:
         rule = getattr(rules, name)(f=2)
-        if rule._handle.needs_oracle:
+        if rule._its_handle.needs_oracle:
             with pytest.raises(ValueError, match="asks for the server's own data"):
                 rule(rows)
             continue

@@ -54,7 +54,7 @@ def test_no_copy_and_no_write() -> None:
     rule = varangian.rule("arc | nnm | krum", f=2)
     rule(rows)
     assert torch.equal(rows, before)
-    matrix = rule._last[0]
+    matrix = rule._its_last[0]
     assert matrix.ctypes.data == rows.data_ptr()
     wide = torch.zeros(7, 12)
     wide[:, ::2] = rows
@@ -116,6 +116,74 @@ def test_dropout_and_batch_norm() -> None:
     first = varangian.run(order, model=small, dataset=data)
     assert first[0].last > 0.85
     assert varangian.run(order, model=small, dataset=data)[0].parameters == first[0].parameters
+
+
+def network() -> Any:
+    return torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(784, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10)
+    )
+
+
+def test_workers_are_batched_where_that_can_be_and_it_is_said() -> None:
+    order = {**SMALL, "momentum": 0.9, "momentum_at": "worker", "clip": 2}
+
+    def run(make: Any, **more: Any) -> Any:
+        return varangian.run(order, model=make, steps=10, evaluate_every=5, **more)
+
+    plain = run(network)
+    alone, both = run(network, batched=False), run(network, batched=True)
+    assert both[0].parameters == plain[0].parameters == run(network, threads=1)[0].parameters
+    for metric in ("accuracy", "test_loss"):
+        steps, values = alone[0].curves[metric]
+        assert both[0].curves[metric][1] == pytest.approx(values, rel=1e-4, abs=2e-3), metric
+    assert not [note for note in plain.notes + alone.notes if "worker by worker" in note]
+
+    def drops() -> Any:
+        return torch.nn.Sequential(network(), torch.nn.Dropout(0.1))
+
+    def norms() -> Any:
+        return torch.nn.Sequential(network(), torch.nn.BatchNorm1d(10))
+
+    class Asks(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network()
+
+        def forward(self, x: Any) -> Any:
+            out = self.inner(x)
+            return out * 2 if out.detach().sum().item() > 1e9 else out
+
+    class Mixes(Asks):
+        """Another function where it is transformed."""
+
+        def forward(self, x: Any) -> Any:
+            transformed = torch._C._functorch.peek_interpreter_stack() is not None
+            return (2.0 if transformed else 1.0) * self.inner(x)
+
+    for made, why in [
+        (drops, "random"), (norms, "running statistics"), (Asks, "vmap"), (Mixes, "are others")
+    ]:
+        notes = [note for note in run(made).notes if "worker by worker" in note]
+        assert len(notes) == 1 and why in notes[0], notes
+        assert run(made)[0].parameters == run(made, batched=False)[0].parameters
+        with pytest.raises(ValueError, match="cannot be batched"):
+            run(made, batched=True)
+    with pytest.raises(TypeError, match="batched is for a torch model"):
+        varangian.run(SMALL, batched=True)
+    with pytest.raises(TypeError, match="True, False or None"):
+        run(network, batched="yes")
+
+
+def test_minibatches_of_several_lengths_are_taken_one_by_one() -> None:
+    inputs = np.random.default_rng(1).normal(size=(90, 4)).astype(np.float32)
+    labels = (inputs[:, 0] > 0).astype(np.int64)
+    data = varangian.Dataset((inputs[:60], labels[:60]), (inputs[60:], labels[60:]))
+    order = {**SMALL, "partition": "quantity-skew", "batch": 16, "steps": 8}
+    del order["dataset"]
+    make = lambda: torch.nn.Linear(4, 2)  # noqa: E731
+    both = varangian.run(order, model=make, dataset=data)[0]
+    alone = varangian.run(order, model=make, dataset=data, batched=False)[0]
+    assert both.last == pytest.approx(alone.last, abs=0.1)
 
 
 def test_a_network_that_does_not_fit_is_refused() -> None:

@@ -83,15 +83,15 @@ class Attack(Kept):
         if rule is not None:
             chosen = rule_of(rule, told)
             chosen.check(len(single) + hostile)
-            tried = chosen._handle or chosen._open()
+            tried = chosen._its_handle or chosen._open()
             if not isinstance(tried, _core.Rule):
                 raise TypeError(f"an attack tries rows on a rule; {chosen!r} is none alone")
-        at = self._step if step is None else _whole(step, "step")
+        at = self._its_step if step is None else _whole(step, "step")
         if not isinstance(self, Listed):
             self._remember_start()
-        handle = self._handle or self._open()
+        handle = self._its_handle or self._open()
         rows = handle.forge(single, mine, told, at, _whole(seed, "seed"), tried)
-        self._step = at + 1
+        self._its_step = at + 1
         out = rows.astype(matrix.dtype, copy=False)
         if _arrays.is_leaf(honest):
             return restore(out)
@@ -104,7 +104,7 @@ class Attack(Kept):
         given = np.asarray(labels)
         if given.dtype.kind not in "iu" or (given.size and given.min() < 0):
             raise ValueError("labels are whole numbers from 0")
-        handle = self._handle or self._open()
+        handle = self._its_handle or self._open()
         flipped = handle.poison(given.ravel().tolist(), classes, (hostile, of), step, seed)
         return np.array(flipped, dtype=given.dtype).reshape(given.shape)
 
@@ -120,16 +120,16 @@ class Attack(Kept):
         return [self._entry_of_own()]
 
     def _open(self) -> Any:
-        self._handle = _core.Attack(self._text(), self._brought())
-        return self._handle
+        self._its_handle = _core.Attack(self._text(), self._brought())
+        return self._its_handle
 
     def _entry_of_own(self) -> Any:
-        own = self.__dict__.get("_own")
+        own = self.__dict__.get("_its_own")
         if own is None:
             if type(self).forge is Attack.forge:
                 raise TypeError(f"{type(self).__name__} defines no forge(honest, f)")
             name, summary = self._named("attacks")
-            own = self._own = _core.attack(self, name, summary, type(self).paper)
+            own = self._its_own = _core.attack(self, name, summary, type(self).paper)
         return own
 
     def _forge(self, honest: np.ndarray, own: np.ndarray, about: tuple[Any, ...]) -> np.ndarray:

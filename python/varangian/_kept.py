@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # What of an object is no memory of the user's.
-HIDDEN = ("_f", "_step", "_last", "_handle", "_own", "_start", "name")
+HIDDEN = ("_its_f", "_its_step", "_its_last", "_its_handle", "_its_own", "_its_start", "name")
 
 # What is made again where it is needed.
-_MADE = ("_handle", "_last", "_own")
+_MADE = ("_its_handle", "_its_last", "_its_own")
 
 
 class Kept:
@@ -26,9 +26,24 @@ class Kept:
 
     name: str = ""
 
-    _handle: Any = None
-    _step: int = 0
-    _last: Any = None
+    _its_handle: Any = None
+    _its_step: int = 0
+    _its_last: Any = None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if cls.__module__.split(".")[0] == __name__.split(".")[0]:
+            return
+        # Who writes a rule need not know how ours are made: a name of ours is no silent change.
+        ours = [base for base in cls.__mro__ if base.__module__.split(".")[0] == "varangian"]
+        for name in vars(cls):
+            if name.startswith("_") and not name.startswith("__"):
+                taken = [base for base in ours if name in vars(base)]
+                if taken:
+                    raise TypeError(
+                        f"{cls.__name__}.{name}: {taken[0].__name__} has something of that name "
+                        "for itself; give yours another"
+                    )
 
     def _brought(self) -> list[Any]:
         """The entries of what Python wrote in it."""
@@ -40,12 +55,12 @@ class Kept:
 
     def reset(self) -> None:
         """Forgets all earlier calls: what it held before the first is there again."""
-        start = self.__dict__.get("_start")
+        start = self.__dict__.get("_its_start")
         if start is not None:
             for name in held(self):
                 del self.__dict__[name]
             self.__dict__.update(copy.deepcopy(start))
-        self._handle, self._step, self._last = None, 0, None
+        self._its_handle, self._its_step, self._its_last = None, 0, None
 
     def copy(self) -> Self:
         """An independent copy with the same memory."""
@@ -61,13 +76,13 @@ class Kept:
             if key not in _MADE:
                 other.__dict__[key] = copy.deepcopy(value, memo)
         if self._is_in_core():
-            other._handle = self._handle.fork()
+            other._its_handle = self._its_handle.fork()
         return other
 
     def __getstate__(self) -> dict[str, Any]:
         state = {key: value for key, value in self.__dict__.items() if key not in _MADE}
         if self._is_in_core():
-            state["_memory"] = self._handle.save()
+            state["_memory"] = self._its_handle.save()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -78,12 +93,12 @@ class Kept:
 
     def _is_in_core(self) -> bool:
         """Whether its memory is the handle's; stages alone have none."""
-        return hasattr(self._handle, "fork") and not self._brought()
+        return hasattr(self._its_handle, "fork") and not self._brought()
 
     def _remember_start(self) -> None:
         """Keeps what it holds before its first call."""
-        if "_start" not in self.__dict__:
-            self._start = copy.deepcopy(held(self))
+        if "_its_start" not in self.__dict__:
+            self._its_start = copy.deepcopy(held(self))
 
     def _fresh(self) -> Self:
         """A copy that has not been called."""

@@ -39,6 +39,7 @@ class Model:
     # The border.
 
     _classes = 0
+    _batched = False
 
     def _accept(self, size: tuple[int, int, int], classes: int) -> None:
         self._classes = classes
@@ -97,14 +98,29 @@ class TorchModel:
         for each seed, with torch's generator set by the seed: each seed its own start.
     loss : callable, optional
         (outputs, targets) to the mean loss; cross-entropy for classes, else the mean square.
+    batched : bool, optional
+        Whether the gradients of all workers of a step are one call of ``torch.func.vmap``: always,
+        never, or by default where that can be. It cannot where the module draws (dropout), has
+        running statistics (batch norm) or does what vmap does not; :attr:`why` says so then.
 
     A gradient is that of one worker's minibatch. Dropout draws at (seed, worker, step), as built-in
     models do. Running statistics of batch norm go by the workers' statistics, as for those, with
     the house's factor 0.9.
     """
 
-    def __init__(self, module: Any, loss: Callable[[Any, Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        module: Any,
+        loss: Callable[[Any, Any], Any] | None = None,
+        batched: bool | None = None,
+    ) -> None:
         import torch
+
+        if batched not in (None, True, False):
+            raise TypeError(f"batched is True, False or None; got {batched!r}")
+        self._wanted, self._batched = batched, False
+        #: Why gradients are taken worker by worker; empty where they are not.
+        self.why = "batched=False" if batched is False else ""
 
         self._torch = torch
         self._make = None if isinstance(module, torch.nn.Module) else module
@@ -175,6 +191,34 @@ class TorchModel:
                 f"{type(self._module).__name__} answers {classes} numbers a sample, one a class; "
                 f"got shape {tuple(out.shape)} for 2 samples"
             )
+        if self._wanted is not False:
+            self.why = self._hindrance(shape, tuple(out.shape))
+            self._batched = not self.why
+            if self._wanted and self.why:
+                name = type(self._module).__name__
+                raise ValueError(f"{name} cannot be batched (batched=None goes without): {self.why}")
+
+    def _hindrance(self, shape: tuple[int, ...], answers: tuple[int, ...]) -> str:
+        """Why the gradients of several workers are no one call; empty where they are."""
+        if self._running:
+            return "it has running statistics, which each worker measures for itself"
+        draw = np.random.default_rng(0)
+        inputs = [draw.normal(size=shape).astype(np.float32) for _ in range(2)]
+        targets: list[np.ndarray] = [
+            draw.integers(self._classes, size=2)
+            if self._classes
+            else draw.normal(size=answers).astype(np.float32).reshape(-1)
+            for _ in range(2)
+        ]
+        flat = self._torch.from_numpy(self._flat(self._module)).to(self._device)
+        try:
+            _, found = self._gradients(flat, inputs, targets)
+        except (RuntimeError, TypeError, ValueError) as error:
+            return str(error).split("\n")[0]
+        alone = [self._gradient(flat, *pair, (0, 0, 0))[1] for pair in zip(inputs, targets, strict=True)]
+        if not np.allclose(found, alone, rtol=1e-3, atol=1e-5, equal_nan=True):
+            return "its gradients are others when workers are batched"
+        return ""
 
     def _tensors(self) -> list[tuple[str, list[int]]]:
         return self._sizes
@@ -205,7 +249,9 @@ class TorchModel:
         return out
 
     def _targets(self, targets: np.ndarray, outputs: Any) -> Any:
-        given = self._torch.from_numpy(targets).to(self._device)
+        return self._shaped(self._torch.from_numpy(targets).to(self._device), outputs)
+
+    def _shaped(self, given: Any, outputs: Any) -> Any:
         if self._classes:
             return given
         # A loss of one's own may want fewer targets than outputs.
@@ -249,6 +295,30 @@ class TorchModel:
         told = torch.cat(parts).cpu().numpy() if parts else np.zeros(0, dtype=np.float32)
         return float(loss.detach()), gradient.cpu().numpy(), told
 
+    def _gradients(
+        self, flat: Any, inputs: list[np.ndarray], targets: list[np.ndarray]
+    ) -> tuple[list[float], np.ndarray]:
+        """The losses and gradients of several workers, whose minibatches are of one length."""
+        torch = self._torch
+
+        def loss(state: Any, x: Any, y: Any) -> Any:
+            outputs = torch.func.functional_call(self._module, state, (x,))
+            return self._mean_loss(outputs, self._shaped(y, outputs))
+
+        # What draws would draw for all workers at once, at no worker's address.
+        every = torch.func.vmap(
+            torch.func.grad_and_value(loss), in_dims=(None, 0, 0), randomness="error"
+        )
+        with _LOCK:
+            self._module.train()
+            try:
+                x, y = (torch.from_numpy(np.stack(z)).to(self._device) for z in (inputs, targets))
+                gradients, losses = every(self._split(flat, self._sizes), x, y)
+            finally:
+                self._module.train(self._trains)
+        parts = [gradients[name].reshape(len(inputs), -1) for name, *_ in self._sizes]
+        return losses.tolist(), torch.cat(parts, dim=1).cpu().contiguous().numpy()
+
     def _evaluate(self, flat: Any, buffers: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> Any:
         torch = self._torch
         with _LOCK, torch.no_grad():
@@ -264,17 +334,20 @@ class TorchModel:
         return loss, hits
 
 
-def brought(model: Any, loss: Any) -> tuple[Any, str]:
-    """The entry of a model, and what tells it from another of its name."""
+def brought(model: Any, loss: Any, batched: bool | None) -> tuple[Any, str, TorchModel | None]:
+    """The entry of a model, what tells it from another of its name, and the torch model."""
     if isinstance(model, Model):
+        if batched is not None:
+            raise TypeError("batched is for a torch model")
         name = _free(getattr(model, "name", "") or hyphened(type(model).__name__))
         told = hashlib.blake2b(np.ascontiguousarray(model._init(0)).tobytes(), digest_size=8)
-        return _core.model(model, name, "a model from Python"), told.hexdigest()
-    adapted = TorchModel(model, loss)
+        return _core.model(model, name, "a model from Python"), told.hexdigest(), None
+    adapted = TorchModel(model, loss, batched)
     start = adapted._init(0).tobytes()
     told = hashlib.blake2b(start, digest_size=8)
-    words = getattr(loss, "__qualname__", repr(loss))
-    return _core.model(adapted, _free(adapted.name), "a torch module"), f"{told.hexdigest()} {words}"
+    words = f"{getattr(loss, '__qualname__', repr(loss))} batched={batched}"
+    entry = _core.model(adapted, _free(adapted.name), "a torch module")
+    return entry, f"{told.hexdigest()} {words}", adapted
 
 
 def _free(name: str) -> str:

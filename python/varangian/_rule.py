@@ -42,10 +42,10 @@ class Rule(Kept):
     #: The least n: "majority" is n > 2f, "any" is n > f.
     bound: ClassVar[str] = "majority"
 
-    _f: int | None = None
+    _its_f: int | None = None
 
     def __init__(self, f: int | None = None) -> None:
-        self._f = _count(f)
+        self._its_f = _count(f)
 
     # What you write.
 
@@ -58,11 +58,11 @@ class Rule(Kept):
     @property
     def f(self) -> int | None:
         """The declared number of hostile rows."""
-        return self._f
+        return self._its_f
 
     @f.setter
     def f(self, f: int | None) -> None:
-        self._f = _count(f)
+        self._its_f = _count(f)
 
     @property
     def spec(self) -> str:
@@ -110,7 +110,7 @@ class Rule(Kept):
             If n and f are below the rule's bound, or the rows are no finite matrix beyond f.
         """
         used = self._used(f)
-        handle = self._handle or self._open()
+        handle = self._its_handle or self._open()
         if (
             type(rows) is np.ndarray
             and rows.dtype == np.float32
@@ -134,7 +134,7 @@ class Rule(Kept):
                     raise TypeError(f"{name} is for a rule; {self._text()} alone gives rows")
             at = self._at(step)
             out = handle.rows(matrix, used, _whole(seed, "seed"), at)
-            self._last, self._step = None, at + 1
+            self._its_last, self._its_step = None, at + 1
             return _rows_like(rows, out, restore)
         if self._is_own():
             self._remember_start()
@@ -153,8 +153,8 @@ class Rule(Kept):
             "loss": loss,
         }
         out, said = handle.aggregate(matrix, used, call)
-        self._step = at + 1
-        self._last = (matrix, out, said, _sample(matrix))
+        self._its_step = at + 1
+        self._its_last = (matrix, out, said, _sample(matrix))
         return out.copy() if restore is None else restore(out.copy())
 
     @property
@@ -170,29 +170,41 @@ class Rule(Kept):
         matrix, out, said, sample = self._demand_call()
         if not np.array_equal(sample, _sample(matrix), equal_nan=True):
             raise RuntimeError("the rows have changed since the call: take verdict before that")
-        return [json.loads(line) for line in self._handle.evidence(matrix, out, said)]
+        return [json.loads(line) for line in self._its_handle.evidence(matrix, out, said)]
 
     @property
-    def weights(self) -> list[float] | None:
-        """The weight of each row of the last call; None where the rule tells none."""
-        weights: list[float] | None = self._demand_call()[2].weights
-        return weights
+    def weights(self) -> Any:
+        """The weight of each row of the last call, n floats; None where the rule tells none.
+
+        What an own rule keeps under this name itself is that, and so with those below.
+        """
+        return self._own_or("weights", lambda said: said.weights)
+
+    @weights.setter
+    def weights(self, weights: Any) -> None:
+        self._keep("weights", weights)
 
     @property
-    def refused(self) -> list[tuple[int, str]]:
-        """(row, reason) of the rows of the last call that were not finite."""
-        refused: list[tuple[int, str]] = self._demand_call()[2].refused
-        return refused
+    def refused(self) -> Any:
+        """A list of (row, reason) of the rows of the last call that were not finite."""
+        return self._own_or("refused", lambda said: said.refused)
+
+    @refused.setter
+    def refused(self, refused: Any) -> None:
+        self._keep("refused", refused)
 
     @property
-    def expelled(self) -> list[int]:
-        """Rows that the rule has expelled for good, as SafeguardSGD does."""
-        expelled: list[int] = self._demand_call()[2].expelled
-        return expelled
+    def expelled(self) -> Any:
+        """A list of the rows that the rule has expelled for good, as SafeguardSGD does."""
+        return self._own_or("expelled", lambda said: said.expelled)
+
+    @expelled.setter
+    def expelled(self, expelled: Any) -> None:
+        self._keep("expelled", expelled)
 
     def kappa(self, n: int) -> float | None:
         """The robustness coefficient κ at n rows, where it is known (Allouah et al. 2023)."""
-        handle = self._handle or self._open()
+        handle = self._its_handle or self._open()
         if not isinstance(handle, _core.Rule):
             raise TypeError(f"{self!r} is no rule alone: a chain has a κ")
         kappa: float | None = handle.kappa(_whole(n, "n"), self._used(None))
@@ -200,7 +212,7 @@ class Rule(Kept):
 
     def check(self, n: int, f: int | None = None) -> None:
         """Refuses n and f below the bound with a ValueError."""
-        handle = self._handle or self._open()
+        handle = self._its_handle or self._open()
         if isinstance(handle, _core.Rule):
             handle.check(_whole(n, "n"), self._used(f))
 
@@ -217,10 +229,10 @@ class Rule(Kept):
             name = type(self).__name__
             raise TypeError(f"{name} holds values of its own and defines no state_dict")
         memory = b"{}"
-        handle = self._handle or self._open()
+        handle = self._its_handle or self._open()
         if isinstance(handle, _core.Rule):
             memory = handle.save()
-        return {"rule": self._text(), "step": self._step, "memory": memory}
+        return {"rule": self._text(), "step": self._its_step, "memory": memory}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up what :meth:`state_dict` gave."""
@@ -230,16 +242,16 @@ class Rule(Kept):
         if state["rule"] != self._text():
             raise ValueError(f"this is the memory of {state['rule']}; the rule is {self._text()}")
         step = _whole(state["step"], "step")
-        before = self._handle
+        before = self._its_handle
         handle = self._open()
         try:
             if isinstance(handle, _core.Rule):
                 handle.load(state["memory"])
         except Exception:
             # Whole or not at all.
-            self._handle = before
+            self._its_handle = before
             raise
-        self._step, self._last = step, None
+        self._its_step, self._its_last = step, None
 
     # The border.
 
@@ -257,22 +269,22 @@ class Rule(Kept):
         return [self._entry_of_own()]
 
     def _open(self) -> Any:
-        self._handle = _core.Rule(self._text(), self._brought())
-        return self._handle
+        self._its_handle = _core.Rule(self._text(), self._brought())
+        return self._its_handle
 
     def _entry_of_own(self) -> Any:
-        own = self.__dict__.get("_own")
+        own = self.__dict__.get("_its_own")
         if own is None:
             if type(self).aggregate is Rule.aggregate:
                 raise TypeError(f"{type(self).__name__} defines no aggregate(rows, f)")
             name, summary = self._named("rules")
             remembers = type(self).state_dict is not Rule.state_dict
             own = _core.rule(self, name, summary, type(self).paper, type(self).bound, remembers)
-            self._own = own
+            self._its_own = own
         return own
 
     def _used(self, f: int | None) -> int:
-        used = self._f if f is None else _count(f)
+        used = self._its_f if f is None else _count(f)
         if used is None:
             raise ValueError(
                 f"how many rows may be hostile? give f: {type(self).__name__}(f=1), or rule(rows, f=1)"
@@ -280,12 +292,21 @@ class Rule(Kept):
         return used
 
     def _at(self, step: int | None) -> int:
-        return self._step if step is None else _whole(step, "step")
+        return self._its_step if step is None else _whole(step, "step")
+
+    def _own_or(self, name: str, found: Callable[[Any], Any]) -> Any:
+        """What a rule of the user's keeps under a name; else what the last call found."""
+        return self.__dict__[name] if name in self.__dict__ else found(self._demand_call()[2])
+
+    def _keep(self, name: str, value: Any) -> None:
+        if not self._is_own():
+            raise AttributeError(f"{name} of {self!r} is what its last call found, and is not set")
+        self.__dict__[name] = value
 
     def _demand_call(self) -> Any:
-        if self._last is None:
+        if self._its_last is None:
             raise RuntimeError("the rule has not been called yet")
-        return self._last
+        return self._its_last
 
     def _aggregate(self, rows: np.ndarray, f: int, step: int, seed: int) -> np.ndarray:
         rows.setflags(write=False)
@@ -354,13 +375,13 @@ class Listed(Rule):
 
     def _open(self) -> Any:
         if self._entry["facts"]["family"] == "pre-aggregation":
-            self._handle = _core.Stages(self._spelt)
+            self._its_handle = _core.Stages(self._spelt)
         elif self._entry["facts"]["family"] == "rule":
-            self._handle = _core.Rule(self._spelt, [])
+            self._its_handle = _core.Rule(self._spelt, [])
         else:
             # Stands after a rule, and is nothing alone.
-            self._handle = None
-        return self._handle
+            self._its_handle = None
+        return self._its_handle
 
     def __call__(self, rows: Any, *args: Any, **kwargs: Any) -> Any:
         if self._entry["facts"]["family"] == "meta-aggregation":
@@ -375,8 +396,8 @@ class Listed(Rule):
 
     def __repr__(self) -> str:
         given = dict(self._given)
-        if self._f is not None:
-            given = {"f": self._f, **given}
+        if self._its_f is not None:
+            given = {"f": self._its_f, **given}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
 
 
@@ -384,7 +405,7 @@ class Chain(Rule):
     """Stages around a rule, left to right."""
 
     def __init__(self, stages: Sequence[Rule], f: int | None = None) -> None:
-        given = {own for own in [f, *(stage._f for stage in stages)] if own is not None}
+        given = {own for own in [f, *(stage._its_f for stage in stages)] if own is not None}
         # The mean's own f of 0 says nothing.
         given = given if len(given) < 2 else given - {0}
         if len(given) > 1:
@@ -407,10 +428,10 @@ class Chain(Rule):
 
     def _open(self) -> Any:
         text, own = self._text(), self._brought()
-        self._handle = (
+        self._its_handle = (
             _core.Stages(text) if not own and _core.Stages.are(text) else _core.Rule(text, own)
         )
-        return self._handle
+        return self._its_handle
 
     def reset(self) -> None:
         """Forgets all earlier calls."""
@@ -432,7 +453,7 @@ class Text(Rule):
         handle = self._open()
         self._spelt = text if isinstance(handle, _core.Stages) else handle.spec
         if f is None and _core.names(text) == ["average"]:
-            self._f = 0
+            self._its_f = 0
 
     def _is_own(self) -> bool:
         return False
@@ -445,8 +466,8 @@ class Text(Rule):
 
     def _open(self) -> Any:
         text = self._text()
-        self._handle = _core.Stages(text) if _core.Stages.are(text) else _core.Rule(text, [])
-        return self._handle
+        self._its_handle = _core.Stages(text) if _core.Stages.are(text) else _core.Rule(text, [])
+        return self._its_handle
 
     def reset(self) -> None:
         """Forgets all earlier calls."""
@@ -454,7 +475,7 @@ class Text(Rule):
         self._open()
 
     def __repr__(self) -> str:
-        f = "" if self._f is None else f", f={self._f}"
+        f = "" if self._its_f is None else f", f={self._its_f}"
         return f"rule({self._text()!r}{f})"
 
 
@@ -470,7 +491,7 @@ def rule(text: str | Rule, f: int | None = None) -> Rule:
     """
     if isinstance(text, Rule):
         made = copy.copy(text)
-        made._f = _count(f) if f is not None else made._f
+        made._its_f = _count(f) if f is not None else made._its_f
         return made
     if not isinstance(text, str):
         raise TypeError(f"a rule is a text or a Rule; got {type(text).__name__}")

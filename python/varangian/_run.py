@@ -330,6 +330,7 @@ def run(
     callbacks: Iterable[Any] = (),
     *,
     loss: Callable[[Any, Any], Any] | None = None,
+    batched: bool | None = None,
     threads: int | None = None,
     jobs: int | None = None,
     replace: bool = False,
@@ -359,6 +360,10 @@ def run(
         Objects with some of the methods of :class:`Callback`.
     loss : callable, optional
         With a torch model: (outputs, targets) to the mean loss.
+    batched : bool, optional
+        With a torch model: whether the gradients of all workers of a step are one call of
+        ``torch.func.vmap``. By default where that can be; where not, a note says why. The same seed
+        gives the same bits either way, but the two ways may differ in a gradient's last places.
     threads, jobs : int, optional
         Threads in all, and runs at a time.
     version : str, optional
@@ -409,17 +414,19 @@ def run(
         raise TypeError(f"an experiment is a path or a dict; got {type(experiment).__name__}")
 
     order["model"] = order["dataset"] = None
+    network = None
     if isinstance(model, (str, Variant)):
         order["model"] = str(model)
     elif model is not None:
         from varangian._model import brought
 
-        entry, told_apart = brought(model, loss)
+        entry, told_apart, network = brought(model, loss, batched)
         order["model"] = bring(entry)
         # A start is no code: results of another one are others.
         version = f"{version} {told_apart}" if version else version
-    elif loss is not None:
-        raise TypeError("loss is for a torch model; give model= too")
+    elif loss is not None or batched is not None:
+        name = "loss" if batched is None else "batched"
+        raise TypeError(f"{name} is for a torch model; give model= too")
     if isinstance(dataset, (str, Variant)):
         order["dataset"] = str(dataset)
     elif dataset is not None:
@@ -472,6 +479,8 @@ def run(
         }
         try:
             name, outcomes = _core.run(order)
+            if network is not None and network.why and batched is None:
+                told("note", f"gradients were taken worker by worker: {network.why}")
         finally:
             if shown is not None:
                 shown.close()

@@ -58,6 +58,10 @@ impl Rule for Average {
         Ok(verdict.blend(round.rows, &exact::Blend::selection(n, &all)))
     }
 
+    fn watches(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }

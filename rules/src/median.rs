@@ -134,6 +134,10 @@ impl Rule for Median {
         self.middle != Middle::Mean
     }
 
+    fn watches(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }

@@ -86,6 +86,10 @@ impl Rule for Around {
         }))
     }
 
+    fn watches(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }

@@ -131,6 +131,12 @@ pub trait Rule: Send {
         true
     }
 
+    /// Whether it finds in passing whether rows that count alike are finite (see
+    /// [`varangian_base::Watch`]), and bears those that are not: what it answers to them is nobody's.
+    fn watches(&self) -> bool {
+        false
+    }
+
     /// Whether it remembers each worker by id, so that every row must be some worker's.
     fn knows_workers(&self) -> bool {
         false

@@ -100,6 +100,10 @@ impl Rule for TrimmedMean {
         }
     }
 
+    fn watches(&self) -> bool {
+        true
+    }
+
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
     }

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 use std::sync::Mutex;
 use varangian_base::{Matrix, Rows, RowsMut};
-use varangian_learn::model::Prepared;
+use varangian_learn::Batch;
+use varangian_learn::model::{Place, Prepared, Wanted};
 use varangian_learn::optim::Compression;
 use varangian_rules::Pipeline;
 use varangian_train::{
@@ -181,6 +182,9 @@ impl Crew<'_> {
             None => workers.iter().map(|_| None).collect(),
         };
         let of = workers.len();
+        if self.job.is_at_once() {
+            return self.at_once(workers, broadcast, prepared, mind, copies, absent, rows);
+        }
         let one = |(place, ((worker, row), copy)): (usize, ((&mut Worker, &mut [f32]), _))| {
             if is_away(absent, place) {
                 return (f64::NAN, Ok(()));
@@ -201,5 +205,51 @@ impl Crew<'_> {
         } else {
             seats.into_par_iter().map(one).collect()
         }
+    }
+
+    /// As [`Crew::gradients`], by a model that takes all workers at once.
+    fn at_once(
+        &self,
+        workers: &mut [Worker],
+        broadcast: &Broadcast<'_>,
+        prepared: &Prepared,
+        mind: Option<&Adversary>,
+        mut copies: Vec<Option<&mut [f32]>>,
+        absent: &[bool],
+        mut rows: RowsMut<'_>,
+    ) -> Vec<(f64, Result<(), usize>)> {
+        let (job, of) = (&self.job, workers.len());
+        let mut found = vec![(f64::NAN, Ok(())); of];
+        let here: Vec<usize> = (0..of).filter(|&place| !is_away(absent, place)).collect();
+        let draw = |&place: &usize| {
+            let poison = mind.map(|mind| mind.poisoner(place, of));
+            let poison = poison.as_ref().map(|poison| poison as &dyn Poison);
+            let mut batch = Batch::default();
+            let at = workers[place].draw(job, broadcast, poison, &mut batch);
+            (batch, at)
+        };
+        let drawn: Vec<(Batch, Place)> = here.par_iter().map(draw).collect();
+        let mut statistics = vec![vec![0.0; job.model.buffers()]; here.len()];
+        let places = rows.iter_mut().enumerate().filter(|(place, _)| !is_away(absent, *place));
+        let mut all: Vec<Wanted<'_>> = places
+            .zip(drawn.iter().zip(&mut statistics))
+            .map(|((_, out), ((batch, place), statistics))| Wanted {
+                batch,
+                place: *place,
+                out,
+                statistics,
+                loss: f64::NAN,
+            })
+            .collect();
+        job.model.gradients(broadcast.params, prepared, &mut all);
+        let mut bench = Bench::new(job.model);
+        for (&place, wanted) in here.iter().zip(all) {
+            let Wanted { out, statistics, loss, .. } = wanted;
+            let (worker, copy) = (&mut workers[place], copies[place].take());
+            let seen = (loss, &*statistics);
+            let loss = worker.finish(job, broadcast, seen, &mut bench, copy, out);
+            found[place] = (loss, inspect(out));
+        }
+        found
     }
 }

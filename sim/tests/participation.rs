@@ -3,9 +3,13 @@
 
 mod common;
 
-use common::plan;
-use std::sync::Mutex;
-use varangian_learn::optim::{Compression, Local, Momentum, Optimiser, Placement, ServerOptimiser};
+use common::{AtOnce, plan};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use varangian_learn::optim::{
+    Clip, ClipMode, Compression, Local, Message, Momentum, Optimiser, Placement, Regulariser,
+    ServerOptimiser,
+};
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::network::Network;
 use varangian_sim::rounds::Rounds;
@@ -73,6 +77,36 @@ fn what_leaves_nothing_out_changes_no_bit() {
         assert_eq!(bare, after(plan(whole, Some(all)), 20), "{hostile:?}");
         let half = Participation { workers: 7, f: 2 };
         assert_ne!(bare, after(plan(whole, Some(half)), 20), "{hostile:?}");
+    }
+}
+
+#[test]
+fn gradients_all_at_once_are_those_one_by_one() {
+    let momentum = |placement, nesterov| {
+        let momentum = Momentum { coefficient: 0.9, dampening: 0.5, nesterov, placement };
+        let regulariser = Regulariser::HalfSquared(0.01);
+        let compression = Compression::parse("top-k keep=0.5").unwrap();
+        let clip = Some(Clip { bound: 1.0, mode: ClipMode::Rescale });
+        Optimiser { momentum, regulariser, clip, compression, ..Optimiser::sgd(0.1) }
+    };
+    let signs = Optimiser { message: Message::Stochastic { bound: 1.0 }, ..Optimiser::sgd(0.1) };
+    let few = Some(Participation { workers: 5, f: 1 });
+    let steps = 12;
+    for (optimiser, attack, participation, at_once) in [
+        (momentum(Placement::Worker, false), "sign-flip", None, true),
+        (momentum(Placement::Worker, false), "alie", few, true),
+        (momentum(Placement::Server, false), "none", None, true),
+        (momentum(Placement::Update, true), "alie", few, true),
+        (signs, "none", None, true),
+        (momentum(Placement::Worker, true), "alie", None, false),
+        (everything().optimiser, "none", None, false),
+    ] {
+        let make = || Plan { participation, ..plan("median", attack, 9, 2, optimiser.clone()) };
+        let calls = Arc::<AtomicUsize>::default();
+        let model = Arc::new(AtOnce { model: make().model, calls: calls.clone() });
+        let all = after(Plan { model, ..make() }, steps);
+        assert_eq!(all, after(make(), steps), "{attack}");
+        assert_eq!(calls.load(Ordering::Relaxed) > 0, at_once, "{attack}");
     }
 }
 

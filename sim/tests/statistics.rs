@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::AtOnce;
 use std::sync::Arc;
 use varangian_base::{Domain, Seed, Stream};
 use varangian_learn::data::{Dataset, Shape};
@@ -67,6 +68,27 @@ fn run(passes: Passes, steps: u64) -> Lockstep {
         run.step();
     }
     run
+}
+
+#[test]
+fn statistics_of_all_at_once_are_those_one_by_one() {
+    let run = |attack: &str, at_once: bool| {
+        let Plan { model, train, test, passes, .. } = plan(Passes::All);
+        let other = common::plan("median", attack, 4, 1, Optimiser::sgd(0.05));
+        let mut plan = Plan { model, train, test, passes, ..other };
+        if at_once {
+            plan.model = Arc::new(AtOnce { model: plan.model, calls: Arc::default() });
+        }
+        let mut run = Lockstep::new(plan).unwrap();
+        (0..4).for_each(|_| {
+            run.step();
+        });
+        (run.params().to_vec(), run.server().statistics().to_vec())
+    };
+    let (params, statistics) = run("label-flip", true);
+    assert!(statistics.iter().any(|x| *x != 0.0 && *x != 1.0));
+    assert_ne!(params, run("none", false).0, "labels are flipped");
+    assert_eq!((params, statistics), run("label-flip", false));
 }
 
 #[test]

@@ -30,6 +30,17 @@ pub trait Poison: Sync {
     fn poison(&self, labels: &mut [u32], classes: u32, step: u64, stream: &mut Stream);
 }
 
+impl Job<'_> {
+    /// Whether each worker's step is one gradient at the parameters that the server published, which
+    /// the model would rather compute for all workers at once: by [`Worker::draw`],
+    /// [`Model::gradients`] and [`Worker::finish`] in place of [`Worker::gradient`].
+    pub fn is_at_once(&self) -> bool {
+        let momentum = &self.optimiser.momentum;
+        let ahead = momentum.placement == Placement::Worker && momentum.nesterov;
+        self.model.takes_all_at_once() && self.optimiser.local.steps == 1 && !ahead
+    }
+}
+
 /// Scratch memory of one thread: a worker sits down at any free bench.
 pub struct Bench {
     workspace: Workspace,
@@ -109,10 +120,7 @@ impl Worker {
         out: &mut [f32],
     ) -> f64 {
         let momentum = &job.optimiser.momentum;
-        let at_worker = momentum.placement == Placement::Worker && momentum.coefficient > 0.0;
-        if at_worker && self.momentum.is_empty() {
-            self.momentum = vec![0.0; out.len()];
-        }
+        let at_worker = self.has_momentum(job, out.len());
         let loss = if at_worker && momentum.nesterov {
             let mut ahead = std::mem::take(&mut bench.ahead);
             ahead.resize(out.len(), 0.0);
@@ -126,6 +134,60 @@ impl Worker {
             let start = (broadcast.params, prepared);
             self.descend(job, broadcast, start, poison, bench, out)
         };
+        self.send(job, broadcast, bench, sampled, out);
+        loss
+    }
+
+    /// Draws the minibatch of this step into `batch`.
+    pub fn draw(
+        &self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        poison: Option<&dyn Poison>,
+        batch: &mut Batch,
+    ) -> Place {
+        self.fill(job, broadcast.step, poison, &mut Vec::new(), batch);
+        Place { seed: job.seed, worker: self.id, step: broadcast.step }
+    }
+
+    /// Makes the message of this step of the model's gradient in `out`, as [`Worker::gradient`] does
+    /// of its own, and returns the loss, with the regulariser's.
+    pub fn finish(
+        &mut self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        (loss, statistics): (f64, &[f32]),
+        bench: &mut Bench,
+        sampled: Option<&mut [f32]>,
+        out: &mut [f32],
+    ) -> f64 {
+        self.statistics.clear();
+        self.statistics.extend_from_slice(statistics);
+        let loss = self.temper(job, broadcast.params, loss, out);
+        self.send(job, broadcast, bench, sampled, out);
+        loss
+    }
+
+    /// Whether momentum lives here; then there is room for it.
+    fn has_momentum(&mut self, job: &Job<'_>, d: usize) -> bool {
+        let momentum = &job.optimiser.momentum;
+        let at_worker = momentum.placement == Placement::Worker && momentum.coefficient > 0.0;
+        if at_worker && self.momentum.is_empty() {
+            self.momentum = vec![0.0; d];
+        }
+        at_worker
+    }
+
+    /// From the clipped gradient to what is sent.
+    fn send(
+        &mut self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        bench: &mut Bench,
+        sampled: Option<&mut [f32]>,
+        out: &mut [f32],
+    ) {
+        let (momentum, at_worker) = (&job.optimiser.momentum, self.has_momentum(job, out.len()));
         if let Some(sampled) = sampled {
             sampled.copy_from_slice(out);
         }
@@ -137,7 +199,6 @@ impl Worker {
         let coins = Coins { seed: job.seed, worker: self.id, step: broadcast.step };
         job.optimiser.message.apply(out, coins, &mut bench.ballot);
         job.optimiser.compression.apply(out, &mut self.residual);
-        loss
     }
 
     /// Makes the local steps from `start`, and adds up their gradients in `out`. Returns the mean
@@ -180,12 +241,17 @@ impl Worker {
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
-        self.fill(job, draw, poison, bench);
+        self.fill(job, draw, poison, &mut bench.indices, &mut bench.batch);
         let place = Place { seed: job.seed, worker: self.id, step: draw };
         let Bench { workspace, batch, .. } = bench;
-        let mut loss = job.model.gradient(params, prepared, batch, place, workspace, out);
+        let loss = job.model.gradient(params, prepared, batch, place, workspace, out);
         self.statistics.resize(job.model.buffers(), 0.0);
         job.model.statistics(workspace, &mut self.statistics);
+        self.temper(job, params, loss, out)
+    }
+
+    /// Regularises and clips the gradient in `out`, and returns the loss with the regulariser's.
+    fn temper(&mut self, job: &Job<'_>, params: &[f32], mut loss: f64, out: &mut [f32]) -> f64 {
         if job.optimiser.message.is_sign() {
             self.sanitised += sanitise(out);
         }
@@ -197,12 +263,19 @@ impl Worker {
     }
 
     /// Fills in minibatch `draw` and, for a hostile worker, poisons its labels.
-    fn fill(&self, job: &Job<'_>, draw: u64, poison: Option<&dyn Poison>, bench: &mut Bench) {
-        job.sampler.draw(self.id, draw, &mut bench.indices);
+    fn fill(
+        &self,
+        job: &Job<'_>,
+        draw: u64,
+        poison: Option<&dyn Poison>,
+        indices: &mut Vec<u32>,
+        batch: &mut Batch,
+    ) {
+        job.sampler.draw(self.id, draw, indices);
         let mut augment = job.seed.stream(Domain::Augment, self.id, draw);
-        job.train.fill(&bench.indices, &mut augment, &mut bench.batch);
+        job.train.fill(indices, &mut augment, batch);
         let classes = job.train.classes() as u32;
-        if let (Some(poison), Some(labels)) = (poison, bench.batch.labels_mut()) {
+        if let (Some(poison), Some(labels)) = (poison, batch.labels_mut()) {
             let mut stream = job.seed.lane(Domain::Attack, self.id, draw, lanes::attack::POISON);
             poison.poison(labels, classes, draw / job.optimiser.local.steps, &mut stream);
         }

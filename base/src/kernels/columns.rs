@@ -145,6 +145,7 @@ fn run(rows: Picked<'_>, statistic: Statistic<'_>, out: &mut [f32]) {
                     let place = columns.start - range.start..columns.end - range.start;
                     let statistic = statistic.at(columns.clone());
                     let part = rows.rows.window(isa, columns, window);
+                    part.look(isa);
                     let mut job = Job::new(part, rows.picked, statistic, scratch);
                     match &table {
                         None => straight::run(isa, &mut job, &mut out[place]),
@@ -154,6 +155,9 @@ fn run(rows: Picked<'_>, statistic: Statistic<'_>, out: &mut [f32]) {
             });
         });
     });
+    if rows.picked.is_none() && rows.rows.recipe().is_none() {
+        rows.rows.sent().looked_at_all();
+    }
 }
 
 /// Sets `out[k]` = reduce(the sorted values of column k), by `f32::total_cmp`: for any statistic

@@ -92,6 +92,7 @@ fn run(rows: Rows<'_>, terms: &Terms<'_>, out: &mut [f32]) {
         let row = |i: usize| rows.row(i);
         match *terms {
             Terms::Sum { scale } => {
+                rows.columns(range.clone()).look(isa);
                 listed(isa, (0..rows.n()).map(|i| (row(i), 1.0)), Some(scale), range, out);
             }
             Terms::Weighted(weights, first) => {
@@ -101,6 +102,9 @@ fn run(rows: Rows<'_>, terms: &Terms<'_>, out: &mut [f32]) {
             }
         }
     });
+    if let Terms::Sum { .. } = terms {
+        rows.looked_at_all();
+    }
 }
 
 /// Sets `out` to the columns of Σ weight·row or, with a scale, of the scaled sum of the rows.

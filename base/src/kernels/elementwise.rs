@@ -1,7 +1,7 @@
 //! Plain loops over one row, compiled for each instruction set. No sum crosses coordinates and no
 //! multiplication is fused with an addition: bits agree everywhere.
 
-use crate::kernels::isa;
+use crate::kernels::isa::{self, Isa};
 
 /// The exponent's last bit: adding it to a magnitude reaches the sign bit just where the exponent
 /// is full.
@@ -14,14 +14,19 @@ const TILE: usize = 1024;
 pub fn first_not_finite(row: &[f32]) -> Option<usize> {
     let isa = isa::active();
     for (t, tile) in row.chunks(TILE).enumerate() {
-        let mut bits = 0;
-        full_exponents(isa, tile, &mut bits);
-        if bits >> 31 == 1 {
+        if !is_finite(isa, tile) {
             let k = tile.iter().position(|x| !x.is_finite()).expect("one is not finite");
             return Some(t * TILE + k);
         }
     }
     None
+}
+
+/// Whether every coordinate is finite. Cost O(d).
+pub(crate) fn is_finite(isa: Isa, row: &[f32]) -> bool {
+    let mut bits = 0;
+    full_exponents(isa, row, &mut bits);
+    bits >> 31 == 0
 }
 
 /// v ← keep·v + fresh·x, and x becomes v. Cost O(d).
@@ -82,7 +87,6 @@ fn add_body(x: &mut [f32], factor: f32, y: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::isa::Isa;
 
     #[test]
     fn the_first_odd_value_is_found_wherever_it_stands() {

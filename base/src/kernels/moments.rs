@@ -10,6 +10,13 @@ use crate::kernels::isa::{self, Isa};
 use crate::kernels::lanes::Lanes;
 use std::ops::Range;
 
+/// The float next to a number: the largest one for those beyond.
+#[inline(always)]
+pub fn nearest(x: f64) -> f32 {
+    let largest = f64::from(f32::MAX);
+    x.clamp(-largest, largest) as f32
+}
+
 /// Columns that one task handles.
 const TASK: usize = 4096;
 
@@ -50,7 +57,7 @@ pub fn moments(
             for (k, (out, (&mean, &sd))) in
                 out[from..].iter_mut().zip(mean.iter().zip(sd)).enumerate()
             {
-                *out = value(range.start + from + k, mean, sd) as f32;
+                *out = nearest(value(range.start + from + k, mean, sd));
             }
         });
     });
@@ -71,8 +78,8 @@ pub fn means_and_deviations(
     let columns = Columns::new(rows, ddof);
     blocks::fill_both(means, deviations, TASK, |range, means, deviations| {
         columns.each(range, |from, mean, sd| {
-            means[from..].iter_mut().zip(mean).for_each(|(to, &x)| *to = x as f32);
-            deviations[from..].iter_mut().zip(sd).for_each(|(to, &x)| *to = x as f32);
+            means[from..].iter_mut().zip(mean).for_each(|(to, &x)| *to = nearest(x));
+            deviations[from..].iter_mut().zip(sd).for_each(|(to, &x)| *to = nearest(x));
         });
     });
 }
@@ -86,7 +93,7 @@ pub fn means_and_scatter(rows: Rows<'_>, means: &mut [f32], scatter: &mut [f64])
     let (columns, n) = (Columns::new(rows, 0), rows.n() as f64);
     blocks::fill_both(means, scatter, TASK, |range, means, scatter| {
         columns.each(range, |from, mean, sd| {
-            means[from..].iter_mut().zip(mean).for_each(|(to, &x)| *to = x as f32);
+            means[from..].iter_mut().zip(mean).for_each(|(to, &x)| *to = nearest(x));
             scatter[from..].iter_mut().zip(sd).for_each(|(to, &sd)| *to = n * (sd * sd));
         });
     });

@@ -62,6 +62,20 @@ pub struct Place {
     pub step: u64,
 }
 
+/// One worker's part of [`Model::gradients`].
+pub struct Wanted<'a> {
+    /// The minibatch.
+    pub batch: &'a Batch,
+    /// Where in the run.
+    pub place: Place,
+    /// The gradient, to be written: d floats.
+    pub out: &'a mut [f32],
+    /// What [`Model::statistics`] would say after it, to be written.
+    pub statistics: &'a mut [f32],
+    /// The mean loss, to be written.
+    pub loss: f64,
+}
+
 /// Sums over a batch in inference mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
@@ -160,6 +174,17 @@ pub trait Model: Any + Send + Sync {
         out: &mut [f32],
     ) -> f64;
 
+    /// Whether [`Model::gradients`] is the better way to the gradients of a step.
+    fn takes_all_at_once(&self) -> bool {
+        false
+    }
+
+    /// What [`Model::gradient`] gives for every worker of a step, where that is one computation:
+    /// asked only of a model that [takes all at once](Model::takes_all_at_once).
+    fn gradients(&self, params: &[f32], prepared: &Prepared, all: &mut [Wanted<'_>]) {
+        one_by_one(self, params, prepared, all);
+    }
+
     /// Loss and hits over the batch in inference mode (no dropout).
     fn evaluate(
         &self,
@@ -168,4 +193,18 @@ pub trait Model: Any + Send + Sync {
         batch: &Batch,
         workspace: &mut Workspace,
     ) -> Tally;
+}
+
+/// The gradients of every worker of a step by [`Model::gradient`], one after the other.
+pub fn one_by_one<M: Model + ?Sized>(
+    model: &M,
+    params: &[f32],
+    prepared: &Prepared,
+    all: &mut [Wanted<'_>],
+) {
+    let mut workspace = model.workspace();
+    for Wanted { batch, place, out, statistics, loss } in all {
+        *loss = model.gradient(params, prepared, batch, *place, &mut workspace, out);
+        model.statistics(&workspace, statistics);
+    }
 }

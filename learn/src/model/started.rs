@@ -1,7 +1,7 @@
 //! A model that starts from a given state instead of a drawn one.
 
 use super::state::State;
-use super::{Model, Place, Prepared, Tally, Tensor, Workspace};
+use super::{Model, Place, Prepared, Tally, Tensor, Wanted, Workspace};
 use crate::Batch;
 use varangian_base::Seed;
 
@@ -75,6 +75,14 @@ impl Model for Started {
         out: &mut [f32],
     ) -> f64 {
         self.model.gradient(params, prepared, batch, place, workspace, out)
+    }
+
+    fn takes_all_at_once(&self) -> bool {
+        self.model.takes_all_at_once()
+    }
+
+    fn gradients(&self, params: &[f32], prepared: &Prepared, all: &mut [Wanted<'_>]) {
+        self.model.gradients(params, prepared, all);
     }
 
     fn evaluate(

@@ -301,7 +301,7 @@ class _Optimal(_Attack):
 
 def _with_f(stage: Rule, f: int) -> Rule:
     made = stage.copy()
-    made._f = f
+    made._its_f = f
     return made
 
 

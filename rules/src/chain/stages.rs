@@ -11,7 +11,7 @@
 use super::Pipeline;
 use crate::{ALL, Family, Round, Rule, Verdict, average, exact};
 use std::sync::{Arc, Mutex, PoisonError};
-use varangian_base::{Matrix, SpecError, entry, spec};
+use varangian_base::{Matrix, Rows, RowsMut, SpecError, entry, spec, zeros};
 
 /// Stages without a rule.
 pub struct Stages {
@@ -23,7 +23,8 @@ pub struct Stages {
 /// The rows that came out last.
 #[derive(Default)]
 struct Seen {
-    single: Vec<Vec<f32>>,
+    /// Packed, and how many they are.
+    single: (Vec<f32>, usize),
     double: Vec<Vec<f64>>,
 }
 
@@ -65,9 +66,18 @@ impl Stages {
 
     /// The rows that a rule would see. The bound is the caller's to check.
     pub fn rows(&mut self, round: &mut Round<'_>) -> Matrix {
-        let mut out = vec![0.0; round.rows.d()];
+        let mut matrix = Matrix::default();
+        let d = round.rows.d();
+        let (packed, n) = self.packed(round);
+        matrix.copy_from(Rows::new(&packed, n, d));
+        matrix
+    }
+
+    /// As [`Stages::rows`], one after the other, and how many they are.
+    pub fn packed(&mut self, round: &mut Round<'_>) -> (Vec<f32>, usize) {
+        let mut out = zeros(round.rows.d());
         self.pipeline.aggregate(round, &mut out, &mut Verdict::default());
-        Matrix::from_rows(&self.seen().single)
+        std::mem::take(&mut self.seen().single)
     }
 
     /// The same of f64 rows, by the exact path.
@@ -101,10 +111,11 @@ struct Capture(Arc<Mutex<Seen>>);
 
 impl Rule for Capture {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
-        let mut row = vec![0.0; out.len()];
-        let rows = (0..round.rows.n()).map(|i| round.rows.row(i, &mut row).to_vec()).collect();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).single = rows;
-        out.fill(0.0);
+        // The answer is nobody's: it stays the zeros that it is.
+        let (n, d) = (round.rows.n(), out.len());
+        let mut rows = zeros(n * d);
+        round.rows.copy_to(RowsMut::new(&mut rows, n, d));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).single = (rows, n);
     }
 
     fn exact(&self, round: &exact::Round<'_>, _: &mut Verdict) -> Result<Vec<f64>, String> {

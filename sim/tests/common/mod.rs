@@ -1,11 +1,14 @@
 //! A model whose gradients are known by hand: the mean of a·(θ − xᵢ)/2 over a batch of points xᵢ.
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, dead_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use varangian_attacks as attacks;
 use varangian_base::{Domain, Seed, Stream};
 use varangian_learn::data::{Dataset, Shape};
-use varangian_learn::model::{Model, Place, Prepared, Tally, Tensor, Workspace};
+use varangian_learn::model::{
+    Model, Place, Prepared, Tally, Tensor, Wanted, Workspace, one_by_one,
+};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Batch, Sampler, Targets};
 use varangian_rules::Pipeline;
@@ -70,6 +73,82 @@ impl Model for Bowl {
         let loss =
             batch.inputs.chunks(params.len()).map(|x| params.iter().zip(x).map(gap).sum::<f64>());
         Tally { loss: loss.sum(), hits: 0, count: batch.len as u64 }
+    }
+}
+
+/// A model that would rather compute the gradients of a step all at once, and counts how often it
+/// did.
+pub struct AtOnce {
+    pub model: Arc<dyn Model>,
+    pub calls: Arc<AtomicUsize>,
+}
+
+impl Model for AtOnce {
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+
+    fn tensors(&self) -> &[Tensor] {
+        self.model.tensors()
+    }
+
+    fn init(&self, seed: Seed) -> Vec<f32> {
+        self.model.init(seed)
+    }
+
+    fn workspace(&self) -> Workspace {
+        self.model.workspace()
+    }
+
+    fn prepare(&self, params: &[f32], prepared: &mut Prepared) {
+        self.model.prepare(params, prepared);
+    }
+
+    fn buffer_tensors(&self) -> &[Tensor] {
+        self.model.buffer_tensors()
+    }
+
+    fn init_buffers(&self) -> Vec<f32> {
+        self.model.init_buffers()
+    }
+
+    fn load_buffers(&self, buffers: &[f32], prepared: &mut Prepared) {
+        self.model.load_buffers(buffers, prepared);
+    }
+
+    fn statistics(&self, workspace: &Workspace, out: &mut [f32]) {
+        self.model.statistics(workspace, out);
+    }
+
+    fn gradient(
+        &self,
+        params: &[f32],
+        prepared: &Prepared,
+        batch: &Batch,
+        place: Place,
+        workspace: &mut Workspace,
+        out: &mut [f32],
+    ) -> f64 {
+        self.model.gradient(params, prepared, batch, place, workspace, out)
+    }
+
+    fn takes_all_at_once(&self) -> bool {
+        true
+    }
+
+    fn gradients(&self, params: &[f32], prepared: &Prepared, all: &mut [Wanted<'_>]) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        one_by_one(self, params, prepared, all);
+    }
+
+    fn evaluate(
+        &self,
+        params: &[f32],
+        prepared: &Prepared,
+        batch: &Batch,
+        workspace: &mut Workspace,
+    ) -> Tally {
+        self.model.evaluate(params, prepared, batch, workspace)
     }
 }
 
