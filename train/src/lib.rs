@@ -13,6 +13,7 @@
 mod adversary;
 pub mod buckets;
 mod descent;
+mod escape;
 mod evaluate;
 mod follower;
 mod intake;

@@ -3,6 +3,7 @@
 mod evidence;
 
 use crate::descent::{Descent, restore};
+use crate::escape::Moment;
 use crate::{Intake, Participation, Reason, Refusal, Running};
 use varangian_base::{Memory, Seed, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement};
@@ -329,8 +330,14 @@ impl Server {
 
     /// Momentum at the server, then the step.
     fn update(&mut self) {
-        let optimiser = &self.settings.optimiser;
-        self.descent.step(optimiser, self.rate, &self.aggregate, &mut self.params);
+        let Settings { optimiser, seed, .. } = &self.settings;
+        let at = (self.rate, Moment { seed: *seed, step: self.step });
+        let told = self.descent.step(optimiser, at, &self.aggregate, &mut self.params);
+        let event = &mut self.closed.verdict.event;
+        *event = match (event.take(), told) {
+            (Some(rule), Some(told)) => Some(format!("{rule}; {told}")),
+            (rule, told) => rule.or(told),
+        };
     }
 
     /// Saves parameters, buffers, step and the rule's memory. Only between steps.
