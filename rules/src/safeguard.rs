@@ -154,7 +154,8 @@ fn expelled(step: u64, ids: &[u32]) -> String {
 /// Lets `add` add ξ ~ N(0, I) to `out`, drawn at (`Domain::Noise`, 0, step, block).
 fn draw<T: Send>(seed: Seed, step: u64, out: &mut [T], add: impl Fn(&mut T, f64) + Sync) {
     blocks::fill(out, BLOCK, |range, out| {
-        let mut stream = seed.lane(Domain::Noise, lanes::noise::STEP, step, (range.start / BLOCK) as u64);
+        let mut stream =
+            seed.lane(Domain::Noise, lanes::noise::STEP, step, (range.start / BLOCK) as u64);
         out.iter_mut().for_each(|x| add(x, stream.normal()));
     });
 }

@@ -155,7 +155,7 @@ mod tests {
         let (mut search, mut x) = (Search::new(ESCAPE, 2), vec![1.0, 1.0]);
         assert_eq!(step(&mut search, 0, &[0.0, 0.2], &mut x), "");
         assert_eq!(x, [1.0, 0.8]);
-        assert_eq!(step(&mut search, 1, &[0.0, 0.1], &mut x), "perturbed: attempt 1 of 2");
+        assert_eq!(step(&mut search, 1, &[0.0, 0.09], &mut x), "perturbed: attempt 1 of 2");
         let away = norms::distance2(&x, &[1.0, 0.8]).sqrt();
         assert!(away > 0.0 && away <= 0.5, "{away}");
     }

@@ -201,8 +201,7 @@ mod tests {
         let split = split("low-rank basis=axes width=5 components=2");
         let model = build("pca components=2", split.train.shape(), 0).unwrap();
         let (none, batch): (Prepared, _) = (Box::new(()), all(split.test.as_ref()));
-        let lost =
-            |w: &[f32]| model.evaluate(w, &none, &batch, &mut model.workspace()).mean_loss();
+        let lost = |w: &[f32]| model.evaluate(w, &none, &batch, &mut model.workspace()).mean_loss();
         // Columns (cos α, 0, sin α, 0, 0) and (0, cos β, 0, sin β, 0): the angles are α and β.
         for (a, b) in [(0.0f32, 0.0f32), (0.3, 0.0), (0.3, 1.1), (1.57, 1.57)] {
             let w = [a.cos(), 0.0, 0.0, b.cos(), a.sin(), 0.0, 0.0, b.sin(), 0.0, 0.0];

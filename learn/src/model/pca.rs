@@ -252,8 +252,7 @@ mod tests {
     fn slow(w: &[f64], batch: &Batch) -> f64 {
         let mut loss = 0.0;
         for x in batch.inputs.chunks_exact(WIDTH) {
-            let score =
-                |j: usize| (0..WIDTH).map(|i| w[i * K + j] * f64::from(x[i])).sum::<f64>();
+            let score = |j: usize| (0..WIDTH).map(|i| w[i * K + j] * f64::from(x[i])).sum::<f64>();
             for i in 0..WIDTH {
                 let back = (0..K).map(|j| w[i * K + j] * score(j)).sum::<f64>();
                 loss += (f64::from(x[i]) - back).powi(2) / batch.len as f64;
