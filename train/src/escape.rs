@@ -39,8 +39,8 @@ impl Search {
         Search { escape, phase: Phase::Descent, saddle: vec![0.0; d], start: vec![0.0; d] }
     }
 
-    /// Moves θ by the aggregate at θ, which `descend` does where a step is due; what happened, where
-    /// it is more than a step.
+    /// Moves θ by the aggregate at θ, which `descend` does where a step is due; what happened,
+    /// where it is more than a step.
     pub(crate) fn step(
         &mut self,
         moment: Moment,

@@ -1,11 +1,11 @@
 //! ByzantinePGD (Yin, Chen, Ramchandran & Bartlett 2019, Defending Against Saddle Point Attack in
-//! Byzantine-Robust Distributed Learning, arXiv 1806.05358, Algorithms 1 and 2): descent by a robust
-//! aggregate that, where the aggregate is short, tries to leave.
+//! Byzantine-Robust Distributed Learning, arXiv 1806.05358, Algorithms 1 and 2): descent by a
+//! robust aggregate that, where the aggregate is short, tries to leave.
 //!
-//! With A(θ) the rule's answer at θ: while ‖A(θ)‖ > ε, θ ← θ − α·A(θ). Else remember θ̃ = θ and, up
-//! to Q times, start at w = θ̃ + p with p uniform in the ball of radius r and descend from there for
-//! at most T steps; as soon as θ is R or more from w, it has escaped, and descent goes on from where
-//! it is. If Q attempts end within R, θ̃ is the answer, and θ stays there.
+//! With A(θ) the rule's answer at θ: while ‖A(θ)‖ > ε, θ ← θ − α·A(θ). Else remember θ̃ = θ and,
+//! up to Q times, start at w = θ̃ + p with p uniform in the ball of radius r and descend from
+//! there for at most T steps; as soon as θ is R or more from w, it has escaped, and descent goes on
+//! from where it is. If Q attempts end within R, θ̃ is the answer, and θ stays there.
 //!
 //! Any rule may stand for A; the paper's are the median, the trimmed mean, and iterative filtering.
 //! By its Theorem 3, with rows such that ‖A − ∇F‖ ≤ Δ: ε = 3Δ, α = 1/L, r = 4·Δ^⅗·d^(3/10)/√ρ and

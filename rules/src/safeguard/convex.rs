@@ -9,9 +9,9 @@
 //!
 //! They hold whatever the theorem says: a sum of T differences of length V at most is r or more at
 //! some step with a probability of at most 2·exp(−r²/(2TV²)) (Azuma for numbers, Pinelis 1994 for
-//! vectors), which at r = 𝔗/2 is 2·(p/(16mT))². Two honest sums are then within 𝔗 of each other, the
-//! median of all Aᵢ lies among honest ones, and B_med, with an honest sum within 𝔗_B, within 2𝔗_B
-//! of every honest one: hence times = 2.
+//! vectors), which at r = 𝔗/2 is 2·(p/(16mT))². Two honest sums are then within 𝔗 of each other,
+//! the median of all Aᵢ lies among honest ones, and B_med, with an honest sum within 𝔗_B, within
+//! 2𝔗_B of every honest one: hence times = 2.
 //!
 //! x₁ is where the rule was first asked; outside training, where there is no x, A says nothing.
 
