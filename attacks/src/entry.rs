@@ -97,6 +97,7 @@ pub static ALL: &[&AttackEntry] = &[
     &crate::time_coupled::ENTRY,
     &crate::poisoned_fl::ENTRY,
     &crate::cancel::ENTRY,
+    &crate::saddle_point::ENTRY,
     &crate::sign_votes::KILL,
     &crate::sign_votes::OPPOSE,
     &crate::sign_votes::KILL_WIRE,

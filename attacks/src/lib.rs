@@ -24,6 +24,7 @@ mod mixed;
 mod none;
 mod poisoned_fl;
 mod relocation;
+mod saddle_point;
 mod scene;
 pub mod search;
 mod sign_flip;

@@ -55,6 +55,14 @@ pub mod rule {
     pub const SKETCH: u32 = 1;
 }
 
+/// Workers of `Domain::Noise`, which is the server's: lanes are blocks of coordinates.
+pub mod noise {
+    /// What SafeguardSGD adds to each step.
+    pub const STEP: u32 = 0;
+    /// Perturbations of parameters where the aggregate is short; lane 0 is the length.
+    pub const PERTURBATION: u32 = 1;
+}
+
 /// Workers of `Domain::Oracle`, which is the server's.
 pub mod oracle {
     /// The order of validation samples in a pass; the step is the pass.

@@ -18,7 +18,7 @@ use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
 use varangian_rules::Pipeline;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Hostile, Plan};
-use varangian_train::Passes;
+use varangian_train::{NonFinite, Passes};
 
 /// Any module: nothing in it knows of varangian.
 #[derive(Module, Debug)]
@@ -83,6 +83,7 @@ fn plan(digits: &Split, rule: &str) -> Plan {
         f_real: f,
         hostile: Hostile::Last,
         participation: None,
+        non_finite: NonFinite::default(),
         weights: None,
         rule: Pipeline::parse(rule).expect("a known rule"),
         attack: varangian_attacks::build("sign-flip scale=3").expect("a known attack"),

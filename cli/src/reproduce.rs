@@ -74,6 +74,9 @@ struct Momentum {
     /// Replace the experiment's seeds by one
     #[arg(long)]
     seed: Option<u64>,
+    /// Change a key of the experiment; the value is TOML, or a bare text
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// The data set: mnist, fashion-mnist, cifar10 or cifar100
     #[arg(long, default_value = "mnist", value_parser = momentum::dataset)]
     dataset: String,
@@ -94,6 +97,7 @@ impl Momentum {
             reference: self.reference,
             study: self.study,
             seed: self.seed,
+            set: self.set.clone(),
             dataset: self.dataset.clone(),
             model: self.model.clone(),
             how: self.how.run(),

@@ -280,6 +280,7 @@ mod tests {
             ("logistic", row(7), 2),
             ("mlp hidden=20-10", digits, 10),
             ("linreg-net", row(20), 0),
+            ("pca", row(20), 0),
             ("simples-conv", digits, 10),
             ("torchnet", digits, 10),
             ("resnet20", colours, 10),

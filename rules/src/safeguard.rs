@@ -24,7 +24,7 @@ use window::{Finding, Mode, Window};
 use crate::{Round, Rule, Verdict, exact as double};
 use varangian_base::blocks::{self, BLOCK};
 use varangian_base::kernels::combine;
-use varangian_base::{Domain, Memory, Mixed, Seed, SpecError, Value};
+use varangian_base::{Domain, Memory, Mixed, Seed, SpecError, Value, lanes};
 
 #[derive(Clone)]
 struct Safeguard {
@@ -154,7 +154,8 @@ fn expelled(step: u64, ids: &[u32]) -> String {
 /// Lets `add` add ξ ~ N(0, I) to `out`, drawn at (`Domain::Noise`, 0, step, block).
 fn draw<T: Send>(seed: Seed, step: u64, out: &mut [T], add: impl Fn(&mut T, f64) + Sync) {
     blocks::fill(out, BLOCK, |range, out| {
-        let mut stream = seed.lane(Domain::Noise, 0, step, (range.start / BLOCK) as u64);
+        let mut stream =
+            seed.lane(Domain::Noise, lanes::noise::STEP, step, (range.start / BLOCK) as u64);
         out.iter_mut().for_each(|x| add(x, stream.normal()));
     });
 }

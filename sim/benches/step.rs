@@ -84,6 +84,7 @@ fn plan(split: &Split, rule: &str, f: usize) -> Plan {
         f_real: F,
         hostile: Hostile::Last,
         participation: None,
+        non_finite: varangian_train::NonFinite::default(),
         weights: None,
         rule: Pipeline::parse(rule).expect("a known rule"),
         attack: varangian_attacks::build("alie z=1.5").expect("a known attack"),

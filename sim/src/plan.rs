@@ -7,7 +7,7 @@ use varangian_learn::data::Split;
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
-use varangian_train::{Participation, Passes};
+use varangian_train::{NonFinite, Participation, Passes};
 
 /// Which workers are hostile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Plan {
     pub weights: Option<Vec<f64>>,
     /// Which workers take part in a round; `None`: all.
     pub participation: Option<Participation>,
+    /// What becomes of a round with a row that is not finite.
+    pub non_finite: NonFinite,
     /// The gradient aggregation rule.
     pub rule: Pipeline,
     /// The attack.
@@ -85,6 +87,7 @@ impl Plan {
             hostile: Hostile::Last,
             weights: None,
             participation: None,
+            non_finite: NonFinite::default(),
             rule,
             attack,
             optimiser: Optimiser::sgd(0.1),

@@ -11,7 +11,7 @@ use varangian_learn::optim::{
 };
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Advance, Course, Hostile, Plan};
-use varangian_train::{COLUMNS, Reason};
+use varangian_train::{COLUMNS, NonFinite, Reason};
 
 fn optimiser(placement: Placement, mu: f64, nesterov: bool) -> Optimiser {
     let momentum = Momentum { coefficient: mu, dampening: 0.0, nesterov, placement };
@@ -152,6 +152,24 @@ fn rows_that_are_not_finite_are_refused_and_counted_against_f() {
     assert!(record.closed.skipped.is_none());
     assert_eq!(run.server().intake().counts()[&(Reason::NotFinite, 8)], 1);
     assert!(run.params().iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn a_row_that_is_not_finite_may_cost_the_round() {
+    let mut plan = plan("average", "none", 11, 4, Optimiser::sgd(0.1));
+    plan.attack = Box::new(Poison(3));
+    plan.non_finite = NonFinite::SkipRound;
+    let mut run = Lockstep::new(plan).unwrap();
+    let before = run.params().to_vec();
+    let record = run.step();
+    let why = record.closed.skipped.as_deref().unwrap();
+    assert!(why.starts_with("non_finite=skip-round: 3 rows are not finite"), "{why}");
+    assert!(why.contains("the first of worker 7"), "{why}");
+    assert_eq!(record.closed.refused.len(), 3);
+    assert_eq!(run.params(), before);
+    let skip = |plan: Plan| Plan { non_finite: NonFinite::SkipRound, ..plan };
+    let calm = || common::plan("krum", "alie", 11, 4, Optimiser::sgd(0.1));
+    assert_eq!(after(skip(calm()), 20), after(calm(), 20), "finite rows cost nothing");
 }
 
 #[test]

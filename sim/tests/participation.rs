@@ -185,3 +185,36 @@ fn what_does_not_fit_together_is_refused_by_name() {
     let plan = Plan { participation: sample, ..everything() };
     assert!(refused(plan).contains("median needs n ≥ 2f + 1; got n = 2, f = 1"));
 }
+
+/// A bowl in which every aggregate counts as short and no attempt leads far enough.
+fn perturbed() -> Plan {
+    let server = ServerOptimiser::parse("byzantine-pgd epsilon=50 r=0.3 R=90 Q=2 T=4").unwrap();
+    let optimiser = Optimiser { server, ..Optimiser::sgd(0.3) };
+    plan("median", "alie", 9, 2, optimiser)
+}
+
+#[test]
+fn perturbations_hold_their_bits_over_threads_and_a_pause_and_come_to_rest() {
+    let whole = after(perturbed(), 40);
+    for threads in [1, 2, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| after(perturbed(), 40)), whole, "{threads}");
+    }
+    let (mut run, mut events) = (Lockstep::new(perturbed()).unwrap(), Vec::new());
+    for step in 0..40 {
+        if step == 20 {
+            let mut second = Lockstep::new(perturbed()).unwrap();
+            second.load(&run.save()).unwrap();
+            run = second;
+        }
+        events.extend(run.step().closed.verdict.event.clone());
+    }
+    assert_eq!(run.params(), whole);
+    assert!(events.iter().any(|event| event == "perturbed: attempt 2 of 2"), "{events:?}");
+    assert!(events.last().unwrap().contains("no way out in 2 attempts"), "{events:?}");
+    let mut plan = perturbed();
+    plan.optimiser.momentum.coefficient = 0.9;
+    let error = Lockstep::new(plan).err().unwrap().to_string();
+    assert!(error.contains("byzantine-pgd"), "{error}");
+    assert!(varangian_train::Queue::check(&perturbed().optimiser).is_err());
+}

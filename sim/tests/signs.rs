@@ -111,6 +111,7 @@ fn accuracy(n: usize, hostile: usize, attack: &str, beta: f64, epochs: u64) -> f
         f_real: hostile,
         hostile: Hostile::Last,
         participation: None,
+        non_finite: varangian_train::NonFinite::default(),
         weights: None,
         rule: Pipeline::parse("majority").unwrap(),
         attack: varangian_attacks::build(attack).unwrap(),

@@ -1,5 +1,6 @@
-//! How the server moves: momentum or adaptive means, weight decay, the step.
+//! How the server moves: momentum or adaptive means, weight decay, the step, perturbations.
 
+use crate::escape::{Moment, Search};
 use varangian_base::{Memory, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement, ServerOptimiser};
 
@@ -11,6 +12,8 @@ pub(crate) struct Descent {
     second: Vec<f32>,
     /// Steps made; counted for adaptive optimisers only.
     steps: u64,
+    /// The search for a way out of a saddle, where the optimiser has one.
+    search: Option<Search>,
 }
 
 impl Descent {
@@ -18,8 +21,13 @@ impl Descent {
     pub(crate) fn new(optimiser: &Optimiser, d: usize) -> Self {
         let momentum = optimiser.momentum;
         let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
-        let adapts = optimiser.server != ServerOptimiser::Sgd;
+        let adapts = matches!(optimiser.server, ServerOptimiser::Adaptive { .. });
+        let search = match optimiser.server {
+            ServerOptimiser::Perturbed(escape) => Some(Search::new(escape, d)),
+            _ => None,
+        };
         Descent {
+            search,
             first: vec![0.0; if keeps || adapts { d } else { 0 }],
             second: vec![optimiser.server.first_second(); if adapts { d } else { 0 }],
             steps: 0,
@@ -32,20 +40,24 @@ impl Descent {
     }
 
     /// θ ← (1 − αλ)·θ − α·U, with U the aggregate, the momentum buffer where there is one, or what
-    /// an adaptive optimiser makes of it.
+    /// an adaptive optimiser makes of it. What happened, where it is more than a step.
     pub(crate) fn step(
         &mut self,
         optimiser: &Optimiser,
-        rate: f64,
+        (rate, moment): (f64, Moment),
         aggregate: &[f32],
         params: &mut [f32],
-    ) {
+    ) -> Option<String> {
         let keep = 1.0 - rate * optimiser.weight_decay;
-        if optimiser.server != ServerOptimiser::Sgd {
+        if let Some(search) = &mut self.search {
+            let descend = |params: &mut [f32]| along(aggregate, (rate, keep), params);
+            return search.step(moment, aggregate, params, descend);
+        }
+        if !self.second.is_empty() {
             self.steps += 1;
             let means = (self.first.as_mut_slice(), self.second.as_mut_slice());
             optimiser.server.step(self.steps, (rate, keep), aggregate, means, params);
-            return;
+            return None;
         }
         let direction = if self.first.is_empty() {
             aggregate
@@ -53,10 +65,8 @@ impl Descent {
             optimiser.momentum.accumulate(&mut self.first, aggregate);
             &self.first
         };
-        let (keep, rate) = (keep as f32, rate as f32);
-        for (p, &u) in params.iter_mut().zip(direction) {
-            *p = keep * *p - rate * u;
-        }
+        along(direction, (rate, keep), params);
+        None
     }
 
     /// Adds the memory to a machine's.
@@ -65,6 +75,9 @@ impl Descent {
         if !self.second.is_empty() {
             memory.put("second", Value::Floats(self.second.clone()));
             memory.put("descents", Value::Integers(vec![self.steps]));
+        }
+        if let Some(search) = &self.search {
+            search.save(memory);
         }
     }
 
@@ -79,7 +92,15 @@ impl Descent {
             let steps = memory.integers("descents")?.first();
             self.steps = *steps.ok_or_else(|| SpecError::new("checkpoint: descents is empty"))?;
         }
-        Ok(())
+        self.search.as_mut().map_or(Ok(()), |search| search.load(memory))
+    }
+}
+
+/// θ ← keep·θ − rate·u.
+fn along(direction: &[f32], (rate, keep): (f64, f64), params: &mut [f32]) {
+    let (keep, rate) = (keep as f32, rate as f32);
+    for (p, &u) in params.iter_mut().zip(direction) {
+        *p = keep * *p - rate * u;
     }
 }
 

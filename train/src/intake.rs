@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use varangian_base::kernels::elementwise::first_not_finite;
-use varangian_base::{Matrix, Rows, RowsMut};
+use varangian_base::{Matrix, Rows, RowsMut, SpecError};
 
 /// Why a message was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +80,46 @@ impl Refusal {
             Reason::NotFinite => self.detail.clone(),
             reason => format!("{}: {}", reason.name().replace('-', " "), self.detail),
         }
+    }
+}
+
+/// What becomes of a round in which a row is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// That row is refused and its worker counts as hostile; the others are aggregated.
+    #[default]
+    RefuseRow,
+    /// No step is made. Whoever sends a NaN at every step then stops training: for workers that may
+    /// fail, not for hostile ones.
+    SkipRound,
+}
+
+impl NonFinite {
+    /// The names.
+    pub const NAMES: &'static [&'static str] = &["refuse-row", "skip-round"];
+
+    /// Reads `refuse-row` or `skip-round`.
+    ///
+    /// # Errors
+    /// If the name is another.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        match text {
+            "refuse-row" => Ok(NonFinite::RefuseRow),
+            "skip-round" => Ok(NonFinite::SkipRound),
+            other => Err(SpecError::unknown("non_finite", other, Self::NAMES)),
+        }
+    }
+
+    /// Why no step is made after these refusals, if none is.
+    pub(crate) fn spoils(self, refused: &[Refusal]) -> Option<String> {
+        let wild = |refusal: &&Refusal| refusal.reason == Reason::NotFinite;
+        let first = refused.iter().find(wild).filter(|_| self == NonFinite::SkipRound)?;
+        let count = refused.iter().filter(wild).count();
+        let rows = if count == 1 { "1 row is" } else { &format!("{count} rows are") };
+        let (worker, detail) = (first.worker, &first.detail);
+        Some(format!(
+            "non_finite=skip-round: {rows} not finite, the first of worker {worker}: {detail}"
+        ))
     }
 }
 

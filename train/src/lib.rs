@@ -13,6 +13,7 @@
 mod adversary;
 pub mod buckets;
 mod descent;
+mod escape;
 mod evaluate;
 mod follower;
 mod intake;
@@ -33,7 +34,7 @@ mod worker;
 pub use adversary::{Adversary, Held, Poisoner, Sight};
 pub use evaluate::Evaluator;
 pub use follower::Follower;
-pub use intake::{Intake, Reason, Received, Refusal, inspect};
+pub use intake::{Intake, NonFinite, Reason, Received, Refusal, inspect};
 pub use oracle::{Validation, hold_out};
 pub use participation::Participation;
 pub use queue::{Fate, Outcome, Queue, QueueSettings};

@@ -2,11 +2,12 @@
 //! judges each at once.
 
 use crate::descent::Descent;
+use crate::escape::Moment;
 use crate::{Reason, Refusal, Running, inspect};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use varangian_base::{Memory, Seed, SpecError, Value};
-use varangian_learn::optim::{Optimiser, Placement};
+use varangian_learn::optim::{Optimiser, Placement, ServerOptimiser};
 use varangian_rules::{Arrival, Decision, Filter, Oracle};
 
 /// What an asynchronous server is told at the start.
@@ -97,6 +98,11 @@ impl Queue {
         {
             return Err(SpecError::new(
                 "asynchronous training takes momentum at \"update\" or \"worker\", without Nesterov",
+            ));
+        }
+        if matches!(optimiser.server, ServerOptimiser::Perturbed(_)) {
+            return Err(SpecError::new(
+                "server_optimiser=byzantine-pgd judges θ by the aggregate at θ: training in step",
             ));
         }
         Ok(())
@@ -301,7 +307,8 @@ impl Queue {
             }
             _ => old.to_vec(),
         };
-        self.descent.step(&self.settings.optimiser, rate, &self.out, &mut next);
+        let moment = Moment { seed: self.settings.seed, step: self.version };
+        self.descent.step(&self.settings.optimiser, (rate, moment), &self.out, &mut next);
         self.params = Arc::new(next);
         self.version += 1;
         self.models.push_back((self.version, Arc::clone(&self.params)));

@@ -1,12 +1,16 @@
 //! The server: parameters, momentum, intake, aggregation, step.
 
 mod evidence;
+mod said;
+
+pub use said::{Broadcast, Closed, Lent};
 
 use crate::descent::{Descent, restore};
-use crate::{Intake, Participation, Reason, Refusal, Running};
+use crate::escape::Moment;
+use crate::{Intake, NonFinite, Participation, Reason, Refusal, Running};
 use varangian_base::{Memory, Seed, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement};
-use varangian_rules::{Oracle, Pipeline, Round, Verdict};
+use varangian_rules::{Oracle, Pipeline, Round};
 
 /// What a server is told at the start.
 pub struct Settings {
@@ -19,6 +23,8 @@ pub struct Settings {
     pub weights: Option<Vec<f64>>,
     /// Which workers take part in a round; `None`: all.
     pub participation: Option<Participation>,
+    /// What becomes of a round with a row that is not finite.
+    pub non_finite: NonFinite,
     /// The gradient aggregation rule.
     pub rule: Pipeline,
     /// Momentum, schedule, weight decay.
@@ -31,52 +37,6 @@ pub struct Settings {
     pub seed: Seed,
     /// Whether silence counts as hostile: true where honest workers are never silent (lockstep).
     pub silence_is_hostile: bool,
-}
-
-/// What the server tells all workers at the start of a step.
-#[derive(Clone, Copy)]
-pub struct Broadcast<'a> {
-    /// The step, from 0.
-    pub step: u64,
-    /// Where gradients are wanted: θ, or the look-ahead point with Nesterov momentum at the server.
-    pub params: &'a [f32],
-    /// The last aggregate, zeros at step 0.
-    pub previous: &'a [f32],
-    /// The learning rate of this step.
-    pub rate: f64,
-}
-
-/// What a server lends to a driver in the same process for one step.
-pub struct Lent<'a> {
-    /// What workers need.
-    pub broadcast: Broadcast<'a>,
-    /// One slot a worker, to be written and then committed.
-    pub slots: varangian_base::RowsMut<'a>,
-    /// The rule.
-    pub rule: &'a Pipeline,
-    /// How much each worker counts, where they do not count alike.
-    pub weights: Option<&'a [f64]>,
-    /// The momentum buffer where it lives at the server, or empty.
-    pub momentum: &'a [f32],
-}
-
-/// How a step ended.
-#[derive(Clone, Debug, Default)]
-pub struct Closed {
-    /// The step.
-    pub step: u64,
-    /// Rows that the rule saw.
-    pub n: usize,
-    /// Hostile rows that the rule reckoned with.
-    pub f: usize,
-    /// Why no step was made, if none was.
-    pub skipped: Option<String>,
-    /// What was refused.
-    pub refused: Vec<Refusal>,
-    /// The workers whose rows the rule saw, in row order.
-    pub ids: Vec<u32>,
-    /// What the rule said.
-    pub verdict: Verdict,
 }
 
 /// The parameter server: a machine that is told of messages and asked to close steps.
@@ -281,8 +241,8 @@ impl Server {
     /// Closes the step: aggregates what was admitted, steps, and opens the next one.
     ///
     /// f is lowered by the workers proven hostile (and by the silent ones, where silence is
-    /// hostile). If what is left violates the rule's bound, the step is skipped and the record
-    /// says so.
+    /// hostile). If what is left violates the rule's bound, or one row not finite is to spoil a
+    /// round, the step is skipped and the record says so.
     pub fn close(&mut self) -> &Closed {
         let Server { settings, intake, oracle, closed, aggregate, params, ahead, counted, .. } =
             self;
@@ -307,7 +267,8 @@ impl Server {
             Some(counts) => settings.rule.check_weights(counts, n, f),
             None => Ok(()),
         });
-        closed.skipped = fits.err().map(|error| error.to_string());
+        let spoilt = settings.non_finite.spoils(received.refused);
+        closed.skipped = spoilt.or(fits.err().map(|error| error.to_string()));
         if closed.skipped.is_none() {
             let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
             let mut round = Round {
@@ -329,8 +290,11 @@ impl Server {
 
     /// Momentum at the server, then the step.
     fn update(&mut self) {
-        let optimiser = &self.settings.optimiser;
-        self.descent.step(optimiser, self.rate, &self.aggregate, &mut self.params);
+        let Settings { optimiser, seed, .. } = &self.settings;
+        let at = (self.rate, Moment { seed: *seed, step: self.step });
+        let told = self.descent.step(optimiser, at, &self.aggregate, &mut self.params);
+        let rule = self.closed.verdict.event.take();
+        self.closed.verdict.event = [rule, told].into_iter().flatten().reduce(|a, b| a + "; " + &b);
     }
 
     /// Saves parameters, buffers, step and the rule's memory. Only between steps.

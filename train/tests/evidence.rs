@@ -3,7 +3,7 @@
 use varangian_base::Seed;
 use varangian_learn::optim::Optimiser;
 use varangian_rules::{Evidence, Pipeline, Standing};
-use varangian_train::{Server, Settings};
+use varangian_train::{NonFinite, Server, Settings};
 
 fn server(n: usize, f: usize, silence_is_hostile: bool) -> Server {
     let settings = Settings {
@@ -11,6 +11,7 @@ fn server(n: usize, f: usize, silence_is_hostile: bool) -> Server {
         f,
         weights: None,
         participation: None,
+        non_finite: NonFinite::default(),
         rule: Pipeline::parse("multi-krum m=2").unwrap(),
         optimiser: Optimiser::sgd(0.1),
         steps_per_epoch: 1.0,

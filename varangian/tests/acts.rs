@@ -60,6 +60,7 @@ const ACTING: &[(&str, &str, [&str; 2])] = &[
     ("local_rate", "momentum=0 local_steps=2", ["0.0", "0.5"]),
     ("compression", "", ["'none'", "'top-k keep=0.1'"]),
     ("participation", "n=12 f=1", ["'all'", "'sample workers=9'"]),
+    ("non_finite", "attack='non-finite'", ["'refuse-row'", "'skip-round'"]),
     ("server_optimiser", "momentum=0", ["'sgd'", "'adam'"]),
     ("weights", "rule='average' f=1 partition='dirichlet alpha=0.1'", ["'equal'", "'samples'"]),
     ("weight_decay", "", ["0.0", "0.1"]),

@@ -106,6 +106,7 @@ const WHOLE: &[(&str, Reason)] = &[
         let auto = pair(&s.participation, "f").is_none_or(|f| f == "auto" || f == s.f.to_string());
         (all && auto).then(|| format!("all {} workers take part", s.n))
     }),
+    ("non_finite", |_, g| g.filter.then(|| "a filter judges one row at a time".into())),
     ("server_optimiser", |_, _| None),
     ("weights", |s, g| {
         let alike = !g.whole && g.pools.windows(2).all(|w| w[0] == w[1]);

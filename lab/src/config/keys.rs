@@ -84,9 +84,15 @@ pub const KEYS: &[Key] = &[
          each round; f of them hostile, by default so many that more are as rare as the risk",
     ),
     key(
+        "non_finite",
+        "what a row that is not finite costs: refuse-row (that row; f falls by one), or skip-round \
+         (no step is made: for workers that may fail, as a hostile one can stop training so)",
+    ),
+    key(
         "server_optimiser",
         "how the server steps by the aggregate: sgd, or \"adagrad tau=1e-3\", \
-         \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum",
+         \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum; or \
+         \"byzantine-pgd epsilon=0.1 r=1 R=1 Q=10 T=100\", which perturbs where aggregates are short",
     ),
     key(
         "weights",

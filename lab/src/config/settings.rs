@@ -59,6 +59,8 @@ pub struct Settings {
     pub compression: String,
     #[serde(skip_serializing_if = "unsaid::is_all")]
     pub participation: String,
+    #[serde(skip_serializing_if = "unsaid::is_refuse_row")]
+    pub non_finite: String,
     #[serde(skip_serializing_if = "unsaid::is_sgd")]
     pub server_optimiser: String,
     #[serde(skip_serializing_if = "unsaid::is_equal")]
@@ -116,6 +118,7 @@ impl Default for Settings {
             local_rate: 0.0,
             compression: "none".into(),
             participation: "all".into(),
+            non_finite: "refuse-row".into(),
             server_optimiser: "sgd".into(),
             weights: "equal".into(),
             weight_decay: 0.0,
@@ -357,6 +360,7 @@ mod tests {
             local_rate: 0.1,
             compression: "top-k".into(),
             participation: "sample workers=2".into(),
+            non_finite: "skip-round".into(),
             server_optimiser: "adam".into(),
             weights: "samples".into(),
             ..Settings::default()

@@ -25,6 +25,7 @@ pub(super) const UNSAID: &[(&str, &str)] = &[
     ("local_rate", "0.0"),
     ("compression", "none"),
     ("participation", "all"),
+    ("non_finite", "refuse-row"),
     ("server_optimiser", "sgd"),
     ("weights", "equal"),
 ];
@@ -55,6 +56,10 @@ pub(super) fn is_none(text: &str) -> bool {
 
 pub(super) fn is_all(text: &str) -> bool {
     text == "all"
+}
+
+pub(super) fn is_refuse_row(text: &str) -> bool {
+    text == "refuse-row"
 }
 
 pub(super) fn is_equal(text: &str) -> bool {

@@ -12,7 +12,7 @@ use varangian_learn::partition::{Partition, Sampling};
 use varangian_rules::{Filter, FilterEntry, Pipeline};
 use varangian_sim::swarm::Staleness;
 use varangian_sim::{Hostile, Scenario};
-use varangian_train::{Participation, Passes};
+use varangian_train::{NonFinite, Participation, Passes};
 
 /// Who judges what workers send. Runs take forks of it, from any thread: hence the locks.
 pub(crate) enum Judge {
@@ -30,6 +30,7 @@ pub(crate) struct Words {
     pub(crate) optimiser: Optimiser,
     pub(crate) passes: Passes,
     pub(crate) participation: Option<Participation>,
+    pub(crate) non_finite: NonFinite,
     pub(crate) partition: Box<dyn Partition>,
     pub(crate) sampling: Sampling,
     /// The model's name, and how it is built once the data are there.
@@ -68,6 +69,7 @@ impl Read {
         let settings = in_one_spelling(given, spelling)?;
         let words = Words {
             participation: settings.participation()?,
+            non_finite: NonFinite::parse(&settings.non_finite)?,
             optimiser: settings.optimiser()?,
             hostile: settings.hostile()?,
             passes: settings.passes()?,
@@ -223,6 +225,7 @@ fn in_one_spelling(settings: &Settings, rule: String) -> Result<Settings, Failur
         },
         compression: one(&settings.compression)?,
         participation: one(&settings.participation)?,
+        non_finite: one(&settings.non_finite)?,
         server_optimiser: one(&settings.server_optimiser)?,
         weights: one(&settings.weights)?,
         ..settings.clone()

@@ -61,8 +61,7 @@ impl Shelf {
         }
         let split = self.own.load(&settings.dataset, self.folder.clone(), Seed(drawn));
         let split = split.map_err(|error| Failure::refused(error.to_string()))?;
-        let digest = digest(&split);
-        let data = Loaded { split, digest };
+        let data = Loaded { digest: digest(&split), split };
         loaded.insert(key, data.clone());
         Ok(data)
     }
@@ -126,6 +125,7 @@ impl Shelf {
             f_real: settings.f_real(),
             hostile: words.hostile,
             participation: words.participation,
+            non_finite: words.non_finite,
             weights: parts.weights,
             rule,
             attack: words.attack.fork(),

@@ -19,6 +19,7 @@ mod glyphs_strokes;
 pub mod idx;
 mod idx_images;
 mod images;
+mod low_rank;
 mod mnist;
 mod order;
 mod pixels;
@@ -149,6 +150,7 @@ pub static ALL: &[&DataEntry] = &[
     &glyphs::ENTRY,
     &synthetic::LINREG,
     &synthetic::LOGREG,
+    &low_rank::ENTRY,
     &mnist::ENTRY,
     &fashion_mnist::ENTRY,
     &emnist::ENTRY,

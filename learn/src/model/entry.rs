@@ -47,6 +47,7 @@ pub static ALL: &[&ModelEntry] = &[
     &super::dense::MLP,
     &super::dense::LINREG_NET,
     &super::dense::LOGREG_NET,
+    &super::pca::ENTRY,
     &super::convolutional::SIMPLES_CONV,
     &super::convolutional::TORCHNET,
     &super::convolutional::MNISTNET,

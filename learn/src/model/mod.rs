@@ -15,6 +15,7 @@ mod loss;
 pub(crate) mod mersenne;
 mod network;
 mod norm;
+mod pca;
 mod plan;
 mod pool;
 mod relu;

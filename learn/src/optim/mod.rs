@@ -4,6 +4,7 @@
 
 mod clip;
 mod compress;
+mod escape;
 mod message;
 mod momentum;
 mod regularise;
@@ -12,6 +13,7 @@ mod server;
 
 pub use clip::{Clip, ClipMode};
 pub use compress::Compression;
+pub use escape::Escape;
 pub use message::{MESSAGES, Message, sanitise};
 pub use momentum::{Momentum, Placement};
 pub use regularise::Regulariser;
@@ -115,7 +117,14 @@ impl Optimiser {
         }
         let momentum = &self.momentum;
         let at_update = momentum.placement == Placement::Update;
-        if self.server != ServerOptimiser::Sgd && momentum.coefficient > 0.0 && at_update {
+        let moves = momentum.coefficient > 0.0;
+        if matches!(self.server, ServerOptimiser::Perturbed(_)) && moves {
+            return refuse(
+                "server_optimiser=byzantine-pgd steps by the aggregate at θ alone; set momentum=0 \
+                 beside it",
+            );
+        }
+        if self.server != ServerOptimiser::Sgd && moves && at_update {
             return refuse(
                 "an adaptive server_optimiser keeps a momentum of its own, beta1; \
                  set momentum=0 or momentum_at=worker beside it",

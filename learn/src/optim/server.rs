@@ -10,9 +10,12 @@
 //! | `yogi` | as above | v − (1 − β₂)·A²·sign(v − A²) | as above |
 //! | `adam` | as above | β₂·v + (1 − β₂)·A² | as above |
 //!
+//! A third way, `byzantine-pgd`, perturbs θ where the aggregate is short: see [`Escape`].
+//!
 //! *Differs:* the paper aggregates the workers' movements, we aggregate movements over the local
 //! learning rate (gradients, with one local step), so that τ is measured in gradients.
 
+use super::escape::{self, Escape};
 use varangian_base::{Kind, Param, SpecError, spec};
 
 /// How v follows the squares of the aggregates.
@@ -46,6 +49,8 @@ pub enum ServerOptimiser {
         /// `adam` only).
         corrected: bool,
     },
+    /// θ ← θ − α·A, and a search for a way out where A is short.
+    Perturbed(Escape),
 }
 
 const BETA: Kind = Kind::Real { min: 0.0, max: 0.999_999_999 };
@@ -73,7 +78,7 @@ const ADAM: &[Param] = &[BETA1, BETA2, TAU, CORRECTED];
 
 impl ServerOptimiser {
     /// The names.
-    pub const NAMES: &'static [&'static str] = &["sgd", "adagrad", "yogi", "adam"];
+    pub const NAMES: &'static [&'static str] = &["sgd", "adagrad", "yogi", "adam", "byzantine-pgd"];
 
     /// The parameters of `name`, none where it is unknown.
     pub fn params(name: &str) -> &'static [Param] {
@@ -81,11 +86,13 @@ impl ServerOptimiser {
             "adagrad" => ADAGRAD,
             "yogi" => YOGI,
             "adam" => ADAM,
+            "byzantine-pgd" => escape::PARAMS,
             _ => &[],
         }
     }
 
-    /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99` or `adam bias-correction=true`.
+    /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99`, `adam bias-correction=true` or
+    /// `byzantine-pgd epsilon=0.1 r=1`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -93,6 +100,10 @@ impl ServerOptimiser {
         let spec = spec::parse(text)?;
         let second = match spec.name.as_str() {
             "sgd" => return spec.args(&[]).map(|_| ServerOptimiser::Sgd),
+            "byzantine-pgd" => {
+                let args = spec.args(escape::PARAMS)?;
+                return Ok(ServerOptimiser::Perturbed(Escape::of(&args)));
+            }
             "adagrad" => Second::Adagrad,
             "yogi" => Second::Yogi,
             "adam" => Second::Adam,
@@ -121,7 +132,7 @@ impl ServerOptimiser {
     /// and `keep` multiplies θ before (weight decay). Everything stays finite. Cost O(d).
     ///
     /// # Panics
-    /// For [`ServerOptimiser::Sgd`], which keeps neither m nor v.
+    /// For all but [`ServerOptimiser::Adaptive`], which alone keeps m and v.
     pub fn step(
         &self,
         step: u64,
@@ -131,7 +142,7 @@ impl ServerOptimiser {
         params: &mut [f32],
     ) {
         let ServerOptimiser::Adaptive { second, beta1, beta2, tau, corrected } = *self else {
-            panic!("plain descent keeps no means");
+            panic!("only adaptive descent keeps means");
         };
         let power = i32::try_from(step).unwrap_or(i32::MAX);
         let correct = |beta: f64| if corrected { 1.0 - beta.powi(power) } else { 1.0 };

@@ -22,6 +22,8 @@ pub struct Grid {
     pub study: bool,
     /// Replaces the experiment's seeds by one.
     pub seed: Option<u64>,
+    /// Changes keys of the experiment, as `steps=100`.
+    pub set: Vec<String>,
     /// One of the publication's data sets, as a data set is written.
     pub dataset: String,
     /// The model, as a model is written, where it is not the one that the publication has first.
@@ -115,6 +117,7 @@ impl Grid {
         if self.study {
             set.push(format!("study={}", family.past));
         }
+        set.extend_from_slice(&self.set);
         let seed = self.seed.or(self.quick.then_some(1));
         let source = Source { seed, set, ..Source::default() };
         let name = format!(
@@ -308,9 +311,9 @@ mod tests {
     use super::*;
 
     fn grid(dataset: &str, model: Option<&str>) -> Grid {
-        let (reference, study, seed, quick) = (false, false, None, false);
+        let (reference, study, seed, quick, set) = Default::default();
         let (dataset, model) = (dataset.to_owned(), model.map(str::to_owned));
-        Grid { quick, reference, study, seed, dataset, model, how: How::default() }
+        Grid { quick, reference, study, seed, set, dataset, model, how: How::default() }
     }
 
     #[test]

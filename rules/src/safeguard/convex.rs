@@ -7,6 +7,12 @@
 //! 𝔗_A, ‖Bᵢ − B_med‖ ≤ 2𝔗_B and ‖gᵢ − g_med‖ ≤ 4V; the answer is (1/m)·Σ gᵢ over good_k. By
 //! theorem, 𝔗_A = 4·D·V·√(T·C) and 𝔗_B = 4·V·√(T·C), C = ln(16·m·T/p).
 //!
+//! They hold whatever the theorem says: a sum of T differences of length V at most is r or more at
+//! some step with a probability of at most 2·exp(−r²/(2TV²)) (Azuma for numbers, Pinelis 1994 for
+//! vectors), which at r = 𝔗/2 is 2·(p/(16mT))². Two honest sums are then within 𝔗 of each other,
+//! the median of all Aᵢ lies among honest ones, and B_med, with an honest sum within 𝔗_B, within
+//! 2𝔗_B of every honest one: hence times = 2.
+//!
 //! x₁ is where the rule was first asked; outside training, where there is no x, A says nothing.
 
 #[cfg(test)]
@@ -25,6 +31,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     summary: "sum over m of the workers whose gradients, and sums of them over the run, stay near the medians",
     paper: "Alistarh, Allen-Zhu & Li, Byzantine Stochastic Gradient Descent, NeurIPS 2018, arXiv 1803.08917, algorithm 1",
     differs: &[
+        "the full text was not at hand: 𝔗_A and 𝔗_B are as remembered and hold by Azuma's and Pinelis' inequalities, by which an honest Aᵢ and Bᵢ are further than half of them from their means, in any of T steps, with a probability below p/m; 2V and 4V are also bucketing's code's",
         "the step and its projection to the ball of diameter D around the start are the trainer's",
         "a worker is kept within times·𝔗_B of B_med, by default twice, as 2V becomes 4V and as SafeguardSGD has it; bucketing's code takes times = 1, at which a median that hostile workers provide can cost honest ones their place",
         "divide = good divides by the number of good workers instead of all, as bucketing's code does",

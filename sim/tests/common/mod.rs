@@ -13,7 +13,7 @@ use varangian_learn::optim::Optimiser;
 use varangian_learn::{Batch, Sampler, Targets};
 use varangian_rules::Pipeline;
 use varangian_sim::{Hostile, Plan};
-use varangian_train::Passes;
+use varangian_train::{NonFinite, Passes};
 
 pub struct Bowl {
     pub a: f32,
@@ -223,6 +223,7 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         f_real: f,
         hostile: Hostile::Last,
         participation: None,
+        non_finite: NonFinite::default(),
         weights: None,
         rule: Pipeline::parse(rule).unwrap(),
         attack: attacks::build(attack).unwrap(),

@@ -161,7 +161,9 @@ fn server(stream: &mut Stream, settings: &mut Settings, filter: bool) {
     settings.nesterov = stream.below(6) == 0;
     settings.study = [0, 0, 0, 2][stream.below(4)];
     settings.weights = or(stream, "equal", &["equal", "samples"]);
-    settings.server_optimiser = or(stream, "sgd", &["sgd", "adam", "yogi", "adagrad"]);
+    settings.non_finite = or(stream, "refuse-row", &["refuse-row", "skip-round"]);
+    let servers = ["sgd", "adam", "yogi", "adagrad", "byzantine-pgd T=3 Q=2 epsilon=1"];
+    settings.server_optimiser = or(stream, "sgd", &servers);
     if settings.server_optimiser != "sgd" && stream.below(4) > 0 {
         (settings.momentum, settings.nesterov) = (0.0, false);
     }
