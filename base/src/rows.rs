@@ -252,8 +252,8 @@ struct Line([f32; LINE]);
 const LARGE: usize = 4 << 20;
 
 /// Asks the system to back large memory with large pages: kernels read all rows at once, a page of
-/// each, and with small pages spend much of their time on addresses. Whether it does changes nothing
-/// else.
+/// each, and with small pages spend much of their time on addresses. Whether it does changes
+/// nothing else.
 #[cfg(target_os = "linux")]
 fn in_large_pages<T>(of: &mut Vec<T>) {
     unsafe extern "C" {

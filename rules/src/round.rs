@@ -132,7 +132,8 @@ pub trait Rule: Send {
     }
 
     /// Whether it finds in passing whether rows that count alike are finite (see
-    /// [`varangian_base::Watch`]), and bears those that are not: what it answers to them is nobody's.
+    /// [`varangian_base::Watch`]), and bears those that are not: what it answers to them is
+    /// nobody's.
     fn watches(&self) -> bool {
         false
     }

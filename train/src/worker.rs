@@ -31,8 +31,8 @@ pub trait Poison: Sync {
 }
 
 impl Job<'_> {
-    /// Whether each worker's step is one gradient at the parameters that the server published, which
-    /// the model would rather compute for all workers at once: by [`Worker::draw`],
+    /// Whether each worker's step is one gradient at the parameters that the server published,
+    /// which the model would rather compute for all workers at once: by [`Worker::draw`],
     /// [`Model::gradients`] and [`Worker::finish`] in place of [`Worker::gradient`].
     pub fn is_at_once(&self) -> bool {
         let momentum = &self.optimiser.momentum;
@@ -150,8 +150,8 @@ impl Worker {
         Place { seed: job.seed, worker: self.id, step: broadcast.step }
     }
 
-    /// Makes the message of this step of the model's gradient in `out`, as [`Worker::gradient`] does
-    /// of its own, and returns the loss, with the regulariser's.
+    /// Makes the message of this step of the model's gradient in `out`, as [`Worker::gradient`]
+    /// does of its own, and returns the loss, with the regulariser's.
     pub fn finish(
         &mut self,
         job: &Job<'_>,
