@@ -4,6 +4,8 @@
 //! the last parameters needs no more than that to hold the next ones, to the bit.
 
 use crate::descent::Descent;
+use crate::escape::Moment;
+use varangian_base::Seed;
 use varangian_learn::optim::{Optimiser, Placement, ServerOptimiser};
 use varangian_rules::Pipeline;
 
@@ -32,7 +34,9 @@ impl Follower {
 
     /// Makes the server's step by this aggregate at this learning rate. Cost O(d).
     pub fn step(&mut self, rate: f64, aggregate: &[f32]) {
-        self.descent.step(&self.optimiser, rate, aggregate, &mut self.params);
+        // Nothing is drawn: who perturbs is not followed.
+        let at = (rate, Moment { seed: Seed(0), step: 0 });
+        self.descent.step(&self.optimiser, at, aggregate, &mut self.params);
     }
 
     /// The parameters.

@@ -66,6 +66,7 @@ impl Network {
                 f,
                 weights: plan.weights,
                 participation: plan.participation,
+                non_finite: plan.non_finite,
                 rule: plan.rule,
                 optimiser: plan.optimiser.clone(),
                 steps_per_epoch: plan.sampler.steps_per_epoch() / plan.optimiser.local.steps as f64,
