@@ -120,9 +120,10 @@ fn most_workers_may_be_hostile_where_the_server_validates_each_message() {
     let (there, here) = (site.served(), here);
     let (found, wanted) = (last(&there, "accuracy"), last(&here, "accuracy"));
     assert!((found - wanted).abs() < 0.1, "{found} beside {wanted} of the simulation");
-    let rejected = |of| last(of, "rejected/hostile");
-    let (found, wanted) = (rejected(&there), rejected(&here));
-    assert!(found > 0.5 && (found - wanted).abs() < 0.2, "{found} beside {wanted}");
+    // The simulation's workers arrive equally often; here the honest ones are quicker, and a model
+    // that has learnt more has gradients of which more point either way.
+    let found = last(&there, "rejected/hostile");
+    assert!(found > 0.5 && found > 2.0 * last(&there, "rejected/honest"), "{found}");
 }
 
 #[test]
