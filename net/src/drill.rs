@@ -122,6 +122,9 @@ impl<'a> Drill<'a> {
         let mut readers: Vec<Reader> = clients.iter().map(|_| Reader::default()).collect();
         let mut calm = Calm::new(patience);
         let mut number = 0;
+        for joined in clients.iter().filter_map(Client::joined) {
+            joined.terms.fits(self.job.model)?;
+        }
         loop {
             if stop() {
                 clients.iter_mut().for_each(Client::leave);

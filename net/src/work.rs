@@ -195,6 +195,9 @@ pub fn work(
     let mut last: Option<(u64, Bytes, f64)> = None;
     let mut number = 0;
     let mut calm = Calm::new(patience);
+    if let Some(joined) = client.joined() {
+        joined.terms.fits(job.model)?;
+    }
     loop {
         if stop() {
             client.leave();

@@ -100,7 +100,7 @@ def worker(
     elif model is not None:
         from varangian._model import brought
 
-        entry, _ = brought(model, loss, None)
+        entry, _, _ = brought(model, loss, None)
         own.append(entry)
         settings["model"] = entry.name
     elif loss is not None:
