@@ -5,6 +5,7 @@ use crate::desk::{Came, Desk, Tally, unpack};
 use crate::hub::{Doors, Hub};
 use crate::shared::{Letter, News};
 use crate::terms::Terms;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use varangian_base::{Memory, SpecError};
 use varangian_train::buckets::Buckets;
@@ -18,6 +19,8 @@ pub struct Arrivals {
     hub: Hub,
     row: Vec<f32>,
     published: Option<u64>,
+    /// What came in a pause, one message a worker: it is answered after it.
+    held: VecDeque<Letter>,
 }
 
 /// A message that was judged: what became of it, and its loss as the worker said.
@@ -49,6 +52,7 @@ impl Arrivals {
             hub,
             row: vec![0.0; d],
             published: None,
+            held: VecDeque::new(),
         })
     }
 
@@ -86,7 +90,16 @@ impl Arrivals {
     /// look whether to stop.
     pub fn advance(&mut self) -> Option<Judged> {
         self.publish();
+        if !self.desk.paused
+            && let Some(letter) = self.held.pop_front()
+        {
+            return self.take(letter);
+        }
         match self.desk.wait(f64::INFINITY) {
+            Came::Letter(letter) if self.desk.paused => {
+                self.held.push_back(*letter);
+                None
+            }
             Came::Letter(letter) => self.take(*letter),
             Came::News | Came::Nothing => None,
         }
@@ -121,11 +134,12 @@ impl Arrivals {
                 let _ = letter.reply.send(said);
                 return None;
             }
-            Some(Err(why)) => refuse(Reason::Equivocation, why),
-            None if !self.buckets.take(worker as usize, self.desk.now()) => {
+            // Before all that counts as an arrival: nobody ends a run sooner by sending more.
+            _ if !self.buckets.take(worker as usize, self.desk.now()) => {
                 let rate = self.buckets.rate();
                 refuse(Reason::TooMany, format!("a worker sends at most {rate} messages a second"))
             }
+            Some(Err(why)) => refuse(Reason::Equivocation, why),
             None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
                 Ok(found) => {
                     statistics = found;
@@ -154,19 +168,7 @@ impl Arrivals {
 
     /// Tells the workers that the run is over.
     pub fn finish(&mut self) {
-        let version = self.queue.version();
-        self.desk.publish(News {
-            version,
-            rate: 0.0,
-            params: Arc::default(),
-            previous: Arc::default(),
-            sampled: None,
-            change: None,
-            open: false,
-            finished: true,
-        });
-        self.desk.shared.notify("stop", version, String::new());
-        self.desk.see_off();
+        self.desk.finish(self.queue.version());
     }
 
     /// Saves what the next judgement depends on.

@@ -204,9 +204,16 @@ impl Desk {
         self.shared.news.send_replace(Arc::new(news));
     }
 
+    /// Tells the workers that the run is over, after `version`, and sees them off.
+    pub(crate) fn finish(&mut self, version: u64) {
+        self.publish(News { version, finished: true, ..News::nothing() });
+        self.shared.notify("stop", version, String::new());
+        self.see_off();
+    }
+
     /// Waits until every worker that is present has asked and knows that the run is over, for a
     /// while: nobody is left behind looking for a server.
-    pub(crate) fn see_off(&mut self) {
+    fn see_off(&mut self) {
         let end = self.now() + FAREWELL;
         while self.now() < end {
             let told = self.shared.told.lock().expect("no task panicked").clone();

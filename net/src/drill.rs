@@ -7,7 +7,6 @@
 
 use crate::Trouble;
 use crate::client::{Client, Failed, Joined};
-use crate::proto::Receipt;
 use crate::work::{AGENT, Calm, Ending, Fresh, Hand, Happened, Model, Reader, sealed};
 use varangian_attacks::Attack;
 use varangian_base::{Matrix, SpecError};
@@ -26,8 +25,15 @@ pub struct Drill<'a> {
     ids: Vec<u32>,
     mine: Vec<Hand>,
     others: Vec<Hand>,
-    /// The last step's messages, for a server that asks for them again.
-    last: Option<(u64, Matrix)>,
+    /// The last messages, for a server that asks for them again.
+    last: Option<Forged>,
+}
+
+/// What the hostile workers send at a step, in the order of their ids.
+struct Forged {
+    step: u64,
+    rows: Matrix,
+    losses: Vec<f64>,
 }
 
 impl<'a> Drill<'a> {
@@ -164,29 +170,40 @@ impl<'a> Drill<'a> {
         let terms = clients[0].joined().expect("it joined").terms.clone();
         // An attack may read the last aggregate, which every worker can ask for.
         let wants = !terms.asynchronous;
-        let model = match readers[0].read(&mut clients[0], self.job.optimiser, wants)? {
-            Fresh::Finished => return Ok(Some(Ending::Finished)),
-            Fresh::Wait => return Ok(None),
-            Fresh::Model(model) => model,
-        };
+        let Some(fresh) = self.news(clients, readers, wants)? else { return Ok(None) };
+        let Fresh::Model(model) = fresh else { return Ok(Some(Ending::Finished)) };
         let step = if terms.asynchronous { *number } else { model.version };
-        let (rows, losses) = match self.last.take() {
-            Some((of, rows)) if of == step && !terms.asynchronous => {
-                (rows, vec![f64::NAN; self.ids.len()])
-            }
-            _ => self.forge(&model, step).map_err(Failed::Final)?,
-        };
-        for (k, client) in clients.iter_mut().enumerate() {
-            let place = client.joined().map(|joined| joined.worker);
-            let row = place.and_then(|worker| self.ids.binary_search(&worker).ok()).unwrap_or(k);
+        if self.last.as_ref().is_none_or(|last| last.step != step) {
+            let (rows, losses) = self.forge(&model, step).map_err(Failed::Final)?;
+            self.last = Some(Forged { step, rows, losses });
+        }
+        let Forged { rows, losses, .. } = self.last.as_ref().expect("it was forged");
+        for client in clients.iter_mut() {
+            let worker = client.joined().expect("it joined").worker;
+            let row = self.ids.binary_search(&worker).expect("it fits");
             let statistics = self.mine[row].worker.statistics();
             let body = sealed(&terms.letter, rows.row(row), statistics);
-            let receipt: Receipt = client.push((model.version, step), &body, losses[row])?;
+            let receipt = client.push((model.version, step), &body, losses[row])?;
             listen(Happened::Answered(&receipt));
         }
-        readers[0].done(model.version);
-        self.last = Some((step, rows));
+        readers.iter_mut().for_each(|reader| reader.done(model.version));
         *number += 1;
+        Ok(None)
+    }
+
+    /// The news for the first of the workers that takes part, if there are any.
+    fn news(
+        &self,
+        clients: &mut [Client],
+        readers: &mut [Reader],
+        wants: bool,
+    ) -> Result<Option<Fresh>, Failed> {
+        for (client, reader) in clients.iter_mut().zip(readers) {
+            match reader.read(client, self.job.optimiser, wants)? {
+                Fresh::Wait => {}
+                fresh => return Ok(Some(fresh)),
+            }
+        }
         Ok(None)
     }
 

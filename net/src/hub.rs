@@ -141,7 +141,7 @@ impl Hub {
         let shared = Arc::new(Shared {
             run: random()?,
             signer: Signer::new()?,
-            news: watch::channel(Arc::new(nothing_yet())).0,
+            news: watch::channel(Arc::new(News::nothing())).0,
             notices: broadcast::channel(64).0,
             events: Mutex::new(events),
             roll: RwLock::new(roll),
@@ -192,19 +192,6 @@ impl Drop for Hub {
             // Workers get what is on its way to them, the end of the run above all.
             runtime.shutdown_timeout(Duration::from_millis(500));
         }
-    }
-}
-
-fn nothing_yet() -> News {
-    News {
-        version: 0,
-        rate: 0.0,
-        params: Arc::default(),
-        previous: Arc::default(),
-        sampled: None,
-        change: None,
-        open: false,
-        finished: false,
     }
 }
 

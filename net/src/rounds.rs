@@ -21,6 +21,7 @@ pub struct Rounds {
     row: Vec<f32>,
     /// By worker, what its last admitted message said of the model's statistics.
     passes: Vec<Vec<f32>>,
+    /// By worker, what its admitted message said of its loss.
     losses: Vec<f64>,
     weight_decay: f64,
     least: usize,
@@ -54,7 +55,7 @@ impl Rounds {
             server,
             row: vec![0.0; d],
             passes: vec![Vec::new(); n],
-            losses: Vec::new(),
+            losses: vec![f64::NAN; n],
             weight_decay,
             least,
             started: false,
@@ -176,7 +177,7 @@ impl Rounds {
                     let received = self.server.receive(worker, step, &self.row);
                     if received.is_ok() {
                         self.passes[worker as usize] = statistics;
-                        self.losses.push(letter.loss);
+                        self.losses[worker as usize] = letter.loss;
                     }
                     received
                 }
@@ -185,6 +186,12 @@ impl Rounds {
         };
         if is_for_now {
             self.gathering.answered(worker as usize, received.is_ok());
+            if received.as_ref().is_err_and(|refusal| refusal.reason.proves_hostile()) {
+                // With its row goes what came with it.
+                self.gathering.withdrawn(worker as usize);
+                self.passes[worker as usize].clear();
+                self.losses[worker as usize] = f64::NAN;
+            }
         }
         self.desk.answer(letter, received);
     }
@@ -203,11 +210,11 @@ impl Rounds {
         }
         self.is_open = false;
         let rate = self.server.broadcast().rate;
-        // Only rows that stand at the end count: a proven equivocator's pass is as void as its row.
         let passes = std::mem::replace(&mut self.passes, vec![Vec::new(); self.desk.tallies.len()]);
         self.server.follow(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
         self.server.close();
-        let finite: Vec<f64> = self.losses.drain(..).filter(|loss| loss.is_finite()).collect();
+        let said = self.losses.iter_mut().map(|loss| std::mem::replace(loss, f64::NAN));
+        let finite: Vec<f64> = said.filter(|loss| loss.is_finite()).collect();
         let loss = finite.iter().sum::<f64>() / finite.len() as f64;
         let skipped = self.server.closed().skipped.is_some();
         self.change = self.shorter(rate, skipped);
@@ -240,22 +247,10 @@ impl Rounds {
 
     /// Tells the workers that the run is over.
     pub fn finish(&mut self) {
-        let version = self.server.step();
-        self.desk.publish(News {
-            version,
-            rate: 0.0,
-            params: Arc::default(),
-            previous: Arc::default(),
-            sampled: None,
-            change: None,
-            open: false,
-            finished: true,
-        });
-        self.desk.shared.notify("stop", version, String::new());
-        self.desk.see_off();
+        self.desk.finish(self.server.step());
     }
 
-    /// Saves what the next round depends on. Only between rounds.
+    /// Saves what the next round depends on; of an open round nothing, which its workers answer again.
     pub fn save(&self) -> Memory {
         self.server.save()
     }

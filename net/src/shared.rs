@@ -44,6 +44,20 @@ pub(crate) struct Change {
 }
 
 impl News {
+    /// No model and no step that is open.
+    pub(crate) fn nothing() -> Self {
+        News {
+            version: 0,
+            rate: 0.0,
+            params: Arc::default(),
+            previous: Arc::default(),
+            sampled: None,
+            change: None,
+            open: false,
+            finished: false,
+        }
+    }
+
     /// Whether the worker takes part in this step.
     pub(crate) fn invites(&self, worker: u32) -> bool {
         self.sampled.as_ref().is_none_or(|those| those.binary_search(&worker).is_ok())

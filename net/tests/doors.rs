@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods)] // Rounds that nobody waits for are quick ones.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use varangian_base::Seed;
 use varangian_learn::optim::Optimiser;
@@ -12,10 +14,12 @@ use varangian_net::proto::parameter_server_client::ParameterServerClient;
 use varangian_net::proto::{
     JoinRequest, PullRequest, PushHeader, PushRequest, Receipt, push_request::Part,
 };
-use varangian_net::{Client, Connection, Doors, Failed, Keys, News, Rounds, Terms, is_signed};
-use varangian_rules::Pipeline;
+use varangian_net::{
+    Arrivals, Client, Connection, Doors, Failed, Keys, News, Order, Rounds, Terms, ask, is_signed,
+};
+use varangian_rules::{Pipeline, build_filter};
 use varangian_train::wire::{Codec, Letter};
-use varangian_train::{Server, Settings};
+use varangian_train::{Queue, QueueSettings, Server, Settings};
 
 const D: usize = 6;
 
@@ -37,8 +41,14 @@ fn rounds(n: usize, f: usize, doors: &Doors) -> Rounds {
         silence_is_hostile: false,
     };
     let server = Server::new(settings, vec![0.0; D], None).unwrap();
-    let terms = Terms {
-        n,
+    let terms = Terms { n, ..terms() };
+    Rounds::open(server, terms, doors, (f, least), 0.0).unwrap()
+}
+
+/// The terms of a run of synchronous rounds on `D` parameters.
+fn terms() -> Terms {
+    Terms {
+        n: 0,
         settings: "rule = 'median'".into(),
         layout: vec![("w".into(), vec![D])],
         letter: Letter { d: D, statistics: 0, codec: Codec::F32 },
@@ -46,8 +56,7 @@ fn rounds(n: usize, f: usize, doors: &Doors) -> Rounds {
         local: Default::default(),
         previous: false,
         updates: None,
-    };
-    Rounds::open(server, terms, doors, (f, least), 0.0).unwrap()
+    }
 }
 
 fn loopback() -> Doors {
@@ -164,6 +173,56 @@ fn a_worker_that_hangs_ends_no_round_and_is_not_waited_for_for_ever() {
     let closed = driver.join().unwrap();
     assert_eq!(closed.iter().filter(|(n, _)| *n == 3).count(), 9, "{closed:?}");
     assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn in_asynchronous_training_haste_gains_nothing_and_a_pause_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let admin = folder.path().join("admin.sock");
+    let doors = Doors { rate: 2.0, admin: Some(admin.clone()), ..loopback() };
+    let settings = QueueSettings {
+        n: 2,
+        f: 1,
+        filter: build_filter("async-sgd", 2, 1).unwrap(),
+        optimiser: Optimiser::sgd(1.0),
+        arrivals_per_epoch: 1.0,
+        keep: 2,
+        buffers: Vec::new(),
+        seed: Seed(1),
+    };
+    let queue = Queue::new(settings, vec![0.0; D], None).unwrap();
+    let terms = Terms { n: 2, asynchronous: true, ..terms() };
+    let mut arrivals = Arrivals::open(queue, terms, &doors, (1, "async-sgd")).unwrap();
+    let address = arrivals.address();
+    let over = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&over);
+    let driver = std::thread::spawn(move || {
+        while !ends.load(Ordering::Relaxed) {
+            arrivals.advance();
+        }
+        (arrivals.queue().judged(), arrivals.queue().params()[0])
+    });
+    let mut hasty = client(address, 1);
+    let first = hasty.push((0, 0), &bytes(&[1.0; D]), 0.0).unwrap();
+    assert!(first.admitted, "{first:?}");
+    // Forty messages that differ from the first of their number: only those within the rate count.
+    let reasons: Vec<String> = (0..40)
+        .map(|k| hasty.push((0, 0), &bytes(&[k as f32 + 2.0; D]), 0.0).unwrap().reason)
+        .collect();
+    let counted = reasons.iter().filter(|reason| *reason == "equivocation").count();
+    assert!((1..=10).contains(&counted), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason == "too-many"));
+    // In a pause a message waits, and is answered after it.
+    ask(&admin, Order::Pause).unwrap();
+    let mut calm = client(address, 0);
+    let waits = std::thread::spawn(move || calm.push((0, 0), &bytes(&[1.0; D]), 0.0).unwrap());
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(!waits.is_finished());
+    ask(&admin, Order::Resume).unwrap();
+    assert!(waits.join().unwrap().admitted);
+    over.store(true, Ordering::Relaxed);
+    let (judged, moved) = driver.join().unwrap();
+    assert_eq!((judged, moved), (counted as u64 + 2, -2.0), "two steps, and the turned away");
 }
 
 #[test]
@@ -322,16 +381,7 @@ fn doors_that_nobody_can_mean_are_refused() {
             silence_is_hostile: false,
         };
         let server = Server::new(settings, vec![0.0; D], None).unwrap();
-        let terms = Terms {
-            n: 3,
-            settings: String::new(),
-            layout: Vec::new(),
-            letter: Letter { d: D, statistics: 0, codec: Codec::F32 },
-            asynchronous: false,
-            local: Default::default(),
-            previous: false,
-            updates: None,
-        };
+        let terms = Terms { n: 3, ..terms() };
         Rounds::open(server, terms, doors, (0, 1), 0.0).err().unwrap().to_string()
     };
     assert!(open(&rule()).contains("deadline is a number of seconds above 0"));

@@ -31,6 +31,8 @@ struct Place {
     awaited: bool,
     /// Something for the open round came of it, admitted or refused.
     answered: bool,
+    /// A row of it stands.
+    admitted: bool,
     /// Rounds in a row that it was waited for in vain.
     misses: u32,
     /// The round from which on it is waited for again.
@@ -59,7 +61,7 @@ impl Gathering {
     pub fn open(&mut self, now: f64, takes_part: impl Fn(usize) -> bool) {
         self.round += 1;
         for (place, state) in self.places.iter_mut().enumerate() {
-            state.answered = false;
+            (state.answered, state.admitted) = (false, false);
             let asked = !self.policy.backs_off || self.round >= state.again;
             state.invited = takes_part(place);
             state.awaited = asked && state.invited;
@@ -73,9 +75,14 @@ impl Gathering {
         let state = &mut self.places[place];
         state.answered = true;
         if admitted {
-            (state.misses, state.again) = (0, 0);
+            (state.misses, state.again, state.admitted) = (0, 0, true);
         }
         self.taken += usize::from(admitted);
+    }
+
+    /// The row of this worker, if one stands, stands no more: it is proven hostile.
+    pub fn withdrawn(&mut self, place: usize) {
+        self.taken -= usize::from(std::mem::take(&mut self.places[place].admitted));
     }
 
     /// Something came that is not for the open round; `admitted`, if it counts as a row all the
@@ -165,6 +172,18 @@ mod tests {
         (0..3).for_each(|place| round.answered(place, true));
         assert!(round.is_over(), "enough at the deadline");
         assert_eq!(round.close(), [3]);
+    }
+
+    #[test]
+    fn a_row_that_is_withdrawn_counts_no_more() {
+        let mut round = gathering(3, false);
+        round.open(0.0, |_| true);
+        (0..3).for_each(|place| round.answered(place, true));
+        round.withdrawn(2);
+        round.withdrawn(2);
+        round.withdrawn(3);
+        assert_eq!(round.taken(), 2);
+        assert!(!round.is_over(), "too few: extended");
     }
 
     #[test]
