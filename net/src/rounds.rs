@@ -250,7 +250,7 @@ impl Rounds {
         self.desk.finish(self.server.step());
     }
 
-    /// Saves what the next round depends on; of an open round nothing, which its workers answer again.
+    /// Saves what the next round depends on; of an open round nothing: its workers answer again.
     pub fn save(&self) -> Memory {
         self.server.save()
     }

@@ -250,6 +250,17 @@ class Relocation(Listed):
         pi: float | None = None,
     ) -> None: ...
 
+class SaddlePoint(Listed):
+    """A fake minimum: the aggregate is drawn to that of a bowl around a saddle."""
+
+    def __init__(
+        self,
+        *,
+        pull: float | None = None,
+        below: float | None = None,
+        push: float | None = None,
+    ) -> None: ...
+
 class SafeguardAttack(Listed):
     """All send −factor times the honest mean, small enough to pass SafeguardSGD's thresholds."""
 
@@ -355,6 +366,7 @@ __all__ = [
     "PoisonedFL",
     "RandomSigns",
     "Relocation",
+    "SaddlePoint",
     "SafeguardAttack",
     "SignFlip",
     "SingleCoordinate",

@@ -130,6 +130,22 @@ class LogReg(Variant):
         numpy_seed: int | None = None,
     ) -> None: ...
 
+class LowRank(Variant):
+    """Generated for principal components: a few directions beneath noise, and outliers if asked for.."""
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        components: int | None = None,
+        samples: int | None = None,
+        noise: float | None = None,
+        gap: float | None = None,
+        outliers: float | None = None,
+        reach: float | None = None,
+        basis: Literal["random", "axes"] | None = None,
+    ) -> None: ...
+
 class MNIST(Variant):
     """Handwritten digits, 28 × 28 grey.."""
 
@@ -169,6 +185,7 @@ __all__ = [
     "LibSVM",
     "LinReg",
     "LogReg",
+    "LowRank",
     "MNIST",
     "NPZ",
 ]

@@ -83,6 +83,18 @@ class MnistNet(Variant):
         dropout_masks: Literal["own", "shared"] | None = None,
     ) -> None: ...
 
+class Pca(Variant):
+    """Principal components: E‖x − W·Wᵀ·x‖², judged by what the span of W misses.."""
+
+    def __init__(
+        self,
+        *,
+        components: int | None = None,
+        start: Literal["random", "axes"] | None = None,
+        first: int | None = None,
+        spread: float | None = None,
+    ) -> None: ...
+
 class ResNet18(Variant):
     """Eight blocks of two 3×3 convolutions with 64 to 512 channels.."""
 
@@ -181,6 +193,7 @@ __all__ = [
     "Logistic",
     "MLP",
     "MnistNet",
+    "Pca",
     "ResNet18",
     "ResNet20",
     "ResNet50",
