@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use varangian_base::Seed;
+use varangian_base::{Seed, Signs};
 use varangian_learn::optim::Optimiser;
 use varangian_net::authority::Authority;
 use varangian_net::proto::parameter_server_client::ParameterServerClient;
@@ -19,13 +19,19 @@ use varangian_net::{
 };
 use varangian_rules::{Pipeline, build_filter};
 use varangian_train::wire::{Codec, Letter};
-use varangian_train::{Queue, QueueSettings, Server, Settings};
+use varangian_train::{Follower, Queue, QueueSettings, Server, Settings};
 
 const D: usize = 6;
 
 /// A server of rounds of n workers on parameters of its own, without a model.
 fn rounds(n: usize, f: usize, doors: &Doors) -> Rounds {
-    let rule = Pipeline::parse("median").unwrap();
+    rounds_by("median", n, f, doors)
+}
+
+/// The same with this rule.
+fn rounds_by(rule: &str, n: usize, f: usize, doors: &Doors) -> Rounds {
+    let rule = Pipeline::parse(rule).unwrap();
+    let updates = Follower::can_follow(&Optimiser::sgd(1.0), &rule);
     let least = rule.least(f).unwrap();
     let settings = Settings {
         n,
@@ -41,7 +47,7 @@ fn rounds(n: usize, f: usize, doors: &Doors) -> Rounds {
         silence_is_hostile: false,
     };
     let server = Server::new(settings, vec![0.0; D], None).unwrap();
-    let terms = Terms { n, ..terms() };
+    let terms = Terms { n, updates, ..terms() };
     Rounds::open(server, terms, doors, (f, least), 0.0).unwrap()
 }
 
@@ -173,6 +179,37 @@ fn a_worker_that_hangs_ends_no_round_and_is_not_waited_for_for_ever() {
     let closed = driver.join().unwrap();
     assert_eq!(closed.iter().filter(|(n, _)| *n == 3).count(), 9, "{closed:?}");
     assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn who_follows_by_signs_holds_the_servers_bits_for_a_bit_or_two_a_coordinate() {
+    let rounds = rounds_by("majority", 3, 0, &loopback());
+    let address = rounds.address();
+    let mut all: Vec<Client> = (0..3).map(|id| client(address, id)).collect();
+    let driver = drive(rounds, 2);
+    let mut follower = match all[0].pull(0, false, false).unwrap() {
+        News::Whole(_, params) => Follower::at(&Optimiser::sgd(1.0), params),
+        _ => panic!("the first model is whole"),
+    };
+    for row in [[1.0, -1.0, 0.0, 1.0, 1.0, -1.0]; 3].iter().zip(&mut all) {
+        assert!(answer(row.1, 0, row.0).admitted);
+    }
+    match all[0].pull(1, false, true).unwrap() {
+        News::Signs(header, signs) => {
+            assert_eq!(signs.len(), 8, "two planes of one word");
+            let mut step = [0.0; D];
+            Signs::read(D, &signs).unwrap().decode(&mut step);
+            follower.step(header.step_rate, &step);
+            assert_eq!(follower.params(), [-1.0, 1.0, 0.0, -1.0, -1.0, 1.0]);
+            let bytes: Vec<u8> = follower.params().iter().flat_map(|x| x.to_le_bytes()).collect();
+            assert_eq!(header.parameters_digest, blake3::hash(&bytes).as_bytes().as_slice());
+        }
+        _ => panic!("signs are due"),
+    }
+    for client in &mut all {
+        assert!(answer(client, 1, &[1.0; D]).admitted);
+    }
+    driver.join().unwrap();
 }
 
 #[test]
