@@ -45,15 +45,19 @@ pub enum Failed {
 
 impl From<Status> for Failed {
     fn from(status: Status) -> Self {
-        let text = match std::error::Error::source(&status) {
-            Some(source) => format!("{}: {}", status.message(), why(source)),
-            None => status.message().to_owned(),
+        let message = status.message();
+        let text = match std::error::Error::source(&status).map(why) {
+            // What it came from says it again, and more.
+            Some(whole) if whole.contains(message) => whole,
+            Some(whole) => format!("{message}: {whole}"),
+            None => message.to_owned(),
         };
-        // A certificate that one side does not take ends the connection, which looks like one
-        // that broke; no other try helps.
-        let of_tls = ["certificate", "alert", "tls", "TLS"].iter().any(|word| text.contains(word));
+        let text = text.strip_prefix("transport error: ").unwrap_or(&text).to_owned();
+        // No other try helps where one side does not take the other's certificate. A connection
+        // that broke says nothing of the kind, with TLS as without.
+        let refused = ["invalid peer certificate", "received fatal alert"];
         match status.code() {
-            _ if of_tls => Failed::Final(Trouble(text)),
+            _ if refused.iter().any(|word| text.contains(word)) => Failed::Final(Trouble(text)),
             Code::PermissionDenied
             | Code::Unauthenticated
             | Code::InvalidArgument

@@ -26,6 +26,8 @@ pub struct Rounds {
     weight_decay: f64,
     least: usize,
     started: bool,
+    /// Whether it was said that a round waits for workers to come.
+    waits: bool,
     /// Whether the open step's news are out and messages for it are taken.
     is_open: bool,
     change: Option<Change>,
@@ -59,6 +61,7 @@ impl Rounds {
             weight_decay,
             least,
             started: false,
+            waits: false,
             is_open: false,
             change: None,
         })
@@ -130,12 +133,16 @@ impl Rounds {
             let waited = self.desk.now() >= self.gathering_patience();
             let enough = all || waited && self.desk.present() >= self.least;
             if !enough || self.desk.paused {
+                let (present, least) = (self.desk.present(), self.least);
+                if self.started && !std::mem::replace(&mut self.waits, true) {
+                    tracing::warn!(present, least, "the round waits for workers");
+                }
                 if let Came::Letter(letter) = self.desk.wait(f64::INFINITY) {
                     self.take(*letter);
                 }
                 return false;
             }
-            self.started = true;
+            (self.started, self.waits) = (true, false);
         }
         let broadcast = self.server.broadcast();
         let (step, rate) = (broadcast.step, broadcast.rate);

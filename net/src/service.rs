@@ -110,7 +110,8 @@ impl ParameterServer for Service {
             return Err(Status::failed_precondition(text));
         }
         let agent: String = agent.chars().filter(|c| !c.is_control()).take(100).collect();
-        tracing::info!(worker, ?address, agent, "joined");
+        let address = address.map(tracing::field::display);
+        tracing::info!(worker, address, agent, "joined");
         let Shared { terms, run, signer, .. } = &*self.shared;
         self.shared.tell(Event::Joined(worker));
         Ok(Response::new(terms.reply(*run, worker, signer.key())))

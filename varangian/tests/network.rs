@@ -82,6 +82,39 @@ fn a_server_that_is_killed_goes_on_and_ends_on_the_same_bits() {
 }
 
 #[test]
+fn with_certificates_too_workers_find_a_server_that_was_killed() {
+    let text = experiment("rule = 'median'\nsteps = 300").replace("steps = 12\n", "");
+    let mut site = Site::new(&text);
+    let here = site.lockstep();
+    for words in [
+        vec!["ca", "init", "ca"],
+        vec!["ca", "server", "server", "--host", "127.0.0.1"],
+        vec!["ca", "issue", "worker-0"],
+        vec!["ca", "issue", "worker-1"],
+        vec!["ca", "issue", "worker-2"],
+        vec!["ca", "issue", "worker-3"],
+        vec!["ca", "issue", "worker-4"],
+    ] {
+        let (well, said) = site.said(&words);
+        assert!(well, "{said}");
+    }
+    let more = ["--tls", "ca", "--checkpoint-steps", "5"];
+    let port = site.serve("first", 0, &more);
+    let server = format!("127.0.0.1:{port}");
+    for id in 0..5 {
+        let name = format!("worker-{id}");
+        let tls = ["--tls", "ca", "--name", &name, "--threads", "1"];
+        site.start(&name, &[&["work", "--server", &server], &tls[..]].concat());
+    }
+    site.until("half-way", |_| site.step() >= 40);
+    site.kill("first");
+    site.serve("second", port, &more);
+    site.wait("second");
+    (0..5).for_each(|id| site.wait(&format!("worker-{id}")));
+    assert_eq!(site.served()["parameters"], here["parameters"]);
+}
+
+#[test]
 fn with_hostile_workers_and_killed_ones_training_goes_on() {
     let more = "rule = 'nnm | trimmed-mean'\nn = 8\nf = 3\nattack = 'alie z=1.5'\nsteps = 300\n\
                 momentum = 0.9\nmomentum_at = 'worker'\nevaluate_every = 100";
@@ -147,6 +180,9 @@ fn the_state_is_shown_and_orders_are_obeyed() {
     site.until("on its way again", |_| site.step() > step);
     let (well, said) = site.said(&["admin", "served/admin.sock", "stop"]);
     assert!(well, "{said}");
+    assert_eq!(site.ended("server"), Some(130), "as after Ctrl-C");
+    let log = site.log("server");
+    assert!(log.contains("the same command goes on"), "{log}");
     let log = site.log("worker-2");
     assert!(log.contains("worker 2 is revoked"), "{log}");
 }

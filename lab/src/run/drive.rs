@@ -50,6 +50,7 @@ pub(super) fn drive(
             (since, saved) = (clock::now(), Some(step));
         }
         if stop {
+            context.progress.halt();
             return Ok(false);
         }
         fresh = false;

@@ -57,6 +57,11 @@ impl<'a> Progress<'a> {
         inner.stopped
     }
 
+    /// Stops all runs, as somebody has told one of them to.
+    pub(super) fn halt(&self) {
+        self.inner().stopped = true;
+    }
+
     /// One line for the reader.
     pub(super) fn note(&self, text: &str) {
         self.inner().events.note(text);

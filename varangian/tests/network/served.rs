@@ -101,6 +101,13 @@ impl Site {
         process.wait().unwrap();
     }
 
+    /// Waits for a process's end: its exit code.
+    pub(crate) fn ended(&mut self, name: &str) -> Option<i32> {
+        let of = |(of, _): &&mut (String, Child)| of == name;
+        let (_, process) = self.processes.iter_mut().find(of).expect("it was started");
+        process.wait().unwrap().code()
+    }
+
     /// Waits for a process's end, which is a good one.
     pub(crate) fn wait(&mut self, name: &str) {
         let begun = Instant::now();
