@@ -31,6 +31,7 @@ mod tensorboard;
 mod terminal;
 mod theory;
 mod top;
+mod verify;
 mod watch;
 mod work;
 
@@ -117,6 +118,8 @@ pub(crate) enum Command {
     Admin(admin::Args),
     /// Show a server that runs: its step, its workers, what was refused
     Top(top::Args),
+    /// Check a server's audit: make its steps again from the messages that were logged
+    Verify(verify::Args),
 }
 
 impl Command {
@@ -150,6 +153,7 @@ impl Command {
             Command::Ca(args) => ca::run(&args),
             Command::Admin(args) => admin::run(&args),
             Command::Top(args) => top::run(&args),
+            Command::Verify(args) => verify::run(&args),
         }
     }
 }

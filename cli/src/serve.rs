@@ -1,6 +1,7 @@
 //! `varangian serve FILE.toml`: the server of a run whose workers come over a network.
 
 mod log;
+pub(crate) mod machines;
 mod run;
 mod world;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use varangian_lab::Experiment;
 use varangian_lab::config::{Settings, Source, label_keys};
 use varangian_lab::run::{How, Worlds};
+use varangian_net::audit::{Audit, Level};
 use varangian_net::authority::{CERTIFICATE, WORKERS};
 use varangian_net::{Doors, Keys};
 
@@ -82,6 +84,10 @@ pub(crate) struct Args {
     /// Megabytes of messages under way, of all workers together
     #[arg(long, value_name = "MB", default_value_t = 1024)]
     memory: usize,
+    /// Log what was sent, said and made of it for `varangian verify`, as audit.jsonl in the folder:
+    /// digests alone, or the messages too (as many bytes on the disk as workers send)
+    #[arg(long, value_name = "LEVEL", default_value = "off")]
+    audit: AuditLevel,
     /// The Unix socket of `varangian admin` and `top` [default: admin.sock in the folder]
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -103,6 +109,24 @@ pub(crate) struct Args {
     /// Print nothing but errors
     #[arg(long, short)]
     quiet: bool,
+}
+
+/// How much the audit keeps.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AuditLevel {
+    Off,
+    Digests,
+    Rows,
+}
+
+impl AuditLevel {
+    fn level(self) -> Option<Level> {
+        match self {
+            AuditLevel::Off => None,
+            AuditLevel::Digests => Some(Level::Digests),
+            AuditLevel::Rows => Some(Level::Rows),
+        }
+    }
 }
 
 /// Serves a run until it is over or stopped.
@@ -179,5 +203,6 @@ fn doors(args: &Args, out: &Path) -> Result<Doors, Failure> {
         staleness: args.staleness,
         rate: args.rate,
         memory,
+        audit: args.audit.level().map(|level| Audit { folder: out.to_owned(), level }),
     })
 }

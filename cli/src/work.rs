@@ -1,11 +1,14 @@
 //! `varangian work`: a worker of a run whose server is elsewhere, or for drills hostile ones.
 
 use crate::{Failure, interrupt, print};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use varangian_lab::run::{Brought, Station};
+use varangian_base::Memory;
+use varangian_lab::run::{Brought, Kept as State, Station};
 use varangian_net::authority::CERTIFICATE;
-use varangian_net::{Client, Connection, Drill, Ending, Happened, Keys, Trouble};
+use varangian_net::{Client, Connection, Drill, Ending, Happened, Kept, Keys, Start, Trouble};
 
 /// What stands below the help of `varangian work`.
 const EXAMPLES: &str = "Examples:
@@ -46,6 +49,18 @@ pub(crate) struct Args {
     /// Be hostile: send what this attack says, for drills on one's own cluster
     #[arg(long, value_name = "ATTACK")]
     attack: Option<String>,
+    /// Keep momentum and what compression held back in this file: a worker that is killed goes on
+    /// as if it had not been
+    #[arg(long, value_name = "FILE", conflicts_with = "attack")]
+    state: Option<PathBuf>,
+    /// Write that file every so many steps
+    #[arg(long, value_name = "STEPS", default_value_t = 1, requires = "state",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    state_steps: u64,
+    /// Add what the server said of each message, signed by it, to this file: `varangian verify
+    /// --receipts` sets it beside the server's audit
+    #[arg(long, value_name = "FILE")]
+    receipts: Option<PathBuf>,
     /// Seconds to wait for a server that is not there, or not there any more
     #[arg(long, value_name = "SECONDS", default_value_t = 600.0)]
     patience: f64,
@@ -81,10 +96,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let brought = Brought { data: args.data.clone(), set, ..Brought::default() };
     let station = Station::of(&settings, &brought)?;
+    let kept = args.state.clone().map(|path| State::new(path, &settings, ids[0], args.state_steps));
+    let state = kept.as_ref().map(State::load).transpose()?.flatten();
+    if let Some((next, _)) = &state {
+        say(args, &format!("going on with the state for step {next}"));
+    }
     let threads = args.threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
-    let ending = pool.install(|| labour(args, &mut clients, station, &ids, &stop));
+    let ending = pool.install(|| labour(args, &mut clients, station, &ids, (state, kept), &stop));
     match ending.map_err(failed)? {
         Ending::Finished => say(args, "the run is over"),
         Ending::Stopped => say(args, "stopped"),
@@ -148,24 +168,54 @@ fn join(
     Ok(Some((settings, ids)))
 }
 
+/// A file to add lines to.
+fn appended(path: &Path) -> Result<File, Trouble> {
+    let file = File::options().append(true).create(true).open(path);
+    file.map_err(|error| Trouble(format!("cannot write {}: {error}", path.display())))
+}
+
+fn line(file: &mut File, kept: &Kept) -> std::io::Result<()> {
+    file.write_all((serde_json::to_string(kept).expect("plain values") + "\n").as_bytes())
+}
+
 /// Honest work, or a drill.
 fn labour(
     args: &Args,
     clients: &mut [Client],
     station: Station,
     ids: &[u32],
+    (state, kept): (Option<(u64, Memory)>, Option<State>),
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Ending, Trouble> {
-    let mut lost = false;
+    let (mut lost, mut unkept) = (false, false);
+    let mut receipts = args.receipts.as_deref().map(appended).transpose()?;
     let mut listen = |happened: Happened<'_>| match happened {
         Happened::Joined(_) if std::mem::take(&mut lost) => say(args, "the server is back"),
         Happened::Joined(_) => {}
+        Happened::Ready(next, worker) => {
+            if let Some(kept) = &kept
+                && let Err(failure) = kept.keep(next, worker)
+                && !std::mem::replace(&mut unkept, true)
+            {
+                print::note(&format!("warning: the state is not kept: {failure}"));
+            }
+        }
+        Happened::Behind(step) => {
+            let text = "the server is back at step";
+            say(args, &format!("{text} {step}, before the state that was kept: begun anew"));
+        }
         Happened::Lost(why) => {
             if !std::mem::replace(&mut lost, true) {
                 say(args, &format!("lost the server, trying again: {why}"));
             }
         }
         Happened::Answered(receipt) => {
+            if let Some(file) = &mut receipts
+                && let Err(error) = line(file, &Kept::from(receipt))
+                && !std::mem::replace(&mut unkept, true)
+            {
+                print::note(&format!("warning: receipts are not kept: {error}"));
+            }
             if !receipt.admitted && !matches!(&*receipt.reason, "too-many" | "wrong-step") {
                 let (number, reason, detail) = (receipt.number, &receipt.reason, &receipt.detail);
                 say(args, &format!("message {number} was refused: {reason}: {detail}"));
@@ -174,7 +224,8 @@ fn labour(
     };
     let job = station.job();
     if args.attack.is_none() {
-        return varangian_net::work(&mut clients[0], &job, args.patience, stop, &mut listen);
+        let start = Start { patience: args.patience, state };
+        return varangian_net::work(&mut clients[0], &job, start, stop, &mut listen);
     }
     let about = (station.settings.n, station.settings.f);
     let attack = station.attack.fork();

@@ -1,7 +1,8 @@
 //! Asynchronous training over sockets: each message is judged as it comes.
 
 use crate::Trouble;
-use crate::desk::{Came, Desk, Tally, unpack};
+use crate::audit::{Entry, Log, Message, digest_of};
+use crate::desk::{Came, Desk, Tally, bytes_of, malformed};
 use crate::hub::{Doors, Hub};
 use crate::shared::{Letter, News};
 use crate::terms::Terms;
@@ -9,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use varangian_base::{Memory, SpecError};
 use varangian_train::buckets::Buckets;
-use varangian_train::{Outcome, Queue, Reason, Refusal};
+use varangian_train::{Fate, Outcome, Queue, Reason, Refusal};
 
 /// A server that judges messages one by one, between two of them.
 pub struct Arrivals {
@@ -21,6 +22,7 @@ pub struct Arrivals {
     published: Option<u64>,
     /// What came in a pause, one message a worker: it is answered after it.
     held: VecDeque<Letter>,
+    audit: Option<Log>,
 }
 
 /// A message that was judged: what became of it, and its loss as the worker said.
@@ -53,6 +55,7 @@ impl Arrivals {
             row: vec![0.0; d],
             published: None,
             held: VecDeque::new(),
+            audit: doors.audit.as_ref().map(Log::open).transpose()?,
         })
     }
 
@@ -78,7 +81,12 @@ impl Arrivals {
 
     /// Whether somebody has ordered the run to end; it goes on later from its checkpoint.
     pub fn is_stopped(&self) -> bool {
-        self.desk.stopped
+        self.desk.stopped || self.trouble().is_some()
+    }
+
+    /// Why the server cannot go on as it was asked to: the audit cannot be written.
+    pub fn trouble(&self) -> Option<&str> {
+        self.audit.as_ref().and_then(Log::trouble)
     }
 
     /// Whether somebody has ordered a checkpoint since this was asked last.
@@ -90,6 +98,9 @@ impl Arrivals {
     /// look whether to stop.
     pub fn advance(&mut self) -> Option<Judged> {
         self.publish();
+        if let Some(log) = &mut self.audit {
+            log.begin(self.queue.judged(), &self.desk.shared);
+        }
         if !self.desk.paused
             && let Some(letter) = self.held.pop_front()
         {
@@ -124,11 +135,16 @@ impl Arrivals {
         self.published = Some(version);
     }
 
+    /// Reads a message into `row`; what is returned are its statistics.
+    fn unpack(&mut self, bytes: &[u8]) -> Result<Vec<f32>, (Reason, String)> {
+        self.desk.shared.terms.letter.decode(bytes, &mut self.row).map_err(malformed)
+    }
+
     /// Hands a message to the server, and judges it.
     fn take(&mut self, mut letter: Letter) -> Option<Judged> {
         let (worker, number, version) = (letter.worker, letter.number, letter.version);
         let refuse = |reason, detail| Err(Refusal { worker, reason, detail });
-        let mut statistics = Vec::new();
+        let (mut statistics, mut bytes) = (Vec::new(), Vec::new());
         let received = match self.desk.repeated(&letter) {
             Some(Ok(said)) => {
                 let _ = letter.reply.send(said);
@@ -140,7 +156,10 @@ impl Arrivals {
                 refuse(Reason::TooMany, format!("a worker sends at most {rate} messages a second"))
             }
             Some(Err(why)) => refuse(Reason::Equivocation, why),
-            None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
+            None => match bytes_of(&mut letter).and_then(|body| {
+                bytes = body;
+                self.unpack(&bytes)
+            }) {
                 Ok(found) => {
                     statistics = found;
                     self.queue.receive(worker, number, version, &self.row)
@@ -151,8 +170,11 @@ impl Arrivals {
         let loss = letter.loss;
         let outcome = match &received {
             Ok(()) => {
-                self.queue.follow(&statistics);
                 let outcome = self.queue.judge().expect("it has just come");
+                // What the filter throws away moves nothing, running statistics included.
+                if matches!(outcome.fate, Fate::Step | Fate::Hold) {
+                    self.queue.follow(&statistics);
+                }
                 tracing::debug!(worker, version, fate = ?outcome.fate, "judged");
                 Some(outcome)
             }
@@ -160,10 +182,30 @@ impl Arrivals {
             Err(refusal) if !refusal.reason.proves_hostile() => None,
             Err(_) => Some(self.queue.turn_away(worker, version)),
         };
+        self.note(&letter, &received, outcome.as_ref(), &bytes);
         // The worker asks for news when it has its answer: they are there by then.
         self.publish();
         self.desk.answer(letter, received);
         outcome.map(|outcome| Judged { outcome, loss })
+    }
+
+    /// Logs a message, what was said of it and what became of it, where there is an audit.
+    fn note(
+        &mut self,
+        letter: &Letter,
+        received: &Result<(), Refusal>,
+        outcome: Option<&Outcome>,
+        bytes: &[u8],
+    ) {
+        let Some(log) = &mut self.audit else { return };
+        let at = received.as_ref().ok().and_then(|()| log.keep(bytes));
+        let fate = outcome.map(|outcome| outcome.fate);
+        let moved = fate == Some(Fate::Step);
+        log.write(&Entry::Message(Message {
+            fate: fate.map_or_else(String::new, Fate::name),
+            parameters: if moved { digest_of(self.queue.params()) } else { String::new() },
+            ..Message::of(letter, received.as_ref().err(), at)
+        }));
     }
 
     /// Tells the workers that the run is over.
@@ -173,6 +215,7 @@ impl Arrivals {
 
     /// Saves what the next judgement depends on.
     pub fn save(&self) -> Memory {
+        self.audit.iter().for_each(Log::sync);
         self.queue.save()
     }
 

@@ -79,6 +79,9 @@ pub struct Joined {
     pub terms: Terms,
     /// The key that signs receipts.
     pub receipt_key: Vec<u8>,
+    /// The first step, or in asynchronous training the first number, that the worker has not
+    /// answered since this start of the server.
+    pub next: u64,
 }
 
 /// What the server has for a worker.
@@ -159,7 +162,13 @@ impl Client {
         };
         let terms = Terms::read(&reply).map_err(Failed::Final)?;
         let (run, worker) = (reply.run, reply.worker);
-        let joined = Joined { run, worker, terms, receipt_key: reply.receipt_key.to_vec() };
+        let joined = Joined {
+            run,
+            worker,
+            terms,
+            receipt_key: reply.receipt_key.to_vec(),
+            next: reply.next,
+        };
         self.joined = Some(joined.clone());
         if let Some(old) = self.watching.take() {
             old.abort();

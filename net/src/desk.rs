@@ -194,6 +194,8 @@ impl Desk {
         if final_word {
             let kept = (letter.number, letter.digest, said.clone());
             self.receipts.insert(letter.worker, kept);
+            let mut next = self.shared.next.lock().expect("no task panicked");
+            next[letter.worker as usize] = letter.number.saturating_add(1);
         }
         // The worker may have hung up.
         let _ = letter.reply.send(said);
@@ -270,13 +272,12 @@ impl Desk {
     }
 }
 
-/// The bytes of a message as a row and statistics, or why they are none.
-pub(crate) fn unpack(
-    letter: &mut Letter,
-    shape: varangian_train::wire::Letter,
-    row: &mut [f32],
-) -> Result<Vec<f32>, (Reason, String)> {
-    let empty = Vec::new();
-    let bytes = std::mem::replace(&mut letter.body, Ok(empty))?;
-    shape.decode(&bytes, row).map_err(|Malformed(why)| (Reason::Malformed, why))
+/// The bytes of a message, or why there are none; they are taken out of it.
+pub(crate) fn bytes_of(letter: &mut Letter) -> Result<Vec<u8>, (Reason, String)> {
+    std::mem::replace(&mut letter.body, Ok(Vec::new()))
+}
+
+/// Why a message cannot be read, as it is recorded.
+pub(crate) fn malformed(Malformed(why): Malformed) -> (Reason, String) {
+    (Reason::Malformed, why)
 }

@@ -128,8 +128,12 @@ impl<'a> Drill<'a> {
         let mut readers: Vec<Reader> = clients.iter().map(|_| Reader::default()).collect();
         let mut calm = Calm::new(patience);
         let mut number = 0;
-        for joined in clients.iter().filter_map(Client::joined) {
-            joined.terms.fits(self.job.model)?;
+        for (client, reader) in clients.iter().zip(&mut readers) {
+            if let Some(joined) = client.joined() {
+                joined.terms.fits(self.job.model)?;
+                reader.begin_again(joined);
+                number = number.max(joined.next);
+            }
         }
         loop {
             if stop() {
@@ -162,7 +166,8 @@ impl<'a> Drill<'a> {
             if client.joined().is_none() || rejoin {
                 let joined = client.join(AGENT)?;
                 self.fits(&joined)?;
-                reader.begin_again();
+                reader.begin_again(&joined);
+                *number = (*number).max(joined.next);
                 listen(Happened::Joined(&joined));
             }
         }

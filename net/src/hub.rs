@@ -2,6 +2,7 @@
 
 use crate::Trouble;
 use crate::admin::Desk as AdminDesk;
+use crate::audit::Audit;
 use crate::proto::admin_server::AdminServer;
 use crate::proto::parameter_server_server::ParameterServerServer;
 use crate::receipts::{Signer, random};
@@ -19,6 +20,9 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::health_reporter;
 
 /// Windows of a stream and of a connection: enough for a chunk's time across a continent.
 const STREAM: u32 = 8 << 20;
@@ -69,6 +73,8 @@ pub struct Doors {
     pub rate: f64,
     /// Bytes of messages under way, of all workers together; one message always has room.
     pub memory: usize,
+    /// Where what was sent, said and made of it is logged, if anywhere.
+    pub audit: Option<Audit>,
 }
 
 impl Doors {
@@ -85,6 +91,7 @@ impl Doors {
             staleness: u64::MAX,
             rate: 0.0,
             memory: 1 << 30,
+            audit: None,
         }
     }
 
@@ -150,6 +157,7 @@ impl Hub {
             staleness: doors.staleness,
             budget: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
             told: Mutex::default(),
+            next: Mutex::new(vec![0; terms.n]),
             pushing: Mutex::new(vec![false; n]),
             bytes_in: 0.into(),
             bytes_out: 0.into(),
@@ -223,12 +231,27 @@ async fn listen(doors: &Doors, shared: &Arc<Shared>) -> Result<SocketAddr, Troub
         .max_decoding_message_size(CHUNK + 4096)
         .max_encoding_message_size(CHUNK + (4 << 20));
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let router = server.add_service(service).add_service(health(shared));
     tokio::spawn(async move {
-        if let Err(error) = server.add_service(service).serve_with_incoming(incoming).await {
+        if let Err(error) = router.serve_with_incoming(incoming).await {
             tracing::error!("the listener ended: {error}");
         }
     });
     Ok(address)
+}
+
+/// `grpc.health.v1`: serving from the beginning until the run is over.
+fn health(shared: &Arc<Shared>) -> HealthServer<impl Health> {
+    let (reporter, service) = health_reporter();
+    let mut news = shared.news.subscribe();
+    tokio::spawn(async move {
+        reporter.set_serving::<ParameterServerServer<Service>>().await;
+        // The server's end is that of its news.
+        let _ = news.wait_for(|news| news.finished).await;
+        reporter.set_not_serving::<ParameterServerServer<Service>>().await;
+        reporter.set_service_status("", ServingStatus::NotServing).await;
+    });
+    service
 }
 
 /// An error and what it came from, as one sentence.

@@ -10,6 +10,7 @@
 
 mod admin;
 mod arrivals;
+pub mod audit;
 pub mod authority;
 mod client;
 mod clock;
@@ -33,10 +34,10 @@ pub use desk::Tally;
 #[cfg(feature = "drills")]
 pub use drill::Drill;
 pub use hub::{Doors, Hub, Keys};
-pub use receipts::is_signed;
+pub use receipts::{Kept, is_signed};
 pub use rounds::Rounds;
 pub use terms::Terms;
-pub use work::{Ending, Happened, work};
+pub use work::{Ending, Happened, Start, work};
 
 use std::fmt;
 

@@ -1,9 +1,11 @@
 //! Receipts: what the server says of a message, signed, so that a worker can show it later.
 
 use crate::Trouble;
+use crate::audit::hex;
 use crate::proto::Receipt;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use serde::{Deserialize, Serialize};
 
 /// Signs receipts with a key of this start of the server.
 pub(crate) struct Signer {
@@ -53,6 +55,69 @@ fn said(receipt: &Receipt) -> Vec<u8> {
 /// Whether the server with this key (`receipt_key` of Join) gave this receipt.
 pub fn is_signed(receipt: &Receipt, key: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, key).verify(&said(receipt), &receipt.signature).is_ok()
+}
+
+/// A receipt as a line of a worker's own file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The start of the server.
+    pub run: u64,
+    /// Whose message it was.
+    pub worker: u32,
+    /// The message's number.
+    pub number: u64,
+    /// Whether it was admitted.
+    pub admitted: bool,
+    /// Why it was refused, and what was found.
+    pub reason: String,
+    /// What was found.
+    pub detail: String,
+    /// BLAKE3 of its bytes, hexadecimal.
+    pub digest: String,
+    /// The server's signature, hexadecimal.
+    pub signature: String,
+}
+
+impl From<&Receipt> for Kept {
+    fn from(receipt: &Receipt) -> Self {
+        Kept {
+            run: receipt.run,
+            worker: receipt.worker,
+            number: receipt.number,
+            admitted: receipt.admitted,
+            reason: receipt.reason.clone(),
+            detail: receipt.detail.clone(),
+            digest: hex(&receipt.digest),
+            signature: hex(&receipt.signature),
+        }
+    }
+}
+
+impl Kept {
+    /// Whether the server with this key, hexadecimal, gave this receipt.
+    pub fn is_signed(&self, key: &str) -> bool {
+        let (Some(digest), Some(signature), Some(key)) =
+            (unhex(&self.digest), unhex(&self.signature), unhex(key))
+        else {
+            return false;
+        };
+        let receipt = Receipt {
+            run: self.run,
+            worker: self.worker,
+            number: self.number,
+            admitted: self.admitted,
+            reason: self.reason.clone(),
+            detail: self.detail.clone(),
+            digest: digest.into(),
+            signature: signature.into(),
+        };
+        is_signed(&receipt, &key)
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (text.len().is_multiple_of(2)).then(|| (0..text.len()).step_by(2).map(pair).collect())?
 }
 
 /// A number that nobody can guess.

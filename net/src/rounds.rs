@@ -1,7 +1,8 @@
 //! Synchronous rounds over sockets: the machines of lockstep, told of messages as they come.
 
 use crate::Trouble;
-use crate::desk::{Came, Desk, Tally, unpack};
+use crate::audit::{Log, Message};
+use crate::desk::{Came, Desk, Tally, bytes_of, malformed};
 use crate::hub::{Doors, Hub};
 use crate::shared::{Change, Letter, News};
 use crate::terms::Terms;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use varangian_base::{Coins, Memory, Signs, SpecError, ZeroPolicy};
 use varangian_train::rounds::{Gathering, Policy};
-use varangian_train::{Closed, Reason, Server};
+use varangian_train::{Closed, Reason, Refusal, Server};
 
 /// A server of synchronous rounds, between two of them.
 pub struct Rounds {
@@ -31,6 +32,7 @@ pub struct Rounds {
     /// Whether the open step's news are out and messages for it are taken.
     is_open: bool,
     change: Option<Change>,
+    audit: Option<Log>,
 }
 
 impl Rounds {
@@ -46,7 +48,7 @@ impl Rounds {
         (f, least): (usize, usize),
         weight_decay: f64,
     ) -> Result<Self, Trouble> {
-        let (n, d) = (terms.n, terms.letter.d);
+        let n = terms.n;
         let policy = Policy { deadline: doors.deadline, least, backs_off: true };
         let rule = server.rule().spec().to_owned();
         let (hub, shared, events) = Hub::open(doors, terms)?;
@@ -55,7 +57,7 @@ impl Rounds {
             gathering: Gathering::new(policy, n),
             hub,
             server,
-            row: vec![0.0; d],
+            row: Vec::new(),
             passes: vec![Vec::new(); n],
             losses: vec![f64::NAN; n],
             weight_decay,
@@ -64,6 +66,7 @@ impl Rounds {
             waits: false,
             is_open: false,
             change: None,
+            audit: doors.audit.as_ref().map(Log::open).transpose()?,
         })
     }
 
@@ -89,7 +92,12 @@ impl Rounds {
 
     /// Whether somebody has ordered the run to end; it goes on later from its checkpoint.
     pub fn is_stopped(&self) -> bool {
-        self.desk.stopped
+        self.desk.stopped || self.trouble().is_some()
+    }
+
+    /// Why the server cannot go on as it was asked to: the audit cannot be written.
+    pub fn trouble(&self) -> Option<&str> {
+        self.audit.as_ref().and_then(Log::trouble)
     }
 
     /// Whether somebody has ordered a checkpoint since this was asked last.
@@ -144,6 +152,9 @@ impl Rounds {
             }
             (self.started, self.waits) = (true, false);
         }
+        if let Some(log) = &mut self.audit {
+            log.begin(self.server.step(), &self.desk.shared);
+        }
         let broadcast = self.server.broadcast();
         let (step, rate) = (broadcast.step, broadcast.rate);
         let sampled = self.server.sampled().map(<[u32]>::to_vec);
@@ -173,24 +184,18 @@ impl Rounds {
     fn take(&mut self, mut letter: Letter) {
         let (worker, step) = (letter.worker, letter.version);
         let is_for_now = self.is_open && step == self.server.step();
+        let mut at = None;
         let received = match self.desk.repeated(&letter) {
             Some(Ok(said)) => {
                 let _ = letter.reply.send(said);
                 return;
             }
             Some(Err(why)) => self.server.refuse_unread(worker, step, (Reason::Equivocation, why)),
-            None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
-                Ok(statistics) => {
-                    let received = self.server.receive(worker, step, &self.row);
-                    if received.is_ok() {
-                        self.passes[worker as usize] = statistics;
-                        self.losses[worker as usize] = letter.loss;
-                    }
-                    received
-                }
-                Err(why) => self.server.refuse_unread(worker, step, why),
-            },
+            None => self.read(&mut letter, &mut at),
         };
+        if let Some(log) = &mut self.audit {
+            log.messages.push(Message::of(&letter, received.as_ref().err(), at));
+        }
         if is_for_now {
             self.gathering.answered(worker as usize, received.is_ok());
             if received.as_ref().is_err_and(|refusal| refusal.reason.proves_hostile()) {
@@ -201,6 +206,36 @@ impl Rounds {
             }
         }
         self.desk.answer(letter, received);
+    }
+
+    /// Hands the body of a message to the server, as a row or as a packed vote.
+    fn read(&mut self, letter: &mut Letter, at: &mut Option<(u64, u64)>) -> Result<(), Refusal> {
+        let (worker, step) = (letter.worker, letter.version);
+        let shape = self.desk.shared.terms.letter;
+        let packed = self.server.intake().takes_votes();
+        let mut bytes = Vec::new();
+        let read = bytes_of(letter).and_then(|body| {
+            bytes = body;
+            let read = if packed {
+                shape.decode_vote(&bytes).map(|(vote, statistics)| (Some(vote), statistics))
+            } else {
+                self.row.resize(shape.d, 0.0);
+                shape.decode(&bytes, &mut self.row).map(|statistics| (None, statistics))
+            };
+            read.map_err(malformed)
+        });
+        let (vote, statistics) = match read {
+            Ok(read) => read,
+            Err(why) => return self.server.refuse_unread(worker, step, why),
+        };
+        match vote {
+            Some(vote) => self.server.receive_vote(worker, step, vote)?,
+            None => self.server.receive(worker, step, &self.row)?,
+        }
+        self.passes[worker as usize] = statistics;
+        self.losses[worker as usize] = letter.loss;
+        *at = self.audit.as_mut().and_then(|log| log.keep(&bytes));
+        Ok(())
     }
 
     fn look_who_left(&mut self) {
@@ -218,13 +253,17 @@ impl Rounds {
         self.is_open = false;
         let rate = self.server.broadcast().rate;
         let passes = std::mem::replace(&mut self.passes, vec![Vec::new(); self.desk.tallies.len()]);
-        self.server.follow(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
+        self.server
+            .follow_trimmed(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
         self.server.close();
         let said = self.losses.iter_mut().map(|loss| std::mem::replace(loss, f64::NAN));
         let finite: Vec<f64> = said.filter(|loss| loss.is_finite()).collect();
         let loss = finite.iter().sum::<f64>() / finite.len() as f64;
         let skipped = self.server.closed().skipped.is_some();
         self.change = self.shorter(rate, skipped);
+        if let Some(log) = &mut self.audit {
+            log.close(&self.server);
+        }
         let closed = self.server.closed();
         self.desk.skipped += u64::from(skipped);
         for (&id, &weight) in closed.ids.iter().zip(&closed.verdict.weights) {
@@ -259,6 +298,7 @@ impl Rounds {
 
     /// Saves what the next round depends on; of an open round nothing: its workers answer again.
     pub fn save(&self) -> Memory {
+        self.audit.iter().for_each(Log::sync);
         self.server.save()
     }
 

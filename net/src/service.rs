@@ -114,7 +114,8 @@ impl ParameterServer for Service {
         tracing::info!(worker, address, agent, "joined");
         let Shared { terms, run, signer, .. } = &*self.shared;
         self.shared.tell(Event::Joined(worker));
-        Ok(Response::new(terms.reply(*run, worker, signer.key())))
+        let next = self.shared.next.lock().expect("no task panicked")[worker as usize];
+        Ok(Response::new(JoinReply { next, ..terms.reply(*run, worker, signer.key()) }))
     }
 
     async fn pull(

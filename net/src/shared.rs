@@ -131,6 +131,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Semaphore>,
     /// The workers that know that the run is over.
     pub(crate) told: Mutex<Vec<u32>>,
+    /// By worker, the number after that of its last message that was judged.
+    pub(crate) next: Mutex<Vec<u64>>,
     /// By worker, whether a message of it is under way.
     pub(crate) pushing: Mutex<Vec<bool>>,
     pub(crate) bytes_in: AtomicU64,

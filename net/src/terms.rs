@@ -79,6 +79,7 @@ impl Terms {
             previous: self.previous,
             updates: self.updates.is_some(),
             receipt_key: key.to_vec().into(),
+            next: 0,
         }
     }
 

@@ -27,6 +27,12 @@ pub enum Ending {
 pub enum Happened<'a> {
     /// It joined, for the first time or again.
     Joined(&'a Joined),
+    /// It answered a step, and this is its state for the next one: by step, or in asynchronous
+    /// training by the number of its message.
+    Ready(u64, &'a Worker),
+    /// The server wants a step from before the state that the worker began with: it goes on
+    /// without that state.
+    Behind(u64),
     /// The server said this of a message.
     Answered(&'a crate::proto::Receipt),
     /// The connection broke; it tries again.
@@ -66,9 +72,10 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// After a new start of the server: its version may be an earlier one.
-    pub(crate) fn begin_again(&mut self) {
-        *self = Reader::default();
+    /// After joining: the server may have been started anew, and its version an earlier one.
+    pub(crate) fn begin_again(&mut self, joined: &Joined) {
+        let next = if joined.terms.asynchronous { 0 } else { joined.next };
+        *self = Reader { next, ..Reader::default() };
     }
 
     /// The version was answered.
@@ -133,6 +140,8 @@ impl Reader {
 /// A worker with what it needs to compute: bench, row, and its last states.
 pub(crate) struct Hand {
     pub(crate) worker: Worker,
+    /// The step for which its state is the first that it knows.
+    since: u64,
     bench: Bench,
     prepared: Prepared,
     pub(crate) row: Vec<f32>,
@@ -144,11 +153,28 @@ impl Hand {
     pub(crate) fn new(id: u32, job: &Job<'_>) -> Self {
         Hand {
             worker: Worker::new(id),
+            since: 0,
             bench: Bench::new(job.model),
             prepared: Box::new(()),
             row: vec![0.0; job.model.dim()],
             past: VecDeque::new(),
         }
+    }
+
+    /// Goes on from the state that the worker had before step `next`.
+    fn resume(&mut self, (next, state): (u64, Memory)) -> Result<(), Trouble> {
+        self.since = next;
+        self.worker.load(&state).map_err(|error| Trouble(error.to_string()))
+    }
+
+    /// Forgets the state that it began with, where `step` comes before it.
+    fn is_behind(&mut self, step: u64) -> bool {
+        let behind = step < self.since;
+        if behind {
+            (self.worker, self.since) = (Worker::new(self.worker.id()), 0);
+            self.past.clear();
+        }
+        behind
     }
 
     /// Computes the row of `step` at this model, from the state that the worker had before that
@@ -178,72 +204,127 @@ impl Hand {
     }
 }
 
+/// What a worker begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Seconds that it waits for a server that is not there, each time.
+    pub patience: f64,
+    /// The state that it left at an earlier time ([`Happened::Ready`]), and the step that it is
+    /// for.
+    pub state: Option<(u64, Memory)>,
+}
+
 /// Works for a server until the run is over or `stop` says so: with its own data, on `job`'s model.
-/// What breaks is tried again, for `patience` seconds in a row at most.
+/// What breaks is tried again, for as long as `start` says.
 ///
 /// # Errors
 /// If the server does not take this worker, trains another model, or does not come back in time.
 pub fn work(
     client: &mut Client,
     job: &Job<'_>,
-    patience: f64,
+    start: Start,
     stop: &dyn Fn() -> bool,
     listen: &mut dyn FnMut(Happened<'_>),
 ) -> Result<Ending, Trouble> {
-    let mut reader = Reader::default();
-    let mut hand: Option<Hand> = None;
-    let mut last: Option<(u64, Bytes, f64)> = None;
-    let mut number = 0;
-    let mut calm = Calm::new(patience);
+    let mut labour = Labour::new(start);
     if let Some(joined) = client.joined() {
         joined.terms.fits(job.model)?;
+        labour.joined(joined);
     }
     loop {
         if stop() {
             client.leave();
             return Ok(Ending::Stopped);
         }
-        let done = (|| -> Result<Option<Ending>, Failed> {
-            if client.joined().is_none() || calm.is_lost() {
-                let joined = client.join(AGENT)?;
-                joined.terms.fits(job.model).map_err(Failed::Final)?;
-                reader.begin_again();
-                listen(Happened::Joined(&joined));
-            }
-            calm.well();
-            let Joined { worker, terms, .. } = client.joined().expect("it joined").clone();
-            let model = match reader.read(client, job.optimiser, false)? {
-                Fresh::Finished => return Ok(Some(Ending::Finished)),
-                Fresh::Wait => return Ok(None),
-                Fresh::Model(model) => model,
-            };
-            let hand = hand.get_or_insert_with(|| Hand::new(worker, job));
-            let step = if terms.asynchronous { number } else { model.version };
-            let is_again = last.as_ref().is_some_and(|(of, ..)| *of == step);
-            if !is_again || terms.asynchronous {
-                let loss = hand.compute(job, &model, step, None).map_err(Failed::Final)?;
-                let sent = sealed(&terms.letter, &hand.row, hand.worker.statistics());
-                last = Some((step, sent, loss));
-            }
-            let (step, body, loss) = last.as_ref().expect("it was computed");
-            let receipt = client.push((model.version, *step), body, *loss)?;
-            reader.done(model.version);
-            number += 1;
-            listen(Happened::Answered(&receipt));
-            if receipt.reason == "too-many" {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            Ok(None)
-        })();
-        match done {
+        match labour.turn(client, job, listen) {
             Ok(Some(ending)) => return Ok(ending),
             Ok(None) => {}
             Err(Failed::Final(trouble)) => return Err(trouble),
             Err(Failed::Again(text)) => {
                 listen(Happened::Lost(&text));
-                calm.wait(&text, stop)?;
+                labour.calm.wait(&text, stop)?;
             }
         }
+    }
+}
+
+/// A worker between two messages.
+struct Labour {
+    reader: Reader,
+    hand: Option<Hand>,
+    /// What it began with, until it knows who it is.
+    state: Option<(u64, Memory)>,
+    /// The last message: of which step, its bytes and its loss.
+    last: Option<(u64, Bytes, f64)>,
+    /// In asynchronous training, the number of the next message.
+    number: u64,
+    calm: Calm,
+}
+
+impl Labour {
+    fn new(start: Start) -> Self {
+        let number = start.state.as_ref().map_or(0, |(next, _)| *next);
+        Labour {
+            reader: Reader::default(),
+            hand: None,
+            state: start.state,
+            last: None,
+            number,
+            calm: Calm::new(start.patience),
+        }
+    }
+
+    fn joined(&mut self, joined: &Joined) {
+        self.reader.begin_again(joined);
+        self.number = self.number.max(joined.next);
+    }
+
+    /// Waits for news, computes what they ask for, and sends it.
+    fn turn(
+        &mut self,
+        client: &mut Client,
+        job: &Job<'_>,
+        listen: &mut dyn FnMut(Happened<'_>),
+    ) -> Result<Option<Ending>, Failed> {
+        if client.joined().is_none() || self.calm.is_lost() {
+            let joined = client.join(AGENT)?;
+            joined.terms.fits(job.model).map_err(Failed::Final)?;
+            self.joined(&joined);
+            listen(Happened::Joined(&joined));
+        }
+        self.calm.well();
+        let Joined { worker, terms, .. } = client.joined().expect("it joined").clone();
+        let model = match self.reader.read(client, job.optimiser, false)? {
+            Fresh::Finished => return Ok(Some(Ending::Finished)),
+            Fresh::Wait => return Ok(None),
+            Fresh::Model(model) => model,
+        };
+        let hand = self.hand.get_or_insert_with(|| Hand::new(worker, job));
+        if let Some(state) = self.state.take() {
+            hand.resume(state).map_err(Failed::Final)?;
+        }
+        let step = if terms.asynchronous { self.number } else { model.version };
+        if hand.is_behind(step) {
+            listen(Happened::Behind(step));
+        }
+        let is_again = self.last.as_ref().is_some_and(|(of, ..)| *of == step);
+        if !is_again || terms.asynchronous {
+            let loss = hand.compute(job, &model, step, None).map_err(Failed::Final)?;
+            let sent = sealed(&terms.letter, &hand.row, hand.worker.statistics());
+            self.last = Some((step, sent, loss));
+        }
+        let (step, body, loss) = self.last.as_ref().expect("it was computed");
+        let receipt = client.push((model.version, *step), body, *loss)?;
+        self.reader.done(model.version);
+        self.number = self.number.max(step + 1);
+        listen(Happened::Answered(&receipt));
+        if receipt.admitted {
+            listen(Happened::Ready(step + 1, &hand.worker));
+        }
+        if receipt.reason == "too-many" {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(None)
     }
 }
 

@@ -44,6 +44,7 @@ fn rounds_by(rule: &str, n: usize, f: usize, doors: &Doors) -> Rounds {
         steps_per_epoch: 1.0,
         buffers: Vec::new(),
         seed: Seed(1),
+        packs_votes: false,
         silence_is_hostile: false,
     };
     let server = Server::new(settings, vec![0.0; D], None).unwrap();
@@ -389,6 +390,9 @@ fn who_is_not_who_they_say_is_turned_away() {
         "ps.test",
         &["alert"],
     );
+    // Its time is over, though authority and enrolment are right.
+    ended(&authority, ours, "worker-1", "old");
+    refused(keys(ours, ours, "old"), "ps.test", &["alert"]);
     // It is off the roll: from then on, and nobody else with it.
     varangian_net::roll::Roll::revoke(&ours.join("workers.toml"), "worker-1").unwrap();
     std::thread::sleep(Duration::from_millis(2500));
@@ -398,6 +402,69 @@ fn who_is_not_who_they_say_is_turned_away() {
     let plain =
         Connection { address: address.to_string(), keys: None, server_name: None, worker: Some(0) };
     assert!(Client::new(plain).unwrap().join("test").is_err());
+}
+
+/// Signs a certificate for the key of `name` that ended yesterday, as `old.pem` and `old.key`.
+fn ended(authority: &Authority, dir: &Path, name: &str, old: &str) {
+    let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap();
+    let signs = rcgen::KeyPair::from_pem(&read("ca.key")).unwrap();
+    let issuer = rcgen::Issuer::from_ca_cert_pem(&read("ca.pem"), signs).unwrap();
+    let key = rcgen::KeyPair::from_pem(&read(&format!("{name}.key"))).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let now = std::time::SystemTime::now();
+    let days = |days: u64| Duration::from_secs(86_400 * days);
+    (params.not_before, params.not_after) = ((now - days(9)).into(), (now - days(1)).into());
+    let made = params.signed_by(&key, &issuer).unwrap();
+    std::fs::write(dir.join(format!("{old}.pem")), made.pem()).unwrap();
+    std::fs::copy(dir.join(format!("{name}.key")), dir.join(format!("{old}.key"))).unwrap();
+    let enrolled = std::fs::read_to_string(authority.workers()).unwrap();
+    let key = varangian_net::authority::fingerprint_of(made.der()).unwrap();
+    assert!(enrolled.contains(&key), "its key is enrolled: only the date is wrong");
+}
+
+#[test]
+fn a_server_says_whether_it_serves_and_where_a_worker_that_was_restarted_goes_on() {
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    let rounds = rounds(3, 1, &loopback());
+    let address = rounds.address();
+    let mut all: Vec<Client> = (0..3).map(|id| client(address, id)).collect();
+    assert!(all.iter().all(|client| client.joined().unwrap().next == 0));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let serves = || {
+        runtime.block_on(async {
+            let channel = tonic::transport::Endpoint::new(format!("http://{address}")).unwrap();
+            let mut stub = HealthClient::new(channel.connect().await.unwrap());
+            let service = "varangian.ps.v1.ParameterServer".to_owned();
+            let said = stub.check(HealthCheckRequest { service }).await.unwrap().into_inner();
+            said.status().as_str_name().to_owned()
+        })
+    };
+    assert_eq!(serves(), "SERVING");
+    let (close, closed) = std::sync::mpsc::channel::<()>();
+    let driver = std::thread::spawn(move || {
+        let mut rounds = rounds;
+        let mut left = 2;
+        while left > 0 {
+            left -= usize::from(rounds.advance().is_some());
+        }
+        rounds.finish();
+        closed.recv().unwrap();
+    });
+    assert!(answer(&mut all[1], 0, &[1.0; D]).admitted);
+    // Killed and started again while the step is open: it waits for the next one.
+    let again = client(address, 1);
+    assert_eq!(again.joined().unwrap().next, 1);
+    assert!(answer(&mut all[0], 0, &[1.0; D]).admitted);
+    assert!(answer(&mut all[2], 0, &[1.0; D]).admitted);
+    all.iter_mut().for_each(|client| assert!(answer(client, 1, &[1.0; D]).admitted));
+    let begun = std::time::Instant::now();
+    while serves() != "NOT_SERVING" {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it says that the run is over");
+    }
+    close.send(()).unwrap();
+    driver.join().unwrap();
 }
 
 #[test]
@@ -415,6 +482,7 @@ fn doors_that_nobody_can_mean_are_refused() {
             steps_per_epoch: 1.0,
             buffers: Vec::new(),
             seed: Seed(1),
+            packs_votes: false,
             silence_is_hostile: false,
         };
         let server = Server::new(settings, vec![0.0; D], None).unwrap();

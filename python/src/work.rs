@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 use varangian_lab::Failure;
-use varangian_lab::run::{Brought, Station};
-use varangian_net::{Client, Connection, Ending, Happened, Keys};
+use varangian_lab::run::{Brought, Kept, Station};
+use varangian_net::{Client, Connection, Ending, Happened, Keys, Start};
 
 /// Between two looks for a signal.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -31,6 +31,8 @@ pub(crate) struct Post {
     own: Vec<Own>,
     patience: f64,
     threads: usize,
+    /// Where momentum is kept.
+    state: Option<PathBuf>,
 }
 
 /// What a worker's loop came to.
@@ -116,7 +118,19 @@ fn labour(post: &Post, stop: &AtomicBool) -> PyResult<Count> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(post.threads).build();
     let pool =
         pool.map_err(|error| failed(Failure::failed(format!("cannot start threads: {error}"))))?;
+    let settings = &joined.terms.settings;
+    let kept = post.state.clone().map(|path| Kept::new(path, settings, joined.worker, 1));
+    let state = kept.as_ref().map(Kept::load).transpose().map_err(failed)?.flatten();
+    let start = Start { patience: post.patience, state };
+    let mut unkept = None;
     let mut listen = |happened: Happened<'_>| {
+        if let (Happened::Ready(next, worker), Some(kept)) = (&happened, &kept)
+            && let Err(failure) = kept.keep(*next, worker)
+        {
+            // A state that is not kept must not be believed in: the worker ends.
+            unkept.get_or_insert(failure);
+            stop.store(true, Ordering::Relaxed);
+        }
         if let Happened::Answered(receipt) = happened {
             count.admitted += u64::from(receipt.admitted);
             count.refused += u64::from(!receipt.admitted);
@@ -127,7 +141,10 @@ fn labour(post: &Post, stop: &AtomicBool) -> PyResult<Count> {
     };
     let job = station.job();
     let ending =
-        pool.install(|| varangian_net::work(&mut client, &job, post.patience, &stops, &mut listen));
+        pool.install(|| varangian_net::work(&mut client, &job, start, &stops, &mut listen));
+    if let Some(failure) = unkept {
+        return Err(failed(failure));
+    }
     count.finished = ending.map_err(|trouble| lost(trouble.to_string()))? == Ending::Finished;
     Ok(count)
 }

@@ -40,6 +40,7 @@ def worker(
     server_name: str | None = None,
     dataset: Any = None,
     loss: Callable[[Any, Any], Any] | None = None,
+    state: str | os.PathLike[str] | None = None,
     patience: float = 600.0,
     threads: int = 1,
     **keys: Any,
@@ -70,6 +71,9 @@ def worker(
         As ``data``, where that is a folder.
     loss : callable, optional
         With a torch model: (outputs, targets) to the mean loss.
+    state : path, optional
+        A file in which momentum, and what compression held back, are kept after every step: a worker
+        that is killed goes on as if it had not been.
     patience : float
         Seconds to wait for a server that is not there.
     threads : int
@@ -132,6 +136,7 @@ def worker(
             "own": own,
             "patience": float(patience),
             "threads": threads,
+            "state": None if state is None else os.fspath(state),
         }
     )
     return Worked(**told)

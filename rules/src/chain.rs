@@ -12,6 +12,7 @@
 
 mod facts;
 mod stages;
+mod votes;
 mod watching;
 
 pub use stages::Stages;

@@ -196,9 +196,19 @@ impl Rule for OnRows {
         for (i, ballot) in self.ballots.iter_mut().enumerate() {
             ballot.encode(round.rows.row(i, &mut self.row), ZeroPolicy::Zero, Coins::default());
         }
-        let ballots = Ballots::new(&self.ballots);
-        self.vote.tally(ballots, (round.seed, round.step), &mut self.winner);
+        let ballots = std::mem::take(&mut self.ballots);
+        self.count(&ballots, round.step, round.seed, out);
+        self.ballots = ballots;
+    }
+
+    fn count(&mut self, votes: &[Signs], step: u64, seed: Seed, out: &mut [f32]) {
+        self.vote.tally(Ballots::new(votes), (seed, step), &mut self.winner);
         self.winner.decode(out);
+    }
+
+    fn counts_votes(&self) -> bool {
+        // A sum of votes of −1, 0 and +1 is the same, but what is not sent so is not.
+        !self.vote.sum
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {

@@ -2,7 +2,7 @@
 
 use crate::{Bound, Oracle, exact};
 use varangian_base::kernels::distances::Pairs;
-use varangian_base::{Memory, Mixed, Seed, SpecError};
+use varangian_base::{Memory, Mixed, Seed, Signs, SpecError};
 
 /// One round, as the server hands it to a rule: n finite rows, of which at most f are hostile.
 pub struct Round<'a> {
@@ -100,6 +100,18 @@ pub trait Rule: Send {
     /// The bound on (n, f) was checked before; the rows are finite. The answer is finite, does not
     /// depend on the number of threads, and the second round allocates nothing.
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict);
+
+    /// Counts packed votes instead of rows, one a worker in ascending id, with the same answer as
+    /// on rows of −1, 0 and +1. Only where [`Rule::counts_votes`].
+    fn count(&mut self, votes: &[Signs], step: u64, seed: Seed, out: &mut [f32]) {
+        let _ = (votes, step, seed, out);
+        unreachable!("asked of rules that count votes alone");
+    }
+
+    /// Whether the rule reads nothing of a row but its signs and can count them packed.
+    fn counts_votes(&self) -> bool {
+        false
+    }
 
     /// An independent copy with the same memory: what an attacker may try rows on.
     fn fork(&self) -> Box<dyn Rule>;

@@ -119,6 +119,7 @@ impl Lockstep {
             steps_per_epoch: plan.sampler.steps_per_epoch() / plan.optimiser.local.steps as f64,
             buffers: plan.model.init_buffers(),
             seed: plan.seed,
+            packs_votes: false,
             silence_is_hostile,
         };
         let server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;

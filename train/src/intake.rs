@@ -3,125 +3,13 @@
 //! Rules never meet a non-finite number. What the server can *prove* hostile is refused and lowers
 //! f by one for that round; silence proves nothing by itself and is the driver's to judge.
 
+mod reason;
+
+pub use reason::{NonFinite, Reason, Refusal};
+
 use std::collections::BTreeMap;
-use std::fmt;
 use varangian_base::kernels::elementwise::first_not_finite;
-use varangian_base::{Matrix, Rows, RowsMut, SpecError};
-
-/// Why a message was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// A coordinate is NaN or infinite.
-    NotFinite,
-    /// Not d coordinates.
-    WrongLength,
-    /// Not bytes that the run's codec can have written.
-    Malformed,
-    /// Not for the open step.
-    WrongStep,
-    /// A second message for the step, the same as the first: harmless, the first counts.
-    Duplicate,
-    /// A second message for the step that differs from the first.
-    Equivocation,
-    /// Not an enrolled worker.
-    UnknownWorker,
-    /// More messages than a worker may send: harmless, it may only be quick.
-    TooMany,
-    /// Not among the workers that take part in the step: harmless, it may be late news.
-    NotSampled,
-}
-
-impl Reason {
-    /// Its name in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::NotFinite => "not-finite",
-            Reason::WrongLength => "wrong-length",
-            Reason::Malformed => "malformed",
-            Reason::WrongStep => "wrong-step",
-            Reason::Duplicate => "duplicate",
-            Reason::Equivocation => "equivocation",
-            Reason::UnknownWorker => "unknown-worker",
-            Reason::TooMany => "too-many",
-            Reason::NotSampled => "not-sampled",
-        }
-    }
-
-    /// Whether the message proves that its sender is not honest. An honest worker may be late or
-    /// send twice over a network; it never sends a NaN or two different gradients for one step.
-    pub fn proves_hostile(self) -> bool {
-        use Reason::{Equivocation, Malformed, NotFinite, WrongLength};
-        matches!(self, NotFinite | WrongLength | Malformed | Equivocation)
-    }
-}
-
-/// A refused message: who sent it, why it was refused, and what was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The sender.
-    pub worker: u32,
-    /// Why.
-    pub reason: Reason,
-    /// What was asked and found, one sentence.
-    pub detail: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {}: {} ({})", self.worker, self.reason.name(), self.detail)
-    }
-}
-
-impl Refusal {
-    /// Why, in few words: "NaN at coordinate 17", "wrong length: 12 coordinates are wanted, 10
-    /// came".
-    pub fn why(&self) -> String {
-        match self.reason {
-            Reason::NotFinite => self.detail.clone(),
-            reason => format!("{}: {}", reason.name().replace('-', " "), self.detail),
-        }
-    }
-}
-
-/// What becomes of a round in which a row is not finite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NonFinite {
-    /// That row is refused and its worker counts as hostile; the others are aggregated.
-    #[default]
-    RefuseRow,
-    /// No step is made. Whoever sends a NaN at every step then stops training: for workers that may
-    /// fail, not for hostile ones.
-    SkipRound,
-}
-
-impl NonFinite {
-    /// The names.
-    pub const NAMES: &'static [&'static str] = &["refuse-row", "skip-round"];
-
-    /// Reads `refuse-row` or `skip-round`.
-    ///
-    /// # Errors
-    /// If the name is another.
-    pub fn parse(text: &str) -> Result<Self, SpecError> {
-        match text {
-            "refuse-row" => Ok(NonFinite::RefuseRow),
-            "skip-round" => Ok(NonFinite::SkipRound),
-            other => Err(SpecError::unknown("non_finite", other, Self::NAMES)),
-        }
-    }
-
-    /// Why no step is made after these refusals, if none is.
-    pub(crate) fn spoils(self, refused: &[Refusal]) -> Option<String> {
-        let wild = |refusal: &&Refusal| refusal.reason == Reason::NotFinite;
-        let first = refused.iter().find(wild).filter(|_| self == NonFinite::SkipRound)?;
-        let count = refused.iter().filter(wild).count();
-        let rows = if count == 1 { "1 row is" } else { &format!("{count} rows are") };
-        let (worker, detail) = (first.worker, &first.detail);
-        Some(format!(
-            "non_finite=skip-round: {rows} not finite, the first of worker {worker}: {detail}"
-        ))
-    }
-}
+use varangian_base::{Matrix, Rows, RowsMut, Signs};
 
 /// Whether every coordinate of a row is finite; else the first that is not. Cost O(d).
 pub fn inspect(row: &[f32]) -> Result<(), usize> {
@@ -137,9 +25,28 @@ enum Slot {
     Away,
 }
 
+/// Where what was taken stands until the step is closed.
+enum Shelf {
+    Rows(Matrix),
+    /// Packed, a 32nd of what rows take (a 16th with abstentions).
+    Votes {
+        d: usize,
+        votes: Vec<Signs>,
+    },
+}
+
+/// What an open step held, as its messages came: by row, the same worker in both forms.
+#[derive(Clone, Copy)]
+pub enum Bodies<'a> {
+    /// Rows with their workers' ids.
+    Rows(Rows<'a>),
+    /// Packed votes.
+    Votes(&'a [Signs]),
+}
+
 /// The messages of one open step, one slot a worker.
 pub struct Intake {
-    rows: Matrix,
+    shelf: Shelf,
     slots: Vec<Slot>,
     ids: Vec<u32>,
     step: u64,
@@ -149,8 +56,10 @@ pub struct Intake {
 
 /// What an open step held when it was closed.
 pub struct Received<'a> {
-    /// The admitted rows with their workers' ids.
-    pub rows: Rows<'a>,
+    /// What was admitted, in worker order.
+    pub bodies: Bodies<'a>,
+    /// The workers whose messages those are.
+    pub ids: &'a [u32],
     /// Workers proven hostile this step.
     pub proven: usize,
     /// Workers that sent nothing admissible and nothing that proves them hostile.
@@ -162,8 +71,17 @@ pub struct Received<'a> {
 impl Intake {
     /// An intake for workers 0 to n − 1 and rows of d coordinates.
     pub fn new(n: usize, d: usize) -> Self {
+        Intake::with(n, Shelf::Rows(Matrix::zeros(n, d)))
+    }
+
+    /// An intake for votes of d coordinates, which stay packed.
+    pub fn of_votes(n: usize, d: usize) -> Self {
+        Intake::with(n, Shelf::Votes { d, votes: vec![Signs::default(); n] })
+    }
+
+    fn with(n: usize, shelf: Shelf) -> Self {
         Intake {
-            rows: Matrix::zeros(n, d),
+            shelf,
             slots: vec![Slot::Empty; n],
             ids: Vec::with_capacity(n),
             step: 0,
@@ -190,10 +108,46 @@ impl Intake {
     ///
     /// # Errors
     /// The refusal; it is also counted by reason and worker.
+    ///
+    /// # Panics
+    /// If the intake is of votes.
     pub fn receive(&mut self, from: u32, step: u64, body: &[f32]) -> Result<(), Refusal> {
-        let (n, d) = (self.rows.n(), self.rows.d());
+        self.expect(from, step, body.len())?;
         let i = from as usize;
-        if i >= n {
+        let is_first = self.slots[i] == Slot::Empty;
+        let rows = self.matrix();
+        if is_first {
+            rows.row_mut(i).copy_from_slice(body);
+            return self.commit(from, inspect(body));
+        }
+        let same = rows.row(i).iter().zip(body).all(|(a, b)| a.to_bits() == b.to_bits());
+        Err(self.repeat(from, same))
+    }
+
+    /// Takes a message of votes, as [`Intake::receive`] takes a row.
+    ///
+    /// # Errors
+    /// The refusal.
+    ///
+    /// # Panics
+    /// If the intake is of rows.
+    pub fn receive_vote(&mut self, from: u32, step: u64, vote: Signs) -> Result<(), Refusal> {
+        self.expect(from, step, vote.d())?;
+        let i = from as usize;
+        let Shelf::Votes { votes, .. } = &mut self.shelf else { panic!("an intake of rows") };
+        if self.slots[i] == Slot::Empty {
+            votes[i] = vote;
+            self.slots[i] = Slot::Taken;
+            return Ok(());
+        }
+        let same = votes[i] == vote;
+        Err(self.repeat(from, same))
+    }
+
+    /// Whether a message of `len` coordinates is due from this worker for this step.
+    fn expect(&mut self, from: u32, step: u64, len: usize) -> Result<(), Refusal> {
+        let (n, d) = (self.slots.len(), self.d());
+        if from as usize >= n {
             let detail = format!("workers are 0 to {}", n.saturating_sub(1));
             return Err(self.refuse(from, Reason::UnknownWorker, detail));
         }
@@ -201,19 +155,34 @@ impl Intake {
             let detail = format!("step {} is open, the message is for step {step}", self.step);
             return Err(self.refuse(from, Reason::WrongStep, detail));
         }
-        if self.slots[i] == Slot::Away {
+        if self.slots[from as usize] == Slot::Away {
             let detail = format!("step {step} was drawn without this worker");
             return Err(self.refuse(from, Reason::NotSampled, detail));
         }
-        if body.len() != d {
-            let detail = format!("{d} coordinates are wanted, {} came", body.len());
+        if len != d {
+            let detail = format!("{d} coordinates are wanted, {len} came");
             return Err(self.refuse(from, Reason::WrongLength, detail));
         }
-        if self.slots[i] != Slot::Empty {
-            return Err(self.repeat(from, body));
+        Ok(())
+    }
+
+    fn d(&self) -> usize {
+        match &self.shelf {
+            Shelf::Rows(rows) => rows.d(),
+            Shelf::Votes { d, .. } => *d,
         }
-        self.rows.row_mut(i).copy_from_slice(body);
-        self.commit(from, inspect(body))
+    }
+
+    /// Whether messages are packed votes.
+    pub fn takes_votes(&self) -> bool {
+        matches!(self.shelf, Shelf::Votes { .. })
+    }
+
+    fn matrix(&mut self) -> &mut Matrix {
+        match &mut self.shelf {
+            Shelf::Rows(rows) => rows,
+            Shelf::Votes { .. } => panic!("an intake of votes"),
+        }
     }
 
     /// Refuses a worker's message for `step` that is no row: `why` it cannot be read, or that it
@@ -233,7 +202,7 @@ impl Intake {
                 return Err(self.refuse(from, reason, why));
             }
         }
-        self.receive(from, step, &[])
+        self.expect(from, step, 0)
     }
 
     /// The slots of all workers, for a driver in the same process to write into; each written slot
@@ -243,12 +212,18 @@ impl Intake {
             self.slots.iter().all(|slot| *slot == Slot::Empty),
             "the step has just been opened"
         );
-        self.rows.rows_mut()
+        self.matrix().rows_mut()
     }
 
     /// All slots, committed or not, read only.
+    ///
+    /// # Panics
+    /// If the intake is of votes.
     pub fn slots(&self) -> Rows<'_> {
-        self.rows.rows()
+        match &self.shelf {
+            Shelf::Rows(rows) => rows.rows(),
+            Shelf::Votes { .. } => panic!("an intake of votes"),
+        }
     }
 
     /// Admits the row that was written into a lent slot, given what [`inspect`] found.
@@ -262,7 +237,7 @@ impl Intake {
                 Ok(())
             }
             Err(k) => {
-                let value = self.rows.row(from as usize)[k];
+                let value = self.matrix().row(from as usize)[k];
                 let detail = format!("{value} at coordinate {k}");
                 Err(self.refuse(from, Reason::NotFinite, detail))
             }
@@ -274,15 +249,24 @@ impl Intake {
         self.ids.clear();
         for i in 0..self.slots.len() {
             if self.slots[i] == Slot::Taken {
-                if self.ids.len() != i {
-                    self.rows.copy_row(i, self.ids.len());
+                let to = self.ids.len();
+                match &mut self.shelf {
+                    _ if to == i => {}
+                    Shelf::Rows(rows) => rows.copy_row(i, to),
+                    Shelf::Votes { votes, .. } => votes.swap(i, to),
                 }
                 self.ids.push(i as u32);
             }
         }
         let count = |kind| self.slots.iter().filter(|slot| **slot == kind).count();
         Received {
-            rows: self.rows.rows().head(self.ids.len()).with_ids(&self.ids),
+            bodies: match &self.shelf {
+                Shelf::Rows(rows) => {
+                    Bodies::Rows(rows.rows().head(self.ids.len()).with_ids(&self.ids))
+                }
+                Shelf::Votes { votes, .. } => Bodies::Votes(&votes[..self.ids.len()]),
+            },
+            ids: &self.ids,
             proven: count(Slot::Refused),
             silent: count(Slot::Empty),
             refused: &self.refused,
@@ -294,11 +278,9 @@ impl Intake {
         &self.counts
     }
 
-    fn repeat(&mut self, from: u32, body: &[f32]) -> Refusal {
-        let i = from as usize;
-        let first = self.rows.row(i);
-        let same = first.iter().zip(body).all(|(a, b)| a.to_bits() == b.to_bits());
-        if same || self.slots[i] == Slot::Refused {
+    /// Refuses a second message for the step, which is the `same` as the first or is not.
+    fn repeat(&mut self, from: u32, same: bool) -> Refusal {
+        if same || self.slots[from as usize] == Slot::Refused {
             return self.refuse(from, Reason::Duplicate, "the first message counts".to_owned());
         }
         let detail = "a second message for the step differs from the first".to_owned();
@@ -320,6 +302,11 @@ impl Intake {
 mod tests {
     use super::*;
 
+    fn rows<'a>(received: &Received<'a>) -> Rows<'a> {
+        let Bodies::Rows(rows) = received.bodies else { panic!("rows were sent") };
+        rows
+    }
+
     fn reason(result: Result<(), Refusal>) -> Reason {
         result.unwrap_err().reason
     }
@@ -336,7 +323,7 @@ mod tests {
         assert_eq!(reason(intake.receive(0, 7, &[1.0, 2.0])), Reason::Duplicate);
         assert_eq!(reason(intake.receive(2, 7, &[1.0, 2.0])), Reason::Duplicate);
         let received = intake.close();
-        assert_eq!((received.rows.n(), received.proven, received.silent), (1, 2, 1));
+        assert_eq!((rows(&received).n(), received.proven, received.silent), (1, 2, 1));
         assert_eq!(received.refused.len(), 6);
         assert_eq!(received.refused[3].to_string(), "worker 2: not-finite (NaN at coordinate 1)");
         assert_eq!(intake.counts()[&(Reason::Duplicate, 2)], 1);
@@ -351,8 +338,8 @@ mod tests {
         assert_eq!(reason(intake.receive(3, 3, &[f32::NAN, 1.0])), Reason::NotSampled);
         intake.receive(2, 3, &[5.0]).unwrap();
         let received = intake.close();
-        assert_eq!((received.rows.id(0), received.rows.row(0)), (2, &[5.0][..]));
-        assert_eq!((received.rows.n(), received.proven, received.silent), (1, 0, 1));
+        assert_eq!((rows(&received).id(0), rows(&received).row(0)), (2, &[5.0][..]));
+        assert_eq!((rows(&received).n(), received.proven, received.silent), (1, 0, 1));
         intake.open(4);
         assert_eq!(intake.receive(0, 4, &[1.0]), Ok(()));
     }
@@ -366,8 +353,8 @@ mod tests {
         }
         assert_eq!(reason(intake.receive(1, 0, &[2.5])), Reason::Equivocation);
         let received = intake.close();
-        assert_eq!((received.rows.n(), received.proven), (2, 1));
-        assert_eq!((received.rows.row(1), received.rows.id(1)), (&[3.0][..], 2));
+        assert_eq!((rows(&received).n(), received.proven), (2, 1));
+        assert_eq!((rows(&received).row(1), rows(&received).id(1)), (&[3.0][..], 2));
     }
 
     #[test]

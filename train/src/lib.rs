@@ -34,7 +34,7 @@ mod worker;
 pub use adversary::{Adversary, Held, Poisoner, Sight};
 pub use evaluate::Evaluator;
 pub use follower::Follower;
-pub use intake::{Intake, NonFinite, Reason, Received, Refusal, inspect};
+pub use intake::{Bodies, Intake, NonFinite, Reason, Received, Refusal, inspect};
 pub use oracle::{Validation, hold_out};
 pub use participation::Participation;
 pub use queue::{Fate, Outcome, Queue, QueueSettings};

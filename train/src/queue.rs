@@ -45,6 +45,19 @@ pub enum Fate {
     Refused,
 }
 
+impl Fate {
+    /// Its name in logs: "step", "hold", "reject: its reason", "not-finite" or "refused".
+    pub fn name(self) -> String {
+        match self {
+            Fate::Step => "step".to_owned(),
+            Fate::Hold => "hold".to_owned(),
+            Fate::Reject(why) => format!("reject: {why}"),
+            Fate::NotFinite => "not-finite".to_owned(),
+            Fate::Refused => "refused".to_owned(),
+        }
+    }
+}
+
 /// A candidate that was judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {

@@ -45,17 +45,44 @@ impl Running {
         }
         self.sums.clear();
         self.sums.resize(self.values.len(), 0.0);
-        let mut count = 0.0;
-        for pass in passes {
-            if pass.len() == self.values.len() && pass.iter().all(|x| x.is_finite()) {
-                self.sums.iter_mut().zip(pass).for_each(|(sum, &x)| *sum += f64::from(x));
-                count += 1.0;
-            }
+        let mut count = 0;
+        for pass in passes.filter(|pass| is_sound(pass, self.values.len())) {
+            self.sums.iter_mut().zip(pass).for_each(|(sum, &x)| *sum += f64::from(x));
+            count += 1;
         }
-        if count > 0.0 {
+        self.move_by(count);
+    }
+
+    /// As [`Running::follow`], where up to f of the passes may say anything: of each statistic the
+    /// f lowest and the f highest are left out, and what is left moves it. Nothing moves where no
+    /// more than 2f passes are sound.
+    ///
+    /// *Differs:* no published system guards running statistics; Yin et al. 2018's trimmed mean
+    /// stands in for the mean here.
+    pub fn follow_trimmed<'a>(&mut self, passes: impl Iterator<Item = &'a [f32]>, f: usize) {
+        if f == 0 || self.values.is_empty() {
+            return self.follow(passes);
+        }
+        let sound: Vec<&[f32]> = passes.filter(|pass| is_sound(pass, self.values.len())).collect();
+        let Some(count) = sound.len().checked_sub(2 * f).filter(|&count| count > 0) else { return };
+        self.sums.clear();
+        let mut column = Vec::with_capacity(sound.len());
+        for k in 0..self.values.len() {
+            column.clear();
+            column.extend(sound.iter().map(|pass| pass[k]));
+            column.sort_by(f32::total_cmp);
+            self.sums.push(column[f..f + count].iter().map(|&x| f64::from(x)).sum());
+        }
+        self.move_by(count);
+    }
+
+    /// Moves the values towards the mean of `count` passes with these sums.
+    fn move_by(&mut self, count: usize) {
+        if count > 0 {
             let keep = (1.0 - SHARE).powi(count as i32);
             for (value, sum) in self.values.iter_mut().zip(&self.sums) {
-                *value = (keep * f64::from(*value) + (1.0 - keep) * (sum / count)) as f32;
+                let mean = sum / count as f64;
+                *value = (keep * f64::from(*value) + (1.0 - keep) * mean) as f32;
             }
         }
     }
@@ -87,9 +114,29 @@ impl Running {
     }
 }
 
+fn is_sound(pass: &[f32], len: usize) -> bool {
+    pass.len() == len && pass.iter().all(|x| x.is_finite())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_f_passes_may_lie_the_extremes_of_each_statistic_move_nothing() {
+        let honest: [&[f32]; 3] = [&[1.0, 2.0], &[2.0, 3.0], &[3.0, 4.0]];
+        let liar: &[f32] = &[1e30, -1e30];
+        let (mut guarded, mut mean) = (Running::new(vec![0.0; 2]), Running::new(vec![0.0; 2]));
+        guarded.follow_trimmed(honest.into_iter().chain([liar]), 1);
+        // Of 1, 2, 3, 1e30 the middle two: as two passes of 2.5 and 2.5.
+        assert_eq!(guarded.values(), [0.19 * 2.5, 0.19 * 2.5]);
+        guarded.follow_trimmed([honest[0], liar].into_iter(), 1);
+        assert_eq!(guarded.values(), [0.19 * 2.5, 0.19 * 2.5], "two of which one may lie");
+        mean.follow(honest.into_iter());
+        let mut same = Running::new(vec![0.0; 2]);
+        same.follow_trimmed(honest.into_iter(), 0);
+        assert_eq!(same.values(), mean.values());
+    }
 
     #[test]
     fn each_sound_pass_moves_a_tenth_of_the_way_towards_their_mean() {

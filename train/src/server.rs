@@ -7,8 +7,8 @@ pub use said::{Broadcast, Closed, Lent};
 
 use crate::descent::{Descent, restore};
 use crate::escape::Moment;
-use crate::{Intake, NonFinite, Participation, Reason, Refusal, Running};
-use varangian_base::{Memory, Seed, SpecError, Value};
+use crate::{Bodies, Intake, NonFinite, Participation, Reason, Refusal, Running};
+use varangian_base::{Memory, Seed, Signs, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement};
 use varangian_rules::{Oracle, Pipeline, Round};
 
@@ -35,6 +35,9 @@ pub struct Settings {
     pub buffers: Vec<f32>,
     /// The run's seed.
     pub seed: Seed,
+    /// Whether messages are votes that stay packed, as `receive_vote` takes them; needs a rule that
+    /// counts them ([`Pipeline::counts_votes`]) and workers that count alike.
+    pub packs_votes: bool,
     /// Whether silence counts as hostile: true where honest workers are never silent (lockstep).
     pub silence_is_hostile: bool,
 }
@@ -76,10 +79,18 @@ impl Server {
                 settings.rule.spec()
             )));
         }
+        if settings.packs_votes && !(settings.rule.counts_votes() && settings.weights.is_none()) {
+            return Err(SpecError::new(format!(
+                "votes stay packed for a rule that reads signs alone, with workers that count \
+                 alike; found {}",
+                settings.rule.spec()
+            )));
+        }
         let d = params.len();
+        let new = if settings.packs_votes { Intake::of_votes } else { Intake::new };
         let mut settings = settings;
         let mut server = Server {
-            intake: Intake::new(settings.n, d),
+            intake: new(settings.n, d),
             running: Running::new(std::mem::take(&mut settings.buffers)),
             descent: Descent::new(&settings.optimiser, d),
             settings,
@@ -184,6 +195,13 @@ impl Server {
         self.inform();
     }
 
+    /// As [`Server::follow`], where the passes are those of all workers, of whom f may lie; see
+    /// [`Running::follow_trimmed`].
+    pub fn follow_trimmed<'a>(&mut self, passes: impl Iterator<Item = &'a [f32]>) {
+        self.running.follow_trimmed(passes, self.settings.f);
+        self.inform();
+    }
+
     fn inform(&mut self) {
         if let Some(oracle) = &mut self.oracle {
             oracle.inform(self.running.values());
@@ -215,6 +233,14 @@ impl Server {
     /// The refusal.
     pub fn receive(&mut self, from: u32, step: u64, body: &[f32]) -> Result<(), Refusal> {
         self.intake.receive(from, step, body)
+    }
+
+    /// Takes a worker's vote for `step`, where votes stay packed.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn receive_vote(&mut self, from: u32, step: u64, vote: Signs) -> Result<(), Refusal> {
+        self.intake.receive_vote(from, step, vote)
     }
 
     /// Refuses a message that is no row; see [`Intake::refuse_unread`].
@@ -250,12 +276,12 @@ impl Server {
         let received = intake.close();
         let quiet = if settings.silence_is_hostile { received.silent } else { 0 };
         let f = settings.f.saturating_sub(received.proven + quiet);
-        let n = received.rows.n();
+        let n = received.ids.len();
         (closed.step, closed.n, closed.f) = (self.step, n, f);
         closed.refused.clear();
         closed.refused.extend_from_slice(received.refused);
         closed.ids.clear();
-        closed.ids.extend((0..n).map(|i| received.rows.id(i)));
+        closed.ids.extend_from_slice(received.ids);
         closed.verdict.clear();
         let counts = weights.as_ref().map(|weights| {
             counted.clear();
@@ -270,17 +296,25 @@ impl Server {
         let spoilt = settings.non_finite.spoils(received.refused);
         closed.skipped = spoilt.or(fits.err().map(|error| error.to_string()));
         if closed.skipped.is_none() {
-            let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
-            let mut round = Round {
-                weights: counts,
-                step: self.step,
-                params: if ahead.is_empty() { params } else { ahead },
-                learning_rate: self.rate as f32,
-                oracle,
-                seed: settings.seed,
-                ..Round::of(received.rows, f)
-            };
-            settings.rule.aggregate(&mut round, aggregate, &mut closed.verdict);
+            match received.bodies {
+                Bodies::Rows(rows) => {
+                    let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
+                    let mut round = Round {
+                        weights: counts,
+                        step: self.step,
+                        params: if ahead.is_empty() { params } else { ahead },
+                        learning_rate: self.rate as f32,
+                        oracle,
+                        seed: settings.seed,
+                        ..Round::of(rows, f)
+                    };
+                    settings.rule.aggregate(&mut round, aggregate, &mut closed.verdict);
+                }
+                Bodies::Votes(votes) => {
+                    let at = (self.step, settings.seed);
+                    settings.rule.count(votes, at, aggregate, &mut closed.verdict);
+                }
+            }
             self.update();
         }
         self.step += 1;

@@ -181,6 +181,11 @@ fn sent(row: &[f32], kept: usize) -> Vec<u32> {
     if broken.is_empty() { those(&|x| x.to_bits() != 0) } else { broken }
 }
 
+fn numbers(bytes: &[u8]) -> Vec<f32> {
+    let numbers = bytes.chunks_exact(4);
+    numbers.map(|x| f32::from_le_bytes(x.try_into().expect("four bytes"))).collect()
+}
+
 fn unpack_top(body: &[u8], most: usize, row: &mut [f32]) -> Result<(), Malformed> {
     if body.len() > most || !body.len().is_multiple_of(8) {
         let found = body.len();
@@ -268,8 +273,26 @@ impl Letter {
             return Err(Malformed::length(self.d, self.codec, self.most(), bytes.len()));
         };
         self.codec.decode(&bytes[..cut], row)?;
-        let statistics = bytes[cut..].chunks_exact(4);
-        Ok(statistics.map(|x| f32::from_le_bytes(x.try_into().expect("four bytes"))).collect())
+        Ok(numbers(&bytes[cut..]))
+    }
+
+    /// Reads a message of signs as a vote, without unpacking it; otherwise as [`Letter::decode`].
+    ///
+    /// # Errors
+    /// If the bytes are no message of this run.
+    ///
+    /// # Panics
+    /// If the run's messages are no signs.
+    pub fn decode_vote(&self, bytes: &[u8]) -> Result<(Signs, Vec<f32>), Malformed> {
+        let Codec::Signs { ternary } = self.codec else { panic!("messages of {}", self.codec) };
+        let (whole, tail) = (self.codec.len(self.d), 4 * self.statistics);
+        if bytes.len() != whole + tail {
+            return Err(Malformed::length(self.d, self.codec, whole + tail, bytes.len()));
+        }
+        let signs = Signs::read(self.d, &bytes[..whole]);
+        let signs = signs.map_err(|error| Malformed(error.to_string()))?;
+        assert_eq!(signs.is_ternary(), ternary, "the length was checked");
+        Ok((signs, numbers(&bytes[whole..])))
     }
 }
 

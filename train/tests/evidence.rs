@@ -17,6 +17,7 @@ fn server(n: usize, f: usize, silence_is_hostile: bool) -> Server {
         steps_per_epoch: 1.0,
         buffers: Vec::new(),
         seed: Seed(0),
+        packs_votes: false,
         silence_is_hostile,
     };
     Server::new(settings, vec![0.0], None).unwrap()

@@ -82,6 +82,45 @@ fn a_server_that_is_killed_goes_on_and_ends_on_the_same_bits() {
 }
 
 #[test]
+fn a_worker_that_is_killed_goes_on_with_the_state_that_it_kept() {
+    let text = experiment("rule = 'median'\nmomentum = 0.9\nmomentum_at = 'worker'\nsteps = 400");
+    let text = text.replace("steps = 12\n", "");
+    let mut same = Vec::new();
+    for keeps in [true, false] {
+        let mut site = Site::new(&text);
+        let here = site.lockstep();
+        let port = site.serve("server", 0, &["--insecure"]);
+        let server = format!("127.0.0.1:{port}");
+        let words = ["work", "--server", &server, "--worker", "2", "--threads", "1"];
+        let state = if keeps { &["--state", "worker-2.state"][..] } else { &[] };
+        let words = [&words[..], state].concat();
+        [0, 1, 3, 4].into_iter().for_each(|id| site.work(id, port));
+        site.start("first", &words);
+        let order = |site: &Site, order: &str| {
+            let (well, said) = site.said(&["admin", "served/admin.sock", order]);
+            assert!(well, "{said}");
+        };
+        site.until("under way", |_| site.step() >= 40);
+        order(&site, "pause");
+        // The open round ends; the next one does not begin.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        site.kill("first");
+        site.until("without worker 2", |said| said.contains("absent"));
+        site.start("second", &words);
+        site.until("with it", |said| said.matches("present").count() == 5);
+        order(&site, "resume");
+        site.wait("server");
+        site.wait("second");
+        let said = site.log("second");
+        assert_eq!(said.contains("going on with the state for step"), keeps, "{said}");
+        same.push(site.served()["parameters"] == here["parameters"]);
+        let refused = site.served()["refused"].to_string();
+        assert!(!refused.contains("equivocation"), "{refused}");
+    }
+    assert_eq!(same, [true, false], "without its momentum a worker says something else");
+}
+
+#[test]
 fn with_certificates_too_workers_find_a_server_that_was_killed() {
     let text = experiment("rule = 'median'\nsteps = 300").replace("steps = 12\n", "");
     let mut site = Site::new(&text);
@@ -208,4 +247,109 @@ fn what_a_server_or_worker_cannot_be_is_said_in_one_line() {
     assert!(refused(&nobody).contains("no server at 127.0.0.1:9 for 0 seconds"));
     let said = refused(&["top", "nowhere.sock"]);
     assert!(said.contains("no server answers at nowhere.sock"), "{said}");
+}
+
+/// The audit's log and rows of a site.
+fn audited(site: &Site) -> [std::path::PathBuf; 2] {
+    ["audit.jsonl", "audit.rows"].map(|name| site.path("served").join(name))
+}
+
+#[test]
+fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
+    let more = "rule = 'centred-clipping'\nmomentum = 0.9\nmomentum_at = 'worker'\nsteps = 150";
+    let text = experiment(more).replace("steps = 12\n", "");
+    let mut site = Site::new(&text);
+    let words = ["--insecure", "--audit", "rows", "--checkpoint-steps", "7"];
+    let port = site.serve("first", 0, &words);
+    let server = format!("127.0.0.1:{port}");
+    (0..4).for_each(|id| site.work(id, port));
+    let more = ["--worker", "4", "--threads", "1", "--receipts", "worker-4.receipts"];
+    site.start("worker-4", &[&["work", "--server", &server], &more[..]].concat());
+    // What a crash undoes is made again after it, and both stand in the log.
+    site.until("under way", |_| site.step() >= 40);
+    site.kill("first");
+    site.serve("second", port, &words);
+    site.wait("second");
+    site.wait("worker-4");
+    let verify = ["verify", "served", "--receipts", "worker-4.receipts"];
+    let (well, said) = site.said(&verify);
+    assert!(well && said.contains("2 starts of the server"), "{said}");
+    assert!(said.contains("150 steps made again from 750 messages: the same bits"), "{said}");
+    assert!(said.contains("receipts of worker-4.receipts are the server's"), "{said}");
+
+    let [lines, rows] = audited(&site);
+    let (whole, text) = (std::fs::read(&rows).unwrap(), std::fs::read_to_string(&lines).unwrap());
+    // One bit of one row of one step.
+    let mut bytes = whole.clone();
+    let at = bytes.len() - 77;
+    bytes[at] ^= 4;
+    std::fs::write(&rows, &bytes).unwrap();
+    let (well, said) = site.said(&["verify", "served"]);
+    assert!(!well && said.contains("its bytes have the digest"), "{said}");
+    // The same, by somebody who writes digests and chain anew: the model tells.
+    let record = rechained(&text, &whole, &bytes);
+    std::fs::write(&lines, record).unwrap();
+    let (well, said) = site.said(&["verify", "served"]);
+    assert!(!well && said.contains("when it is made again; the audit says"), "{said}");
+    std::fs::write(&rows, &whole).unwrap();
+    // A line changed, and one taken out.
+    let flipped = text.replacen("\"f\":1", "\"f\":0", 1);
+    let cut: Vec<&str> =
+        text.lines().enumerate().filter(|(k, _)| *k != 9).map(|(_, l)| l).collect();
+    for changed in [flipped, cut.join("\n") + "\n"] {
+        std::fs::write(&lines, changed).unwrap();
+        let (well, said) = site.said(&["verify", "served"]);
+        assert!(!well && said.contains("the chain breaks at line"), "{said}");
+    }
+    std::fs::write(&lines, &text).unwrap();
+    // A receipt that was changed is not the server's.
+    let receipts = site.path("worker-4.receipts");
+    let kept = std::fs::read_to_string(&receipts).unwrap();
+    std::fs::write(&receipts, kept.replacen("\"number\":20,", "\"number\":21,", 1)).unwrap();
+    let (well, said) = site.said(&verify);
+    assert!(!well && said.contains("the signature is not the server's"), "{said}");
+}
+
+/// The log with the digests of what differs between two files of rows, and a chain that holds.
+fn rechained(text: &str, old: &[u8], new: &[u8]) -> String {
+    let (mut chain, mut out) = (String::new(), String::new());
+    for line in text.lines() {
+        let (_, entry) = line.split_once("\"entry\":").unwrap();
+        let mut entry = entry.strip_suffix('}').unwrap().to_owned();
+        let value: serde_json::Value = serde_json::from_str(&entry).unwrap();
+        for message in value["step"]["messages"].as_array().into_iter().flatten() {
+            let at = |k: usize| message["at"][k].as_u64().unwrap() as usize;
+            let range = at(0)..at(0) + at(1);
+            let digest = |bytes: &[u8]| blake3::hash(&bytes[range.clone()]).to_hex().to_string();
+            entry = entry.replace(&digest(old), &digest(new));
+        }
+        chain = blake3::hash(format!("{chain}{entry}").as_bytes()).to_hex().to_string();
+        out += &format!("{{\"chain\":\"{chain}\",\"entry\":{entry}}}\n");
+    }
+    out
+}
+
+#[test]
+fn an_audit_of_asynchronous_training_judges_every_message_again() {
+    let text = "name = 'many'\ndataset = 'logreg'\nmodel = 'logreg-net'\nn = 4\nf = 2\n\
+                batch = 16\nsteps = 200\nevaluate_every = 100\nlearning_rate = 0.1\nseed = 1\n\
+                rule = 'zeno++'\nattack = 'sign-flip scale=10'\nvalidation = 200\n";
+    let mut site = Site::new(text);
+    let words = ["--insecure", "--staleness", "50", "--audit", "rows", "--checkpoint-steps", "9"];
+    let port = site.serve("first", 0, &words);
+    (0..2).for_each(|id| site.work(id, port));
+    site.drill(&[2, 3], "sign-flip scale=10", port);
+    site.until("under way", |_| site.step() >= 30);
+    site.kill("first");
+    site.serve("second", port, &words);
+    site.wait("second");
+    let (well, said) = site.said(&["verify", "served"]);
+    assert!(well && said.contains("200 messages judged again: the same fates"), "{said}");
+    let [_, rows] = audited(&site);
+    let mut bytes = std::fs::read(&rows).unwrap();
+    let middle = bytes.len() - 50;
+    bytes[middle] ^= 1;
+    std::fs::write(&rows, &bytes).unwrap();
+    let (well, said) = site.said(&["verify", "served"]);
+    assert!(!well && said.contains("its bytes have the digest"), "{said}");
 }

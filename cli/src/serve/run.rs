@@ -2,6 +2,7 @@
 //! evaluation of their parameters beside it.
 
 use super::log::Metrics;
+use crate::print;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use varangian_base::{Memory, SpecError};
@@ -15,7 +16,7 @@ use varangian_sim::{Advance, Run};
 use varangian_train::{Evaluator, Fate};
 
 /// What parameters are evaluated with.
-pub(super) struct Bench {
+pub(crate) struct Bench {
     model: Arc<dyn Model>,
     test: Arc<dyn Dataset>,
     evaluator: Evaluator,
@@ -23,7 +24,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(model: Arc<dyn Model>, test: Arc<dyn Dataset>, evaluator: Evaluator) -> Self {
+    pub(crate) fn new(model: Arc<dyn Model>, test: Arc<dyn Dataset>, evaluator: Evaluator) -> Self {
         Bench { model, test, evaluator, prepared: Box::new(()) }
     }
 
@@ -98,6 +99,9 @@ impl Run for Stepping {
     }
 
     fn is_stopped(&self) -> bool {
+        if let Some(trouble) = self.rounds.trouble() {
+            print::note(&format!("stopped: {trouble}"));
+        }
         self.rounds.is_stopped()
     }
 
@@ -201,6 +205,9 @@ impl Run for Judging {
     }
 
     fn is_stopped(&self) -> bool {
+        if let Some(trouble) = self.arrivals.trouble() {
+            print::note(&format!("stopped: {trouble}"));
+        }
         self.arrivals.is_stopped()
     }
 

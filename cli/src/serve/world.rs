@@ -1,5 +1,6 @@
 //! A run's beginning where its workers come over a network.
 
+use super::machines;
 use super::run::{Judging, Stepping};
 use crate::print;
 use std::net::SocketAddr;
@@ -10,7 +11,6 @@ use varangian_net::{Arrivals, Doors, Rounds, Terms};
 use varangian_sim::swarm::AsyncPlan;
 use varangian_sim::{Course, Plan, Run};
 use varangian_train::wire::Codec;
-use varangian_train::{Evaluator, Queue, QueueSettings, Server};
 
 /// How a run is served.
 pub(super) struct Options {
@@ -60,29 +60,12 @@ impl Network {
         let model = plan.model.as_ref();
         let terms = Terms::of(about, model, &plan.optimiser, codec, Some(&plan.rule));
         let hostile = plan.hostile_ids();
-        let server = Server::new(
-            varangian_train::Settings {
-                n: plan.n,
-                f,
-                weights: plan.weights,
-                participation: plan.participation,
-                non_finite: plan.non_finite,
-                rule: plan.rule,
-                optimiser: plan.optimiser.clone(),
-                steps_per_epoch: plan.sampler.steps_per_epoch() / plan.optimiser.local.steps as f64,
-                buffers: plan.model.init_buffers(),
-                seed: plan.seed,
-                silence_is_hostile: false,
-            },
-            plan.model.init(plan.seed),
-            plan.oracle,
-        )?;
         let decay = plan.optimiser.weight_decay;
+        let (server, bench) = machines::server(plan, codec)?;
+        let n = terms.n;
         let rounds = Rounds::open(server, terms, &options.doors, (f, least), decay);
         let rounds = rounds.map_err(|trouble| SpecError::new(trouble.to_string()))?;
-        self.say(rounds.address(), plan.n);
-        let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
-        let bench = super::run::Bench::new(plan.model, plan.test, evaluator);
+        self.say(rounds.address(), n);
         let every = options.checkpoint_steps;
         Ok(Box::new(Stepping::new(rounds, bench, hostile, every, options.metrics)?))
     }
@@ -95,27 +78,12 @@ impl Network {
         let model = plan.model.as_ref();
         let terms = Terms::of((plan.n, text), model, &plan.optimiser, codec, None);
         let hostile = plan.hostile_ids();
-        let queue = Queue::new(
-            QueueSettings {
-                n: plan.n,
-                f: plan.f,
-                filter: plan.filter,
-                optimiser: plan.optimiser.clone(),
-                arrivals_per_epoch: plan.sampler.steps_per_epoch() * plan.n as f64
-                    / plan.optimiser.local.steps as f64,
-                keep: plan.keep,
-                buffers: plan.model.init_buffers(),
-                seed: plan.seed,
-            },
-            plan.model.init(plan.seed),
-            plan.oracle,
-        )?;
-        let about = (plan.f, settings.rule.as_str());
+        let (f, n) = (plan.f, plan.n);
+        let (queue, bench) = machines::queue(plan)?;
+        let about = (f, settings.rule.as_str());
         let arrivals = Arrivals::open(queue, terms, &options.doors, about);
         let arrivals = arrivals.map_err(|trouble| SpecError::new(trouble.to_string()))?;
-        self.say(arrivals.address(), plan.n);
-        let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
-        let bench = super::run::Bench::new(plan.model, plan.test, evaluator);
+        self.say(arrivals.address(), n);
         let every = options.checkpoint_steps;
         Ok(Box::new(Judging::new(arrivals, bench, hostile, every, options.metrics)?))
     }

@@ -124,7 +124,7 @@ fn is_older(name: &str, key: &str) -> bool {
         && (ending == "checkpoint.json" || step.is_some_and(digits))
 }
 
-fn pack(memory: &Memory) -> Vec<u8> {
+pub(super) fn pack(memory: &Memory) -> Vec<u8> {
     let bytes = |value: &Value| -> (Dtype, usize, Vec<u8>) {
         match value {
             Value::Floats(x) => {
@@ -145,7 +145,7 @@ fn pack(memory: &Memory) -> Vec<u8> {
     safetensors::serialize(views, None).expect("plain tensors")
 }
 
-fn unpack(bytes: &[u8]) -> Option<Memory> {
+pub(super) fn unpack(bytes: &[u8]) -> Option<Memory> {
     let mut memory = Memory::default();
     for (name, view) in SafeTensors::deserialize(bytes).ok()?.tensors() {
         let data = view.data();

@@ -13,6 +13,7 @@ mod key;
 mod lock;
 mod parquet;
 mod record;
+pub mod state;
 mod stats;
 mod store;
 mod summary;

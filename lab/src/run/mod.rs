@@ -10,6 +10,7 @@ mod events;
 mod ground;
 pub mod heterogeneity;
 mod how;
+mod kept;
 pub mod live;
 mod matrix;
 pub mod memory;
@@ -25,6 +26,7 @@ mod world;
 
 pub use events::{Events, Silent};
 pub use how::How;
+pub use kept::Kept;
 pub use live::Live;
 pub(crate) use notices::notes;
 pub use planned::Planned;
