@@ -8,6 +8,7 @@
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 varangian=${VARANGIAN:-varangian}
+port=${PORT:-7171}
 data=${1:+$(realpath "$1")}
 set --
 if [ -n "$data" ]; then set -- --data "$data"; else echo "no folder with MNIST: generated digits"; fi
@@ -20,7 +21,7 @@ cp "$here/experiments/served-mnist.toml" run.toml
 "$varangian" run run.toml "$@" --out lockstep --quiet
 
 serve() {
-    "$varangian" serve run.toml "$@" --insecure --listen 127.0.0.1:7171 --out served --quiet \
+    "$varangian" serve run.toml "$@" --insecure --listen 127.0.0.1:$port --out served --quiet \
         --checkpoint-steps 5 --deadline 30 --log text 2>>server.log &
     server=$!
 }
@@ -28,7 +29,7 @@ serve() {
 worker() {
     id=$1
     shift
-    "$varangian" work --server 127.0.0.1:7171 --worker "$id" --state "worker-$id.state" --threads 1 "$@" \
+    "$varangian" work --server 127.0.0.1:$port --worker "$id" --state "worker-$id.state" --threads 1 "$@" \
         2>>"worker-$id.log" &
     eval "worker_$id=$!"
 }
@@ -45,7 +46,7 @@ until_step() {
 
 serve "$@"
 for id in 0 1 2 3 4; do worker "$id" "$@"; done
-"$varangian" work --server 127.0.0.1:7171 --worker 5 --worker 6 --worker 7 --attack "alie z=1.5" --threads 1 \
+"$varangian" work --server 127.0.0.1:$port --worker 5 --worker 6 --worker 7 --attack "alie z=1.5" --threads 1 \
     "$@" 2>>drill.log &
 until_step 30
 echo "worker 2 is killed"

@@ -30,7 +30,12 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay
 
 async def main(listen: str, to: str, delay: float) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*to.rsplit(":", 1))
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*to.rsplit(":", 1))
+        except OSError:
+            # Nobody is there (yet): whoever came is told so as it would be without a relay.
+            writer.close()
+            return
         both = pump(reader, far_writer, delay), pump(far_reader, writer, delay)
         await asyncio.gather(*both, return_exceptions=True)
 

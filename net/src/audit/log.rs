@@ -8,6 +8,7 @@ use crate::Trouble;
 use crate::shared::{Letter, Shared};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use varangian_train::{Refusal, Server};
 
 /// The log of a server that runs.
@@ -30,7 +31,7 @@ impl Log {
         let path = audit.folder.join(LINES);
         let failed = |error: std::io::Error| Trouble(format!("{}: {error}", path.display()));
         let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
+        options.read(true).append(true).create(true).mode(0o600);
         let mut lines = options.open(&path).map_err(failed)?;
         let (mut chain, mut whole) = (String::new(), 0);
         let mut reader = Lines::of(&mut lines);
