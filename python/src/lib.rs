@@ -19,6 +19,7 @@ mod run;
 mod said;
 mod shared;
 mod stages;
+mod watch;
 mod work;
 
 use pyo3::prelude::*;
