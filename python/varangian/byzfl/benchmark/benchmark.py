@@ -106,7 +106,10 @@ class _Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "varangian.byzfl.benchmark._worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
+            env=os.environ
+            | {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+            # Threads that wait in a loop take the cores from each other.
+            | {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")},
         )
 
     def train(self, setting: _config.Setting) -> str:
