@@ -90,6 +90,17 @@ def test_ones_own_rule_is_told_the_rows_and_f() -> None:
     assert (second == LEFT).all() and left == 1, "a refused row is one of f"
 
 
+@pytest.mark.parametrize("text", ["median", "krum"])
+@pytest.mark.parametrize("rows", [ROWS, BAD, ROWS.astype(np.float64)])
+def test_records_are_of_the_calls_step(text: str, rows: np.ndarray) -> None:
+    rule = varangian.rule(text, f=2)
+    for wanted in range(3):
+        rule(rows)
+        assert {one["step"] for one in rule.verdict} == {wanted}
+    rule(rows, step=7)
+    assert {one["step"] for one in rule.verdict} == {7}
+
+
 def test_the_servers_gradient_arrives_whole() -> None:
     gradient = np.array([1.0, -2.0, 3.0, -4.0, 5.0], dtype=np.float32)
     rule = rules.FLTrust(f=1)
