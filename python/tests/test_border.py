@@ -33,6 +33,10 @@ def test_a_refused_row_takes_its_weight_and_its_place_along(dtype: type) -> None
     other(LEFT.astype(dtype))
     assert np.delete(krum.weights, 2).tolist() == other.weights and krum.weights[2] == 0.0
     assert max(krum.weights) == 1.0 and krum.weights.index(1.0) > 2, "one behind the gap"
+    records = krum.verdict
+    assert [one["worker"] for one in records] == list(range(9))
+    assert [one["weight"] for one in records if one["weight"]] == [1.0]
+    assert records[krum.weights.index(1.0)]["weight"] == 1.0
 
 
 def test_a_refusal_names_the_coordinate_and_the_number() -> None:
@@ -60,6 +64,36 @@ def test_draws_go_by_seed_and_step_whatever_the_rows(rows: np.ndarray) -> None:
     assert buckets(1, 0) == buckets(1, 0)
     assert len({buckets(seed, 0) for seed in range(9)}) > 1
     assert len({buckets(1, step) for step in range(9)}) > 1
+
+
+@pytest.mark.parametrize("text", ["median", "nnm | krum", "trimmed-mean"])
+def test_doubles_keep_their_last_places(text: str) -> None:
+    rows = np.tile(1 + 1e-12 * np.arange(3.0), (9, 1))
+    assert varangian.rule(text, f=2)(rows) == pytest.approx(rows[0], rel=1e-15)
+    rows[4, 1] = np.nan
+    assert varangian.rule(text, f=2)(rows) == pytest.approx(rows[0], rel=1e-15)
+
+
+class Keeps(varangian.Rule):
+    """Writes into the list that it began with."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.seen: list[float] = []
+
+    def aggregate(self, rows: np.ndarray, f: int) -> Any:
+        self.seen.append(float(rows[0, 0]))
+        return rows[0]
+
+
+def test_what_a_rule_forgets_stays_forgotten() -> None:
+    rule = Keeps()
+    for _ in range(3):
+        rule(ROWS)
+        rule(ROWS)
+        assert len(rule.seen) == 2
+        rule.reset()
+        assert rule.seen == []
 
 
 def test_attacks_draw_by_seed_and_step() -> None:
