@@ -215,4 +215,7 @@ def test_negated_views_of_tensors_are_read() -> None:
     whole = torch.complex(torch.zeros(9, 5), torch.from_numpy(ROWS))
     negated = whole.conj().imag
     assert negated.is_neg()
-    assert rules.Median(f=1)(negated).numpy().tolist() == rules.Median(f=1)(-ROWS).tolist()
+    packed = torch._neg_view(torch.from_numpy(ROWS))
+    assert packed.is_neg() and packed.is_contiguous()
+    for view in (negated, packed):
+        assert rules.Median(f=1)(view).numpy().tolist() == rules.Median(f=1)(-ROWS).tolist()
