@@ -206,8 +206,7 @@ impl Rule for PyRule {
         Python::attach(|py| {
             let rows = PyArray1::from_vec(py, rows);
             let rows = rows.reshape([n, d]).unwrap_or_else(|error| leave(py, error));
-            let answer =
-                ask(py, &self.0.get(py), "_aggregate", (rows, round.f, round.step, round.seed.0));
+            let answer = ask(py, &self.0.get(py), "_aggregate", (rows, round.f));
             let answer: PyReadonlyArray1<'_, f32> =
                 answer.extract().unwrap_or_else(|error: PyErr| leave(py, error));
             match answer.as_slice() {
@@ -223,8 +222,7 @@ impl Rule for PyRule {
         Python::attach(|py| {
             let rows = PyArray1::from_vec(py, rows).reshape([n, d]);
             let rows = rows.unwrap_or_else(|error| leave(py, error));
-            let answer =
-                ask(py, &self.0.get(py), "_aggregate", (rows, round.f, round.step, round.seed.0));
+            let answer = ask(py, &self.0.get(py), "_aggregate", (rows, round.f));
             let answer: PyReadonlyArray1<'_, f64> =
                 answer.extract().unwrap_or_else(|error: PyErr| leave(py, error));
             match answer.as_slice() {

@@ -165,7 +165,9 @@ def test_a_network_goes_the_built_in_models_way(
     for name, value in network().state_dict().items():
         bound = 784**-0.5 if name.startswith("1") else 16**-0.5
         for one in (value, module.state_dict()[name]):
-            assert 0.8 * bound < one.abs().max() <= bound * (1 + 1e-6), name
+            assert one.abs().max() <= bound * (1 + 1e-6), name
+            # The largest of ten may be small; that of a hundred is not.
+            assert one.numel() < 100 or one.abs().max() > 0.8 * bound, name
     built_in = varangian.run({**order, **own})[0].curves["test_loss"][1]
     torchs = varangian.run(order, model=module, batched=batched)[0].curves["test_loss"][1]
     assert torchs == pytest.approx(built_in, rel=1e-4) and built_in[-1] < 0.8 * built_in[0]
