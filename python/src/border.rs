@@ -45,6 +45,11 @@ thread_local! {
     static GUARDS: Cell<usize> = const { Cell::new(0) };
 }
 
+/// How much of this thread's work guards itself.
+pub(crate) fn guards() -> usize {
+    GUARDS.get()
+}
+
 /// Leaves our machines with what a user's object raised: they have no errors inside a round.
 pub(crate) fn leave(py: Python<'_>, error: PyErr) -> ! {
     let text = error.to_string();

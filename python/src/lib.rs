@@ -4,6 +4,14 @@
 //! libraries, dtypes and structures is settled in Python. The interpreter is let go while anything
 //! computes. No panic crosses: what a Python object of the user's raised comes out as it was
 //! raised, and a defect of ours as `varangian.Defect` with its message.
+//!
+//! What threads share here: every class is frozen; a rule, an attack and a chain's stages stand
+//! behind a lock that is taken without the interpreter's ([`shared`], [`attack`], [`stages`]); the
+//! shelves of [`own`] and [`data`], the exceptions of [`border`] and the threads of [`watch`] are
+//! lists behind locks, under which no Python runs. Kernels keep their scratch by thread. The Python
+//! layer above has no lock of its own: a rule's count of calls and its last call are plain
+//! attributes, so two threads that call one rule at once may take the same step. The module asks
+//! for the interpreter's lock all the same, as nothing of this has run on a Python without one.
 
 mod admit;
 mod attack;
@@ -19,6 +27,7 @@ mod run;
 mod said;
 mod shared;
 mod stages;
+mod watch;
 mod work;
 
 use pyo3::prelude::*;
@@ -36,7 +45,7 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     py.detach(|| varangian_cli::run(&arguments))
 }
 
-#[pymodule]
+#[pymodule(gil_used = true)]
 #[pyo3(name = "_core")]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<rule::Rule>()?;

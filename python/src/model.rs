@@ -3,6 +3,7 @@
 
 use crate::border::{leave, refused};
 use crate::own::{Brought, Own, ask, keep_model, kept_model, leak};
+use crate::watch::Inside;
 use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -212,6 +213,7 @@ struct PyRecipe(Py<PyAny>);
 impl Recipe for PyRecipe {
     fn build(&self, shape: Shape, classes: usize) -> Result<Box<dyn Model>, SpecError> {
         Python::attach(|py| {
+            let _inside = Inside::enter(py);
             let listed = |method: &str| -> PyResult<Vec<(String, Vec<usize>)>> {
                 self.0.bind(py).call_method0(method)?.extract()
             };

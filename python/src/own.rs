@@ -4,6 +4,7 @@
 //! value that its entry's only parameter takes.
 
 use crate::border::{leave, refused};
+use crate::watch::Inside;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::{PyReferenceError, PyValueError};
 use pyo3::prelude::*;
@@ -186,7 +187,9 @@ pub(crate) fn ask<'py, A: pyo3::call::PyCallArgs<'py>>(
     method: &str,
     arguments: A,
 ) -> Bound<'py, PyAny> {
+    let inside = Inside::enter(py);
     let answer = object.bind(py).call_method1(method, arguments);
+    drop(inside);
     answer.unwrap_or_else(|error| leave(py, error))
 }
 
@@ -203,8 +206,7 @@ impl Rule for PyRule {
         Python::attach(|py| {
             let rows = PyArray1::from_vec(py, rows);
             let rows = rows.reshape([n, d]).unwrap_or_else(|error| leave(py, error));
-            let answer =
-                ask(py, &self.0.get(py), "_aggregate", (rows, round.f, round.step, round.seed.0));
+            let answer = ask(py, &self.0.get(py), "_aggregate", (rows, round.f));
             let answer: PyReadonlyArray1<'_, f32> =
                 answer.extract().unwrap_or_else(|error: PyErr| leave(py, error));
             match answer.as_slice() {
@@ -220,8 +222,7 @@ impl Rule for PyRule {
         Python::attach(|py| {
             let rows = PyArray1::from_vec(py, rows).reshape([n, d]);
             let rows = rows.unwrap_or_else(|error| leave(py, error));
-            let answer =
-                ask(py, &self.0.get(py), "_aggregate", (rows, round.f, round.step, round.seed.0));
+            let answer = ask(py, &self.0.get(py), "_aggregate", (rows, round.f));
             let answer: PyReadonlyArray1<'_, f64> =
                 answer.extract().unwrap_or_else(|error: PyErr| leave(py, error));
             match answer.as_slice() {
@@ -251,7 +252,9 @@ impl Rule for PyRule {
     fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         let text = crate::memory::pack(memory).to_string();
         Python::attach(|py| {
-            let done = self.0.get(py).bind(py).call_method1("_load", (text,));
+            let object = self.0.get(py);
+            let _inside = Inside::enter(py);
+            let done = object.bind(py).call_method1("_load", (text,));
             done.map(|_| ()).map_err(|error| SpecError::new(error.to_string()))
         })
     }

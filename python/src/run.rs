@@ -1,7 +1,8 @@
-//! Experiments from Python: on a thread of its own, while the interpreter's looks for signals.
+//! Experiments from Python.
 
 use crate::border::{failed, guarded, raised};
 use crate::own::{Brought, Own};
+use crate::watch::{Inside, watched};
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -9,15 +10,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
 use varangian_lab::config::Source;
 use varangian_lab::results::{Fate, Outcome};
 use varangian_lab::run::{Events, Live};
 use varangian_lab::{Experiment, Failure};
-
-/// Between two looks for a signal.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Tells Python what happens, and stops where it is asked to.
 struct Listener {
@@ -36,7 +32,9 @@ struct Listener {
 impl Listener {
     fn tell(&mut self, py: Python<'_>, what: &str, about: PyResult<Bound<'_, PyAny>>) {
         let Some(told) = &self.told else { return };
+        let inside = Inside::enter(py);
         let done = about.and_then(|about| told.call1(py, (what, about)));
+        drop(inside);
         if let Err(error) = done {
             self.error.get_or_insert(error);
             self.stop.store(true, Ordering::Relaxed);
@@ -243,31 +241,10 @@ pub(crate) fn run<'py>(py: Python<'py>, order: Order) -> PyResult<(String, Bound
         seen: BTreeMap::new(),
         over: Vec::new(),
     };
-    let (done, interrupted) = py.detach(|| {
-        std::thread::scope(|scope| {
-            let (over, wait) = std::sync::mpsc::channel::<()>();
-            let (experiment, listener) = (&experiment, &mut listener);
-            let work = scope.spawn(move || {
-                // Dropped at the end, however that comes.
-                let _over = over;
-                guarded(|| experiment.run(listener))
-            });
-            let mut signal = None;
-            while wait.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-                if signal.is_none()
-                    && let Err(error) = Python::attach(|py| py.check_signals())
-                {
-                    stop.store(true, Ordering::Relaxed);
-                    signal = Some(error);
-                }
-            }
-            (work.join(), signal)
-        })
-    });
-    let done = done.unwrap_or_else(|_| Err(crate::border::Defect::new_err("a thread was lost")));
-    if let Some(signal) = interrupted {
-        return Err(signal);
-    }
+    let (done, listener) = watched(py, &stop, move || {
+        let done = guarded(|| experiment.run(&mut listener));
+        (done, listener)
+    })?;
     if let Some(error) = listener.error {
         return Err(error);
     }

@@ -2,20 +2,16 @@
 
 use crate::border::{failed, guarded};
 use crate::own::{Brought as Kind, Own};
+use crate::watch::watched;
 use pyo3::exceptions::{PyConnectionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
 use varangian_lab::Failure;
 use varangian_lab::run::{Brought, Kept, Station};
 use varangian_net::{Client, Connection, Ending, Happened, Keys, Start};
-
-/// Between two looks for a signal.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Where the server is, who the worker is there, and what it brings.
 #[derive(FromPyObject)]
@@ -48,31 +44,8 @@ struct Count {
 #[pyfunction]
 pub(crate) fn work<'py>(py: Python<'py>, post: Post) -> PyResult<Bound<'py, PyDict>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let (done, signal) = py.detach(|| {
-        std::thread::scope(|scope| {
-            let (over, wait) = std::sync::mpsc::channel::<()>();
-            let (post, stop) = (&post, &stop);
-            let labour = scope.spawn(move || {
-                // Dropped at the end, however that comes.
-                let _over = over;
-                guarded(|| labour(post, stop))
-            });
-            let mut signal = None;
-            while wait.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-                if signal.is_none()
-                    && let Err(error) = Python::attach(|py| py.check_signals())
-                {
-                    stop.store(true, Ordering::Relaxed);
-                    signal = Some(error);
-                }
-            }
-            (labour.join(), signal)
-        })
-    });
-    if let Some(signal) = signal {
-        return Err(signal);
-    }
-    let count = done.map_err(|_| PyValueError::new_err("the worker's thread panicked"))???;
+    let told = Arc::clone(&stop);
+    let count = watched(py, &stop, move || guarded(|| labour(&post, &told)))???;
     let told = PyDict::new(py);
     told.set_item("worker", count.worker)?;
     told.set_item("admitted", count.admitted)?;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,6 +124,53 @@ def network() -> Any:
     return torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(784, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10)
     )
+
+
+def saved(folder: Path) -> dict[str, Any]:
+    """The tensors of the one model that a run has saved."""
+    (file,) = folder.rglob("*.safetensors")
+    content = file.read_bytes()
+    head = 8 + int.from_bytes(content[:8], "little")
+    about = json.loads(content[8:head])
+    about.pop("__metadata__", None)
+    return {
+        name: torch.frombuffer(
+            bytearray(content[slice(*(head + at for at in one["data_offsets"]))]),
+            dtype=torch.float32,
+        ).reshape(one["shape"])
+        for name, one in about.items()
+    }
+
+
+@pytest.mark.parametrize("momentum_at", ["update", "worker"])
+@pytest.mark.parametrize("batched", [True, False])
+def test_a_network_goes_the_built_in_models_way(
+    momentum_at: str, batched: bool, tmp_path: Path
+) -> None:
+    order = {
+        "dataset": "glyphs", "n": 5, "f": 0, "rule": "average", "attack": "none", "seed": 3,
+        "steps": 20, "evaluate_every": 1, "learning_rate": 0.5, "momentum": 0.9,
+        "momentum_at": momentum_at, "clip": 2, "regulariser": "norm", "regularise": 1e-3,
+    }
+    own = {"model": "mlp hidden=16"}
+    # A rate of next to nothing: what is saved is the start.
+    start = {**order, **own, "steps": 1, "learning_rate": 1e-30}
+    varangian.run(start, out=tmp_path / "start", save_models=True)
+    theirs = saved(tmp_path / "start")
+    assert theirs["fc1.weight"].std() == pytest.approx((1 / 784 / 3) ** 0.5, rel=0.02)
+    module = network()
+    names = ("fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias")
+    module.load_state_dict(dict(zip(module.state_dict(), map(theirs.get, names), strict=True)))
+    # Both are as torch's layers are at their start: uniform up to one over the root of the width.
+    for name, value in network().state_dict().items():
+        bound = 784**-0.5 if name.startswith("1") else 16**-0.5
+        for one in (value, module.state_dict()[name]):
+            assert one.abs().max() <= bound * (1 + 1e-6), name
+            # The largest of ten may be small; that of a hundred is not.
+            assert one.numel() < 100 or one.abs().max() > 0.8 * bound, name
+    built_in = varangian.run({**order, **own})[0].curves["test_loss"][1]
+    torchs = varangian.run(order, model=module, batched=batched)[0].curves["test_loss"][1]
+    assert torchs == pytest.approx(built_in, rel=1e-4) and built_in[-1] < 0.8 * built_in[0]
 
 
 def test_workers_are_batched_where_that_can_be_and_it_is_said() -> None:

@@ -308,7 +308,7 @@ class Rule(Kept):
             raise RuntimeError("the rule has not been called yet")
         return self._its_last
 
-    def _aggregate(self, rows: np.ndarray, f: int, step: int, seed: int) -> np.ndarray:
+    def _aggregate(self, rows: np.ndarray, f: int) -> np.ndarray:
         rows.setflags(write=False)
         answer = self.aggregate(rows, f)
         who = f"{type(self).__name__}.aggregate"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import html
 import inspect
 import json
@@ -379,7 +380,9 @@ def run(
     ValueError
         If anything is wrong with any run: nothing is run then.
     KeyboardInterrupt
-        After Ctrl-C; with ``out``, what is done is kept.
+        After Ctrl-C; with ``out``, what is done is kept. The step at hand is ended first; an
+        object of yours that has not returned after five seconds, or at a second Ctrl-C, is
+        interrupted, and left behind where it waits for something outside of the interpreter.
     """
     own: dict[int, Any] = {}
 
@@ -463,7 +466,9 @@ def run(
         for method in methods.get(what, ()):
             method(about)
 
-    with tempfile.TemporaryDirectory(prefix="varangian-") as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="varangian-", ignore_cleanup_errors=True
+    ) as scratch:
         folder = Path(scratch) / "results" if out is None else Path(out)
         order |= {
             "out": str(folder),
@@ -495,6 +500,13 @@ def run(
     if out is None:
         text = "\n".join(line for line in text.split("\n") if not line.startswith("Results: "))
     return Results(name, kept, text, notes, files, None if out is None else folder)
+
+
+def _interrupt(thread: int) -> None:
+    """Raises KeyboardInterrupt in a thread of the core's that runs Python, at its next bytecode."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+    )
 
 
 def _dataset(given: Any) -> Dataset:

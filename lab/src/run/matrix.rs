@@ -83,7 +83,7 @@ pub(crate) fn run_all(
 }
 
 /// One run; a panic in it is recorded as its failure and hurts no other run. `None` if it was
-/// stopped. A checkpoint that does not fit, or that ends in a panic, is said and dropped, and the
+/// stopped, a panic included that came once it was to stop. A checkpoint that does not fit, or that ends in a panic, is said and dropped, and the
 /// run starts over: a file from elsewhere decides nothing.
 fn guarded(
     job: &Job,
@@ -102,6 +102,8 @@ fn guarded(
                 Left::Stopped => return Ok(None),
                 Left::Unfit(why) => why,
             },
+            // Whatever ended it, the run was to stop: its checkpoint stays.
+            Err(_) if (context.stop)() => return Ok(None),
             Err(why) => format!("the run panicked after it: {why}"),
         };
         let key = &job.key;
@@ -121,6 +123,7 @@ fn guarded(
             Left::Stopped => return Ok(None),
             Left::Unfit(why) => why,
         },
+        Err(_) if (context.stop)() => return Ok(None),
         Err(why) => format!("panicked: {why}"),
     };
     Ok(Some(failure_of(job, failed)))

@@ -4,7 +4,8 @@
     byzfl.TrMean(f=1)(x)
 
 Aggregators, pre-aggregators and attacks stand over numpy alone; ``Client``, ``Server``,
-``ByzantineClient`` and ``DataDistributor`` want torch, and are read when they are named.
+``ByzantineClient``, ``DataDistributor`` and ``run_benchmark`` want torch, and its plots matplotlib;
+they are read when they are named.
 
 An aggregator or pre-aggregator is made with its parameters and then called on an (n, d) array or
 tensor, or on a list of n arrays or tensors; an attack is called on the honest vectors and returns
@@ -22,6 +23,9 @@ What differs, because it is a defect there (byzfl 0.0.11):
 - ``CenteredClipping(m=…)`` takes an m;
 - the optimal attacks try rows on a copy of the aggregator, whose memory stays as it was;
 - lists of lists, tuples and whole numbers are taken;
+- ``run_benchmark`` finds its own results whatever the split and however a rate is written (there an
+  iid split with a parameter, and a rate of 1, are looked for under another name); two settings that
+  would write into one folder are refused, and results of other settings are not taken for done;
 - a Dirichlet split leaves no client without samples; ``Client`` needs no key that its example does
   not have, keeps batch norm's statistics at the server, and evaluates in evaluation mode.
 
@@ -38,8 +42,19 @@ from varangian.byzfl._vectors import __all__ as _NAMES
 
 if TYPE_CHECKING:
     from varangian.byzfl._training import ByzantineClient, Client, DataDistributor, Server
+    from varangian.byzfl.benchmark import (
+        aggregated_test_heatmap,
+        loss_heatmap,
+        run_benchmark,
+        test_accuracy_curve,
+        test_heatmap,
+    )
 
 _TRAINING = ["ByzantineClient", "Client", "DataDistributor", "Server"]
+_BENCHMARK = [
+    "aggregated_test_heatmap", "loss_heatmap", "run_benchmark", "test_accuracy_curve",
+    "test_heatmap",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -47,11 +62,15 @@ def __getattr__(name: str) -> Any:
         from varangian.byzfl import _training
 
         return getattr(_training, name)
+    if name in _BENCHMARK:
+        from varangian.byzfl import benchmark
+
+        return getattr(benchmark, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*_NAMES, *_TRAINING])
+    return sorted([*_NAMES, *_TRAINING, *_BENCHMARK])
 
 
 __all__ = [
@@ -59,5 +78,6 @@ __all__ = [
     "Client", "Clipping", "DataDistributor", "Gaussian", "GeometricMedian", "Inf",
     "InnerProductManipulation", "Krum", "LabelFlipping", "MDA", "Meamed", "Median", "Mimic",
     "MoNNA", "MultiKrum", "NNM", "Optimal_ALittleIsEnough", "Optimal_InnerProductManipulation",
-    "SMEA", "Server", "SignFlipping", "TrMean",
+    "SMEA", "Server", "SignFlipping", "TrMean", "aggregated_test_heatmap", "loss_heatmap",
+    "run_benchmark", "test_accuracy_curve", "test_heatmap",
 ]

@@ -61,6 +61,19 @@ def _given(params: Mapping[str, Any], who: str, *names: str) -> list[Any]:
     return [params[name] for name in names]
 
 
+def _optimiser(params: Mapping[str, Any], parameters: Any) -> torch.optim.Optimizer:
+    name = str(params.get("optimizer_name") or "SGD")
+    if not isinstance(getattr(torch.optim, name, None), type):
+        raise ValueError(f"optimizer_name is one of torch.optim; got {name!r}")
+    found: Any = getattr(torch.optim, name)
+    decay = params.get("weight_decay") or 0.0
+    more = params.get("optimizer_params", {})
+    made: torch.optim.Optimizer = found(
+        parameters, lr=params["learning_rate"], weight_decay=decay, **more
+    )
+    return made
+
+
 class _Holder:
     """Whoever holds a copy of the model."""
 
@@ -125,7 +138,9 @@ class Client(_Holder):
     params : dict
         ``model_name`` (or a callable that makes a module), ``device``, ``loss_name`` (of
         ``torch.nn``), ``LabelFlipping``, ``training_dataloader``, ``momentum`` in [0, 1),
-        ``nb_labels``; ``store_per_client_metrics`` is False unless it is given.
+        ``nb_labels``; ``store_per_client_metrics`` is False unless it is given. For
+        ``compute_model_update`` also ``learning_rate``, and, where they are not SGD's,
+        ``optimizer_name``, ``weight_decay`` and ``optimizer_params``.
     """
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -151,7 +166,7 @@ class Client(_Holder):
         self._momentum = torch.zeros_like(self.get_flat_parameters())
         self._flipped: torch.Tensor | None = None
         rate = params.get("learning_rate")
-        self._optimiser = torch.optim.SGD(self.model.parameters(), lr=rate) if rate else None
+        self._optimiser = _optimiser(params, self.model.parameters()) if rate else None
 
     def _batch(self) -> tuple[torch.Tensor, torch.Tensor]:
         try:
@@ -238,16 +253,11 @@ class Server(_Holder):
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         super().__init__(params, "Server")
-        loader, optimiser, rate, decay, milestones, gamma, info, before = _given(
+        loader, _, _, _, milestones, gamma, info, before = _given(
             params, "Server", "test_loader", "optimizer_name", "learning_rate", "weight_decay",
             "milestones", "learning_rate_decay", "aggregator_info", "pre_agg_list",
         )
-        if not hasattr(torch.optim, str(optimiser)):
-            raise ValueError(f"optimizer_name is one of torch.optim; got {optimiser!r}")
-        more = params.get("optimizer_params", {})
-        self.optimizer = getattr(torch.optim, optimiser)(
-            self.model.parameters(), lr=rate, weight_decay=decay, **more
-        )
+        self.optimizer = _optimiser(params, self.model.parameters())
         self.scheduler = torch.optim.lr_scheduler.MultiStepLR(self.optimizer, milestones, gamma)
         self.test_loader, self.validation_loader = loader, params.get("validation_loader")
         self.aggregator = _made(info, "aggregator")

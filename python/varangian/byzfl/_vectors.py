@@ -243,10 +243,14 @@ class Gaussian(_Attack):
 
 
 class LabelFlipping:
-    """Nine minus the label, as ByzFL does for ten classes."""
+    """The mean of the gradients that honest clients have on flipped labels.
 
-    def __call__(self, labels: Any, classes: int = 10) -> Any:
-        return classes - 1 - labels
+    ``Client`` computes those with ``LabelFlipping: True``, as its
+    ``get_flat_flipped_gradients``.
+    """
+
+    def __call__(self, vectors: Any) -> Any:
+        return Average()(vectors)
 
 
 class _Callable(Rule):
