@@ -857,6 +857,7 @@ def test_the_mix_is_the_published_one() -> None:
 
 def test_every_attack_of_the_list_is_a_drill(ranks: Ranks) -> None:
     names = [e["name"] for e in CATALOGUE["attacks"] if not e["facts"]["poisons"]]
+    names.remove("none")
     for found in ranks(attacked, names):
         assert len(found) > 10 and all(found.values()), found
 
@@ -866,10 +867,13 @@ def attacked(rank: int, names: list[str]) -> dict[str, bool]:
     for name in names:
         guard = vt.Guard("trimmed-mean", f=1, mode="warn", on_void="zero")
         drill = guard.drill = faults.Drill(name, [3])
-        model = net()
-        model(batch(rank)).square().sum().backward()
-        guard.reduce_gradients(model.parameters())
-        finite = bool(torch.isfinite(flat(model)).all())
+        model, finite = net(), True
+        # A late attack sends what it held back.
+        for step in range(4):
+            model.zero_grad()
+            model(batch(rank, step)).square().sum().backward()
+            guard.reduce_gradients(model.parameters())
+            finite = finite and bool(torch.isfinite(flat(model)).all())
         if rank == 3:
             try:
                 drill.assert_fired()
