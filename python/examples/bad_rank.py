@@ -71,9 +71,12 @@ def glyphs(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(images.astype(np.float32)), torch.from_numpy(labels)
 
 
-def cifar(folder: Path) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+Part = tuple[torch.Tensor, torch.Tensor]
+
+
+def cifar(folder: Path) -> tuple[Part, Part]:
     """CIFAR-10 from the batches that its authors publish for Python."""
-    def read(names: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(names: list[str]) -> Part:
         images, labels = [], []
         for name in names:
             with (folder / name).open("rb") as file:
@@ -86,7 +89,7 @@ def cifar(folder: Path) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.
     return read([f"data_batch_{k}" for k in range(1, 6)]), read(["test_batch"])
 
 
-def data(folder: str | None) -> tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+def data(folder: str | None) -> tuple[Part, Part]:
     return cifar(Path(folder)) if folder else (glyphs(8000, 1), glyphs(1000, 2))
 
 
@@ -252,7 +255,7 @@ def named(steps: int) -> None:
             count[kind][1] += 1
             count[kind][2] += caught
         ranks.move(clean.mean(0))
-    print("\n| fault | injected | change the loss by more than 1 % | of these named in their step |")
+    print("\n| fault | injected | change the loss by more than 1 % | of these named at once |")
     print("|---|---|---|---|")
     for name, (all_, matter, caught) in count.items():
         print(f"| {name} | {all_} | {matter} | {caught} |")

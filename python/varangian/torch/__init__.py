@@ -1,10 +1,10 @@
 """A robust reduce for torch.distributed: training that survives a bad rank and names it.
 
 **What it holds against.** In the layout "sharded", the default of :class:`Guard`, each rank reduces
-its own columns at the bytes of a ring all-reduce: a guard against *faults* (broken accelerators, bad
-data shards, wrong code). A *hostile* rank still owns its columns there; "gather", with a trusted
-root, and "replicated" hold against hostile ranks. "checked" has every column reduced twice, against
-faults in the reduce itself.
+its own columns at the bytes of a ring all-reduce: a guard against *faults* (broken accelerators,
+bad data shards, wrong code). A *hostile* rank still owns its columns there; "gather", with a
+trusted root, and "replicated" hold against hostile ranks. "checked" has every column reduced twice,
+against faults in the reduce itself.
 
 ::
 
@@ -17,7 +17,8 @@ from __future__ import annotations
 try:
     import torch as _torch
 except ImportError as error:
-    raise ImportError("varangian.torch needs torch 2.4 or later: pip install varangian[torch]") from error
+    text = "varangian.torch needs torch 2.4 or later: pip install varangian[torch]"
+    raise ImportError(text) from error
 
 from varangian.torch import faults
 from varangian.torch._ddp import hook

@@ -17,7 +17,7 @@ class Group:
             raise RuntimeError(
                 "torch.distributed is not set up: call torch.distributed.init_process_group first"
             )
-        self.group = group if group is not None else dist.group.WORLD
+        self.group: Any = group if group is not None else dist.group.WORLD
         self.rank: int = dist.get_rank(self.group)
         self.size: int = dist.get_world_size(self.group)
         if self.rank < 0:

@@ -44,7 +44,10 @@ class Collected:
         self.mean: Any = None
 
 
-def hook(guard: Any, bucket: dist.GradBucket) -> Future[torch.Tensor]:
+def hook(
+    guard: Any,
+    bucket: dist.GradBucket,  # type: ignore[name-defined,unused-ignore]
+) -> Future[torch.Tensor]:
     """The communication hook; its state is the guard. For ``register_comm_hook`` and frameworks."""
     if guard.group is None:
         raise RuntimeError("the guard knows no layers yet: guard.watch(module) tells it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
@@ -11,8 +12,8 @@ from varangian.torch._collect import Group
 from varangian.torch._sketch import Layer
 
 LACKING = (
-    "FSDP2 of torch {version} has no {door}: a guard needs FSDPModule.set_custom_reduce_scatter "
-    "(torch 2.8 or later); take DistributedDataParallel, or guard.reduce_gradients in your own loop"
+    "FSDP2 of torch {version} has no FSDPModule.{door}, which a guard needs: take a newer torch, "
+    "DistributedDataParallel, or guard.reduce_gradients in your own loop"
 )
 
 
@@ -22,14 +23,13 @@ def is_sharded(model: Any) -> bool:
 
 
 def _fsdp_module() -> Any:
-    try:
-        from torch.distributed.fsdp import FSDPModule
-    except ImportError:
+    # Where it stands now, and where it stood up to torch 2.5.
+    for home in ("torch.distributed.fsdp", "torch.distributed._composable.fsdp"):
         try:
-            from torch.distributed._composable.fsdp import FSDPModule  # type: ignore[no-redef]
-        except ImportError:
-            return None
-    return FSDPModule
+            return getattr(importlib.import_module(home), "FSDPModule")
+        except (ImportError, AttributeError):
+            continue
+    return None
 
 
 def attach(guard: Any, model: Any) -> None:
@@ -40,16 +40,15 @@ def attach(guard: Any, model: Any) -> None:
     ``fully_shard`` made reduces by itself: a rule that is not coordinate-wise sees the parts of a
     gradient one by one, which is another rule than that of whole gradients.
     """
+    door = "set_custom_reduce_scatter"
+    if not hasattr(_fsdp_module(), door):
+        raise RuntimeError(LACKING.format(version=torch.__version__, door=door))
     parts = [(name, part) for name, part in model.named_modules() if is_sharded(part)]
     groups = [(name, part, _param_group(part)) for name, part in parts]
     groups = [(name, part, group) for name, part, group in groups if group is not None]
     if not groups:
         raise ValueError("fully_shard has sharded no parameters of this module")
-    replicated = _mesh(groups[0][2]).ndim == 2
-    door = "set_all_reduce_hook" if replicated else "set_custom_reduce_scatter"
-    if not hasattr(groups[0][1], door):
-        raise RuntimeError(LACKING.format(version=torch.__version__, door=door))
-    if replicated:
+    if _mesh(groups[0][2]).ndim == 2:
         raise RuntimeError(
             "this module has a mesh of replicas and shards, and torch takes the mean across "
             "replicas before any hook: shard over the inner dimension alone, "

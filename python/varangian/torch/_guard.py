@@ -151,7 +151,7 @@ class Guard:
         return self
 
     def reduce_gradients(self, parameters: Iterable[Any]) -> Outcome:
-        """Sets the gradients of parameters to their aggregate over the ranks: for one's own loop."""
+        """Sets the gradients of parameters to their aggregate over the ranks: for own loops."""
         held = [p for p in parameters if p.requires_grad]
         outcome = self.reduce_row(flat([p.grad for p in held], held), held)
         spread(outcome.row, held)

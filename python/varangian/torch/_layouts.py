@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -120,18 +120,18 @@ class Reducer:
 
     def _gather(self, row: Any, order: Order) -> Outcome:
         rows = self.group.gather_to(row, self.root)
-        outcome, failed = Outcome(None), None
+        outcome, failed = Outcome(None), cast("Exception | None", None)
+        told: list[Any] = [None]
         if rows is not None:
             try:
                 outcome = self._whole(host(rows), row, order)
             except Exception as error:  # All ranks hear of it: none waits for the others.
                 failed = error
-        head = [failed, outcome.void, outcome.refused, outcome.weights]
-        told = [head if rows is not None else None]
+            told = [(failed, outcome.void, outcome.refused, outcome.weights)]
         torch.distributed.broadcast_object_list(
             told, self.group.global_rank(self.root), group=self.group.group
         )
-        failed, outcome.void, outcome.refused, outcome.weights = told[0]  # type: ignore[misc]
+        failed, outcome.void, outcome.refused, outcome.weights = told[0]
         if failed is not None:
             raise failed
         if outcome.void is None:
@@ -147,7 +147,9 @@ class Reducer:
         rows = host(self.group.deal(row, bounds, shift))
         place = (self.group.rank - shift) % self.group.size
         odd = _core.first_odd(rows)
-        seen = [(bounds[place] + k, rows[rank, k]) if k >= 0 else (-1, 0) for rank, k in enumerate(odd)]
+        seen = [
+            (bounds[place] + k, rows[rank, k]) if k >= 0 else (-1, 0) for rank, k in enumerate(odd)
+        ]
         told = self._exchange(np.asarray(seen, dtype=np.float64), shift)
         told = told.reshape(self.group.size, self.group.size, 2)
         firsts = [(rank, *self._first(told[:, rank])) for rank in range(self.group.size)]
@@ -201,7 +203,8 @@ class Reducer:
             for place in bad:
                 right = _bits(whole.row[bounds[place] : bounds[place + 1]])
                 after = (place + 1) % size
-                whole.disagreed += [r for r, found in ((place, told[place, 0]), (after, told[after, 1])) if found != right]
+                both = ((place, told[place, 0]), (after, told[after, 1]))
+                whole.disagreed += [r for r, found in both if found != right]
         whole.disagreed = sorted(set(whole.disagreed))
         return whole
 
@@ -216,7 +219,8 @@ class Reducer:
         return (int(found[0, 0]), float(found[0, 1])) if len(found) else (-1, 0.0)
 
     def _measured(
-        self, rows: np.ndarray, out: np.ndarray, said: Any, refused: list[tuple[int, str]], shift: int
+        self, rows: np.ndarray, out: np.ndarray, said: Any, refused: list[tuple[int, str]],
+        shift: int,
     ) -> list[dict[str, Any]]:
         gone = {rank for rank, _ in refused}
         kept = [rank for rank in range(self.group.size) if rank not in gone]

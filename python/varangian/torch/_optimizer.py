@@ -157,14 +157,14 @@ class RobustOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
             "guard": self.guard.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up what :meth:`state_dict` gave this rank."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state_dict["optimizer"])
         self.param_groups = self.optimizer.param_groups
-        self.momentum = state["momentum"]
+        self.momentum = state_dict["momentum"]
         held = [p for g in self.param_groups for p in g["params"] if p.requires_grad]
         self.guard.name_rows(held)
-        self.guard.load_state_dict(state["guard"])
+        self.guard.load_state_dict(state_dict["guard"])
 
 
 class OuterOptimizer:

@@ -97,7 +97,8 @@ class Recorder:
             for name, values in table.items():
                 full = f"varangian_rank_{name}" + ("_total" if kind == "counter" else "")
                 lines += [f"# HELP {full} {helps[name]}", f"# TYPE {full} {kind}"]
-                lines += [f'{full}{{rank="{rank}"}} {value:g}' for rank, value in sorted(values.items())]
+                ranks = sorted(values.items())
+                lines += [f'{full}{{rank="{rank}"}} {value:g}' for rank, value in ranks]
         return "\n".join(lines) + "\n"
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Sketches of gradients: a few numbers a layer, from which lengths, distances and directions follow."""
+"""Sketches of gradients: a few numbers a layer, which tell lengths, distances and directions."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Each step gives three numbers for every rank and layer, of sketches alone, each relative to the
 median over the ranks: how long the gradient is, how far it lies from the ranks' coordinate-wise
-median, and how little it points along the last aggregate. A number is compared with those of the last steps of
-all ranks, which share one distribution while nothing is wrong, and so gets a p-value: the share of
+median, and how little it points along the last aggregate. A number is compared with those of the
+last steps of all ranks, which share one distribution while nothing is wrong, and so gets a p-value: the share of
 earlier numbers that were at least as large, and beyond the largest tenth an exponential tail
 fitted to them (of logarithms, so a Pareto tail of ratios: the estimator of Hill 1975, widened by
 twice its own error).
@@ -88,7 +88,7 @@ class Suspicion:
         ``out`` are ranks whose numbers are not to be learnt from. Ranks whose sketch is not
         finite are passed over.
         """
-        finite = np.isfinite(sketches).all(axis=(1, 2))
+        finite: np.ndarray = np.asarray(np.isfinite(sketches).all(axis=(1, 2)))
         learnt = finite.copy()
         learnt[list(out)] = False
         if learnt.sum() < 3:

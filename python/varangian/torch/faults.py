@@ -5,8 +5,8 @@ with or without a guard; :class:`Drill` has some ranks send what an attack of th
 Each keeps a list of what it did and fails where it did nothing: a drill in which nothing fired
 proves nothing.
 
-:data:`MIX` follows what was published of accelerators' silent errors (arXiv 2605.04213): NaN and Inf
-are about 1 % of them, single flipped bits below 40 %, and the rest touches many numbers, at
+:data:`MIX` follows what was published of accelerators' silent errors (arXiv 2605.04213): NaN and
+Inf are about 1 % of them, single flipped bits below 40 %, and the rest touches many numbers, at
 addresses with the period of a warp or in a tile of a matrix. *Differs:* how the rest is shared
 between warps and tiles is our guess.
 """
@@ -177,10 +177,7 @@ class Injector:
         elif self._name == "stale":
             if not self._before:
                 return False
-            before = dict(self._before)
-            self._planned = {
-                name: (lambda g, d, old=before[name]: old.clone()) for name in before
-            }
+            self._planned = {name: _instead(old) for name, old in self._before.items()}
         else:
             change = wrong_scale(-1.0 if self._name == "sign" else self.factor)
             self._planned = {name: change for name in self._names}
@@ -262,6 +259,10 @@ class Drill:
             raise AssertionError(
                 f"{least} rows of {self.spec} were to be sent; {len(changed)} were"
             )
+
+
+def _instead(old: Any) -> Change:
+    return lambda gradient, draw: old.clone()
 
 
 def _words(values: Any) -> Any:
