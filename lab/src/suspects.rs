@@ -19,6 +19,8 @@ use varangian_rules::{Evidence, Standing};
 const DRAWN: usize = 8;
 /// Points of a line in a picture, about.
 const POINTS: usize = 400;
+/// A p, or a ratio, below this is drawn as this.
+const LEAST: f64 = 1e-30;
 
 /// An alarm, as a guard of the Python package writes it into a record.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -42,6 +44,14 @@ struct Beside {
     #[serde(default)]
     alarms: Vec<Alarm>,
     convicted: Option<String>,
+    #[serde(default)]
+    layers: BTreeMap<String, Layer>,
+}
+
+/// What a record may hold of a layer.
+#[derive(Deserialize)]
+struct Layer {
+    p: Option<f64>,
 }
 
 /// What was found of a worker over all steps.
@@ -65,6 +75,8 @@ pub struct Suspect {
     pub first_refusal: Option<(u64, String)>,
     /// (step, length over the median length of that step).
     pub lengths: Vec<(u64, f64)>,
+    /// (step, least p of its layers).
+    pub looks: Vec<(u64, f64)>,
 }
 
 impl Suspect {
@@ -108,7 +120,7 @@ pub fn suspects(text: &str) -> Result<Vec<Suspect>, Failure> {
 
 impl Suspect {
     fn new(worker: u32) -> Self {
-        let (alarms, lengths) = (Vec::new(), Vec::new());
+        let (alarms, lengths, looks) = (Vec::new(), Vec::new(), Vec::new());
         let (convicted, first_refusal) = (None, None);
         let [steps, refused, excluded, reduced] = [0; 4];
         Suspect {
@@ -121,12 +133,15 @@ impl Suspect {
             reduced,
             first_refusal,
             lengths,
+            looks,
         }
     }
 
     fn take(&mut self, record: &Evidence, beside: Beside, usual: Option<f64>) {
         self.steps += 1;
         let step = record.step;
+        let least = beside.layers.values().filter_map(|layer| layer.p).min_by(f64::total_cmp);
+        self.looks.extend(least.map(|p| (step, p)));
         self.alarms.extend(beside.alarms.into_iter().map(|alarm| Alarm { step, ..alarm }));
         if beside.convicted.is_some() && self.convicted.is_none_or(|first| step < first) {
             self.convicted = Some(step);
@@ -148,41 +163,52 @@ impl Suspect {
     }
 }
 
-/// The lengths of the most suspicious workers over the steps, beside the others' median.
+/// How suspicious the most suspicious workers are over the steps: by the least p of their layers,
+/// or by their lengths where no p is told.
 pub fn picture(found: &[Suspect]) -> Picture {
     let mut order: Vec<&Suspect> = found.iter().collect();
     order.sort_by_key(|one| (one.since().unwrap_or(u64::MAX), one.worker));
     order.truncate(DRAWN);
+    let told = found.iter().any(|one| !one.looks.is_empty());
+    let value = |one: &Suspect| -> Vec<(u64, f64)> {
+        let log = |x: f64| x.max(LEAST).log10();
+        match told {
+            true => one.looks.iter().map(|&(step, p)| (step, -log(p))).collect(),
+            false => one.lengths.iter().map(|&(step, ratio)| (step, log(ratio).abs())).collect(),
+        }
+    };
     let curve = |(line, one): (usize, &&Suspect)| {
-        let mut lengths = one.lengths.clone();
-        lengths.sort_by_key(|(step, _)| *step);
-        let stride = lengths.len().div_ceil(POINTS).max(1);
-        // Of several steps the one that is farthest off.
-        let off = |(_, ratio): &&(u64, f64)| ratio.max(1e-12).ln().abs();
-        let points = lengths.chunks(stride).filter_map(|part| {
-            let far = part.iter().max_by(|a, b| off(a).total_cmp(&off(b)))?;
-            let (low, high) = (f64::NAN, f64::NAN);
-            Some(Spread { step: far.0 as f64, low, mean: far.1.max(1e-12).log10(), high })
+        let mut values = value(one);
+        values.sort_by_key(|(step, _)| *step);
+        let stride = values.len().div_ceil(POINTS).max(1);
+        // Of several steps the most suspicious.
+        let points = values.chunks(stride).filter_map(|part| {
+            let (step, mean) = part.iter().max_by(|a, b| a.1.total_cmp(&b.1)).copied()?;
+            Some(Spread { step: step as f64, low: f64::NAN, mean, high: f64::NAN })
         });
         Curve { line, points: points.collect() }
     };
-    let curves = order.iter().enumerate().map(curve).collect();
+    // The first lies on top.
+    let curves = order.iter().enumerate().rev().map(curve).collect();
     let named = |one: &Suspect| match one.since() {
         Some(step) => format!("rank {}, off since step {step}", one.worker),
         None => format!("rank {}", one.worker),
     };
     let legend = order.iter().map(|one| named(one)).enumerate().collect();
     let left = found.len() - order.len();
-    let notes =
-        if left > 0 { vec![format!("{left} ranks without alarms are not shown.")] } else { vec![] };
+    let more = (left > 0).then(|| format!("{left} more ranks are not shown."));
+    let (title, y_label) = match told {
+        true => ("How unlikely each rank's gradient is among honest ones", "−log₁₀ of the least p"),
+        false => ("Length of each rank's gradient beside the median", "|log₁₀| of the ratio"),
+    };
     Sheet {
-        title: "Length of each rank's gradient beside the median of its step".into(),
+        title: title.into(),
         x_label: "step".into(),
-        y_label: "log₁₀ of the ratio".into(),
+        y_label: y_label.into(),
         legend,
         panels: vec![Panel { title: String::new(), curves }],
         percent: false,
-        notes,
+        notes: more.into_iter().collect(),
     }
     .draw()
 }
@@ -219,6 +245,11 @@ mod tests {
         assert_eq!((found[2].p(), found[2].alarms.len()), (Some(1e-7), 2));
         assert_eq!((found[1].refused, found[0].steps), (1, 3));
         assert!(found[2].lengths.contains(&(1, 25.0)) && found[2].lengths.contains(&(0, 1.0)));
-        assert!(picture(&found).svg().contains("rank 2, off since step 1"));
+        let drawn = picture(&found).svg();
+        assert!(drawn.contains("rank 2, off since step 1") && drawn.contains("Length of each"));
+        let p = r#","layers":{"a":{"norm":1.0,"p":1e-9},"b":{"norm":1.0,"p":null}}"#;
+        let found = suspects(&line(0, 0, 1.0, p)).unwrap();
+        assert_eq!(found[0].looks, [(0, 1e-9)]);
+        assert!(picture(&found).svg().contains("least p"));
     }
 }

@@ -374,6 +374,8 @@ class Guard:
         lines = []
         for rank in range(group.size):
             line = records.get(rank) or self._plain(rank, outcome, refused, float(total[rank]))
+            if line["norm"] is None and np.isfinite(total[rank]):
+                line["norm"] = float(total[rank])
             line["mode"], line["layout"] = self.mode, self._reducer.layout
             if name:
                 line["part"] = name

@@ -103,7 +103,8 @@ class Reducer:
     def _whole(self, rows: np.ndarray, like: Any, order: Order) -> Outcome:
         odd = _core.first_odd(rows)
         places = [(rank, k) for rank, k in enumerate(odd) if k >= 0]
-        refused = self._refused([(rank, k, float(rows[rank, k])) for rank, k in places], order)
+        found = [(rank, k, _code(float(rows[rank, k]))) for rank, k in places]
+        refused = self._refused(found, order)
         void = self._void(refused, order)
         if void:
             return Outcome(None, void, refused)
@@ -148,12 +149,13 @@ class Reducer:
         place = (self.group.rank - shift) % self.group.size
         odd = _core.first_odd(rows)
         seen = [
-            (bounds[place] + k, rows[rank, k]) if k >= 0 else (-1, 0) for rank, k in enumerate(odd)
+            (bounds[place] + k, _code(float(rows[rank, k]))) if k >= 0 else (-1, 0)
+            for rank, k in enumerate(odd)
         ]
         told = self._exchange(np.asarray(seen, dtype=np.float64), shift)
         told = told.reshape(self.group.size, self.group.size, 2)
         firsts = [(rank, *self._first(told[:, rank])) for rank in range(self.group.size)]
-        refused = self._refused([(rank, k, value) for rank, k, value in firsts if k >= 0], order)
+        refused = self._refused([one for one in firsts if one[1] >= 0], order)
         void = self._void(refused, order)
         if void:
             return Outcome(None, void, refused)
@@ -213,10 +215,10 @@ class Reducer:
         all_ranks = self.group.gather(mine)
         return np.roll(all_ranks, -shift, axis=0) if shift else all_ranks
 
-    def _first(self, told: np.ndarray) -> tuple[int, float]:
+    def _first(self, told: np.ndarray) -> tuple[int, int]:
         """The first odd place of a row, over what the ranks say of their columns."""
         found = told[told[:, 0] >= 0]
-        return (int(found[0, 0]), float(found[0, 1])) if len(found) else (-1, 0.0)
+        return (int(found[0, 0]), int(found[0, 1])) if len(found) else (-1, 0)
 
     def _measured(
         self, rows: np.ndarray, out: np.ndarray, said: Any, refused: list[tuple[int, str]],
@@ -238,8 +240,8 @@ class Reducer:
             "learning_rate": 1.0, "server_gradient": None, "loss": None,
         }
 
-    def _refused(self, odd: list[tuple[int, int, float]], order: Order) -> list[tuple[int, str]]:
-        found = {rank: f"{_named(value)} at coordinate {k}" for rank, k, value in odd}
+    def _refused(self, odd: list[tuple[int, int, int]], order: Order) -> list[tuple[int, str]]:
+        found = {rank: f"{_named(code)} at coordinate {k}" for rank, k, code in odd}
         return sorted({**found, **order.left_out}.items())
 
     def _void(self, refused: list[tuple[int, str]], order: Order) -> str | None:
@@ -255,8 +257,12 @@ class Reducer:
         return None
 
 
-def _named(value: float) -> str:
-    return "NaN" if np.isnan(value) else "inf" if value > 0 else "-inf"
+def _code(value: float) -> int:
+    return 0 if np.isnan(value) else 1 if value > 0 else -1
+
+
+def _named(code: int) -> str:
+    return {0: "NaN", 1: "inf", -1: "-inf"}[code]
 
 
 def _with_reasons(
