@@ -42,10 +42,11 @@ impl<'a> Shard<'a> {
         Shard { bounds, rank, exchange }
     }
 
-    /// How `d` columns are dealt to `processes`, as evenly as [`GRAIN`] lets them: the bounds.
+    /// How `d` columns are dealt to `processes`: the bounds. All get the same number, the least
+    /// multiple of [`GRAIN`] that will do, but for the last ones, who get what is left.
     pub fn bounds(d: usize, processes: usize) -> Vec<usize> {
-        let blocks = d.div_ceil(GRAIN);
-        (0..=processes).map(|r| (blocks * r / processes.max(1) * GRAIN).min(d)).collect()
+        let width = d.div_ceil(GRAIN).div_ceil(processes.max(1)) * GRAIN;
+        (0..=processes).map(|r| (width * r).min(d)).collect()
     }
 
     /// The number of columns of the whole rows.
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn columns_are_dealt_in_whole_blocks() {
-        assert_eq!(Shard::bounds(10, 3), [0, 0, 0, 10]);
+        assert_eq!(Shard::bounds(10, 3), [0, 10, 10, 10]);
         assert_eq!(Shard::bounds(3 * GRAIN + 5, 2), [0, 2 * GRAIN, 3 * GRAIN + 5]);
         assert_eq!(Shard::bounds(0, 2), [0, 0, 0]);
         for (d, processes) in [(1, 1), (GRAIN, 4), (100 * GRAIN + 1, 7), (GRAIN - 1, 2)] {

@@ -1,6 +1,6 @@
 """Times the robust reduce beside plain DDP's all-reduce, and counts the bytes on the sockets.
 
-    python reduce.py [--ranks 4 8] [--parameters 25000000] [--repeats 5]
+    python reduce.py [--ranks 4 8] [--parameters 25000000] [--repeats 5] [--sharded]
 
 Every rank is a process; they talk through gloo on a loopback of their own, whose counters say what went
 over it (where the system lets a process have one; else those of the machine's, and whatever else talks
@@ -63,7 +63,9 @@ def layers(size: int) -> list[torch.nn.Parameter]:
     return [torch.nn.Parameter(torch.zeros(k)) for k in [*cut, size - sum(cut)]]
 
 
-def work(rank: int, ranks: int, port: int, size: int, repeats: int) -> None:
+def work(
+    rank: int, ranks: int, port: int, size: int, repeats: int, sharded: bool
+) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     os.environ.setdefault("RAYON_NUM_THREADS", "1")
@@ -72,6 +74,8 @@ def work(rank: int, ranks: int, port: int, size: int, repeats: int) -> None:
     row = torch.randn(size, generator=torch.Generator().manual_seed(rank))
     calls = []
     for name, rule, layout in WAYS:
+        if sharded and layout not in (None, "sharded"):
+            continue
         if rule is None:
             def call() -> None:
                 for part in row.clone().split(BUCKET):
@@ -120,6 +124,7 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--parameters", type=int, default=25_000_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sharded", action="store_true", help="no other layouts: less memory")
     options = parser.parse_args()
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     alone = own_loopback()
@@ -128,7 +133,7 @@ def main() -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        given = (ranks, port, options.parameters, options.repeats)
+        given = (ranks, port, options.parameters, options.repeats, options.sharded)
         torch.multiprocessing.spawn(work, given, nprocs=ranks)
 
 

@@ -9,6 +9,10 @@ import torch
 import torch.distributed as dist
 
 
+# gloo of torch 2.4 has no form that gathers into one tensor.
+_INTO_TENSOR = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 6)
+
+
 class Group:
     """A process group, seen from one of its ranks. Ranks are those within the group."""
 
@@ -22,6 +26,7 @@ class Group:
         self.size: int = dist.get_world_size(self.group)
         if self.rank < 0:
             raise ValueError("this process is not in the group that it was given")
+        self._rooms: dict[str, Any] = {}
         backend = str(dist.get_backend(self.group))
         self.device = torch.device("cuda" if "nccl" in backend else "cpu")
 
@@ -40,8 +45,8 @@ class Group:
 
     def gather_rows(self, row: Any) -> Any:
         """The rows of all ranks, on every rank: (ranks, d)."""
-        out = row.new_empty((self.size, row.numel()))
-        dist.all_gather(list(out.unbind(0)), row, group=self.group)
+        out = self._room("rows", row, self.size * row.numel()).view(self.size, row.numel())
+        self._all_gather(out, row)
         return out
 
     def gather_to(self, row: Any, root: int) -> Any:
@@ -64,26 +69,36 @@ class Group:
         places = [(rank - shift) % self.size for rank in range(self.size)]
         widths = [bounds[place + 1] - bounds[place] for place in places]
         mine = widths[self.rank]
-        out = row.new_empty(self.size * mine)
+        out = self._room(f"dealt {shift}", row, self.size * mine)
         if shift % self.size:
             row = torch.cat([row[bounds[place] : bounds[place + 1]] for place in places])
         dist.all_to_all_single(out, row, [mine] * self.size, widths, group=self.group)
         return out.view(self.size, mine)
 
-    def join(self, part: Any, bounds: list[int], out: Any) -> Any:
-        """Sets `out` to the columns of all ranks, of which this rank has its own."""
-        widths = [after - at for at, after in zip(bounds, bounds[1:])]
-        most = max(widths)
-        if all(width == most for width in widths):
-            dist.all_gather(list(out.view(self.size, most).unbind(0)), part, group=self.group)
-            return out
-        padded = part.new_zeros(most)
-        padded[: part.numel()] = part
-        room = part.new_empty((self.size, most))
-        dist.all_gather(list(room.unbind(0)), padded, group=self.group)
-        for place, width in enumerate(widths):
-            out[bounds[place] : bounds[place + 1]] = room[place, :width]
-        return out
+    def join(self, part: Any, bounds: list[int]) -> Any:
+        """The columns of all ranks, of which this rank has its own; good until the next join."""
+        width = bounds[1]
+        if part.numel() < width:
+            # The last ranks have what is left: what they send beyond that is cut off below.
+            padded = part.new_zeros(width)
+            padded[: part.numel()] = part
+            part = padded
+        room = self._room("joined", part, self.size * width)
+        self._all_gather(room.view(self.size, width), part)
+        return room[: bounds[-1]]
+
+    def _all_gather(self, out: Any, mine: Any) -> None:
+        if _INTO_TENSOR:
+            dist.all_gather_into_tensor(out.view(-1), mine, group=self.group)
+        else:
+            dist.all_gather(list(out.unbind(0)), mine, group=self.group)
+
+    def _room(self, what: str, like: Any, size: int) -> Any:
+        """Memory that is kept from call to call."""
+        room = self._rooms.get(what)
+        if room is None or room.numel() != size or room.device != like.device:
+            room = self._rooms[what] = like.new_empty(size)
+        return room
 
 
 def host(rows: Any) -> np.ndarray:

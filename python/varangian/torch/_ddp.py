@@ -58,7 +58,8 @@ def hook(
     if bucket.index() == 0:
         # Nothing is left of a pass that broke off.
         held.buckets.clear()
-        held.row = torch.zeros(held.size, dtype=torch.float32, device=bucket.buffer().device)
+        if held.row is None:
+            held.row = torch.zeros(held.size, device=bucket.buffer().device)
         if guard.mode == "observe":
             # The mean of the last pass, which is whole by now; that of this one comes bit by bit.
             guard._direction[""] = held.mean

@@ -200,7 +200,8 @@ class Guard:
         self._write(name, outcome, sketches, layers, suspicion)
         self.last, step = outcome, self.step
         if outcome.row is not None and not self._reduced_already:
-            self._direction[name] = outcome.row
+            # Parts share the memory of a reduce.
+            self._direction[name] = outcome.row if part is None else outcome.row.clone()
         self.step += part is None
         if outcome.void is not None:
             outcome.row = self._nothing(row, step, outcome.void)

@@ -27,7 +27,7 @@ LAYOUTS = {
 class Outcome:
     """What a reduce gave, the same on every rank."""
 
-    #: The aggregate, d float32; None where there is no step.
+    #: The aggregate, d float32, good until the next reduce; None where there is no step.
     row: Any
     #: Why there is no step.
     void: str | None = None
@@ -169,7 +169,7 @@ class Reducer:
         if order.measure:
             outcome.records = self._measured(rows, out, said, refused, shift)
         if join:
-            outcome.row = self.group.join(part, bounds, torch.empty_like(row))
+            outcome.row = self.group.join(part, bounds)
         return outcome
 
     def _checked(self, row: Any, order: Order) -> Outcome:
@@ -192,7 +192,7 @@ class Reducer:
         bad = [r for r in range(size) if told[r, 0] != told[(r + 1) % size, 1]]
         if not bad:
             if first.void is None:
-                first.row = self.group.join(first.row, bounds, torch.empty_like(row))
+                first.row = self.group.join(first.row, bounds)
             return first
         # Everybody computes everything, so that each can say who of the two was wrong.
         rows = host(self.group.gather_rows(row))

@@ -46,7 +46,7 @@ Change = Callable[[Any, np.random.Generator], Any]
 
 def non_finite(gradient: Any, draw: np.random.Generator) -> Any:
     """One number becomes NaN, Inf or −Inf."""
-    out = gradient.clone()
+    out = gradient.clone(memory_format=torch.contiguous_format)
     value = [float("nan"), float("inf"), float("-inf")][draw.integers(3)]
     out.view(-1)[int(draw.integers(out.numel()))] = value
     return out
@@ -70,7 +70,7 @@ def warp(gradient: Any, draw: np.random.Generator) -> Any:
 
 def tile(gradient: Any, draw: np.random.Generator) -> Any:
     """A tile of a matrix holds something else: a multiple by a power of two, of either sign."""
-    out = gradient.clone()
+    out = gradient.clone(memory_format=torch.contiguous_format)
     matrix = out.view(out.shape[0], -1) if out.dim() > 1 else out.view(1, -1)
     high, wide = matrix.shape
     i, j = (int(draw.integers(-(-side // TILE))) * TILE for side in (high, wide))
@@ -270,7 +270,7 @@ def _words(values: Any) -> Any:
 
 
 def _flipped(gradient: Any, places: Sequence[int], mask: int) -> Any:
-    out = gradient.detach().float().clone()
+    out = gradient.detach().float().clone(memory_format=torch.contiguous_format)
     words = out.view(-1).view(torch.int32)
     at = torch.as_tensor(list(places), device=words.device)
     signed = mask - (1 << 32) if mask >= 1 << 31 else mask
