@@ -16,7 +16,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install", "builds a second copy"),
     ("cargo bench", "measures for minutes"),
     ("python bench/peers", "measures for minutes, and needs PyTorch"),
-    ("python python/examples/bad_rank.py", "trains for minutes, and needs PyTorch"),
+    ("python python/drills/bad_rank.py", "trains for minutes, and needs PyTorch"),
     ("cd burn", "builds 200 crates for ten minutes"),
     ("cargo run --release --example gradient", "measures; its FOLDER holds PyTorch's gradients"),
     ("varangian reproduce signsgd", "takes more than a minute: three experiments of ten seeds"),

@@ -1,7 +1,7 @@
 """One rank of eight goes bad: what plain DDP makes of it, and what a guard does.
 
-    python bad_rank.py                 all of docs/bad-rank.md: about twenty minutes on two cores
-    python bad_rank.py --quick         a minute: fewer steps of everything
+    python bad_rank.py                 all of docs/bad-rank.md: about half an hour on two cores
+    python bad_rank.py --quick         a few minutes: fewer steps of everything
 
 Three trainings of a small residual network over eight processes (gloo): fault-free DDP, DDP with a
 rank whose gradients a broken accelerator falsifies, and the same with a guard. Then, in one process
