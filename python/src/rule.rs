@@ -110,7 +110,7 @@ impl Rule {
         }
     }
 
-    /// Refuses n rows of d columns, dealt to processes by columns, for a rule that needs them whole.
+    /// Refuses n rows of d columns that are dealt to processes, for a rule that needs them whole.
     fn check_shards(&self, py: Python<'_>, n: usize, d: usize) -> PyResult<()> {
         py.detach(|| self.hold()?.check_shards(n, d).map_err(refused))
     }
