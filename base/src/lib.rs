@@ -16,6 +16,7 @@ pub mod mv32;
 mod report;
 mod rows;
 mod seed;
+pub mod shard;
 pub mod signs;
 pub mod spec;
 
@@ -28,5 +29,6 @@ pub use mixed::{Mixed, Recipe};
 pub use report::{Failure, Report};
 pub use rows::{Matrix, Rows, RowsMut, Watch, zeros};
 pub use seed::{Domain, Seed, Stream};
+pub use shard::{Exchange, Shard};
 pub use signs::{Coins, Signs, ZeroPolicy};
 pub use spec::{Args, Spec};

@@ -6,6 +6,7 @@
 use crate::blocks::{self, BLOCK};
 use crate::kernels::elementwise;
 use crate::kernels::isa::{self, Isa};
+use crate::shard::Shard;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Floats in one 64-byte cache line.
@@ -22,6 +23,7 @@ pub struct Rows<'a> {
     stride: usize,
     ids: Option<&'a [u32]>,
     watch: Option<&'a Watch>,
+    shard: Option<Shard<'a>>,
 }
 
 /// Whether rows are finite, as a kernel that reads all of them finds in passing.
@@ -45,7 +47,7 @@ impl<'a> Rows<'a> {
     /// If `data` does not hold exactly n·d floats.
     pub fn new(data: &'a [f32], n: usize, d: usize) -> Self {
         assert_eq!(data.len(), n * d, "a {n} × {d} matrix needs {} floats", n * d);
-        Rows { data, n, d, stride: d, ids: None, watch: None }
+        Rows { data, n, d, stride: d, ids: None, watch: None, shard: None }
     }
 
     /// Views `data` as n rows of d floats that start `stride` floats apart.
@@ -55,7 +57,7 @@ impl<'a> Rows<'a> {
     pub fn strided(data: &'a [f32], n: usize, d: usize, stride: usize) -> Self {
         assert!(stride >= d, "rows of {d} floats cannot start {stride} apart");
         assert!(n == 0 || data.len() >= (n - 1) * stride + d, "too few floats for {n} rows");
-        Rows { data, n, d, stride, ids: None, watch: None }
+        Rows { data, n, d, stride, ids: None, watch: None, shard: None }
     }
 
     /// The same rows with the worker ids that sent them, ascending.
@@ -71,6 +73,20 @@ impl<'a> Rows<'a> {
     /// The same rows, of which a kernel that can do so tells `watch` whether they are finite.
     pub fn watched(self, watch: &'a Watch) -> Self {
         Rows { watch: Some(watch), ..self }
+    }
+
+    /// The same rows, as those columns of longer ones that this process holds.
+    ///
+    /// # Panics
+    /// If the shard has other columns than the rows.
+    pub fn sharded(self, shard: Shard<'a>) -> Self {
+        assert_eq!(shard.columns().len(), self.d, "the shard's columns are those of the rows");
+        Rows { shard: Some(shard), ..self }
+    }
+
+    /// Where the other columns are, if these are not all.
+    pub fn shard(&self) -> Option<Shard<'a>> {
+        self.shard
     }
 
     /// Looks whether these columns, which the caller is about to read, are finite, if somebody
@@ -134,7 +150,7 @@ impl<'a> Rows<'a> {
     pub fn columns(&self, range: std::ops::Range<usize>) -> Rows<'a> {
         assert!(range.start <= range.end && range.end <= self.d, "{range:?} of {} columns", self.d);
         let data = &self.data[range.start.min(self.data.len())..];
-        Rows { data, d: range.len(), ..*self }
+        Rows { data, d: range.len(), shard: None, ..*self }
     }
 
     /// The rows from k on.

@@ -27,6 +27,7 @@ mod reproduce;
 mod run;
 mod serve;
 mod show;
+mod suspects;
 mod tensorboard;
 mod terminal;
 mod theory;
@@ -100,6 +101,8 @@ pub(crate) enum Command {
     Forge(forge::Args),
     /// Say which of some rows is unlike the others, since when, and what to do
     Diagnose(diagnose::Args),
+    /// Say who was off in what a guard has written down, since when, and how sure that is
+    Evidence(suspects::Args),
     /// Let attacks meet rules on given rows
     Duel(duel::Args),
     /// Run a published experiment and set our numbers beside its own
@@ -144,6 +147,7 @@ impl Command {
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
             Command::Diagnose(args) => diagnose::run(&args),
+            Command::Evidence(args) => suspects::run(&args),
             Command::Duel(args) => duel::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Data(args) => data::run(&args),

@@ -157,6 +157,11 @@ pub(crate) fn rule_facts(entry: &RuleEntry) -> Facts {
     if facts.has_memory {
         out.push(("Remembers", "earlier rounds".into()));
     }
+    let dealt = match facts.whole_rows {
+        "" => "the bits of whole rows".into(),
+        why => format!("refused: {why}"),
+    };
+    out.push(("Columns over processes", dealt));
     out.push((
         "Rows of f64",
         match facts.needs_oracle {

@@ -29,6 +29,7 @@ pub mod plot;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod suspects;
 pub mod tensorboard;
 pub mod text;
 

@@ -52,7 +52,7 @@ pub(crate) fn catalogue() -> String {
             let facts = json!({
                 "family": family, "bound": facts.bound.text, "needs_oracle": facts.needs_oracle,
                 "has_memory": facts.has_memory, "weights": facts.weights,
-                "weighted": facts.weighted,
+                "weighted": facts.weighted, "whole_rows": facts.whole_rows,
             });
             about(entry, facts)
         })

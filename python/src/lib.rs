@@ -25,6 +25,7 @@ mod own;
 mod rule;
 mod run;
 mod said;
+mod shards;
 mod shared;
 mod stages;
 mod watch;
@@ -45,6 +46,12 @@ fn command(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     py.detach(|| varangian_cli::run(&arguments))
 }
 
+/// How d columns are dealt to processes: the bounds.
+#[pyfunction]
+fn shard_bounds(d: usize, processes: usize) -> Vec<usize> {
+    varangian_base::Shard::bounds(d, processes)
+}
+
 #[pymodule(gil_used = true)]
 #[pyo3(name = "_core")]
 fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -55,6 +62,9 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<own::Own>()?;
     module.add("Defect", module.py().get_type::<border::Defect>())?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
+    module.add_function(wrap_pyfunction!(shard_bounds, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::first_odd, module)?)?;
+    module.add_function(wrap_pyfunction!(shards::measure, module)?)?;
     module.add_function(wrap_pyfunction!(command, module)?)?;
     module.add_function(wrap_pyfunction!(catalogue::catalogue, module)?)?;
     module.add_function(wrap_pyfunction!(catalogue::spell, module)?)?;

@@ -6,8 +6,9 @@ use crate::memory::{pack, unpack};
 use crate::oracle::Asked;
 use crate::own::{Own, rules_of};
 use crate::said::Said;
+use crate::shards::{self, Dealt};
 use crate::shared::{Held, Shared};
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -29,10 +30,10 @@ pub(crate) struct Rule {
 /// All that a call may be given beside rows and f.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Call {
-    weights: Option<Vec<f64>>,
-    seed: u64,
-    step: u64,
+pub(crate) struct Call {
+    pub(crate) weights: Option<Vec<f64>>,
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
     params: Option<Vec<f32>>,
     learning_rate: f32,
     server_gradient: Option<Vec<f32>>,
@@ -107,6 +108,41 @@ impl Rule {
                 Ok((PyArray1::from_vec(py, out).into_any(), said))
             }
         }
+    }
+
+    /// Refuses n rows of d columns that are dealt to processes, for a rule that needs them whole.
+    fn check_shards(&self, py: Python<'_>, n: usize, d: usize) -> PyResult<()> {
+        py.detach(|| self.hold()?.check_shards(n, d).map_err(refused))
+    }
+
+    /// The aggregate of the columns that are here, and what was said about the whole rows.
+    fn aggregate_shard<'py>(
+        &self,
+        py: Python<'py>,
+        rows: PyReadonlyArray2<'py, f32>,
+        f: usize,
+        call: Call,
+        dealt: Dealt,
+    ) -> PyResult<(Bound<'py, PyAny>, Said)> {
+        let [n, d] = [rows.as_array().nrows(), rows.as_array().ncols()];
+        let data = rows.as_slice()?;
+        let answer = || self.shard(Rows::new(data, n, d), f, &call, &dealt);
+        let (out, said) = py.detach(|| guarded(answer))??;
+        Ok((PyArray1::from_vec(py, out).into_any(), said))
+    }
+
+    /// What was found of each row of a call from lengths and distances that somebody measured.
+    fn measured_evidence(
+        &self,
+        py: Python<'_>,
+        said: PyRef<'_, Said>,
+        measured: [Vec<f64>; 3],
+    ) -> PyResult<Vec<String>> {
+        let said: &Said = &said;
+        let found = py.detach(|| {
+            guarded(|| Ok::<_, PyErr>(shards::evidence(&*self.hold()?, said, measured)))
+        })??;
+        Ok(self.with_refused(found, said))
     }
 
     /// What was found of each row of a call, one JSON object a row.
@@ -184,7 +220,7 @@ impl Rule {
 
 impl Rule {
     /// The rule, once other threads are done with it. Called without the interpreter's lock.
-    fn hold(&self) -> PyResult<Held<'_>> {
+    pub(crate) fn hold(&self) -> PyResult<Held<'_>> {
         self.state.hold().ok_or_else(|| {
             let text = format!("{} is being called: it cannot be asked from inside", self.spec);
             PyRuntimeError::new_err(text)
@@ -314,7 +350,7 @@ impl Rule {
     }
 
     /// The f that is left, once n and f are found to be in order.
-    fn demand(
+    pub(crate) fn demand(
         &self,
         pipeline: &Pipeline,
         (n, f): (usize, usize),
@@ -327,7 +363,7 @@ impl Rule {
         Ok(used)
     }
 
-    fn weights(
+    pub(crate) fn weights(
         &self,
         pipeline: &Pipeline,
         call: &Call,

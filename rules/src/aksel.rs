@@ -37,6 +37,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "not among the {k} rows nearest to the median",
         kappa: Kappa::Open("none known"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

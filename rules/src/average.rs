@@ -31,6 +31,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         weighted: true,
         kappa: Kappa::Open("unbounded for any f > 0: one hostile row moves the mean anywhere"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(Average)))),

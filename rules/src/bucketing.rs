@@ -44,6 +44,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         kappa: Kappa::Open(
             "none for a random permutation; the spread that the next rule sees falls by s, and s·f/n takes the place of f/n",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -61,6 +61,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         )],
         kappa: Kappa::Open("none known"),
         variance_norm: Some((variance_norm, VARIANCE_NORM)),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

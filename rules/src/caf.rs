@@ -48,6 +48,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         kappa: Kappa::Open(
             "O(f/n) for λ_max of the covariance in place of its trace, away from f/n = 1/2 (Allouah et al. 2025); no constant is published",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

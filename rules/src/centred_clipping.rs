@@ -72,6 +72,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         weighted: true,
         kappa: Kappa::Open("none from any start; its proof is of how far the last answer was off"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -37,6 +37,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "not among the {k} shortest rows",
         kappa: Kappa::Open("none: a hostile row of small norm always gets in"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(Cge::default())))),

@@ -11,6 +11,7 @@
 //! ```
 
 mod facts;
+mod shards;
 mod stages;
 mod votes;
 mod watching;

@@ -63,6 +63,7 @@ const FACTS: RuleFacts = RuleFacts {
     weighted: true,
     weights: true,
     kappa: Kappa::Open("none for a threshold given by hand"),
+    whole_rows: "",
     ..RuleFacts::RULE
 };
 

@@ -22,6 +22,8 @@ mod double;
 pub(crate) mod families;
 #[cfg(test)]
 mod machinery;
+#[cfg(test)]
+mod shards;
 mod suite;
 #[cfg(test)]
 mod vectors;

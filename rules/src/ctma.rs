@@ -33,6 +33,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         kappa: Kappa::Open(
             "the paper's is for another definition, of expectations; it brings any robust rule to O(f/n) (Dahan & Levy 2024)",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Post(Box::new(Ctma::default())))),

@@ -59,6 +59,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "among the rows farthest along a top singular direction",
         kappa: Kappa::Open("none for random sketches"),
+        whole_rows: "it draws coordinates among those of whole rows",
         ..RuleFacts::RULE
     },
     build: |args| {

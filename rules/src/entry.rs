@@ -38,6 +38,10 @@ pub struct RuleFacts {
     pub excluded: &'static str,
     /// Whether it has a form for rows that count differently; see [`crate::weights`].
     pub weighted: bool,
+    /// Why it must see whole rows; empty where the columns may be dealt to several processes (see
+    /// [`Pipeline::check_shards`](crate::Pipeline::check_shards)), each of which gets the bits that
+    /// whole rows would give its columns.
+    pub whole_rows: &'static str,
     /// Its robustness coefficient κ: ‖F − x̄_S‖² ≤ κ·(1/|S|)·Σ‖xᵢ − x̄_S‖² for every S of n − f
     /// rows. The least possible is f/(n − 2f).
     pub kappa: Kappa,
@@ -58,6 +62,7 @@ impl RuleFacts {
         weights: false,
         excluded: "",
         weighted: false,
+        whole_rows: "it does not say how it works on some of the columns",
         kappa: Kappa::Open("none known"),
         variance_norm: None,
     };

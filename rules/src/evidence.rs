@@ -202,13 +202,15 @@ impl Evidence {
     }
 }
 
-/// How far the rows of a round are from things.
-struct Measured {
-    norms: Vec<f64>,
+/// How far the rows of a round are from things: one number a row each.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Their lengths.
+    pub norms: Vec<f64>,
     /// From the aggregate.
-    distances: Vec<f64>,
+    pub distances: Vec<f64>,
     /// From the rows' coordinate-wise median.
-    off: Vec<f64>,
+    pub off: Vec<f64>,
 }
 
 impl Verdict {
@@ -245,6 +247,25 @@ impl Verdict {
         let measured = measure(round.n(), aggregate, &median, |i| round.rows[i].clone());
         let about = About { rule, f: round.f, d: round.d(), step: round.step, ids: round.ids };
         self.records(&about, round.weights, &measured)
+    }
+
+    /// The same of rows that are nowhere whole, such as those of several processes that each hold
+    /// some columns, of which somebody has measured what is asked. `shape` is (n, f, d).
+    ///
+    /// # Panics
+    /// If there is not one number of each kind and one id a row, or the verdict is of other rows.
+    pub fn measured_evidence(
+        &self,
+        rule: &Pipeline,
+        (n, f, d): (usize, usize, usize),
+        step: u64,
+        ids: &[u32],
+        masses: Option<&[f64]>,
+        measured: &Measured,
+    ) -> Vec<Evidence> {
+        let Measured { norms, distances, off } = measured;
+        assert_eq!([norms.len(), distances.len(), off.len(), ids.len()], [n; 4], "{n} rows");
+        self.records(&About { rule, f, d, step, ids }, masses, measured)
     }
 
     fn records(

@@ -39,6 +39,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         family: Family::PreAggregation,
         weights: true,
         kappa: Kappa::Open("none for a threshold given by hand, or from the median norm"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -30,6 +30,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "dropped as the row farthest from the mean of what was left",
         kappa: Kappa::Open("none known; a search finds 3.8 at n = 11, f = 3"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Faba::default())),

@@ -40,6 +40,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "points away from the server's gradient",
         kappa: Kappa::Open("none: it is not a function of the rows alone"),
+        whole_rows: "it asks for the server's own gradient, which nobody holds whole",
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(FlTrust::default())))),

@@ -57,6 +57,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             |n, f| 4.0 * (1.0 + f as f64 / (n - 2 * f) as f64).powi(2),
             "4·(1 + f/(n−2f))² (Allouah et al. 2023)",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

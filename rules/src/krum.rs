@@ -110,6 +110,7 @@ const FACTS: RuleFacts = RuleFacts {
         "proven by Bareilles et al. 2026 (arXiv 2602.03899); at least 4f/(n−2f), as of every mean of the n − f most compact rows",
     ),
     variance_norm: Some((variance_norm, VARIANCE_NORM)),
+    whole_rows: "",
     ..RuleFacts::RULE
 };
 

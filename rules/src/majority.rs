@@ -68,6 +68,7 @@ pub(crate) static RULE: RuleEntry = RuleEntry {
     facts: RuleFacts {
         bound: BOUND,
         claims: Claims { permutation: true, coordinate_wise: true, ..Claims::NONE },
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| Ok(Box::new(Stage::Rule(Box::new(OnRows::new(majority(args)?))))),
@@ -236,6 +237,11 @@ impl Rule for OnRows {
 
     fn answers_signs(&self) -> Option<bool> {
         Some(self.vote.ties == ZeroPolicy::Zero)
+    }
+
+    fn whole_rows(&self) -> Option<&'static str> {
+        let tossed = self.vote.ties == ZeroPolicy::Random;
+        tossed.then_some("a coin's address is the place of its coordinate in the whole row")
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -40,6 +40,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             |n, f| (n - f) as f64 / (8f64.sqrt() * f as f64),
             "(n−f)/(√8·f) (El-Mhamdi, Guerraoui & Rouault 2021)",
         )),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Mda::default())),

@@ -70,6 +70,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             |n, f| 1.0 / ((n - f) as f64).sqrt(),
             "1/√(n−f) (El-Mhamdi, Guerraoui & Rouault 2021)",
         )),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -37,6 +37,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "not among the {k} rows nearest to the trusted one",
         kappa: Kappa::Open("none as a rule of the server: it is as good as the trusted row"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -30,6 +30,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             |n, f, kappa| 8.0 * f as f64 / (n - f) as f64 * (kappa + 1.0),
             "8f/(n−f)·(κ + 1) (Allouah et al. 2023)",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Pre(Box::new(Nnm::default())))),

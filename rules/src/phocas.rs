@@ -49,6 +49,7 @@ const FACTS: RuleFacts = RuleFacts {
     bound: Bound::majority("Xie et al. 2018"),
     claims: Claims::COLUMNS,
     kappa: Kappa::Open("none known; at n = 11, f = 3 a search finds 2.4 (phocas) and 3.0 (meamed)"),
+    whole_rows: "",
     ..RuleFacts::RULE
 };
 

@@ -56,6 +56,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         kappa: Kappa::Open(
             "none for a few smoothed steps; the geometric median's, at most 4·(1 + f/(n−2f))², is approached",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| {

@@ -150,6 +150,11 @@ pub trait Rule: Send {
         false
     }
 
+    /// Why the parameters make it need whole rows where the entry's facts say that it does not.
+    fn whole_rows(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it remembers each worker by id, so that every row must be some worker's.
     fn knows_workers(&self) -> bool {
         false

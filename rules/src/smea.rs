@@ -36,6 +36,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             kappa,
             "4f/(n−f)·(1 + f/(n−2f))², which holds for λ_max of the covariance in place of its trace (Allouah et al. 2023)",
         ),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(by_distances(Smea::default())),

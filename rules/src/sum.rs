@@ -31,6 +31,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
             ..Claims::NONE
         },
         weights: true,
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |_| Ok(Box::new(Stage::Rule(Box::new(Sum)))),

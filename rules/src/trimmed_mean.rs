@@ -40,6 +40,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         claims: Claims { honest_box: true, ..Claims::COLUMNS },
         weighted: true,
         kappa: Kappa::Exact(|n, f| f as f64 / (n - 2 * f) as f64, "f/(n−2f), the least possible"),
+        whole_rows: "",
         ..RuleFacts::RULE
     },
     build: |args| Ok(Box::new(Stage::Rule(Box::new(TrimmedMean { beta: args.real("beta") })))),

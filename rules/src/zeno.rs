@@ -71,6 +71,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "not among the {k} rows whose step lowers the loss most",
         weighted: false,
+        whole_rows: "it asks for losses at whole parameters",
         kappa: Kappa::Open("none: it is not a function of the rows alone"),
         variance_norm: None,
     },

@@ -16,6 +16,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install", "builds a second copy"),
     ("cargo bench", "measures for minutes"),
     ("python bench/peers", "measures for minutes, and needs PyTorch"),
+    ("python python/drills/bad_rank.py", "trains for minutes, and needs PyTorch"),
     ("cd burn", "builds 200 crates for ten minutes"),
     ("cargo run --release --example gradient", "measures; its FOLDER holds PyTorch's gradients"),
     ("varangian reproduce signsgd", "takes more than a minute: three experiments of ten seeds"),
@@ -30,6 +31,9 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("varangian admin", "wants a server"),
     ("varangian ca", "its steps want each other's files; net/src/authority has its tests"),
 ];
+
+/// A line of a guard's evidence.
+const EVIDENCE: &str = r#"{"format":"varangian-evidence","version":1,"rule":"median","n":4,"f":1,"d":9,"step":3,"worker":1,"weight":null,"norm":2.5,"distance":1.0,"verdict":"kept","reason":null,"p":null,"alarms":[{"kind":"step","layer":"head","statistic":"norm","p":1e-9}]}"#;
 
 /// What makes a training command short. Nothing else is changed.
 const SHRINK: &str = " --set steps=6 --set evaluate_every=3 --set test_samples=50 --seed 1";
@@ -121,6 +125,7 @@ impl Bench {
         fs::write(at("honest.npy"), npy(5, 5)).unwrap();
         fs::write(at("rows.npy"), npy(9, 5)).unwrap();
         fs::write(at("labels.npy"), labels()).unwrap();
+        fs::write(at("evidence.jsonl"), EVIDENCE).unwrap();
         Bench { folder }
     }
 

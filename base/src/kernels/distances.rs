@@ -78,7 +78,8 @@ impl Pairs {
     }
 
     fn measure(&mut self, points: Points<'_>) {
-        let d = points.rows.d();
+        let shard = points.rows.sent().shard();
+        let d = shard.map_or(points.rows.d(), |shard| shard.whole());
         self.resize(points.rows.n() + usize::from(points.last.is_some()));
         self.copies.find(points.rows, points.last.is_some());
         self.again.clear();
@@ -101,15 +102,17 @@ impl Pairs {
 
     /// Sets the pairs that are wanted (all where `again` is empty) to their sums.
     fn sum(&mut self, points: Points<'_>, kernel: fn(Isa, Task<'_>)) {
-        let (distinct, d) = (&self.copies.distinct, points.rows.d());
+        let (distinct, shard) = (&self.copies.distinct, points.rows.sent().shard());
+        let d = points.rows.d();
         let pairs = pairs_below(distinct.len());
         let isa = isa::active();
-        let most = (PARTIAL / pairs.max(1)).max(1);
-        let chunk = CHUNK.max(d.div_ceil(most).next_multiple_of(CHUNK));
+        // As if there were no copies, so that those change no bit.
+        let chunk = block(self.n, shard.map_or(d, |shard| shard.whole()));
         let again = &self.again;
         let count = distinct.len();
         // Rows whose pairs' lanes are held at a time: all, unless there are many.
-        let band = (HELD / count.max(1)).max(1).next_multiple_of(tiles::WHOLE).min(count);
+        let held = |n: usize| (HELD / n.max(1)).max(1).next_multiple_of(tiles::WHOLE).min(n);
+        let (band, many) = (held(count), held(self.n) < self.n);
         blocks::map(d, chunk, &mut self.partial, |range, sums| {
             sums.clear();
             sums.resize(pairs, 0.0);
@@ -122,20 +125,24 @@ impl Pairs {
                             isa,
                             Task { rows, band: band.clone(), len, ahead, wanted: again, lanes },
                         );
-                        if band.len() < count {
+                        if many {
                             fold(lanes, &mut sums[pairs_below(band.start)..pairs_below(band.end)]);
                         }
                     }
                 });
-                if band == count {
+                if !many {
                     fold(lanes, sums);
                 }
             });
         });
+        let exchanged = shard.map(|shard| shard.blocks(&self.partial.concat(), pairs, chunk));
         for p in (0..pairs).filter(|&p| again.is_empty() || again[p]) {
             let (i, j) = pair(p);
             let (i, j) = (distinct[i], distinct[j]);
-            let total = self.partial.iter().map(|sums| sums[p]).sum();
+            let total = match &exchanged {
+                None => self.partial.iter().map(|sums| sums[p]).sum(),
+                Some(all) => all.iter().skip(p).step_by(pairs).sum(),
+            };
             self.values[i * self.n + j] = total;
             self.values[j * self.n + i] = total;
         }
@@ -210,6 +217,13 @@ fn fold(lanes: &mut [f64], sums: &mut [f64]) {
         *sum += tiles::fold(lanes);
         lanes.fill(0.0);
     }
+}
+
+/// Columns of a block whose sums meet in order, for the distances between n rows of d columns: a
+/// multiple of 8192, and just that unless there are very many pairs and columns.
+pub fn block(n: usize, d: usize) -> usize {
+    let most = (PARTIAL / pairs_below(n).max(1)).max(1);
+    CHUNK.max(d.div_ceil(most).next_multiple_of(CHUNK))
 }
 
 /// The number of pairs of the first i rows.

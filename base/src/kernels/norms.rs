@@ -128,6 +128,10 @@ fn every_row(of: Of, rows: Mixed<'_>, centre: &[f32], out: &mut Vec<f64>) {
             out.iter_mut().zip(&scratch.sums).for_each(|(out, sums)| *out = sums.fold());
         });
     });
+    if let Some(shard) = rows.sent().shard() {
+        *out = shard.blocks(&out[..d.div_ceil(CHUNK) * n], n, CHUNK);
+        out.resize(out.len().max(n), 0.0);
+    }
     let (first, rest) = out.split_at_mut(n);
     for sums in rest.chunks_exact(n.max(1)) {
         first.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);

@@ -90,6 +90,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
         weights: true,
         excluded: "far from a median, now or before",
         has_memory: true,
+        whole_rows: "it keeps sums of whole rows of its own",
         kappa: Kappa::Open("none: it is not a function of the rows alone"),
         ..RuleFacts::RULE
     },

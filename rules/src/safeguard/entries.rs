@@ -105,6 +105,7 @@ const FACTS: RuleFacts = RuleFacts {
     weights: true,
     excluded: "its sums over a window are far from the median",
     weighted: false,
+    whole_rows: "it keeps sums of whole rows of its own",
     family: Family::Rule,
     bound: Bound {
         text: "n ≥ 2f + 1", least: |f| 2 * f + 1, source: "Allen-Zhu et al. 2021, §2"

@@ -30,7 +30,8 @@ impl Clone for Copies {
 }
 
 impl Copies {
-    /// Finds the copies among the rows. Mixed rows are copies where they are made alike. With
+    /// Finds the copies among the rows. Mixed rows are copies where they are made alike; of rows of
+    /// which only some columns are here, none is known to be one. With
     /// `one_more` there is another row, a copy of none. Cost O(n·d) for n copies, O(n) for none.
     pub(super) fn find(&mut self, rows: Mixed<'_>, one_more: bool) {
         let n = rows.n();
@@ -40,6 +41,8 @@ impl Copies {
                 let made = recipe.lines.iter().enumerate();
                 self.of.extend(made.map(|(i, line)| line.same.unwrap_or(i)));
             }
+            // Rows that are copies in these columns may differ in others.
+            None if rows.sent().shard().is_some() => self.of.extend(0..n),
             None => self.compare(rows.sent()),
         }
         self.of.extend(one_more.then_some(n));

@@ -1,0 +1,108 @@
+//! `varangian evidence FILE`: who was off, since when, and how sure that is.
+
+use crate::{Failure, evidence, print};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use varangian_lab::suspects::{Suspect, picture, suspects};
+use varangian_lab::text;
+
+/// What stands below the help.
+const EXAMPLES: &str = "What a guard of varangian.torch has written down:
+  varangian evidence evidence.jsonl
+  varangian evidence evidence.jsonl --plot off.svg
+
+Exit code 0 whatever is found, 2 for files that hold no evidence. docs/bad-rank.md says how alarms
+are raised, docs/evidence.md what the lines hold.";
+
+/// Arguments of `varangian evidence`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Evidence, one JSON object a line; "-" is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Draw the lengths of the gradients over the steps, as FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+/// Reads evidence, prints.
+///
+/// # Errors
+/// If the file cannot be read or is no evidence.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let found = suspects(&read(&args.file)?).map_err(|error| error.at(args.file.display()))?;
+    if found.is_empty() {
+        return Err(Failure::refused(format!("{} holds no records", args.file.display())));
+    }
+    if let Some(path) = &args.plot {
+        let stem = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("svg" | "png") => path.with_extension(""),
+            _ => path.clone(),
+        };
+        picture(&found).write(&stem)?;
+    }
+    print::line(table(&found).trim_end());
+    let off: Vec<String> = found.iter().filter_map(sentence).collect();
+    match off.is_empty() {
+        true => print::line("no rank was off: no alarm, and no row was refused"),
+        false => off.iter().for_each(|line| print::line(line)),
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match evidence::is_stdout(path) {
+        true => std::io::stdin().read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.map_err(|error| Failure::file("read", path, &error))?;
+    Ok(text)
+}
+
+fn table(found: &[Suspect]) -> String {
+    let head = ["rank", "steps", "alarms", "since step", "p", "refused", "excluded", "reduced"];
+    let dash = || "–".to_owned();
+    let row = |one: &Suspect| {
+        vec![
+            one.worker.to_string(),
+            one.steps.to_string(),
+            one.alarms.len().to_string(),
+            one.since().map_or_else(dash, |step| step.to_string()),
+            one.p().map_or_else(dash, print::number),
+            one.refused.to_string(),
+            one.excluded.to_string(),
+            one.reduced.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+    text::table(&head, &rows, &[true; 8])
+}
+
+/// What there is to say against a rank.
+fn sentence(one: &Suspect) -> Option<String> {
+    let rank = one.worker;
+    let mut said = match (one.alarms.first(), &one.first_refusal) {
+        (Some(first), _) => {
+            let layer = if first.layer.is_empty() { "the gradient" } else { &first.layer };
+            let how = match first.kind.as_str() {
+                "sequence" => "over many steps",
+                "non-finite" => "not finite",
+                "reduce" => "in what it reduced",
+                _ => "in that step alone",
+            };
+            let p = print::number(first.p);
+            format!(
+                "rank {rank} is off since step {}: the {} of {layer}, {how}; p = {p}",
+                first.step, first.statistic
+            )
+        }
+        (None, Some((step, why))) => format!("rank {rank} was refused first at step {step}: {why}"),
+        (None, None) => return None,
+    };
+    if let Some(step) = one.convicted {
+        said += &format!("; left out from step {step} on");
+    }
+    Some(said)
+}

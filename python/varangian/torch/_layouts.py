@@ -1,0 +1,287 @@
+"""Where the rule is computed: the four layouts of a robust reduce."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from varangian import _core
+from varangian._rule import Rule, rule as make_rule
+from varangian.torch._collect import Group, host
+
+#: The layouts by name, and what each holds against.
+LAYOUTS = {
+    "sharded": "faults: every rank reduces its own columns, and could falsify them",
+    "checked": "faults, also in the reduce: every column is reduced by two ranks and compared",
+    "gather": "hostile ranks, as long as the root is trusted: it alone reduces",
+    "replicated": "hostile ranks: every rank reduces everything by itself",
+}
+
+
+@dataclass
+class Outcome:
+    """What a reduce gave, the same on every rank."""
+
+    #: The aggregate, d float32, good until the next reduce; None where there is no step.
+    row: Any
+    #: Why there is no step.
+    void: str | None = None
+    #: (rank, reason) of the rows that the rule never saw.
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    #: The weight of each rank; None where the rule tells none.
+    weights: list[float] | None = None
+    #: Evidence records, a rank each, where they were asked for; of `gather` on the root alone.
+    records: list[dict[str, Any]] = field(default_factory=list)
+    #: Ranks that reduced some columns to something else than the others (`checked`).
+    disagreed: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Order:
+    """What a reduce is asked for, the same on every rank."""
+
+    f: int
+    step: int = 0
+    #: Ranks whose rows the rule is not to see, and why.
+    left_out: dict[int, str] = field(default_factory=dict)
+    #: How much each rank counts.
+    weights: list[float] | None = None
+    #: Whether lengths and distances are measured for the records.
+    measure: bool = False
+    seed: int = 0
+
+
+class Reducer:
+    """A rule over the ranks of a group, in one layout."""
+
+    def __init__(self, rule: str | Rule, f: int, group: Group, layout: str, root: int = 0) -> None:
+        if layout not in LAYOUTS:
+            raise ValueError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
+        if not 0 <= root < group.size:
+            raise ValueError(f"the root is a rank from 0 to {group.size - 1}; got {root}")
+        # A rule that is given keeps its memory from reduce to reduce.
+        self.rule = rule if isinstance(rule, Rule) else make_rule(rule, f)
+        if self.rule.f not in (None, f):
+            raise ValueError(f"the rule was made for f = {self.rule.f}; f = {f} was given here")
+        self.handle: Any = self.rule._its_handle or self.rule._open()
+        if not isinstance(self.handle, _core.Rule):
+            raise ValueError(f"{self.rule.spec} is no rule alone: end it with one")
+        if self.handle.needs_oracle:
+            raise ValueError(f"{self.handle.spec} asks for a server's own data, and no rank is one")
+        self.group, self.layout, self.root = group, layout, root
+        self.spec: str = self.handle.spec
+        self.f = f
+        self.handle.check(group.size, f)
+
+    def check(self, d: int) -> None:
+        """Refuses rows of this length where the layout cannot give the rule's bits."""
+        if self.layout in ("sharded", "checked"):
+            try:
+                self.handle.check_shards(self.group.size, d)
+            except ValueError as error:
+                raise ValueError(
+                    f"layout={self.layout!r}: {error}; layout='replicated' and 'gather' take it"
+                ) from None
+
+    def reduce(self, row: Any, order: Order) -> Outcome:
+        """The aggregate of the ranks' rows; `row` is this rank's, d float32."""
+        if self.layout == "gather":
+            return self._gather(row, order)
+        if self.layout == "replicated":
+            return self._whole(host(self.group.gather_rows(row)), row, order)
+        if self.layout == "checked":
+            return self._checked(row, order)
+        return self._sharded(row, order)
+
+    # Rows that are whole somewhere.
+
+    def _whole(self, rows: np.ndarray, like: Any, order: Order) -> Outcome:
+        odd = _core.first_odd(rows)
+        places = [(rank, k) for rank, k in enumerate(odd) if k >= 0]
+        found = [(rank, k, _code(float(rows[rank, k]))) for rank, k in places]
+        refused = self._refused(found, order)
+        void = self._void(refused, order)
+        if void:
+            return Outcome(None, void, refused)
+        # A row that is left out is one that is not finite, for the rule.
+        if order.left_out:
+            rows = rows.copy()
+            rows[[rank for rank, _ in refused], 0] = np.nan
+        out, said = self.handle.aggregate(rows, order.f, self._call(order))
+        outcome = Outcome(torch.from_numpy(out).to(like.device), None, refused, said.weights)
+        if order.measure:
+            records = [json.loads(line) for line in self.handle.evidence(rows, out, said)]
+            outcome.records = _with_reasons(records, refused)
+        return outcome
+
+    def _gather(self, row: Any, order: Order) -> Outcome:
+        rows = self.group.gather_to(row, self.root)
+        outcome, failed = Outcome(None), cast("Exception | None", None)
+        told: list[Any] = [None]
+        if rows is not None:
+            try:
+                outcome = self._whole(host(rows), row, order)
+            except Exception as error:  # All ranks hear of it: none waits for the others.
+                failed = error
+            told = [(failed, outcome.void, outcome.refused, outcome.weights)]
+        torch.distributed.broadcast_object_list(
+            told, self.group.global_rank(self.root), group=self.group.group
+        )
+        failed, outcome.void, outcome.refused, outcome.weights = told[0]
+        if failed is not None:
+            raise failed
+        if outcome.void is None:
+            if outcome.row is None:
+                outcome.row = torch.empty_like(row)
+            self.group.broadcast(outcome.row, self.root)
+        return outcome
+
+    # Rows of which every rank has some columns.
+
+    def _sharded(self, row: Any, order: Order, shift: int = 0, join: bool = True) -> Outcome:
+        bounds = _core.shard_bounds(row.numel(), self.group.size)
+        rows = host(self.group.deal(row, bounds, shift))
+        place = (self.group.rank - shift) % self.group.size
+        odd = _core.first_odd(rows)
+        seen = [
+            (bounds[place] + k, _code(float(rows[rank, k]))) if k >= 0 else (-1, 0)
+            for rank, k in enumerate(odd)
+        ]
+        told = self._exchange(np.asarray(seen, dtype=np.float64), shift)
+        told = told.reshape(self.group.size, self.group.size, 2)
+        firsts = [(rank, *self._first(told[:, rank])) for rank in range(self.group.size)]
+        refused = self._refused([one for one in firsts if one[1] >= 0], order)
+        void = self._void(refused, order)
+        if void:
+            return Outcome(None, void, refused)
+        dealt = {
+            "bounds": bounds, "rank": place, "refused": refused,
+            "gather": lambda mine: self._exchange(mine, shift).reshape(-1),
+        }
+        out, said = self.handle.aggregate_shard(rows, order.f, self._call(order), dealt)
+        part = torch.from_numpy(out).to(row.device)
+        outcome = Outcome(part, None, refused, said.weights)
+        if order.measure:
+            outcome.records = self._measured(rows, out, said, refused, shift)
+        if join:
+            outcome.row = self.group.join(part, bounds)
+        return outcome
+
+    def _checked(self, row: Any, order: Order) -> Outcome:
+        size, rank = self.group.size, self.group.rank
+        if size == 1:
+            return self._sharded(row, order)
+        bounds = _core.shard_bounds(row.numel(), size)
+        # The rule's memory is that of the first time.
+        kept, second = self.handle, self.handle.fork()
+        first = self._sharded(row, order, join=False)
+        quiet = Order(order.f, order.step, order.left_out, order.weights, False, order.seed)
+        try:
+            self.handle = second
+            again = self._sharded(row, quiet, shift=1, join=False)
+        finally:
+            self.handle = kept
+        prints = [_print(first), _print(again)]
+        told = self.group.gather(np.asarray(prints, dtype=np.float64))
+        # What rank r made of its columns, rank r + 1 made again.
+        bad = [r for r in range(size) if told[r, 0] != told[(r + 1) % size, 1]]
+        if not bad:
+            if first.void is None:
+                first.row = self.group.join(first.row, bounds)
+            return first
+        # Everybody computes everything, so that each can say who of the two was wrong.
+        rows = host(self.group.gather_rows(row))
+        self.handle = second.fork()
+        try:
+            whole = self._whole(rows, row, order)
+        finally:
+            self.handle = kept
+        if whole.row is not None:
+            for place in bad:
+                right = _bits(whole.row[bounds[place] : bounds[place + 1]])
+                after = (place + 1) % size
+                both = ((place, told[place, 0]), (after, told[after, 1]))
+                whole.disagreed += [r for r, found in both if found != right]
+        whole.disagreed = sorted(set(whole.disagreed))
+        return whole
+
+    def _exchange(self, mine: np.ndarray, shift: int) -> np.ndarray:
+        """The numbers of all ranks in the order of the places that they hold."""
+        all_ranks = self.group.gather(mine)
+        return np.roll(all_ranks, -shift, axis=0) if shift else all_ranks
+
+    def _first(self, told: np.ndarray) -> tuple[int, int]:
+        """The first odd place of a row, over what the ranks say of their columns."""
+        found = told[told[:, 0] >= 0]
+        return (int(found[0, 0]), int(found[0, 1])) if len(found) else (-1, 0)
+
+    def _measured(
+        self, rows: np.ndarray, out: np.ndarray, said: Any, refused: list[tuple[int, str]],
+        shift: int,
+    ) -> list[dict[str, Any]]:
+        gone = {rank for rank, _ in refused}
+        kept = [rank for rank in range(self.group.size) if rank not in gone]
+        mine = _core.measure(np.ascontiguousarray(rows[kept]) if gone else rows, out)
+        sums = self._exchange(np.asarray(mine, dtype=np.float64), shift).sum(axis=0)
+        lengths = np.sqrt(sums).reshape(3, len(kept)).tolist()
+        records = [json.loads(line) for line in self.handle.measured_evidence(said, lengths)]
+        return _with_reasons(records, refused)
+
+    # What all have.
+
+    def _call(self, order: Order) -> dict[str, Any]:
+        return {
+            "weights": order.weights, "seed": order.seed, "step": order.step, "params": None,
+            "learning_rate": 1.0, "server_gradient": None, "loss": None,
+        }
+
+    def _refused(self, odd: list[tuple[int, int, int]], order: Order) -> list[tuple[int, str]]:
+        found = {rank: f"{_named(code)} at coordinate {k}" for rank, k, code in odd}
+        return sorted({**found, **order.left_out}.items())
+
+    def _void(self, refused: list[tuple[int, str]], order: Order) -> str | None:
+        """Why no step can be made of what is left of the rows."""
+        n, gone = self.group.size, len(refused)
+        if gone > order.f:
+            which = ", ".join(f"{rank} ({why})" for rank, why in refused)
+            return f"at most f = {order.f} ranks may be bad; {gone} of {n} are: {which}"
+        try:
+            self.handle.check(n - gone, order.f - gone)
+        except ValueError as error:
+            return f"without {gone} of {n} ranks: {error}"
+        return None
+
+
+def _code(value: float) -> int:
+    return 0 if np.isnan(value) else 1 if value > 0 else -1
+
+
+def _named(code: int) -> str:
+    return {0: "NaN", 1: "inf", -1: "-inf"}[code]
+
+
+def _with_reasons(
+    records: list[dict[str, Any]], refused: list[tuple[int, str]]
+) -> list[dict[str, Any]]:
+    reasons = dict(refused)
+    for record in records:
+        if record["worker"] in reasons:
+            record["reason"] = reasons[record["worker"]]
+    return records
+
+
+def _print(outcome: Outcome) -> float:
+    """A number from the bits of some columns and of the weights."""
+    if outcome.row is None:
+        return -1.0
+    return _bits(outcome.row)
+
+
+def _bits(part: Any) -> float:
+    digest = hashlib.blake2b(host(part).tobytes(), digest_size=6).digest()
+    return float(int.from_bytes(digest, "little"))
