@@ -1,10 +1,10 @@
 //! Asynchronous training over sockets: each message is judged as it comes.
 
-use crate::Trouble;
 use crate::desk::{Came, Desk, Tally, unpack};
-use crate::hub::{Doors, Hub};
+use crate::hub::{Doors, Hall, Hub};
 use crate::shared::{Letter, News};
 use crate::terms::Terms;
+use crate::{Trouble, points};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use varangian_base::{Memory, SpecError};
@@ -41,24 +41,52 @@ impl Arrivals {
         queue: Queue,
         terms: Terms,
         doors: &Doors,
-        (f, filter): (usize, &str),
+        filter: (usize, &str),
     ) -> Result<Self, Trouble> {
-        let (n, d) = (terms.n, terms.letter.d);
-        let (hub, shared, events) = Hub::open(doors, terms)?;
-        Ok(Arrivals {
+        Ok(Self::behind(Hub::open(doors, terms)?, queue, doors.rate, filter))
+    }
+
+    /// The same behind a simulation's sockets.
+    ///
+    /// # Errors
+    /// If nobody can mean these doors.
+    #[cfg(feature = "sim")]
+    pub fn simulated(
+        queue: Queue,
+        terms: Terms,
+        (doors, serve): (&Doors, crate::sim::Serve),
+        filter: (usize, &str),
+    ) -> Result<Self, Trouble> {
+        Ok(Self::behind(Hub::simulated(doors, terms, serve)?, queue, doors.rate, filter))
+    }
+
+    fn behind(
+        (hub, hall): (Hub, Hall),
+        queue: Queue,
+        rate: f64,
+        (f, filter): (usize, &str),
+    ) -> Self {
+        let (n, d) = (hall.shared.terms.n, hall.shared.terms.letter.d);
+        Arrivals {
             queue,
-            buckets: Buckets::new(n, doors.rate),
-            desk: Desk::new(shared, events, f, filter),
+            buckets: Buckets::new(n, rate),
+            desk: Desk::new(hall, f, filter),
             hub,
             row: vec![0.0; d],
             published: None,
             held: VecDeque::new(),
-        })
+        }
     }
 
     /// The address that workers reach the server at.
     pub fn address(&self) -> std::net::SocketAddr {
         self.hub.address()
+    }
+
+    /// Orders from within a simulation.
+    #[cfg(feature = "sim")]
+    pub fn remote(&self) -> crate::sim::Remote {
+        crate::sim::Remote::to(&self.desk.shared)
     }
 
     /// The server.
@@ -122,6 +150,7 @@ impl Arrivals {
             finished: false,
         });
         self.published = Some(version);
+        points::passes("model published");
     }
 
     /// Hands a message to the server, and judges it.
@@ -152,7 +181,9 @@ impl Arrivals {
         let outcome = match &received {
             Ok(()) => {
                 self.queue.follow(&statistics);
+                points::passes("candidate admitted");
                 let outcome = self.queue.judge().expect("it has just come");
+                points::passes("candidate judged");
                 tracing::debug!(worker, version, fate = ?outcome.fate, "judged");
                 Some(outcome)
             }

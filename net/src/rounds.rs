@@ -1,10 +1,10 @@
 //! Synchronous rounds over sockets: the machines of lockstep, told of messages as they come.
 
-use crate::Trouble;
 use crate::desk::{Came, Desk, Tally, unpack};
-use crate::hub::{Doors, Hub};
+use crate::hub::{Doors, Hall, Hub};
 use crate::shared::{Change, Letter, News};
 use crate::terms::Terms;
+use crate::{Trouble, points};
 use bytes::Bytes;
 use std::sync::Arc;
 use varangian_base::{Coins, Memory, Signs, SpecError, ZeroPolicy};
@@ -43,15 +43,40 @@ impl Rounds {
         server: Server,
         terms: Terms,
         doors: &Doors,
-        (f, least): (usize, usize),
+        rule: (usize, usize),
         weight_decay: f64,
     ) -> Result<Self, Trouble> {
-        let (n, d) = (terms.n, terms.letter.d);
-        let policy = Policy { deadline: doors.deadline, least, backs_off: true };
+        Ok(Self::behind(Hub::open(doors, terms)?, server, doors.deadline, rule, weight_decay))
+    }
+
+    /// The same behind a simulation's sockets.
+    ///
+    /// # Errors
+    /// If nobody can mean these doors.
+    #[cfg(feature = "sim")]
+    pub fn simulated(
+        server: Server,
+        terms: Terms,
+        (doors, serve): (&Doors, crate::sim::Serve),
+        rule: (usize, usize),
+        weight_decay: f64,
+    ) -> Result<Self, Trouble> {
+        let open = Hub::simulated(doors, terms, serve)?;
+        Ok(Self::behind(open, server, doors.deadline, rule, weight_decay))
+    }
+
+    fn behind(
+        (hub, hall): (Hub, Hall),
+        server: Server,
+        deadline: f64,
+        (f, least): (usize, usize),
+        weight_decay: f64,
+    ) -> Self {
+        let (n, d) = (hall.shared.terms.n, hall.shared.terms.letter.d);
+        let policy = Policy { deadline, least, backs_off: true };
         let rule = server.rule().spec().to_owned();
-        let (hub, shared, events) = Hub::open(doors, terms)?;
-        Ok(Rounds {
-            desk: Desk::new(shared, events, f, &rule),
+        Rounds {
+            desk: Desk::new(hall, f, &rule),
             gathering: Gathering::new(policy, n),
             hub,
             server,
@@ -64,12 +89,18 @@ impl Rounds {
             waits: false,
             is_open: false,
             change: None,
-        })
+        }
     }
 
     /// The address that workers reach the server at.
     pub fn address(&self) -> std::net::SocketAddr {
         self.hub.address()
+    }
+
+    /// Orders from within a simulation.
+    #[cfg(feature = "sim")]
+    pub fn remote(&self) -> crate::sim::Remote {
+        crate::sim::Remote::to(&self.desk.shared)
     }
 
     /// The server.
@@ -161,6 +192,7 @@ impl Rounds {
         self.gathering.open(now, |place| desk.tallies[place].present && news.invites(place as u32));
         self.desk.publish(news);
         self.is_open = true;
+        points::passes("round opened");
         true
     }
 
@@ -171,6 +203,8 @@ impl Rounds {
 
     /// Hands a message to the server.
     fn take(&mut self, mut letter: Letter) {
+        #[cfg(feature = "sim")]
+        crate::sim::mistake(&mut letter, self.server.step());
         let (worker, step) = (letter.worker, letter.version);
         let is_for_now = self.is_open && step == self.server.step();
         let received = match self.desk.repeated(&letter) {
@@ -181,10 +215,12 @@ impl Rounds {
             Some(Err(why)) => self.server.refuse_unread(worker, step, (Reason::Equivocation, why)),
             None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
                 Ok(statistics) => {
+                    points::passes("row read");
                     let received = self.server.receive(worker, step, &self.row);
                     if received.is_ok() {
                         self.passes[worker as usize] = statistics;
                         self.losses[worker as usize] = letter.loss;
+                        points::passes("row admitted");
                     }
                     received
                 }
@@ -212,6 +248,7 @@ impl Rounds {
     }
 
     fn close(&mut self) -> (f64, f64, &Closed) {
+        points::passes("gathering closed");
         for place in self.gathering.close() {
             self.desk.tallies[place].missed += 1;
         }
@@ -219,7 +256,12 @@ impl Rounds {
         let rate = self.server.broadcast().rate;
         let passes = std::mem::replace(&mut self.passes, vec![Vec::new(); self.desk.tallies.len()]);
         self.server.follow(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
+        #[cfg(feature = "sim")]
+        let before = self.server.save();
         self.server.close();
+        #[cfg(feature = "sim")]
+        crate::sim::misapply(&before, &mut self.server);
+        points::passes("step applied");
         let said = self.losses.iter_mut().map(|loss| std::mem::replace(loss, f64::NAN));
         let finite: Vec<f64> = said.filter(|loss| loss.is_finite()).collect();
         let loss = finite.iter().sum::<f64>() / finite.len() as f64;
@@ -237,6 +279,7 @@ impl Rounds {
         }
         let detail = closed.skipped.clone().unwrap_or_default();
         self.desk.shared.notify("round", step, detail);
+        points::passes("step told");
         (loss, rate, closed)
     }
 

@@ -7,8 +7,8 @@ use crate::roll::Roll;
 use crate::terms::Terms;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 use varangian_train::Reason;
 
@@ -121,7 +121,7 @@ pub(crate) struct Shared {
     pub(crate) signer: Signer,
     pub(crate) news: watch::Sender<Arc<News>>,
     pub(crate) notices: broadcast::Sender<Notice>,
-    pub(crate) events: Mutex<Sender<Event>>,
+    pub(crate) events: UnboundedSender<Event>,
     pub(crate) roll: RwLock<Roll>,
     pub(crate) revoked: Mutex<Vec<u32>>,
     pub(crate) insecure: bool,
@@ -145,7 +145,7 @@ impl Shared {
 
     /// Tells the machine; nothing where it is gone, which a worker learns from the news.
     pub(crate) fn tell(&self, event: Event) {
-        let _ = self.events.lock().expect("no task panicked").send(event);
+        let _ = self.events.send(event);
     }
 
     /// Tells whoever watches.
