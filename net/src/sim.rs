@@ -4,6 +4,7 @@
 //!
 //! Everything here acts on one thread and does nothing on a thread that no simulation has entered.
 
+use crate::proto::StatusReply;
 use crate::shared::{Event, Letter, Order, Shared};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -180,9 +181,11 @@ impl Remote {
         Remote { shared: Arc::clone(shared), memory }
     }
 
-    /// Gives an order, and does not wait for what comes of it.
-    pub fn order(&self, order: Order) {
-        self.shared.tell(Event::Order(order, oneshot::channel().0));
+    /// Gives an order; what is returned hears when it was obeyed.
+    pub fn order(&self, order: Order) -> oneshot::Receiver<StatusReply> {
+        let (reply, hears) = oneshot::channel();
+        self.shared.tell(Event::Order(order, reply));
+        hears
     }
 
     /// Kilobytes of the budget that messages under way hold now, and all of it.
