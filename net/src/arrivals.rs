@@ -169,6 +169,14 @@ impl Arrivals {
                 refuse(Reason::TooMany, format!("a worker sends at most {rate} messages a second"))
             }
             Some(Err(why)) => refuse(Reason::Equivocation, why),
+            // It was young enough when it began to come.
+            None if self.queue.version().saturating_sub(version) > self.desk.shared.staleness => {
+                let (most, age) = (self.desk.shared.staleness, self.queue.version() - version);
+                refuse(
+                    Reason::WrongStep,
+                    format!("a message is at most {most} steps old; found {age}"),
+                )
+            }
             None => match unpack(&mut letter, self.desk.shared.terms.letter, &mut self.row) {
                 Ok(found) => {
                     statistics = found;

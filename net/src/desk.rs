@@ -58,6 +58,8 @@ pub(crate) struct Desk {
     receipts: BTreeMap<u32, (u64, [u8; 32], Said)>,
     /// By worker, its watches that are open.
     watches: Vec<u32>,
+    /// Who joined since this was looked at last.
+    pub(crate) returned: Vec<u32>,
     pub(crate) paused: bool,
     pub(crate) stopped: bool,
     pub(crate) saves: bool,
@@ -77,6 +79,7 @@ impl Desk {
             tallies: vec![Tally { loss: f64::NAN, ..Tally::default() }; n],
             receipts: BTreeMap::new(),
             watches: vec![0; n],
+            returned: Vec::new(),
             paused: false,
             stopped: false,
             saves: false,
@@ -103,12 +106,24 @@ impl Desk {
         let next = async { tokio::time::timeout(left.min(NAP), events.recv()).await };
         match crate::clock::wait(&self.sockets, next) {
             Ok(Some(Event::Letter(letter))) => {
+                if !self.shared.is_enrolled(letter.worker) {
+                    // It began to come when its sender still was.
+                    let detail = format!("worker {} is not enrolled any more", letter.worker);
+                    let reason = Reason::UnknownWorker.name().to_owned();
+                    let _ = letter.reply.send(Said { admitted: false, reason, detail });
+                    return Came::Nothing;
+                }
                 if let Some(tally) = self.tallies.get_mut(letter.worker as usize) {
                     tally.loss = letter.loss;
                 }
                 Came::Letter(letter)
             }
-            Ok(Some(Event::Joined(worker))) => self.note(worker, |_| true),
+            Ok(Some(Event::Joined(worker))) => {
+                if !self.returned.contains(&worker) {
+                    self.returned.push(worker);
+                }
+                self.note(worker, |_| true)
+            }
             Ok(Some(Event::Watching(worker))) => self.note(worker, |watches| {
                 *watches += 1;
                 true

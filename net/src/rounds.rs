@@ -188,6 +188,9 @@ impl Rounds {
             open: true,
             finished: false,
         };
+        for worker in std::mem::take(&mut self.desk.returned) {
+            self.gathering.returned(worker as usize);
+        }
         let (desk, now) = (&self.desk, self.desk.now());
         self.gathering.open(now, |place| desk.tallies[place].present && news.invites(place as u32));
         self.desk.publish(news);

@@ -153,6 +153,16 @@ impl Shared {
         let _ = self.notices.send(Notice { what: what.to_owned(), version, detail });
     }
 
+    /// Whether the worker may be heard: it is on the roll, and nobody has taken its identity.
+    pub(crate) fn is_enrolled(&self, worker: u32) -> bool {
+        #[cfg(feature = "sim")]
+        if crate::sim::plants(crate::sim::Bug::NoEnrolment) {
+            return true;
+        }
+        let roll = self.roll.read().expect("no task panicked");
+        roll.by_id(worker).is_some() && !self.is_revoked(worker)
+    }
+
     pub(crate) fn is_revoked(&self, worker: u32) -> bool {
         self.revoked.lock().expect("no task panicked").contains(&worker)
     }
