@@ -46,9 +46,9 @@ pub fn run<T: 'static>(
         if let Some(begins) = first.take() {
             BEGINS.set(begins);
         }
-        Pin::new(&mut fibre).poll(context).map(|()| {
-            result.borrow_mut().take().expect("the code came to its end")
-        })
+        Pin::new(&mut fibre)
+            .poll(context)
+            .map(|()| result.borrow_mut().take().expect("the code came to its end"))
     })
 }
 

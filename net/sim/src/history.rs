@@ -1,10 +1,24 @@
 //! What happened in a simulated run, in order.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use varangian_train::{Outcome, Reason};
 
 /// BLAKE3 of something.
-pub type Digest = [u8; 32];
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest(*blake3::hash(bytes).as_bytes())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..6].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]

@@ -39,7 +39,10 @@ pub fn all_have_come_back(stage: &Stage) -> bool {
         }
     }
     open.retain(|worker| {
-        !history.events.iter().any(|(_, event)| matches!(event, Event::Ended(id, _) if id == worker))
+        !history
+            .events
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Ended(id, _) if id == worker))
     });
     open.is_empty()
 }
@@ -158,7 +161,9 @@ impl<'a> Watch<'a> {
             {
                 wrong.push(format!("S3: a row of worker {worker} counts, who is revoked"));
             }
-            Event::Ended(who, how) if how != "finished" && !self.people[*who as usize].dismissed => {
+            Event::Ended(who, how)
+                if how != "finished" && !self.people[*who as usize].dismissed =>
+            {
                 wrong.push(format!("L2: worker {who} gave up: {how}"));
             }
             _ => {}
@@ -182,7 +187,10 @@ impl<'a> Watch<'a> {
         let Some(who) = who else { return };
         let momentum = self.scenario.optimiser.momentum;
         let remembers = momentum.coefficient > 0.0 && momentum.placement == Placement::Worker
-            || matches!(self.scenario.optimiser.compression, Compression::TopK { feedback: true, .. });
+            || matches!(
+                self.scenario.optimiser.compression,
+                Compression::TopK { feedback: true, .. }
+            );
         let person = &mut self.people[who as usize];
         (person.here, person.returns) = (false, None);
         person.faults += 1;

@@ -132,7 +132,7 @@ impl Play {
     /// Cuts its power where that is due, and starts it again after a while.
     fn look_after_the_server(&mut self, now: f64) {
         if let Some(point) = self.stage.cut.get().filter(|_| self.again.is_none()) {
-            self.sim.crash("server");
+            self.crash_the_server();
             let late = self.stage.between(0.0, 1.0) < 0.5;
             self.site.disk.borrow_mut().crash(late);
             *self.site.remote.borrow_mut() = None;
@@ -144,6 +144,26 @@ impl Play {
             self.stage.cut.set(None);
             self.sim.bounce("server");
         }
+    }
+
+    /// Its connections end with it, in whatever order its tasks are dropped: what they say to the
+    /// other side arrives all at once.
+    fn crash_the_server(&mut self) {
+        let faults = self.stage.faults.borrow();
+        let cut = |worker: u32| {
+            let mut those = self.stage.scenario.faults.iter().zip(&*faults);
+            those.any(|(planned, (standing, _))| {
+                let kinds = ["partition", "one-way partition", "hold"];
+                matches!(standing, Standing::Acts(_))
+                    && planned.fault.keeps_away() == Some(worker)
+                    && kinds.contains(&planned.fault.kind())
+            })
+        };
+        let workers = 0..self.stage.scenario.n as u32;
+        let whole: Vec<String> = workers.filter(|&worker| !cut(worker)).map(host).collect();
+        whole.iter().for_each(|worker| self.sim.hold("server", worker.as_str()));
+        self.sim.crash("server");
+        whole.iter().for_each(|worker| self.sim.release("server", worker.as_str()));
     }
 
     /// Begins and ends faults.
@@ -218,7 +238,11 @@ impl Play {
             Fault::Latency(worker, _) => {
                 let name = host(worker);
                 self.sim.set_link_latency("server", &*name, Duration::from_millis(least));
-                self.sim.set_link_max_message_latency("server", &*name, Duration::from_millis(most));
+                self.sim.set_link_max_message_latency(
+                    "server",
+                    &*name,
+                    Duration::from_millis(most),
+                );
             }
             Fault::Partition(worker) => self.sim.repair("server", host(worker)),
             Fault::OneWay(worker) => self.sim.repair_oneway(host(worker), "server"),

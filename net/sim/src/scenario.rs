@@ -163,7 +163,7 @@ pub struct Scenario {
     pub every: u64,
     /// Seconds of a round.
     pub deadline: f64,
-    /// Messages under way, in bytes.
+    /// Messages under way, in bytes: more than hostile workers can hold.
     pub memory: usize,
     /// Milliseconds that a message takes: the least and the most.
     pub latency: (u64, u64),
@@ -207,7 +207,6 @@ impl Scenario {
             natures[at] = *draw.pick(Nature::HOSTILE);
         }
         let hostile = natures.iter().filter(|nature| **nature != Nature::Honest).count();
-        let most = codec.len(D);
         let least = draw.within(1..=20);
         let mut scenario = Scenario {
             seed,
@@ -221,7 +220,8 @@ impl Scenario {
             steps: if asynchronous { 40 } else { 10 + draw.within(0..=15) },
             every: draw.within(1..=6),
             deadline: draw.between(1.0, 4.0),
-            memory: most * (hostile + draw.within(1..=3) as usize),
+            // Taken by the kilobyte, of which no message has more.
+            memory: 1024 * (hostile + draw.within(1..=3) as usize),
             latency: (least, least + draw.within(0..=40)),
             staleness: draw.within(0..=12),
             faults: Vec::new(),
@@ -259,11 +259,15 @@ impl Scenario {
             9 => Fault::ClockJump,
             10 => Fault::DiskFull(draw.within(1..=3)),
             11 => Fault::TornCheckpoint,
-            12 => Fault::Revoke(worker),
-            13 => Fault::Pause,
+            // The rule has to find enough without it.
+            12 if self.asynchronous || self.n > self.least() => Fault::Revoke(worker),
+            12 | 13 => Fault::Pause,
             _ => {
                 let points = self.points();
-                Fault::ServerCrash(points[draw.within(0..=points.len() as u64 - 1) as usize], draw.within(1..=12))
+                Fault::ServerCrash(
+                    points[draw.within(0..=points.len() as u64 - 1) as usize],
+                    draw.within(1..=12),
+                )
             }
         };
         Planned { at, lasts, fault }
@@ -271,9 +275,15 @@ impl Scenario {
 
     /// The points that a server of this world passes again and again.
     fn points(&self) -> Vec<&'static str> {
-        let other = if self.asynchronous { ["round", "row ", "gath", "step"] } else { ["cand", "mode", "----", "----"] };
+        let other = if self.asynchronous {
+            ["round", "row ", "gath", "step"]
+        } else {
+            ["cand", "mode", "----", "----"]
+        };
         let ours = varangian_net::sim::POINTS.iter().chain(crate::disk::POINTS);
-        ours.copied().filter(|point| !other.iter().any(|o| point.starts_with(o)) && *point != "joined").collect()
+        ours.copied()
+            .filter(|point| !other.iter().any(|o| point.starts_with(o)) && *point != "joined")
+            .collect()
     }
 
     /// Workers that are hostile or clumsy.

@@ -26,7 +26,7 @@ pub struct Site {
 /// BLAKE3 of parameters.
 pub fn digest(params: &[f32]) -> Digest {
     let bytes: Vec<u8> = params.iter().flat_map(|x| x.to_le_bytes()).collect();
-    *blake3::hash(&bytes).as_bytes()
+    Digest::of(&bytes)
 }
 
 /// The server's process, from its start on.

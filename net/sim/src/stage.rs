@@ -2,7 +2,7 @@
 
 use crate::draw::Draw;
 use crate::fibre;
-use crate::history::{Event, History};
+use crate::history::{Digest, Event, History};
 use crate::scenario::{Fault, Nature, Plant, Scenario};
 use crate::street::Carried;
 use bytes::Bytes;
@@ -36,7 +36,7 @@ pub struct Stage {
     /// What happened.
     pub history: RefCell<History>,
     /// By digest, the bytes of every message that was sent.
-    pub bodies: RefCell<BTreeMap<[u8; 32], Bytes>>,
+    pub bodies: RefCell<BTreeMap<Digest, Bytes>>,
     /// By fault, how it stands and how often it showed.
     pub faults: RefCell<Vec<(Standing, u64)>>,
     /// The point at which the server's power is cut, once it is there.
@@ -130,7 +130,7 @@ impl Stage {
         let (run, version, number) = about;
         let starts = self.starts.borrow();
         let start = starts.iter().position(|&other| other == run).map_or(0, |at| at as u64 + 1);
-        let digest = *blake3::hash(body).as_bytes();
+        let digest = Digest::of(body);
         self.bodies.borrow_mut().insert(digest, body.clone());
         self.note(Event::Sent { from, start, version, number, digest });
     }
@@ -262,6 +262,7 @@ impl Director for Stage {
                 self.sent(from, (run, version, number), &body);
             }
             Seen::Answered { worker, version, number, digest, refused } => {
+                let digest = Digest(digest);
                 self.note(Event::Answered { worker, version, number, digest, refused });
             }
         }

@@ -121,8 +121,10 @@ pub async fn serve() -> io::Result<Box<dyn FnOnce(Router)>> {
 /// A channel of `worker` to the server.
 pub fn channel(endpoint: &Endpoint, worker: u32) -> Channel {
     endpoint.connect_with_connector_lazy(tower::service_fn(move |_| async move {
+        if Stage::on_this_thread().carries(worker) == Carried::Reset {
+            return Err(reset());
+        }
         let stream = TcpStream::connect(("server", PORT)).await?;
         Ok::<_, io::Error>(TokioIo::new(Line::new(stream, worker)))
     }))
 }
-
