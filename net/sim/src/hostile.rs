@@ -127,7 +127,7 @@ impl Villain {
                 self.push((self.run, version + off + 1, number + off + 1), &plain).await?;
                 self.push((self.run ^ 1, version, number), &plain).await?;
             }
-            Nature::Cutting if number % 2 == 0 => {
+            Nature::Cutting if number.is_multiple_of(2) => {
                 let whole = self.parts((self.run, version, number), &plain);
                 let parts = whole[..self.draw.within(1..=whole.len() as u64 - 1) as usize].to_vec();
                 self.stub.clone().push(self.asks(tokio_stream::iter(parts))).await?;

@@ -193,6 +193,8 @@ fn drive(stage: &Stage, site: &Site, mut server: impl Drive) {
     stage.finished.set(true);
     // Whoever asks a last time is answered; what is left of the memory budget is looked at.
     stage.wait(tokio::time::sleep(Duration::from_secs(1)));
+    let (held, _) = remote.held();
+    assert!(held == 0 || stage.scenario.hostile() > 0, "S7: {held} kB are held by nobody");
 }
 
 /// Whether nothing is to come that has to show while the server runs.
