@@ -58,7 +58,7 @@ pub(crate) struct Desk {
     receipts: BTreeMap<u32, (u64, [u8; 32], Said)>,
     /// By worker, its watches that are open.
     watches: Vec<u32>,
-    /// Who joined since this was looked at last.
+    /// Who joined, or answered a step that was over, since this was looked at last.
     pub(crate) returned: Vec<u32>,
     pub(crate) paused: bool,
     pub(crate) stopped: bool,
@@ -119,10 +119,12 @@ impl Desk {
                 Came::Letter(letter)
             }
             Ok(Some(Event::Joined(worker))) => {
-                if !self.returned.contains(&worker) {
-                    self.returned.push(worker);
-                }
+                self.is_back(worker);
                 self.note(worker, |_| true)
+            }
+            Ok(Some(Event::Late(worker))) => {
+                self.is_back(worker);
+                Came::News
             }
             Ok(Some(Event::Watching(worker))) => self.note(worker, |watches| {
                 *watches += 1;
@@ -144,6 +146,13 @@ impl Desk {
                 self.stopped = true;
                 Came::Nothing
             }
+        }
+    }
+
+    /// Notes that the next round may count on a worker again.
+    pub(crate) fn is_back(&mut self, worker: u32) {
+        if !self.returned.contains(&worker) {
+            self.returned.push(worker);
         }
     }
 

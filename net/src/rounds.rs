@@ -230,6 +230,9 @@ impl Rounds {
                 Err(why) => self.server.refuse_unread(worker, step, why),
             },
         };
+        if step < self.server.step() {
+            self.desk.is_back(worker);
+        }
         if is_for_now {
             self.gathering.answered(worker as usize, received.is_ok());
             if received.as_ref().is_err_and(|refusal| refusal.reason.proves_hostile()) {

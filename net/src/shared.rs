@@ -105,6 +105,8 @@ pub enum Order {
 /// What the sockets tell the machine.
 pub(crate) enum Event {
     Joined(u32),
+    /// It answered a step that was over.
+    Late(u32),
     /// Its watch began.
     Watching(u32),
     /// One of its watches ended, however that came.

@@ -40,6 +40,9 @@ pub(super) async fn take(
     points::task_passes("push header").await;
     let most = shared.terms.letter.most();
     if let Some(why) = untimely(shared, &header) {
+        if header.version < shared.news.borrow().version {
+            shared.tell(Event::Late(worker));
+        }
         waste(&mut stream, most).await;
         return Ok(receipt(shared, worker, &header, &[], why));
     }
