@@ -110,7 +110,9 @@ impl ParameterServer for Service {
         let address = from(&request);
         let JoinRequest { protocols, agent } = request.into_inner();
         if !protocols.contains(&1) {
-            let text = format!("this server speaks protocol 1; the worker {protocols:?}");
+            // No more of what a stranger says than it helps.
+            let said = &protocols[..protocols.len().min(8)];
+            let text = format!("this server speaks protocol 1; the worker {said:?}");
             return Err(Status::failed_precondition(text));
         }
         let agent: String = agent.chars().filter(|c| !c.is_control()).take(100).collect();

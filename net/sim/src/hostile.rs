@@ -37,7 +37,9 @@ struct Villain {
 /// Its process, which begins anew whenever something fails.
 pub async fn process(stage: Rc<Stage>, id: u32, nature: Nature) -> turmoil::Result {
     let draw = Draw::new(stage.scenario.seed, &format!("villain {id} {}", stage.millis()));
+    let ten = Duration::from_secs(10);
     let to = Endpoint::from_static("http://server").connect_timeout(Duration::from_secs(5));
+    let to = to.http2_keep_alive_interval(ten).keep_alive_timeout(ten).keep_alive_while_idle(true);
     let stub = ParameterServerClient::new(street::channel(&to, id));
     let mut villain = Villain { stage, id, nature, stub, draw, run: 0, number: 0 };
     loop {
