@@ -76,6 +76,8 @@ struct Person {
     /// When it was kept away no longer, and then how many rounds went without it since it was
     /// back.
     returns: Option<(u64, Option<u32>)>,
+    /// Whether its connection may be dead without its knowing: what it hears may be the last.
+    dead: bool,
     /// Whether it can have forgotten what it sent.
     forgetful: bool,
     revoked: bool,
@@ -122,8 +124,10 @@ impl<'a> Watch<'a> {
         let mut wrong = Vec::new();
         match event {
             Event::Began(kind, who) => self.begins(kind, *who),
-            Event::Over(_, Some(who)) => {
+            Event::Lost(who) => self.people[*who as usize].dead = false,
+            Event::Over(kind, Some(who)) => {
                 let person = &mut self.people[*who as usize];
+                person.dead |= *kind == "loss";
                 person.faults -= 1;
                 if person.faults == 0 && !person.revoked {
                     person.returns = Some((at, None));
@@ -203,8 +207,10 @@ impl<'a> Watch<'a> {
         if person.faults > 0 || !is_honest {
             return Vec::new();
         }
-        if matches!(event, Event::Receipt(..)) {
-            person.here = true;
+        match event {
+            Event::Receipt(..) => (person.here, person.dead) = (true, false),
+            _ if person.dead => return Vec::new(),
+            _ => {}
         }
         if let Some((since, back @ None)) = &mut person.returns {
             *back = Some(0);
