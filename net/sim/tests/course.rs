@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use varangian_net_sim::one;
-use varangian_net_sim::scenario::{Nature, Scenario};
+use varangian_net_sim::scenario::{Fault, Nature, Scenario};
 
 #[test]
 fn two_runs_of_a_seed_are_the_same_to_the_byte() {
@@ -23,11 +23,16 @@ fn the_seeds_of_a_check_hold_every_fault_rule_and_nature() {
         count(scenario.codec.to_string());
         scenario.natures.iter().for_each(|nature| count(format!("{nature:?}")));
         scenario.faults.iter().for_each(|planned| count(planned.fault.kind().to_owned()));
+        for planned in &scenario.faults {
+            if let Fault::ServerCrash(point, _) = planned.fault {
+                count(format!("crash at {point}"));
+            }
+        }
     }
     for nature in Nature::HOSTILE {
         assert!(found[&format!("{nature:?}")] >= 10, "{nature:?}");
     }
-    // Nine rules and filters with majority's, six codecs, nine natures, thirteen faults.
-    assert_eq!(found.len(), 10 + 6 + 9 + 13, "{found:#?}");
+    // Rules and filters, codecs, natures, faults, and the points of a crash.
+    assert_eq!(found.len(), 10 + 6 + 9 + 13 + 20, "{found:#?}");
     assert!(found.values().all(|&count| count >= 10), "{found:#?}");
 }
