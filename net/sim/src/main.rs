@@ -85,7 +85,7 @@ fn all(from: u64, count: u64) -> ExitCode {
 
 fn run(seed: u64, sum: &Mutex<Sum>) {
     let mut outcome = one::play(seed, None);
-    let twice = seed % TWICE == 0;
+    let twice = seed.is_multiple_of(TWICE);
     if twice {
         let again = one::play(seed, None);
         if again.trace != outcome.trace {
