@@ -99,7 +99,8 @@ impl Gathering {
     }
 
     /// This worker is here anew, as after a time without a connection, or was only late: the next
-    /// round waits for it, however many it missed. Who comes back all the time is waited for in every second round.
+    /// round waits for it, however many it missed. Who comes back all the time is waited for in
+    /// every second round.
     pub fn returned(&mut self, place: usize) {
         let state = &mut self.places[place];
         let from = (self.round + 1).max(state.back + 2);

@@ -71,7 +71,7 @@ pub enum Fault {
     OneWay(u32),
     /// What is sent between them waits, and then arrives.
     Hold(u32),
-    /// Each write of these is lost with this probability, in hundredths, and the connection with it.
+    /// Each write is lost with this probability, in hundredths, and its connection from there on.
     Loss(u32, u64),
     /// The next few writes on this worker's connections break them.
     Reset(u32),
