@@ -17,7 +17,6 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo bench", "measures for minutes"),
     ("python bench/peers", "measures for minutes, and needs PyTorch"),
     ("cd burn", "builds 200 crates for ten minutes"),
-    ("cd net/sim", "builds gRPC once more; ./check runs its seeds"),
     ("cargo run --release --example gradient", "measures; its FOLDER holds PyTorch's gradients"),
     ("varangian reproduce signsgd", "takes more than a minute: three experiments of ten seeds"),
     ("varangian reproduce momentum", "takes hours: 184 runs of 51 workers"),
