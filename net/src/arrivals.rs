@@ -1,11 +1,11 @@
 //! Asynchronous training over sockets: each message is judged as it comes.
 
-use crate::Trouble;
 use crate::audit::{Entry, Log, Message, digest_of};
 use crate::desk::{Came, Desk, Tally, bytes_of, malformed};
-use crate::hub::{Doors, Hub};
+use crate::hub::{Doors, Hall, Hub};
 use crate::shared::{Letter, News};
 use crate::terms::Terms;
+use crate::{Trouble, points};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use varangian_base::{Memory, SpecError};
@@ -43,25 +43,55 @@ impl Arrivals {
         queue: Queue,
         terms: Terms,
         doors: &Doors,
-        (f, filter): (usize, &str),
+        filter: (usize, &str),
     ) -> Result<Self, Trouble> {
-        let (n, d) = (terms.n, terms.letter.d);
-        let (hub, shared, events) = Hub::open(doors, terms)?;
-        Ok(Arrivals {
+        let audit = doors.audit.as_ref().map(Log::open).transpose()?;
+        let open = Hub::open(doors, terms)?;
+        Ok(Arrivals { audit, ..Self::behind(open, queue, doors.rate, filter) })
+    }
+
+    /// The same behind a simulation's sockets.
+    ///
+    /// # Errors
+    /// If nobody can mean these doors.
+    #[cfg(feature = "sim")]
+    pub fn simulated(
+        queue: Queue,
+        terms: Terms,
+        (doors, serve): (&Doors, crate::sim::Serve),
+        filter: (usize, &str),
+    ) -> Result<Self, Trouble> {
+        Ok(Self::behind(Hub::simulated(doors, terms, serve)?, queue, doors.rate, filter))
+    }
+
+    fn behind(
+        (hub, hall): (Hub, Hall),
+        queue: Queue,
+        rate: f64,
+        (f, filter): (usize, &str),
+    ) -> Self {
+        let (n, d) = (hall.shared.terms.n, hall.shared.terms.letter.d);
+        Arrivals {
             queue,
-            buckets: Buckets::new(n, doors.rate),
-            desk: Desk::new(shared, events, f, filter),
+            buckets: Buckets::new(n, rate),
+            desk: Desk::new(hall, f, filter),
             hub,
             row: vec![0.0; d],
             published: None,
             held: VecDeque::new(),
-            audit: doors.audit.as_ref().map(Log::open).transpose()?,
-        })
+            audit: None,
+        }
     }
 
     /// The address that workers reach the server at.
     pub fn address(&self) -> std::net::SocketAddr {
         self.hub.address()
+    }
+
+    /// Orders from within a simulation.
+    #[cfg(feature = "sim")]
+    pub fn remote(&self) -> crate::sim::Remote {
+        crate::sim::Remote::to(&self.desk.shared)
     }
 
     /// The server.
@@ -133,6 +163,7 @@ impl Arrivals {
             finished: false,
         });
         self.published = Some(version);
+        points::passes("model published");
     }
 
     /// Reads a message into `row`; what is returned are its statistics.
@@ -156,6 +187,14 @@ impl Arrivals {
                 refuse(Reason::TooMany, format!("a worker sends at most {rate} messages a second"))
             }
             Some(Err(why)) => refuse(Reason::Equivocation, why),
+            // It was young enough when it began to come.
+            None if self.queue.version().saturating_sub(version) > self.desk.shared.staleness => {
+                let (most, age) = (self.desk.shared.staleness, self.queue.version() - version);
+                refuse(
+                    Reason::WrongStep,
+                    format!("a message is at most {most} steps old; found {age}"),
+                )
+            }
             None => match bytes_of(&mut letter).and_then(|body| {
                 bytes = body;
                 self.unpack(&bytes)
@@ -170,7 +209,9 @@ impl Arrivals {
         let loss = letter.loss;
         let outcome = match &received {
             Ok(()) => {
+                points::passes("candidate admitted");
                 let outcome = self.queue.judge().expect("it has just come");
+                points::passes("candidate judged");
                 // What the filter throws away moves nothing, running statistics included.
                 if matches!(outcome.fate, Fate::Step | Fate::Hold) {
                     self.queue.follow(&statistics);

@@ -102,10 +102,12 @@ pub enum News {
 /// A connection to a server.
 pub struct Client {
     connection: Connection,
-    runtime: tokio::runtime::Runtime,
+    sockets: tokio::runtime::Handle,
     stub: ParameterServerClient<Channel>,
     joined: Option<Joined>,
     watching: Option<tokio::task::JoinHandle<()>>,
+    /// The threads behind `sockets`, which end with the client.
+    _runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Client {
@@ -125,10 +127,28 @@ impl Client {
             let _inside = runtime.enter();
             endpoint.connect_lazy()
         };
+        let sockets = runtime.handle().clone();
+        Ok(Client { _runtime: Some(runtime), ..Client::over(connection, channel, sockets) })
+    }
+
+    /// A client whose connections a simulation makes.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or an address off loopback comes without certificates.
+    #[cfg(feature = "sim")]
+    pub fn simulated(
+        connection: Connection,
+        connect: impl FnOnce(Endpoint) -> Channel,
+    ) -> Result<Self, Trouble> {
+        let channel = connect(endpoint(&connection)?);
+        Ok(Client::over(connection, channel, tokio::runtime::Handle::current()))
+    }
+
+    fn over(connection: Connection, channel: Channel, sockets: tokio::runtime::Handle) -> Self {
         let stub = ParameterServerClient::new(channel)
             .max_decoding_message_size(CHUNK + (4 << 20))
             .max_encoding_message_size(CHUNK + 4096);
-        Ok(Client { connection, runtime, stub, joined: None, watching: None })
+        Client { connection, sockets, stub, joined: None, watching: None, _runtime: None }
     }
 
     /// What the worker was told when it joined last.
@@ -156,7 +176,7 @@ impl Client {
         let message = JoinRequest { protocols: vec![1], agent: agent.to_owned() };
         let request = timed(self.request(message), 20);
         let mut stub = self.stub.clone();
-        let reply = match self.runtime.block_on(stub.join(request)) {
+        let reply = match clock::wait(&self.sockets, stub.join(request)) {
             Ok(reply) => reply.into_inner(),
             Err(status) => return Err(self.explained(status.into())),
         };
@@ -175,7 +195,7 @@ impl Client {
         }
         let request = self.request(WatchRequest { run });
         let mut stub = self.stub.clone();
-        self.watching = Some(self.runtime.spawn(async move {
+        self.watching = Some(self.sockets.spawn(async move {
             // The stream's end is no news: the next call says what is wrong.
             if let Ok(stream) = stub.watch(request).await {
                 let mut notices = stream.into_inner();
@@ -201,7 +221,7 @@ impl Client {
             match self.join(AGENT) {
                 Ok(joined) => return Ok(Some(joined)),
                 Err(Failed::Final(trouble)) => return Err(trouble),
-                Err(Failed::Again(text)) if begun.elapsed().as_secs_f64() > patience => {
+                Err(Failed::Again(text)) if clock::since(begun).as_secs_f64() > patience => {
                     let address = &self.connection.address;
                     return Err(Trouble(format!(
                         "no server at {address} for {patience} seconds: {text}"
@@ -212,7 +232,7 @@ impl Client {
             if stop() {
                 return Ok(None);
             }
-            std::thread::sleep(AGAIN);
+            clock::rest(AGAIN);
         }
     }
 
@@ -220,6 +240,8 @@ impl Client {
     fn explained(&self, failed: Failed) -> Failed {
         let Connection { address, keys, server_name, .. } = &self.connection;
         match (&failed, keys) {
+            #[cfg(feature = "sim")]
+            _ if crate::sim::is_inside() => failed,
             (Failed::Again(_), Some(keys)) => {
                 let refusal = probe::refusal(address, keys, server_name.as_deref());
                 refusal.map_or(failed, |why| Failed::Final(Trouble(why)))
@@ -238,7 +260,7 @@ impl Client {
         let request = timed(self.request(PullRequest { run, version, previous, update }), 600);
         let d = self.joined.as_ref().map_or(0, |joined| joined.terms.letter.d);
         let mut stub = self.stub.clone();
-        self.runtime.block_on(async move {
+        clock::wait(&self.sockets, async move {
             let mut stream = stub.pull(request).await?.into_inner();
             let first = stream.message().await?.and_then(|reply| reply.part);
             let Some(pull_reply::Part::Header(header)) = first else {
@@ -279,6 +301,8 @@ impl Client {
         body: &Bytes,
         loss: f64,
     ) -> Result<Receipt, Failed> {
+        #[cfg(feature = "sim")]
+        crate::sim::sent((self.run(), version, number), body);
         let header = PushHeader {
             run: self.run(),
             version,
@@ -295,7 +319,7 @@ impl Client {
             .map(|part| PushRequest { part: Some(part) });
         let request = timed(self.request(tokio_stream::iter(parts)), 600);
         let mut stub = self.stub.clone();
-        Ok(self.runtime.block_on(stub.push(request))?.into_inner())
+        Ok(clock::wait(&self.sockets, stub.push(request))?.into_inner())
     }
 
     /// Says that no round need wait for this worker any more. That it does not arrive matters to
@@ -304,7 +328,7 @@ impl Client {
         if self.joined.is_some() {
             let request = timed(self.request(LeaveRequest { run: self.run() }), 2);
             let mut stub = self.stub.clone();
-            let _ = self.runtime.block_on(stub.leave(request));
+            let _ = clock::wait(&self.sockets, stub.leave(request));
         }
     }
 }

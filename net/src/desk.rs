@@ -1,12 +1,14 @@
 //! The machine's side of the sockets: who is present, what was said of the last messages, what
 //! whoever runs the server has ordered.
 
+use crate::hub::Hall;
 use crate::proto::{StatusReply, WorkerStatus};
 use crate::shared::{Event, Letter, News, Order, Said, Shared};
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, atomic::Ordering};
 use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use varangian_train::wire::Malformed;
 use varangian_train::{Reason, Refusal};
@@ -49,12 +51,15 @@ pub(crate) enum Came {
 /// What the machine knows of the world outside.
 pub(crate) struct Desk {
     pub(crate) shared: Arc<Shared>,
-    events: Receiver<Event>,
+    events: UnboundedReceiver<Event>,
+    sockets: Handle,
     pub(crate) tallies: Vec<Tally>,
     /// By worker, its last message that was looked at: number, digest, what was said.
     receipts: BTreeMap<u32, (u64, [u8; 32], Said)>,
     /// By worker, its watches that are open.
     watches: Vec<u32>,
+    /// Who joined, or answered a step that was over, since this was looked at last.
+    pub(crate) returned: Vec<u32>,
     pub(crate) paused: bool,
     pub(crate) stopped: bool,
     pub(crate) saves: bool,
@@ -64,14 +69,17 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(shared: Arc<Shared>, events: Receiver<Event>, f: usize, rule: &str) -> Self {
+    pub(crate) fn new(hall: Hall, f: usize, rule: &str) -> Self {
+        let Hall { shared, events, sockets } = hall;
         let n = shared.terms.n;
         Desk {
             shared,
             events,
+            sockets,
             tallies: vec![Tally { loss: f64::NAN, ..Tally::default() }; n],
             receipts: BTreeMap::new(),
             watches: vec![0; n],
+            returned: Vec::new(),
             paused: false,
             stopped: false,
             saves: false,
@@ -83,7 +91,7 @@ impl Desk {
 
     /// Seconds since the server was started.
     pub(crate) fn now(&self) -> f64 {
-        self.begun.elapsed().as_secs_f64()
+        crate::clock::since(self.begun).as_secs_f64()
     }
 
     /// How many workers are present.
@@ -94,34 +102,57 @@ impl Desk {
     /// Waits for the next message or change, until `end` at most and never for long.
     pub(crate) fn wait(&mut self, end: f64) -> Came {
         let left = Duration::try_from_secs_f64((end - self.now()).max(0.0)).unwrap_or(NAP);
-        match self.events.recv_timeout(left.min(NAP)) {
-            Ok(Event::Letter(letter)) => {
+        let events = &mut self.events;
+        let next = async { tokio::time::timeout(left.min(NAP), events.recv()).await };
+        match crate::clock::wait(&self.sockets, next) {
+            Ok(Some(Event::Letter(letter))) => {
+                if !self.shared.is_enrolled(letter.worker) {
+                    // It began to come when its sender still was.
+                    let detail = format!("worker {} is not enrolled any more", letter.worker);
+                    let reason = Reason::UnknownWorker.name().to_owned();
+                    let _ = letter.reply.send(Said { admitted: false, reason, detail });
+                    return Came::Nothing;
+                }
                 if let Some(tally) = self.tallies.get_mut(letter.worker as usize) {
                     tally.loss = letter.loss;
                 }
                 Came::Letter(letter)
             }
-            Ok(Event::Joined(worker)) => self.note(worker, |_| true),
-            Ok(Event::Watching(worker)) => self.note(worker, |watches| {
+            Ok(Some(Event::Joined(worker))) => {
+                self.is_back(worker);
+                self.note(worker, |_| true)
+            }
+            Ok(Some(Event::Late(worker))) => {
+                self.is_back(worker);
+                Came::News
+            }
+            Ok(Some(Event::Watching(worker))) => self.note(worker, |watches| {
                 *watches += 1;
                 true
             }),
             // A watch that ends late may end after the next one has begun.
-            Ok(Event::Unwatched(worker)) => self.note(worker, |watches| {
+            Ok(Some(Event::Unwatched(worker))) => self.note(worker, |watches| {
                 *watches = watches.saturating_sub(1);
                 *watches > 0
             }),
-            Ok(Event::Left(worker)) => self.note(worker, |_| false),
-            Ok(Event::Order(order, reply)) => {
+            Ok(Some(Event::Left(worker))) => self.note(worker, |_| false),
+            Ok(Some(Event::Order(order, reply))) => {
                 self.obey(order, reply);
                 Came::News
             }
-            Err(RecvTimeoutError::Timeout) => Came::Nothing,
+            Err(_) => Came::Nothing,
             // The sockets are closed, which only the end of the run does.
-            Err(RecvTimeoutError::Disconnected) => {
+            Ok(None) => {
                 self.stopped = true;
                 Came::Nothing
             }
+        }
+    }
+
+    /// Notes that the next round may count on a worker again.
+    pub(crate) fn is_back(&mut self, worker: u32) {
+        if !self.returned.contains(&worker) {
+            self.returned.push(worker);
         }
     }
 
@@ -197,6 +228,9 @@ impl Desk {
             let mut next = self.shared.next.lock().expect("no task panicked");
             next[letter.worker as usize] = letter.number.saturating_add(1);
         }
+        #[cfg(feature = "sim")]
+        crate::sim::answered(&letter, received.as_ref().err());
+        crate::points::passes("receipt kept");
         // The worker may have hung up.
         let _ = letter.reply.send(said);
     }

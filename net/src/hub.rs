@@ -12,13 +12,14 @@ use crate::shared::{Event, News, Shared};
 use crate::terms::{CHUNK, Terms};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Router, TcpIncoming};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -130,19 +131,24 @@ pub struct Hub {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-impl Hub {
-    /// Opens the doors of a run.
-    pub(crate) fn open(
-        doors: &Doors,
-        terms: Terms,
-    ) -> Result<(Self, Arc<Shared>, Receiver<Event>), Trouble> {
+/// What the machine has of the sockets.
+pub(crate) struct Hall {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) events: UnboundedReceiver<Event>,
+    /// Where their tasks run.
+    pub(crate) sockets: Handle,
+}
+
+impl Hall {
+    /// Closed doors.
+    fn new(doors: &Doors, terms: Terms, sockets: Handle) -> Result<Self, Trouble> {
         doors.check()?;
         let roll = match &doors.roll {
             Some(path) => Roll::read_capped(path, terms.n, doors.per_organisation)?,
             None => Roll::insecure(terms.n),
         };
         let n = terms.n;
-        let (events, inbox) = channel();
+        let (sender, events) = unbounded_channel();
         let most = terms.letter.most();
         let memory = Shared::units(doors.memory.max(most)).max(1) as usize;
         let shared = Arc::new(Shared {
@@ -150,7 +156,7 @@ impl Hub {
             signer: Signer::new()?,
             news: watch::channel(Arc::new(News::nothing())).0,
             notices: broadcast::channel(64).0,
-            events: Mutex::new(events),
+            events: sender,
             roll: RwLock::new(roll),
             revoked: Mutex::default(),
             insecure: doors.keys.is_none(),
@@ -163,21 +169,43 @@ impl Hub {
             bytes_out: 0.into(),
             terms,
         });
+        Ok(Hall { shared, events, sockets })
+    }
+}
+
+impl Hub {
+    /// Opens the doors of a run.
+    pub(crate) fn open(doors: &Doors, terms: Terms) -> Result<(Self, Hall), Trouble> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sockets")
             .enable_all()
             .build()
             .map_err(|error| Trouble(format!("cannot start threads: {error}")))?;
-        let address = runtime.block_on(listen(doors, &shared))?;
+        let hall = Hall::new(doors, terms, runtime.handle().clone())?;
+        let shared = &hall.shared;
+        let address = runtime.block_on(listen(doors, shared))?;
         if let Some(path) = &doors.admin {
-            runtime.block_on(async { open_admin(path, &shared) })?;
+            runtime.block_on(async { open_admin(path, shared) })?;
         }
         if let Some(path) = doors.roll.clone() {
-            runtime.spawn(follow_roll(path, doors.per_organisation, Arc::clone(&shared)));
+            runtime.spawn(follow_roll(path, doors.per_organisation, Arc::clone(shared)));
         }
         let (patience, admin) = (doors.patience, doors.admin.clone());
-        Ok((Hub { address, patience, admin, runtime: Some(runtime) }, shared, inbox))
+        Ok((Hub { address, patience, admin, runtime: Some(runtime) }, hall))
+    }
+
+    /// Opens the doors of a run whose connections a simulation brings.
+    #[cfg(feature = "sim")]
+    pub(crate) fn simulated(
+        doors: &Doors,
+        terms: Terms,
+        serve: crate::sim::Serve,
+    ) -> Result<(Self, Hall), Trouble> {
+        let hall = Hall::new(doors, terms, Handle::current())?;
+        serve(service(doors, &hall.shared)?);
+        let (address, patience) = (doors.listen, doors.patience);
+        Ok((Hub { address, patience, admin: None, runtime: None }, hall))
     }
 
     /// The address that workers reach.
@@ -208,6 +236,18 @@ async fn listen(doors: &Doors, shared: &Arc<Shared>) -> Result<SocketAddr, Troub
     let failed = |error| Trouble(format!("cannot listen on {}: {error}", doors.listen));
     let listener = TcpListener::bind(doors.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let server = service(doors, shared)?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    tokio::spawn(async move {
+        if let Err(error) = server.serve_with_incoming(incoming).await {
+            tracing::error!("the listener ended: {error}");
+        }
+    });
+    Ok(address)
+}
+
+/// The service with its limits.
+fn service(doors: &Doors, shared: &Arc<Shared>) -> Result<Router, Trouble> {
     let mut server = Server::builder()
         .initial_stream_window_size(STREAM)
         .initial_connection_window_size(CONNECTION)
@@ -230,14 +270,7 @@ async fn listen(doors: &Doors, shared: &Arc<Shared>) -> Result<SocketAddr, Troub
         // The largest message is a chunk with its few bytes of frame.
         .max_decoding_message_size(CHUNK + 4096)
         .max_encoding_message_size(CHUNK + (4 << 20));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let router = server.add_service(service).add_service(health(shared));
-    tokio::spawn(async move {
-        if let Err(error) = router.serve_with_incoming(incoming).await {
-            tracing::error!("the listener ended: {error}");
-        }
-    });
-    Ok(address)
+    Ok(server.add_service(service).add_service(health(shared)))
 }
 
 /// `grpc.health.v1`: serving from the beginning until the run is over.

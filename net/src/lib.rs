@@ -18,12 +18,15 @@ mod desk;
 #[cfg(feature = "drills")]
 mod drill;
 mod hub;
+mod points;
 pub mod proto;
 mod receipts;
 pub mod roll;
 mod rounds;
 mod service;
 mod shared;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod terms;
 mod work;
 

@@ -1,11 +1,11 @@
 //! Synchronous rounds over sockets: the machines of lockstep, told of messages as they come.
 
-use crate::Trouble;
 use crate::audit::{Log, Message};
 use crate::desk::{Came, Desk, Tally, bytes_of, malformed};
-use crate::hub::{Doors, Hub};
+use crate::hub::{Doors, Hall, Hub};
 use crate::shared::{Change, Letter, News};
 use crate::terms::Terms;
+use crate::{Trouble, points};
 use bytes::Bytes;
 use std::sync::Arc;
 use varangian_base::{Coins, Memory, Signs, SpecError, ZeroPolicy};
@@ -45,15 +45,42 @@ impl Rounds {
         server: Server,
         terms: Terms,
         doors: &Doors,
-        (f, least): (usize, usize),
+        rule: (usize, usize),
         weight_decay: f64,
     ) -> Result<Self, Trouble> {
-        let n = terms.n;
-        let policy = Policy { deadline: doors.deadline, least, backs_off: true };
+        let audit = doors.audit.as_ref().map(Log::open).transpose()?;
+        let open = Hub::open(doors, terms)?;
+        Ok(Rounds { audit, ..Self::behind(open, server, doors.deadline, rule, weight_decay) })
+    }
+
+    /// The same behind a simulation's sockets.
+    ///
+    /// # Errors
+    /// If nobody can mean these doors.
+    #[cfg(feature = "sim")]
+    pub fn simulated(
+        server: Server,
+        terms: Terms,
+        (doors, serve): (&Doors, crate::sim::Serve),
+        rule: (usize, usize),
+        weight_decay: f64,
+    ) -> Result<Self, Trouble> {
+        let open = Hub::simulated(doors, terms, serve)?;
+        Ok(Self::behind(open, server, doors.deadline, rule, weight_decay))
+    }
+
+    fn behind(
+        (hub, hall): (Hub, Hall),
+        server: Server,
+        deadline: f64,
+        (f, least): (usize, usize),
+        weight_decay: f64,
+    ) -> Self {
+        let n = hall.shared.terms.n;
+        let policy = Policy { deadline, least, backs_off: true };
         let rule = server.rule().spec().to_owned();
-        let (hub, shared, events) = Hub::open(doors, terms)?;
-        Ok(Rounds {
-            desk: Desk::new(shared, events, f, &rule),
+        Rounds {
+            desk: Desk::new(hall, f, &rule),
             gathering: Gathering::new(policy, n),
             hub,
             server,
@@ -66,13 +93,19 @@ impl Rounds {
             waits: false,
             is_open: false,
             change: None,
-            audit: doors.audit.as_ref().map(Log::open).transpose()?,
-        })
+            audit: None,
+        }
     }
 
     /// The address that workers reach the server at.
     pub fn address(&self) -> std::net::SocketAddr {
         self.hub.address()
+    }
+
+    /// Orders from within a simulation.
+    #[cfg(feature = "sim")]
+    pub fn remote(&self) -> crate::sim::Remote {
+        crate::sim::Remote::to(&self.desk.shared)
     }
 
     /// The server.
@@ -168,10 +201,14 @@ impl Rounds {
             open: true,
             finished: false,
         };
+        for worker in std::mem::take(&mut self.desk.returned) {
+            self.gathering.returned(worker as usize);
+        }
         let (desk, now) = (&self.desk, self.desk.now());
         self.gathering.open(now, |place| desk.tallies[place].present && news.invites(place as u32));
         self.desk.publish(news);
         self.is_open = true;
+        points::passes("round opened");
         true
     }
 
@@ -182,6 +219,8 @@ impl Rounds {
 
     /// Hands a message to the server.
     fn take(&mut self, mut letter: Letter) {
+        #[cfg(feature = "sim")]
+        crate::sim::mistake(&mut letter, self.server.step());
         let (worker, step) = (letter.worker, letter.version);
         let is_for_now = self.is_open && step == self.server.step();
         let mut at = None;
@@ -195,6 +234,9 @@ impl Rounds {
         };
         if let Some(log) = &mut self.audit {
             log.messages.push(Message::of(&letter, received.as_ref().err(), at));
+        }
+        if step < self.server.step() {
+            self.desk.is_back(worker);
         }
         if is_for_now {
             self.gathering.answered(worker as usize, received.is_ok());
@@ -228,6 +270,7 @@ impl Rounds {
             Ok(read) => read,
             Err(why) => return self.server.refuse_unread(worker, step, why),
         };
+        points::passes("row read");
         match vote {
             Some(vote) => self.server.receive_vote(worker, step, vote)?,
             None => self.server.receive(worker, step, &self.row)?,
@@ -235,6 +278,7 @@ impl Rounds {
         self.passes[worker as usize] = statistics;
         self.losses[worker as usize] = letter.loss;
         *at = self.audit.as_mut().and_then(|log| log.keep(&bytes));
+        points::passes("row admitted");
         Ok(())
     }
 
@@ -247,6 +291,7 @@ impl Rounds {
     }
 
     fn close(&mut self) -> (f64, f64, &Closed) {
+        points::passes("gathering closed");
         for place in self.gathering.close() {
             self.desk.tallies[place].missed += 1;
         }
@@ -255,7 +300,12 @@ impl Rounds {
         let passes = std::mem::replace(&mut self.passes, vec![Vec::new(); self.desk.tallies.len()]);
         self.server
             .follow_trimmed(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
+        #[cfg(feature = "sim")]
+        let before = self.server.save();
         self.server.close();
+        #[cfg(feature = "sim")]
+        crate::sim::misapply(&before, &mut self.server);
+        points::passes("step applied");
         let said = self.losses.iter_mut().map(|loss| std::mem::replace(loss, f64::NAN));
         let finite: Vec<f64> = said.filter(|loss| loss.is_finite()).collect();
         let loss = finite.iter().sum::<f64>() / finite.len() as f64;
@@ -276,6 +326,7 @@ impl Rounds {
         }
         let detail = closed.skipped.clone().unwrap_or_default();
         self.desk.shared.notify("round", step, detail);
+        points::passes("step told");
         (loss, rate, closed)
     }
 

@@ -7,8 +7,8 @@ use crate::roll::Roll;
 use crate::terms::Terms;
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, RwLock};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 use varangian_train::Reason;
 
@@ -105,6 +105,8 @@ pub enum Order {
 /// What the sockets tell the machine.
 pub(crate) enum Event {
     Joined(u32),
+    /// It answered a step that was over.
+    Late(u32),
     /// Its watch began.
     Watching(u32),
     /// One of its watches ended, however that came.
@@ -121,7 +123,7 @@ pub(crate) struct Shared {
     pub(crate) signer: Signer,
     pub(crate) news: watch::Sender<Arc<News>>,
     pub(crate) notices: broadcast::Sender<Notice>,
-    pub(crate) events: Mutex<Sender<Event>>,
+    pub(crate) events: UnboundedSender<Event>,
     pub(crate) roll: RwLock<Roll>,
     pub(crate) revoked: Mutex<Vec<u32>>,
     pub(crate) insecure: bool,
@@ -147,12 +149,22 @@ impl Shared {
 
     /// Tells the machine; nothing where it is gone, which a worker learns from the news.
     pub(crate) fn tell(&self, event: Event) {
-        let _ = self.events.lock().expect("no task panicked").send(event);
+        let _ = self.events.send(event);
     }
 
     /// Tells whoever watches.
     pub(crate) fn notify(&self, what: &str, version: u64, detail: String) {
         let _ = self.notices.send(Notice { what: what.to_owned(), version, detail });
+    }
+
+    /// Whether the worker may be heard: it is on the roll, and nobody has taken its identity.
+    pub(crate) fn is_enrolled(&self, worker: u32) -> bool {
+        #[cfg(feature = "sim")]
+        if crate::sim::plants(crate::sim::Bug::NoEnrolment) {
+            return true;
+        }
+        let roll = self.roll.read().expect("no task panicked");
+        roll.by_id(worker).is_some() && !self.is_revoked(worker)
     }
 
     pub(crate) fn is_revoked(&self, worker: u32) -> bool {

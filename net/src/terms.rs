@@ -7,8 +7,8 @@ use varangian_learn::optim::{Local, Optimiser, Placement};
 use varangian_train::Follower;
 use varangian_train::wire::{Codec, Letter};
 
-/// The most bytes of a chunk.
-pub(crate) const CHUNK: usize = 256 << 10;
+/// The most bytes of a chunk. Simulated messages are small, and come in several all the same.
+pub(crate) const CHUNK: usize = if cfg!(feature = "sim") { 64 } else { 256 << 10 };
 
 /// What every worker of a run is told.
 #[derive(Clone, Debug)]

@@ -322,7 +322,7 @@ impl Labour {
             listen(Happened::Ready(step + 1, &hand.worker));
         }
         if receipt.reason == "too-many" {
-            std::thread::sleep(Duration::from_millis(100));
+            crate::clock::rest(Duration::from_millis(100));
         }
         Ok(None)
     }
@@ -359,13 +359,13 @@ impl Calm {
     /// Waits a little, longer each time.
     pub(crate) fn wait(&mut self, text: &str, stop: &dyn Fn() -> bool) -> Result<(), Trouble> {
         let since = *self.lost.get_or_insert_with(crate::clock::now);
-        if since.elapsed().as_secs_f64() > self.patience {
+        if crate::clock::since(since).as_secs_f64() > self.patience {
             let patience = self.patience;
             return Err(Trouble(format!("no server for {patience} seconds: {text}")));
         }
         let end = crate::clock::now() + self.pause;
         while crate::clock::now() < end && !stop() {
-            std::thread::sleep(Duration::from_millis(25));
+            crate::clock::rest(Duration::from_millis(25));
         }
         self.pause = (2 * self.pause).min(Duration::from_secs(2));
         Ok(())

@@ -37,6 +37,8 @@ struct Place {
     misses: u32,
     /// The round from which on it is waited for again.
     again: u64,
+    /// The round from which on it was waited for as it had come back.
+    back: u64,
 }
 
 /// One round after the other: told of answers and of time, it says when a round is over.
@@ -94,6 +96,17 @@ impl Gathering {
     /// The round no longer waits for this worker: it left, or its identity was taken from it.
     pub fn without(&mut self, place: usize) {
         (self.places[place].invited, self.places[place].awaited) = (false, false);
+    }
+
+    /// This worker is here anew, as after a time without a connection, or was only late: the next
+    /// round waits for it, however many it missed. Who comes back all the time is waited for in
+    /// every second round.
+    pub fn returned(&mut self, place: usize) {
+        let state = &mut self.places[place];
+        let from = (self.round + 1).max(state.back + 2);
+        if from < state.again {
+            (state.again, state.back) = (from, from);
+        }
     }
 
     /// Whether everyone who is waited for has answered, and, as long as the rows are too few,
@@ -207,6 +220,27 @@ mod tests {
         assert!(!round.is_complete());
         round.answered(3, true);
         assert!(round.is_complete(), "enough, and nobody else is waited for");
+    }
+
+    #[test]
+    fn who_comes_back_is_waited_for_at_once_but_not_in_every_round() {
+        let mut waited = Vec::new();
+        for comes_back in [false, true] {
+            let mut round = gathering(1, true);
+            waited.push(Vec::new());
+            for k in 1..=20 {
+                if comes_back && k > 8 {
+                    round.returned(3);
+                    round.returned(3);
+                }
+                round.open(0.0, |_| true);
+                (0..3).for_each(|place| round.answered(place, true));
+                if !round.close().is_empty() {
+                    waited.last_mut().unwrap().push(k);
+                }
+            }
+        }
+        assert_eq!(waited, [vec![1, 3, 7, 15], vec![1, 3, 7, 9, 11, 13, 15, 17, 19]]);
     }
 
     #[test]

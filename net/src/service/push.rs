@@ -1,6 +1,7 @@
 //! A worker's message: every length is known before the first byte, memory comes from the budget,
 //! and none is spent on what is not for now.
 
+use crate::points;
 use crate::proto::push_request::Part;
 use crate::proto::{PushHeader, PushRequest, Receipt};
 use crate::shared::{Event, Letter, Said, Shared, Turn};
@@ -36,8 +37,12 @@ pub(super) async fn take(
         let text = format!("another message of worker {worker} is under way");
         return Err(Status::resource_exhausted(text));
     };
+    points::task_passes("push header").await;
     let most = shared.terms.letter.most();
     if let Some(why) = untimely(shared, &header) {
+        if header.version < shared.news.borrow().version {
+            shared.tell(Event::Late(worker));
+        }
         waste(&mut stream, most).await;
         return Ok(receipt(shared, worker, &header, &[], why));
     }
@@ -58,11 +63,13 @@ pub(super) async fn take(
         Ok((bytes, held)) => (Ok(bytes), Some(held)),
         Err(why) => (Err(why), None),
     };
+    points::task_passes("push whole").await;
     let (reply, said) = oneshot::channel();
     let PushHeader { version, number, loss, .. } = header;
     let letter = Letter { worker, version, number, body, digest, loss, reply };
     shared.tell(Event::Letter(Box::new(letter)));
     let said = said.await.map_err(|_| Status::unavailable("the server is going down"))?;
+    points::task_passes("push answered").await;
     drop(turn);
     Ok(receipt(shared, worker, &header, &digest, said))
 }
@@ -146,6 +153,7 @@ async fn read(
                     }
                     shared.count_in(chunk.len());
                     body.extend_from_slice(&chunk);
+                    points::task_passes("push chunk").await;
                 }
                 Some(Part::Header(_)) => {
                     return Err(Status::invalid_argument("a second header"));
