@@ -174,7 +174,8 @@ def reduce_all(rank: int, specs: list[str], layout: str, d: int) -> dict[str, bo
         rule = varangian.rule(spec, f)
         same = bits(outcome.row) == bits(rule(rows))
         weights = rule.weights
-        found[spec] = same and outcome.weights == weights
+        # None of the ranks is said to have reduced something else.
+        found[spec] = same and outcome.weights == weights and not outcome.disagreed
     return found
 
 
