@@ -170,5 +170,6 @@ def test_a_network_that_does_not_return_is_interrupted() -> None:
             return self.layer(x.flatten(1))
 
     keys = {key: value for key, value in SMALL.items() if key != "model"}
+    loss = torch.nn.functional.cross_entropy
     with pressed(2), pytest.raises(KeyboardInterrupt):
-        varangian.run(keys, model=Net, batched=False, loss=torch.nn.functional.cross_entropy, steps=40)
+        varangian.run(keys, model=Net, batched=False, loss=loss, steps=40)

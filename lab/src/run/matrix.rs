@@ -83,8 +83,9 @@ pub(crate) fn run_all(
 }
 
 /// One run; a panic in it is recorded as its failure and hurts no other run. `None` if it was
-/// stopped, a panic included that came once it was to stop. A checkpoint that does not fit, or that ends in a panic, is said and dropped, and the
-/// run starts over: a file from elsewhere decides nothing.
+/// stopped, a panic included that came once it was to stop. A checkpoint that does not fit, or that
+/// ends in a panic, is said and dropped, and the run starts over: a file from elsewhere decides
+/// nothing.
 fn guarded(
     job: &Job,
     shelf: &Shelf,
