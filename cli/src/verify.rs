@@ -9,8 +9,10 @@ use again::{Judged, Rounds};
 use std::path::PathBuf;
 use varangian_lab::Experiment;
 use varangian_lab::config::{Settings, Source};
+use varangian_lab::results::{Look, Store};
 use varangian_lab::run::Shelf;
-use varangian_net::audit::{self, Begin, Entry, Level};
+use varangian_learn::optim::Optimiser;
+use varangian_net::audit::{self, Begin, Entry, Level, Read};
 use varangian_sim::Course;
 use varangian_train::wire::{Codec, Letter};
 
@@ -46,7 +48,7 @@ pub(crate) struct Args {
 /// Names the first thing that does not agree.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let failed = |trouble: varangian_net::Trouble| Failure::failed(trouble.to_string());
-    let entries = audit::entries(&args.folder).map_err(failed)?;
+    let Read { entries, is_cut } = audit::read(&args.folder).map_err(failed)?;
     let starts: Vec<&Begin> = entries.iter().filter_map(begin).collect();
     let Some(first) = starts.first() else {
         return Err(Failure::failed("the audit holds no start of a server"));
@@ -56,21 +58,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for path in &args.receipts {
         receipts::check(path, &entries)?;
     }
-    if starts.iter().any(|start| start.level != Level::Rows) {
+    if is_cut {
+        return Err(Failure::failed(
+            "the last line is cut, by a crash (then the server's next start mends it) or by \
+             somebody",
+        ));
+    }
+    if starts.iter().all(|start| start.level == Level::Digests) {
         print::line("no messages were kept (--audit rows keeps them): no step is made again");
         return Ok(());
     }
-    if let Some(start) = starts.iter().find(|start| start.settings != first.settings) {
-        let (run, from) = (start.run, start.from);
-        return Err(Failure::failed(format!(
-            "the start {run} at step {from} has other settings than the first one"
-        )));
-    }
-    if first.from > 0 {
-        let from = first.from;
-        return Err(Failure::failed(format!(
-            "the audit begins at step {from}: the steps before it cannot be made again"
-        )));
+    for start in &starts {
+        demand_like(start, first)?;
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads.map_or(0, usize::from))
@@ -81,6 +80,23 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A start whose steps can be made again after those of the first one.
+fn demand_like(start: &Begin, first: &Begin) -> Result<(), Failure> {
+    let Begin { run, from, .. } = start;
+    let why = if start.level == Level::Digests {
+        "kept digests alone"
+    } else if start.settings != first.settings {
+        "has other settings than the first one"
+    } else if first.from > 0 {
+        "is the first of the audit: the steps before it were not logged"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::failed(format!(
+        "no step is made again: the start {run} of the server, at step {from}, {why}"
+    )))
+}
+
 fn begin(entry: &Entry) -> Option<&Begin> {
     match entry {
         Entry::Begin(begin) => Some(begin),
@@ -88,22 +104,51 @@ fn begin(entry: &Entry) -> Option<&Begin> {
     }
 }
 
-/// Makes every step again that was not undone by a restart.
+/// Makes every step again that was not undone by a restart, and looks whether the run's record
+/// says the same of its end.
 fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<String, Failure> {
     let settings = settings(&first.settings)?;
     let shelf = Shelf::new(args.data.clone());
     let bodies = audit::Bodies::open(&args.folder);
     let bodies = bodies.map_err(|trouble| Failure::failed(trouble.to_string()))?;
-    match shelf.course(&settings)? {
+    let letters = |model: &dyn varangian_learn::Model, optimiser: &Optimiser| {
+        let starts = entries.iter().filter_map(begin);
+        let of = starts.map(|start| letter(&start.codec, model, optimiser));
+        of.collect::<Result<Vec<_>, _>>()
+    };
+    let (said, steps, parameters) = match shelf.course(&settings)? {
         Course::Lockstep(plan) | Course::Rounds(plan, _) => {
-            let letter = letter(&first.codec, plan.model.as_ref(), &plan.optimiser)?;
-            Rounds::new(*plan, letter, bodies)?.run(entries)
+            let letters = letters(plan.model.as_ref(), &plan.optimiser)?;
+            Rounds::new(*plan, letters, bodies)?.run(entries)?
         }
         Course::Swarm(plan) => {
-            let letter = letter(&first.codec, plan.model.as_ref(), &plan.optimiser)?;
-            Judged::new(*plan, letter, bodies)?.run(entries)
+            let letters = letters(plan.model.as_ref(), &plan.optimiser)?;
+            Judged::new(*plan, letters, bodies)?.run(entries)?
         }
+    };
+    let store = Store::open(&args.folder)?;
+    let looks = store.keys()?.into_iter().map(|key| store.look(&key));
+    let record = looks.filter_map(|look| match look {
+        Look::Whole(kept) | Look::Unchecked(kept) => Some(kept),
+        _ => None,
+    });
+    let Some(kept) = record.into_iter().find(|kept| kept.settings == settings) else {
+        return Ok(format!(
+            "{said}; the run has {} steps and no record of its end is here: it is not over, or the \
+             audit is cut",
+            settings.steps
+        ));
+    };
+    // The record has the first digits.
+    let is_it = !kept.parameters.is_empty() && parameters.starts_with(&kept.parameters);
+    if steps != settings.steps || !is_it {
+        return Err(Failure::failed(format!(
+            "{said}, {steps} of {} steps with the model {parameters} at their end; the run's \
+             record has the model {}",
+            settings.steps, kept.parameters
+        )));
     }
+    Ok(format!("{said}, and the model is the one of the run's record"))
 }
 
 /// The one run that the settings of an audit describe.
@@ -119,7 +164,7 @@ fn settings(text: &str) -> Result<Settings, Failure> {
 fn letter(
     codec: &str,
     model: &dyn varangian_learn::Model,
-    optimiser: &varangian_learn::optim::Optimiser,
+    optimiser: &Optimiser,
 ) -> Result<Letter, Failure> {
     let d = model.dim();
     let name = if matches!(codec, "f32" | "bf16" | "f16") { codec } else { "auto" };

@@ -53,7 +53,8 @@ pub(crate) struct Args {
     /// as if it had not been
     #[arg(long, value_name = "FILE", conflicts_with = "attack")]
     state: Option<PathBuf>,
-    /// Write that file every so many steps
+    /// Write that file every so many steps; with more than 1, a worker that is killed goes on with
+    /// the momentum of some steps before, and says so
     #[arg(long, value_name = "STEPS", default_value_t = 1, requires = "state",
           value_parser = clap::value_parser!(u64).range(1..))]
     state_steps: u64,
@@ -96,6 +97,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let brought = Brought { data: args.data.clone(), set, ..Brought::default() };
     let station = Station::of(&settings, &brought)?;
+    let folder = args.state.as_deref().and_then(Path::parent).filter(|dir| *dir != Path::new(""));
+    if let Some(dir) = folder.filter(|dir| !dir.is_dir()) {
+        return Err(Failure::refused(format!(
+            "--state is a file in a folder that is there; found none at {}",
+            dir.display()
+        )));
+    }
     let kept = args.state.clone().map(|path| State::new(path, &settings, ids[0], args.state_steps));
     let state = kept.as_ref().map(State::load).transpose()?.flatten();
     if let Some((next, _)) = &state {
@@ -200,6 +208,13 @@ fn labour(
                 print::note(&format!("warning: the state is not kept: {failure}"));
             }
         }
+        Happened::Stale(next, step) => say(
+            args,
+            &format!(
+                "warning: the state is for step {next} and the server is at step {step}: momentum \
+                 lacks the steps between"
+            ),
+        ),
         Happened::Behind(step) => {
             let text = "the server is back at step";
             say(args, &format!("{text} {step}, before the state that was kept: begun anew"));

@@ -131,6 +131,9 @@ impl Arrivals {
         if let Some(log) = &mut self.audit {
             log.begin(self.queue.judged(), &self.desk.shared);
         }
+        if self.trouble().is_some() {
+            return None;
+        }
         if !self.desk.paused
             && let Some(letter) = self.held.pop_front()
         {
@@ -138,6 +141,8 @@ impl Arrivals {
         }
         match self.desk.wait(f64::INFINITY) {
             Came::Letter(letter) if self.desk.paused => {
+                // Whoever hung up asks for no answer, and its bytes are no longer in the budget.
+                self.held.retain(|held| !held.reply.is_closed());
                 self.held.push_back(*letter);
                 None
             }
@@ -175,7 +180,7 @@ impl Arrivals {
     fn take(&mut self, mut letter: Letter) -> Option<Judged> {
         let (worker, number, version) = (letter.worker, letter.number, letter.version);
         let refuse = |reason, detail| Err(Refusal { worker, reason, detail });
-        let (mut statistics, mut bytes) = (Vec::new(), Vec::new());
+        let (mut statistics, mut bytes, mut at) = (Vec::new(), Vec::new(), None);
         let received = match self.desk.repeated(&letter) {
             Some(Ok(said)) => {
                 let _ = letter.reply.send(said);
@@ -201,6 +206,11 @@ impl Arrivals {
             }) {
                 Ok(found) => {
                     statistics = found;
+                    at = self.audit.as_mut().and_then(|log| log.keep(&bytes));
+                    if self.trouble().is_some() {
+                        // Nobody is answered: what is saved ends before this message.
+                        return None;
+                    }
                     self.queue.receive(worker, number, version, &self.row)
                 }
                 Err((reason, detail)) => refuse(reason, detail),
@@ -223,7 +233,7 @@ impl Arrivals {
             Err(refusal) if !refusal.reason.proves_hostile() => None,
             Err(_) => Some(self.queue.turn_away(worker, version)),
         };
-        self.note(&letter, &received, outcome.as_ref(), &bytes);
+        self.note(&letter, &received, outcome.as_ref(), at);
         // The worker asks for news when it has its answer: they are there by then.
         self.publish();
         self.desk.answer(letter, received);
@@ -236,10 +246,9 @@ impl Arrivals {
         letter: &Letter,
         received: &Result<(), Refusal>,
         outcome: Option<&Outcome>,
-        bytes: &[u8],
+        at: Option<(u64, u64)>,
     ) {
         let Some(log) = &mut self.audit else { return };
-        let at = received.as_ref().ok().and_then(|()| log.keep(bytes));
         let fate = outcome.map(|outcome| outcome.fate);
         let moved = fate == Some(Fate::Step);
         log.write(&Entry::Message(Message {

@@ -178,6 +178,9 @@ impl<'a> Lines<'a> {
         self.number += 1;
         let line = self.number;
         let is_whole = bytes.last() == Some(&b'\n');
+        if !is_whole && count as u64 == LONGEST {
+            return Err(format!("line {line} is longer than the {LONGEST} bytes of the longest"));
+        }
         let parts = std::str::from_utf8(&bytes).ok().and_then(|text| {
             let rest = text.strip_prefix("{\"chain\":\"")?;
             let (chain, rest) = rest.split_once("\",\"entry\":")?;
@@ -203,18 +206,29 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The entries of the audit in a folder, whose chain was checked. What a crash left half-written
-/// at the end is left out.
+/// What an audit says.
+pub struct Read {
+    /// Its entries, whose chain was checked.
+    pub entries: Vec<Entry>,
+    /// Whether bytes that are no line follow: what a crash left, or somebody cut.
+    pub is_cut: bool,
+}
+
+/// The audit in a folder.
 ///
 /// # Errors
 /// If the file cannot be read, is no audit, or the chain breaks.
-pub fn entries(folder: &Path) -> Result<Vec<Entry>, Trouble> {
+pub fn read(folder: &Path) -> Result<Read, Trouble> {
     let path = folder.join(LINES);
     let failed = |why: String| Trouble(whole_text(&path, &why));
-    let mut file = File::open(&path).map_err(|error| failed(error.to_string()))?;
+    let mut file = plain(&path)?;
     let mut lines = Lines::of(&mut file);
-    let mut entries = Vec::new();
-    while let Some(line) = lines.next().map_err(failed)?.filter(|line| line.is_whole) {
+    let (mut entries, mut is_cut) = (Vec::new(), false);
+    while let Some(line) = lines.next().map_err(failed)? {
+        if !line.is_whole {
+            is_cut = true;
+            break;
+        }
         let number = lines.number;
         let entry = serde_json::from_str(&line.entry)
             .map_err(|error| failed(format!("line {number}: {error}")))?;
@@ -227,7 +241,16 @@ pub fn entries(folder: &Path) -> Result<Vec<Entry>, Trouble> {
         }
         entries.push(entry);
     }
-    Ok(entries)
+    Ok(Read { entries, is_cut })
+}
+
+/// A plain file, open for reading.
+fn plain(path: &Path) -> Result<File, Trouble> {
+    let failed = |error: std::io::Error| Trouble(whole_text(path, &error.to_string()));
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Trouble(whole_text(path, "an audit is a plain file")));
+    }
+    File::open(path).map_err(failed)
 }
 
 /// The bodies of an audit's messages.
@@ -243,9 +266,7 @@ impl Bodies {
     /// If there is no such file.
     pub fn open(folder: &Path) -> Result<Self, Trouble> {
         let path = folder.join(ROWS);
-        let file = File::open(&path);
-        let file = file.map_err(|error| Trouble(format!("{}: {error}", path.display())))?;
-        Ok(Bodies { file, path })
+        Ok(Bodies { file: plain(&path)?, path })
     }
 
     /// The bytes of a message, of at most `most`; they are checked against its digest.

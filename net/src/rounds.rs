@@ -141,7 +141,7 @@ impl Rounds {
     /// Goes on with the round: its mean loss as the workers say, the learning rate and how it was
     /// closed; nothing where it is still open and somebody should look whether to stop.
     pub fn advance(&mut self) -> Option<(f64, f64, &Closed)> {
-        if !self.is_open && !self.begin() {
+        if self.trouble().is_some() || !self.is_open && !self.begin() {
             return None;
         }
         let opened = self.desk.now();
@@ -158,6 +158,9 @@ impl Rounds {
                 Came::Letter(letter) => self.take(*letter),
                 Came::News => self.look_who_left(),
                 Came::Nothing => {}
+            }
+            if self.trouble().is_some() {
+                return None;
             }
             if self.desk.now() - opened > 0.2 && !self.gathering.is_complete() {
                 return None;
@@ -232,6 +235,10 @@ impl Rounds {
             Some(Err(why)) => self.server.refuse_unread(worker, step, (Reason::Equivocation, why)),
             None => self.read(&mut letter, &mut at),
         };
+        if self.trouble().is_some() {
+            // Nobody is answered, and the round is never closed: what is saved ends before it.
+            return;
+        }
         if let Some(log) = &mut self.audit {
             log.messages.push(Message::of(&letter, received.as_ref().err(), at));
         }
@@ -271,13 +278,13 @@ impl Rounds {
             Err(why) => return self.server.refuse_unread(worker, step, why),
         };
         points::passes("row read");
+        *at = self.audit.as_mut().and_then(|log| log.keep(&bytes));
         match vote {
             Some(vote) => self.server.receive_vote(worker, step, vote)?,
             None => self.server.receive(worker, step, &self.row)?,
         }
         self.passes[worker as usize] = statistics;
         self.losses[worker as usize] = letter.loss;
-        *at = self.audit.as_mut().and_then(|log| log.keep(&bytes));
         points::passes("row admitted");
         Ok(())
     }

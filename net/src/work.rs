@@ -30,6 +30,9 @@ pub enum Happened<'a> {
     /// It answered a step, and this is its state for the next one: by step, or in asynchronous
     /// training by the number of its message.
     Ready(u64, &'a Worker),
+    /// The state that the worker began with is for this step, and the server is at that later one:
+    /// what the worker did in between is not in it.
+    Stale(u64, u64),
     /// The server wants a step from before the state that the worker began with: it goes on
     /// without that state.
     Behind(u64),
@@ -306,6 +309,8 @@ impl Labour {
         let step = if terms.asynchronous { self.number } else { model.version };
         if hand.is_behind(step) {
             listen(Happened::Behind(step));
+        } else if hand.past.is_empty() && 0 < hand.since && hand.since < step {
+            listen(Happened::Stale(hand.since, step));
         }
         let is_again = self.last.as_ref().is_some_and(|(of, ..)| *of == step);
         if !is_again || terms.asynchronous {

@@ -93,9 +93,11 @@ impl Gathering {
         self.taken += usize::from(admitted);
     }
 
-    /// The round no longer waits for this worker: it left, or its identity was taken from it.
+    /// The round no longer waits for this worker: it left, or its identity was taken from it. As
+    /// long as the rows are too few the round stays open all the same, until its end: it may come
+    /// back in time, and a round that is skipped is lost.
     pub fn without(&mut self, place: usize) {
-        (self.places[place].invited, self.places[place].awaited) = (false, false);
+        self.places[place].awaited = false;
     }
 
     /// This worker is here anew, as after a time without a connection, or was only late: the next
@@ -207,6 +209,14 @@ mod tests {
         assert!(!round.is_complete());
         round.without(3);
         assert!(round.is_complete() && round.close().is_empty());
+        // Where every row is needed, it may come back before the end.
+        let mut round = gathering(4, false);
+        round.open(0.0, |_| true);
+        (0..3).for_each(|place| round.answered(place, true));
+        round.without(3);
+        assert!(!round.is_complete());
+        round.answered(3, true);
+        assert!(round.is_complete());
     }
 
     #[test]

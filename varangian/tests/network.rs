@@ -277,11 +277,31 @@ fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
     assert!(said.contains("150 steps made again from 750 messages: the same bits"), "{said}");
     assert!(said.contains("receipts of worker-4.receipts are the server's"), "{said}");
 
+    assert!(said.contains("the model is the one of the run's record"), "{said}");
+    assert!(said.contains("more that crashes undid are as they were logged"), "{said}");
+
     let [lines, rows] = audited(&site);
     let (whole, text) = (std::fs::read(&rows).unwrap(), std::fs::read_to_string(&lines).unwrap());
+    // Cut at its end, in the middle of a line or between two.
+    for (cut, why) in [(1, "the last line is cut"), (90, "the last line is cut")] {
+        std::fs::write(&lines, &text[..text.len() - cut]).unwrap();
+        let (well, said) = site.said(&["verify", "served"]);
+        assert!(!well && said.contains(why), "{said}");
+    }
+    let shorter: Vec<&str> = text.lines().collect();
+    std::fs::write(&lines, shorter[..shorter.len() - 3].join("\n") + "\n").unwrap();
+    let (well, said) = site.said(&["verify", "served"]);
+    assert!(!well && said.contains("147 of 150 steps"), "{said}");
+    std::fs::write(&lines, &text).unwrap();
+    // A step that was undone.
+    let mut bytes = whole.clone();
+    bytes[undone(&text)] ^= 1;
+    std::fs::write(&rows, &bytes).unwrap();
+    let (well, said) = site.said(&["verify", "served"]);
+    assert!(!well && said.contains("an undone step"), "{said}");
     // One bit of one row of one step.
     let mut bytes = whole.clone();
-    let at = bytes.len() - 77;
+    let at = bytes.len() - 77; // Of the last step.
     bytes[at] ^= 4;
     std::fs::write(&rows, &bytes).unwrap();
     let (well, said) = site.said(&["verify", "served"]);
@@ -308,6 +328,18 @@ fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
     std::fs::write(&receipts, kept.replacen("\"number\":20,", "\"number\":21,", 1)).unwrap();
     let (well, said) = site.said(&verify);
     assert!(!well && said.contains("the signature is not the server's"), "{said}");
+}
+
+/// Where a body begins that was logged for a step which the restart undid.
+fn undone(text: &str) -> usize {
+    let entries: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["entry"].take())
+        .collect();
+    let from = entries.iter().rev().find_map(|entry| entry["begin"]["from"].as_u64()).unwrap();
+    let step = entries.iter().find(|entry| entry["step"]["step"].as_u64() == Some(from)).unwrap();
+    let at = |message: &serde_json::Value| message["at"][0].as_u64();
+    step["step"]["messages"].as_array().unwrap().iter().find_map(at).unwrap() as usize
 }
 
 /// The log with the digests of what differs between two files of rows, and a chain that holds.

@@ -11,6 +11,8 @@ use varangian_train::{Fate, Queue, Reason, Server};
 /// A server of rounds that is checked.
 pub(super) struct Rounds {
     server: Server,
+    /// The shape of messages in each start of the server.
+    letters: Vec<Letter>,
     letter: Letter,
     bodies: Bodies,
     row: Vec<f32>,
@@ -18,34 +20,60 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(plan: Plan, letter: Letter, bodies: Bodies) -> Result<Self, Failure> {
-        let n = plan.n;
+    pub(super) fn new(plan: Plan, letters: Vec<Letter>, bodies: Bodies) -> Result<Self, Failure> {
+        let (n, letter) = (plan.n, letters[0]);
         let (server, _) = machines::server(plan, letter.codec)?;
-        Ok(Rounds { server, letter, bodies, row: vec![0.0; letter.d], n })
+        Ok(Rounds { server, letters, letter, bodies, row: vec![0.0; letter.d], n })
     }
 
-    /// Makes the steps again that no restart undid.
-    pub(super) fn run(mut self, entries: &[Entry]) -> Result<String, Failure> {
-        let mut steps: Vec<&Step> = Vec::new();
+    /// Makes the steps again that no restart undid: what is said of it, how many they are, and the
+    /// digest of the model at their end.
+    pub(super) fn run(mut self, entries: &[Entry]) -> Result<(String, u64, String), Failure> {
+        let mut steps: Vec<(usize, &Step)> = Vec::new();
+        let (mut start, mut undone) = (0, 0);
         for entry in entries {
             match entry {
-                Entry::Begin(begin) => steps.retain(|step| step.step < begin.from),
-                Entry::Step(step) => steps.push(step),
+                Entry::Begin(begin) => {
+                    let kept = steps.iter().take_while(|(_, step)| step.step < begin.from).count();
+                    for (start, step) in steps.drain(kept..) {
+                        undone += 1;
+                        self.look_at(start, step)?;
+                    }
+                    start += 1;
+                }
+                Entry::Step(step) => steps.push((start - 1, step)),
                 Entry::Message(_) => {
                     return Err(Failure::failed("a run in rounds has no messages of their own"));
                 }
             }
         }
         let mut messages = 0;
-        for (due, step) in (0..).zip(&steps) {
+        for (due, (start, step)) in (0..).zip(&steps) {
             if step.step != due {
                 let found = step.step;
                 return Err(Failure::failed(format!("step {due} is due; the audit has {found}")));
             }
+            self.letter = self.letters[*start];
             messages += self.check(step)?;
         }
         let count = steps.len();
-        Ok(format!("{count} steps made again from {messages} messages: the same bits"))
+        let more = match undone {
+            0 => String::new(),
+            _ => format!(" ({undone} more that crashes undid are as they were logged)"),
+        };
+        let said =
+            format!("{count} steps made again from {messages} messages: the same bits{more}");
+        Ok((said, count as u64, digest_of(self.server.params())))
+    }
+
+    /// Looks whether the messages of a step that was undone are still those that came.
+    fn look_at(&mut self, start: usize, step: &Step) -> Result<(), Failure> {
+        let most = self.letters[start].most();
+        for message in step.messages.iter().filter(|message| message.reason.is_empty()) {
+            let read = self.bodies.read(message, most);
+            read.map_err(|trouble| Failure::failed(format!("an undone step: {trouble}")))?;
+        }
+        Ok(())
     }
 
     /// Makes a step again; how many messages it took.
@@ -128,41 +156,56 @@ fn proof(name: &str) -> Option<Reason> {
 /// A queue of asynchronous training that is checked.
 pub(super) struct Judged {
     queue: Queue,
+    letters: Vec<Letter>,
     letter: Letter,
     bodies: Bodies,
     row: Vec<f32>,
 }
 
 impl Judged {
-    pub(super) fn new(plan: AsyncPlan, letter: Letter, bodies: Bodies) -> Result<Self, Failure> {
+    pub(super) fn new(
+        plan: AsyncPlan,
+        letters: Vec<Letter>,
+        bodies: Bodies,
+    ) -> Result<Self, Failure> {
         let (queue, _) = machines::queue(plan)?;
-        Ok(Judged { queue, letter, bodies, row: vec![0.0; letter.d] })
+        let letter = letters[0];
+        Ok(Judged { queue, letters, letter, bodies, row: vec![0.0; letter.d] })
     }
 
-    /// Judges the messages again that no restart undid.
-    pub(super) fn run(mut self, entries: &[Entry]) -> Result<String, Failure> {
-        let (mut messages, mut starts): (Vec<&Message>, Vec<usize>) = Default::default();
+    /// Judges the messages again that no restart undid; answers as [`Rounds::run`].
+    pub(super) fn run(mut self, entries: &[Entry]) -> Result<(String, u64, String), Failure> {
+        let mut messages: Vec<(usize, &Message)> = Vec::new();
+        let mut start = 0;
         for entry in entries {
             match entry {
                 Entry::Begin(begin) => {
-                    messages.truncate(begin.from as usize);
-                    starts.push(messages.len());
+                    let kept =
+                        messages.len().min(usize::try_from(begin.from).unwrap_or(usize::MAX));
+                    for (start, message) in messages.drain(kept..) {
+                        if message.reason.is_empty() {
+                            let read = self.bodies.read(message, self.letters[start].most());
+                            read.map_err(|trouble| Failure::failed(format!("undone: {trouble}")))?;
+                        }
+                    }
+                    start += 1;
                 }
                 Entry::Message(message) if message.fate.is_empty() => {}
-                Entry::Message(message) => messages.push(message),
-                Entry::Step(_) => {
-                    return Err(Failure::failed("an asynchronous run has no rounds"));
-                }
+                Entry::Message(message) => messages.push((start - 1, message)),
+                Entry::Step(_) => return Err(Failure::failed("an asynchronous run has no rounds")),
             }
         }
-        for (place, message) in messages.iter().enumerate() {
-            if starts.contains(&place) {
+        let mut last = 0;
+        for (place, (start, message)) in messages.iter().enumerate() {
+            if std::mem::replace(&mut last, *start) != *start {
                 self.queue.forget_numbers();
             }
+            self.letter = self.letters[*start];
             self.check(place, message)?;
         }
         let count = messages.len();
-        Ok(format!("{count} messages judged again: the same fates, the same bits"))
+        let said = format!("{count} messages judged again: the same fates, the same bits");
+        Ok((said, count as u64, digest_of(self.queue.params())))
     }
 
     fn check(&mut self, place: usize, message: &Message) -> Result<(), Failure> {

@@ -46,7 +46,7 @@ pub async fn process(stage: Rc<Stage>, id: u32) -> turmoil::Result {
                     let (number, reason) = (receipt.number, receipt.reason.clone());
                     own.note(Event::Receipt(id, number, receipt.admitted, reason));
                 }
-                Happened::Ready(..) | Happened::Behind(_) => {}
+                Happened::Ready(..) | Happened::Stale(..) | Happened::Behind(_) => {}
                 Happened::Lost(_) => own.note(Event::Lost(id)),
             },
         )

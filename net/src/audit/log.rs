@@ -6,9 +6,10 @@ use super::{
 };
 use crate::Trouble;
 use crate::shared::{Letter, Shared};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use varangian_train::{Refusal, Server};
 
 /// The log of a server that runs.
@@ -17,6 +18,10 @@ pub(crate) struct Log {
     rows: Option<File>,
     at: u64,
     chain: String,
+    /// Bytes of the log.
+    end: u64,
+    /// The step after the last one that the log has, or the messages judged.
+    reached: u64,
     begun: bool,
     /// The messages of the open round.
     pub(crate) messages: Vec<Message>,
@@ -29,32 +34,43 @@ impl Log {
     /// end of it is cut off.
     pub(crate) fn open(audit: &Audit) -> Result<Self, Trouble> {
         let path = audit.folder.join(LINES);
-        let failed = |error: std::io::Error| Trouble(format!("{}: {error}", path.display()));
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        let mut lines = options.open(&path).map_err(failed)?;
-        let (mut chain, mut whole) = (String::new(), 0);
+        let failed = |why: String| Trouble(whole_text(&path, &why));
+        let mut lines = opened(&path)?;
+        let (mut chain, mut whole, mut reached) = (String::new(), 0, 0);
         let mut reader = Lines::of(&mut lines);
-        while let Some(line) = reader.next().map_err(|why| Trouble(whole_text(&path, &why)))? {
-            match line.is_whole {
-                true => (chain, whole) = (line.chain, line.end),
-                false => break,
-            }
+        while let Some(line) = reader.next().map_err(failed)?.filter(|line| line.is_whole) {
+            let entry =
+                serde_json::from_str(&line.entry).map_err(|error| failed(error.to_string()))?;
+            reached = after(reached, &entry);
+            (chain, whole) = (line.chain, line.end);
         }
-        lines.set_len(whole).map_err(failed)?;
-        let path = audit.folder.join(ROWS);
-        let rows = (audit.level == Level::Rows).then(|| options.open(&path)).transpose();
-        let failed = |error: std::io::Error| Trouble(format!("{}: {error}", path.display()));
-        let rows = rows.map_err(failed)?;
+        let len = lines.metadata().map_err(|error| failed(error.to_string()))?.len();
+        if whole == 0 && len > 0 {
+            return Err(failed("an audit goes on there; found what is none".into()));
+        }
+        lines.set_len(whole).map_err(|error| failed(error.to_string()))?;
+        let rows = match audit.level {
+            Level::Rows => Some(opened(&audit.folder.join(ROWS))?),
+            Level::Digests => None,
+        };
         let at = rows.as_ref().map_or(Ok(0), |file| file.metadata().map(|about| about.len()));
-        let at = at.map_err(failed)?;
-        Ok(Log { lines, rows, at, chain, begun: false, messages: Vec::new(), trouble: None })
+        let at = at.map_err(|error| failed(error.to_string()))?;
+        let (begun, messages, trouble) = (false, Vec::new(), None);
+        let end = whole;
+        Ok(Log { lines, rows, at, chain, end, reached, begun, messages, trouble })
     }
 
     /// Says that the server was started, before its first step; nothing the next times.
     pub(crate) fn begin(&mut self, from: u64, shared: &Shared) {
         if std::mem::replace(&mut self.begun, true) {
             return;
+        }
+        if self.reached < from {
+            let reached = self.reached;
+            return self.fail(&format!(
+                "it ends at step {reached} and the run goes on at step {from}; move it away to \
+                 begin another"
+            ));
         }
         let level = if self.rows.is_some() { Level::Rows } else { Level::Digests };
         self.write(&Entry::Begin(Begin {
@@ -83,14 +99,18 @@ impl Log {
         }));
     }
 
-    /// Keeps the body of an admitted message, where bodies are kept: where it stands.
+    /// Keeps the body of a message, where bodies are kept: where it stands. Where it cannot be
+    /// written there is trouble, and the message is not to be taken.
     pub(crate) fn keep(&mut self, body: &[u8]) -> Option<(u64, u64)> {
         let rows = self.rows.as_mut()?;
         let (at, len) = (self.at, body.len() as u64);
-        match rows.write_all(body) {
-            Ok(()) => self.at += len,
-            Err(error) => self.fail(&error),
+        if let Err(error) = rows.write_all(body) {
+            // What was half-written is of no use.
+            let _ = rows.set_len(at);
+            self.fail(&error);
+            return None;
         }
+        self.at += len;
         Some((at, len))
     }
 
@@ -100,8 +120,11 @@ impl Log {
         let chain = linked(&self.chain, &entry);
         let line = format!("{{\"chain\":\"{chain}\",\"entry\":{entry}}}\n");
         match self.lines.write_all(line.as_bytes()) {
-            Ok(()) => self.chain = chain,
-            Err(error) => self.fail(&error),
+            Ok(()) => (self.chain, self.end) = (chain, self.end + line.len() as u64),
+            Err(error) => {
+                let _ = self.lines.set_len(self.end);
+                self.fail(&error);
+            }
         }
     }
 
@@ -113,8 +136,8 @@ impl Log {
         }
     }
 
-    fn fail(&mut self, error: &std::io::Error) {
-        let text = format!("the audit cannot be written: {error}");
+    fn fail(&mut self, error: &dyn std::fmt::Display) {
+        let text = format!("the audit cannot go on: {error}");
         if self.trouble.is_none() {
             tracing::error!("{text}; the server stops");
         }
@@ -124,6 +147,30 @@ impl Log {
     /// Why nothing more is kept: a server that was asked for an audit then ends.
     pub(crate) fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
+    }
+}
+
+/// A file of the audit: a plain one, its owner's alone, and no link that leads elsewhere.
+fn opened(path: &Path) -> Result<File, Trouble> {
+    let failed = |error: std::io::Error| Trouble(whole_text(path, &error.to_string()));
+    if let Ok(there) = std::fs::symlink_metadata(path)
+        && !there.is_file()
+    {
+        return Err(Trouble(whole_text(path, "an audit is a plain file, and no link")));
+    }
+    let mut options = OpenOptions::new();
+    let options = options.read(true).append(true).create(true).mode(0o600);
+    let file = options.open(path).map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(file)
+}
+
+/// The step after the last one that a log has, after one more entry.
+fn after(reached: u64, entry: &Entry) -> u64 {
+    match entry {
+        Entry::Begin(begin) => reached.min(begin.from),
+        Entry::Step(step) => step.step + 1,
+        Entry::Message(message) => reached + u64::from(!message.fate.is_empty()),
     }
 }
 
@@ -137,7 +184,7 @@ impl Message {
             digest: hex(&letter.digest),
             reason,
             detail: refusal.map_or_else(String::new, |refusal| refusal.detail.clone()),
-            at,
+            at: at.filter(|_| refusal.is_none()),
             fate: String::new(),
             parameters: String::new(),
         }
