@@ -29,6 +29,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("varangian work", "wants a server; varangian/tests/network.rs has one"),
     ("varangian top", "wants a server"),
     ("varangian admin", "wants a server"),
+    ("varangian verify", "wants a server's audit; varangian/tests/network.rs has some"),
+    ("varangian evidence FILE`", "no whole command"),
     ("varangian ca", "its steps want each other's files; net/src/authority has its tests"),
 ];
 

@@ -39,7 +39,8 @@ impl Site {
             connection.abort();
             answer.map_err(std::io::Error::other)?.map_err(std::io::Error::other)
         });
-        called.unwrap_or_else(|_: std::io::Error| End::Closed)
+        let called: std::io::Result<End> = called;
+        called.unwrap_or(End::Closed)
     }
 }
 
