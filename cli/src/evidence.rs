@@ -28,7 +28,7 @@ pub(crate) fn print(records: &[Evidence]) {
     records.iter().for_each(|record| print::line(&line(record)));
 }
 
-fn line(record: &Evidence) -> String {
+pub(crate) fn line(record: &Evidence) -> String {
     serde_json::to_string(record).expect("plain values")
 }
 

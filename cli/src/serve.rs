@@ -88,6 +88,10 @@ pub(crate) struct Args {
     /// digests alone, or the messages too (as many bytes on the disk as workers send)
     #[arg(long, value_name = "LEVEL", default_value = "off")]
     audit: AuditLevel,
+    /// Add what was found of each worker in each round (length, distance, weight, verdict,
+    /// reason) to evidence.jsonl in the folder; `varangian evidence` shows who was off
+    #[arg(long)]
+    evidence: bool,
     /// The Unix socket of `varangian admin` and `top` [default: admin.sock in the folder]
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
@@ -154,6 +158,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         codec: args.codec.clone(),
         checkpoint_steps: args.checkpoint_steps,
         metrics: args.metrics,
+        evidence: args.evidence.then(|| out.join("evidence.jsonl")),
         says: !args.quiet,
     };
     experiment.world = Worlds::of(Arc::new(world::Network::new(options)));

@@ -3,11 +3,12 @@
 use crate::{Failure, evidence, print};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use varangian_lab::suspects::{Suspect, picture, suspects};
+use varangian_lab::suspects::{Suspect, UNLIKE, picture, suspects};
 use varangian_lab::text;
 
 /// What stands below the help.
-const EXAMPLES: &str = "What a guard of varangian.torch has written down:
+const EXAMPLES: &str =
+    "What a guard of varangian.torch, or `varangian serve --evidence`, has written down:
   varangian evidence evidence.jsonl
   varangian evidence evidence.jsonl --plot off.svg
 
@@ -44,9 +45,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     print::line(table(&found).trim_end());
     let off: Vec<String> = found.iter().filter_map(sentence).collect();
-    match off.is_empty() {
-        true => print::line("no rank was off: no alarm, and no row was refused"),
-        false => off.iter().for_each(|line| print::line(line)),
+    off.iter().for_each(|line| print::line(line));
+    match found.iter().any(|one| one.guarded) {
+        true if off.is_empty() => print::line("no rank was off: no alarm, and no row was refused"),
+        true => {}
+        false => print::line(
+            "unlike: rounds in which the worker's row had p < 0.01; about 1 in 100 by chance, where \
+             workers have data alike. No guard looked for patterns over these rounds: alarms are \
+             those of varangian.torch",
+        ),
     }
     Ok(())
 }
@@ -62,7 +69,9 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn table(found: &[Suspect]) -> String {
-    let head = ["rank", "steps", "alarms", "since step", "p", "refused", "excluded", "reduced"];
+    let who = if found.iter().any(|one| one.guarded) { "rank" } else { "worker" };
+    let head =
+        [who, "steps", "alarms", "since step", "p", "unlike", "refused", "excluded", "reduced"];
     let dash = || "–".to_owned();
     let row = |one: &Suspect| {
         vec![
@@ -71,19 +80,26 @@ fn table(found: &[Suspect]) -> String {
             one.alarms.len().to_string(),
             one.since().map_or_else(dash, |step| step.to_string()),
             one.p().map_or_else(dash, print::number),
+            format!("{} of {}", one.unlike, one.judged),
             one.refused.to_string(),
             one.excluded.to_string(),
             one.reduced.to_string(),
         ]
     };
     let rows: Vec<Vec<String>> = found.iter().map(row).collect();
-    text::table(&head, &rows, &[true; 8])
+    text::table(&head, &rows, &[true; 9])
 }
 
 /// What there is to say against a rank.
 fn sentence(one: &Suspect) -> Option<String> {
     let rank = one.worker;
     let mut said = match (one.alarms.first(), &one.first_refusal) {
+        (None, None) if one.is_unlike() => format!(
+            "worker {rank} is unlike the others in {} of {} rounds, where chance has {:.1}",
+            one.unlike,
+            one.judged,
+            UNLIKE * one.judged as f64
+        ),
         (Some(first), _) => {
             let layer = if first.layer.is_empty() { "the gradient" } else { &first.layer };
             let how = match first.kind.as_str() {

@@ -19,6 +19,9 @@ use varangian_rules::{Evidence, Standing};
 const DRAWN: usize = 8;
 /// Points of a line in a picture, about.
 const POINTS: usize = 400;
+/// A row whose p is below this counts as unlike the others: of honest ones about as many, by
+/// chance, as this says.
+pub const UNLIKE: f64 = 0.01;
 /// A p, or a ratio, below this is drawn as this.
 const LEAST: f64 = 1e-30;
 
@@ -41,8 +44,7 @@ pub struct Alarm {
 /// What a record may hold beside evidence.
 #[derive(Deserialize)]
 struct Beside {
-    #[serde(default)]
-    alarms: Vec<Alarm>,
+    alarms: Option<Vec<Alarm>>,
     convicted: Option<String>,
     #[serde(default)]
     layers: BTreeMap<String, Layer>,
@@ -61,6 +63,13 @@ pub struct Suspect {
     pub worker: u32,
     /// Its records.
     pub steps: usize,
+    /// Whether somebody looked for patterns over the steps: records of a guard say so, those of a
+    /// server or of `replay` do not.
+    pub guarded: bool,
+    /// Records with a p of their own, and those of them with one below [`UNLIKE`].
+    pub judged: usize,
+    /// See `judged`.
+    pub unlike: usize,
     /// Its alarms, by step.
     pub alarms: Vec<Alarm>,
     /// The first step in which it was left out as convicted.
@@ -85,6 +94,12 @@ impl Suspect {
         let alarm = self.alarms.first().map(|alarm| alarm.step);
         let refusal = self.first_refusal.as_ref().map(|(step, _)| *step);
         alarm.into_iter().chain(refusal).min()
+    }
+
+    /// Whether its rows are unlike the others ten times as often as chance would have it, where
+    /// nobody looked closer.
+    pub fn is_unlike(&self) -> bool {
+        !self.guarded && self.unlike as f64 > 10.0 * UNLIKE * self.judged as f64
     }
 
     /// The least p of its alarms.
@@ -122,10 +137,13 @@ impl Suspect {
     fn new(worker: u32) -> Self {
         let (alarms, lengths, looks) = (Vec::new(), Vec::new(), Vec::new());
         let (convicted, first_refusal) = (None, None);
-        let [steps, refused, excluded, reduced] = [0; 4];
+        let [steps, judged, unlike, refused, excluded, reduced] = [0; 6];
         Suspect {
             worker,
             steps,
+            guarded: false,
+            judged,
+            unlike,
             alarms,
             convicted,
             refused,
@@ -142,7 +160,11 @@ impl Suspect {
         let step = record.step;
         let least = beside.layers.values().filter_map(|layer| layer.p).min_by(f64::total_cmp);
         self.looks.extend(least.map(|p| (step, p)));
-        self.alarms.extend(beside.alarms.into_iter().map(|alarm| Alarm { step, ..alarm }));
+        self.judged += usize::from(record.p.is_some());
+        self.unlike += usize::from(record.p.is_some_and(|p| p < UNLIKE));
+        self.guarded |= beside.alarms.is_some();
+        let alarms = beside.alarms.into_iter().flatten();
+        self.alarms.extend(alarms.map(|alarm| Alarm { step, ..alarm }));
         if beside.convicted.is_some() && self.convicted.is_none_or(|first| step < first) {
             self.convicted = Some(step);
         }

@@ -230,9 +230,11 @@ fn by<T>(message: T, worker: u32) -> Request<T> {
     request
 }
 
-async fn join(stub: &mut Stub, worker: u32) -> u64 {
+/// This start of the server, and the number of the worker's next message.
+async fn join(stub: &mut Stub, worker: u32) -> (u64, u64) {
     let asked = JoinRequest { protocols: vec![1], agent: "load".into() };
-    stub.join(by(asked, worker)).await.expect("it joins").into_inner().run
+    let reply = stub.join(by(asked, worker)).await.expect("it joins").into_inner();
+    (reply.run, reply.next)
 }
 
 /// Keeps a worker present until the runtime ends.
@@ -290,7 +292,7 @@ fn rounds(server: &Serving, n: u32, body: &Bytes, count: u64, ca: Option<&Path>)
         let mut run = 0;
         for worker in 0..n {
             let mut stub = stub(server, worker, ca).await;
-            run = join(&mut stub, worker).await;
+            (run, _) = join(&mut stub, worker).await;
             watch(&stub, worker, run).await;
             stubs.push(stub);
         }
@@ -354,15 +356,15 @@ fn messages(server: &Serving, span: Duration, bytes: usize) -> u64 {
         let mut tasks = Vec::new();
         for worker in 0..8 {
             let mut stub = stub(server, worker, None).await;
-            let run = join(&mut stub, worker).await;
+            let (run, mut number) = join(&mut stub, worker).await;
             let body = Bytes::from(vec![0; bytes]);
             tasks.push(tokio::spawn(async move {
-                let mut number = 0;
+                let first = number;
                 while Instant::now() < end {
                     push(&mut stub, worker, (run, number), number, &body).await;
                     number += 1;
                 }
-                number
+                number - first
             }));
         }
         let mut count = 0;
@@ -381,7 +383,7 @@ fn idle() {
         let mut stubs = Vec::new();
         for worker in 0..1000 {
             let mut stub = stub(&server, worker, None).await;
-            let run = join(&mut stub, worker).await;
+            let (run, _) = join(&mut stub, worker).await;
             watch(&stub, worker, run).await;
             let mut waits = stub.clone();
             tokio::spawn(async move { opened(&mut waits, worker, run, 1).await });

@@ -1,7 +1,8 @@
 //! Hostile clients by name, against a server that trains meanwhile: what each of them tries, and
 //! the code that refuses it. The server neither grows nor slows down for the honest.
 
-#![allow(clippy::print_stdout, clippy::disallowed_methods)] // Rounds of honest workers are timed beside hostile ones.
+// Rounds of honest workers are timed beside hostile ones, and the figures are shown.
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 #[path = "hostile/frames.rs"]
 mod frames;

@@ -226,6 +226,14 @@ impl Intake {
         }
     }
 
+    /// The votes of the step that was closed last, as [`Received`] had them; of rows none.
+    pub fn votes(&self) -> &[Signs] {
+        match &self.shelf {
+            Shelf::Rows(_) => &[],
+            Shelf::Votes { votes, .. } => &votes[..self.ids.len()],
+        }
+    }
+
     /// Admits the row that was written into a lent slot, given what [`inspect`] found.
     ///
     /// # Errors

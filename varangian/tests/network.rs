@@ -385,3 +385,34 @@ fn an_audit_of_asynchronous_training_judges_every_message_again() {
     let (well, said) = site.said(&["verify", "served"]);
     assert!(!well && said.contains("its bytes have the digest"), "{said}");
 }
+
+#[test]
+fn what_is_found_of_each_worker_is_kept_and_says_who_was_off() {
+    let rows = "rule = 'median'\nattack = 'sign-flip scale=10'";
+    let votes = "rule = 'majority'\nmessage = 'one-bit'\nattack = 'sign-flip'";
+    for (more, attack) in [(rows, "sign-flip scale=10"), (votes, "sign-flip")] {
+        let mut site = Site::new(&experiment(more).replace("steps = 12\n", "steps = 60\n"));
+        let port = site.serve("server", 0, &["--insecure", "--evidence"]);
+        (0..4).for_each(|id| site.work(id, port));
+        site.drill(&[4], attack, port);
+        site.wait("server");
+        let text = std::fs::read_to_string(site.path("served").join("evidence.jsonl")).unwrap();
+        assert_eq!(text.lines().count(), 5 * 60, "a record a worker and round");
+        let (well, said) = site.said(&["evidence", "served/evidence.jsonl"]);
+        assert!(well, "{said}");
+        if more == rows {
+            let furthest = |step: u64| {
+                let records = text
+                    .lines()
+                    .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+                let of_step = records.filter(|record| record["step"] == step);
+                let far = |record: &serde_json::Value| record["distance"].as_f64().unwrap();
+                let most = of_step.max_by(|a, b| far(a).total_cmp(&far(b))).unwrap();
+                most["worker"].as_u64().unwrap()
+            };
+            assert!((0..60).all(|step| furthest(step) == 4), "{said}");
+            assert!(said.contains("worker 4 is unlike the others in"), "{said}");
+            assert!(!said.contains("worker 0 is unlike"), "{said}");
+        }
+    }
+}

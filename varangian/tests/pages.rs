@@ -31,6 +31,11 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("varangian admin", "wants a server"),
     ("varangian verify", "wants a server's audit; varangian/tests/network.rs has some"),
     ("varangian evidence FILE`", "no whole command"),
+    (
+        "varangian evidence runs/served-served",
+        "wants a server's; varangian/tests/network.rs has some",
+    ),
+    ("python bench/scale.py", "measures for minutes"),
     ("varangian ca", "its steps want each other's files; net/src/authority has its tests"),
 ];
 

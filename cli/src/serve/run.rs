@@ -2,8 +2,11 @@
 //! evaluation of their parameters beside it.
 
 use super::log::Metrics;
-use crate::print;
+use crate::{evidence, print};
+use std::fs::File;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use varangian_base::{Memory, SpecError};
 use varangian_learn::model::Prepared;
@@ -60,6 +63,7 @@ pub(super) struct Stepping {
     hostile: Vec<u32>,
     saving: Saving,
     metrics: Option<Metrics>,
+    evidence: Option<File>,
 }
 
 impl Stepping {
@@ -71,7 +75,36 @@ impl Stepping {
         metrics: Option<SocketAddr>,
     ) -> Result<Self, SpecError> {
         let metrics = metrics.map(Metrics::serve).transpose()?;
-        Ok(Stepping { rounds, bench, hostile, saving: Saving { every, last: 0 }, metrics })
+        Ok(Stepping {
+            rounds,
+            bench,
+            hostile,
+            saving: Saving { every, last: 0 },
+            metrics,
+            evidence: None,
+        })
+    }
+
+    /// The same with a file that what was found of each worker is added to.
+    pub(super) fn with_evidence(self, path: Option<&Path>) -> Result<Self, SpecError> {
+        let opened = |path: &Path| {
+            let file = File::options().append(true).create(true).open(path);
+            file.map_err(|error| {
+                SpecError::new(format!("cannot write {}: {error}", path.display()))
+            })
+        };
+        Ok(Stepping { evidence: path.map(opened).transpose()?, ..self })
+    }
+
+    /// Adds the records of the round that has just been closed.
+    fn note(&mut self) {
+        let Some(file) = &mut self.evidence else { return };
+        let records = self.rounds.server().evidence();
+        let text: String = records.iter().map(|record| evidence::line(record) + "\n").collect();
+        if let Err(error) = file.write_all(text.as_bytes()) {
+            print::note(&format!("warning: evidence is not kept any more: {error}"));
+            self.evidence = None;
+        }
     }
 }
 
@@ -81,8 +114,10 @@ impl Run for Stepping {
     }
 
     fn advance(&mut self) -> Option<Advance<'_>> {
+        let Some((loss, rate, _)) = self.rounds.advance() else { return Some(Advance::Waiting) };
+        self.note();
         let Stepping { rounds, hostile, metrics, .. } = self;
-        let Some((loss, rate, closed)) = rounds.advance() else { return Some(Advance::Waiting) };
+        let closed = rounds.server().closed();
         if let Some(metrics) = metrics {
             metrics.step(closed.step, closed.n, closed.skipped.is_some(), closed.refused.len());
         }

@@ -4,6 +4,7 @@ use super::machines;
 use super::run::{Judging, Stepping};
 use crate::print;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use varangian_base::SpecError;
 use varangian_lab::config::Settings;
 use varangian_lab::run::World;
@@ -18,9 +19,14 @@ pub(super) struct Options {
     pub(super) codec: String,
     pub(super) checkpoint_steps: u64,
     pub(super) metrics: Option<SocketAddr>,
+    /// Where what was found of each worker goes.
+    pub(super) evidence: Option<PathBuf>,
     /// Whether it says where it listens.
     pub(super) says: bool,
 }
+
+/// From this many workers on a rule whose time grows with n² is remarked upon.
+const MANY: usize = 256;
 
 /// The world outside.
 pub(super) struct Network {
@@ -59,6 +65,13 @@ impl Network {
         let about = (plan.n, text);
         let model = plan.model.as_ref();
         let terms = Terms::of(about, model, &plan.optimiser, codec, Some(&plan.rule));
+        let slow = plan.rule.entries().into_iter().find(|entry| entry.cost.contains("n²"));
+        if let Some(entry) = slow.filter(|_| plan.n >= MANY && options.says) {
+            let (name, cost, n) = (entry.name, entry.cost, plan.n);
+            print::note(&format!(
+                "note: {name} takes {cost}, which is much at n = {n}: docs/scale.md has its seconds"
+            ));
+        }
         let hostile = plan.hostile_ids();
         let decay = plan.optimiser.weight_decay;
         let (server, bench) = machines::server(plan, codec)?;
@@ -67,11 +80,19 @@ impl Network {
         let rounds = rounds.map_err(|trouble| SpecError::new(trouble.to_string()))?;
         self.say(rounds.address(), n);
         let every = options.checkpoint_steps;
-        Ok(Box::new(Stepping::new(rounds, bench, hostile, every, options.metrics)?))
+        let evidence = options.evidence.as_deref();
+        let stepping = Stepping::new(rounds, bench, hostile, every, options.metrics)?;
+        Ok(Box::new(stepping.with_evidence(evidence)?))
     }
 
     fn arrivals(&self, settings: &Settings, plan: AsyncPlan) -> Result<Box<dyn Run>, SpecError> {
         let options = &self.options;
+        if options.evidence.is_some() {
+            return Err(SpecError::new(
+                "evidence is of rounds; a filter judges messages one by one, and --audit logs \
+                 each one's fate",
+            ));
+        }
         plan.check()?;
         let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim())?;
         let text = toml::to_string(settings).map_err(|error| SpecError::new(error.to_string()))?;
