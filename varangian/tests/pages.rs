@@ -35,7 +35,6 @@ const NOT_RUN: &[(&str, &str)] = &[
         "varangian evidence runs/served-served",
         "wants a server's; varangian/tests/network.rs has some",
     ),
-    ("python bench/scale.py", "measures for minutes"),
     ("varangian ca", "its steps want each other's files; net/src/authority has its tests"),
 ];
 
