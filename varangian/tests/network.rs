@@ -256,7 +256,7 @@ fn audited(site: &Site) -> [std::path::PathBuf; 2] {
 
 #[test]
 fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
-    let more = "rule = 'centred-clipping'\nmomentum = 0.9\nmomentum_at = 'worker'\nsteps = 150";
+    let more = "rule = 'centred-clipping'\nmomentum = 0.9\nmomentum_at = 'worker'\nsteps = 400";
     let text = experiment(more).replace("steps = 12\n", "");
     let mut site = Site::new(&text);
     let words = ["--insecure", "--audit", "rows", "--checkpoint-steps", "7"];
@@ -274,7 +274,7 @@ fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
     let verify = ["verify", "served", "--receipts", "worker-4.receipts"];
     let (well, said) = site.said(&verify);
     assert!(well && said.contains("2 starts of the server"), "{said}");
-    assert!(said.contains("150 steps made again from 750 messages: the same bits"), "{said}");
+    assert!(said.contains("400 steps made again from 2000 messages: the same bits"), "{said}");
     assert!(said.contains("receipts of worker-4.receipts are the server's"), "{said}");
 
     assert!(said.contains("the model is the one of the run's record"), "{said}");
@@ -291,7 +291,7 @@ fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
     let shorter: Vec<&str> = text.lines().collect();
     std::fs::write(&lines, shorter[..shorter.len() - 3].join("\n") + "\n").unwrap();
     let (well, said) = site.said(&["verify", "served"]);
-    assert!(!well && said.contains("147 of 150 steps"), "{said}");
+    assert!(!well && said.contains("397 of 400 steps"), "{said}");
     std::fs::write(&lines, &text).unwrap();
     // A step that was undone.
     let mut bytes = whole.clone();
@@ -364,7 +364,7 @@ fn rechained(text: &str, old: &[u8], new: &[u8]) -> String {
 #[test]
 fn an_audit_of_asynchronous_training_judges_every_message_again() {
     let text = "name = 'many'\ndataset = 'logreg'\nmodel = 'logreg-net'\nn = 4\nf = 2\n\
-                batch = 16\nsteps = 200\nevaluate_every = 100\nlearning_rate = 0.1\nseed = 1\n\
+                batch = 16\nsteps = 6000\nevaluate_every = 100\nlearning_rate = 0.1\nseed = 1\n\
                 rule = 'zeno++'\nattack = 'sign-flip scale=10'\nvalidation = 200\n";
     let mut site = Site::new(text);
     let words = ["--insecure", "--staleness", "50", "--audit", "rows", "--checkpoint-steps", "9"];
@@ -376,7 +376,7 @@ fn an_audit_of_asynchronous_training_judges_every_message_again() {
     site.serve("second", port, &words);
     site.wait("second");
     let (well, said) = site.said(&["verify", "served"]);
-    assert!(well && said.contains("200 messages judged again: the same fates"), "{said}");
+    assert!(well && said.contains("6000 messages judged again: the same fates"), "{said}");
     let [_, rows] = audited(&site);
     let mut bytes = std::fs::read(&rows).unwrap();
     let middle = bytes.len() - 50;
