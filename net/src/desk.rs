@@ -19,6 +19,9 @@ const NAP: Duration = Duration::from_millis(200);
 /// Seconds that a server whose run is over waits for its workers to learn of it.
 const FAREWELL: f64 = 10.0;
 
+/// What the last answers take to go out, before the sockets close.
+const PARTING: Duration = Duration::from_millis(300);
+
 /// What is known of a worker since the server was started.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -245,6 +248,8 @@ impl Desk {
         self.publish(News { version, finished: true, ..News::nothing() });
         self.shared.notify("stop", version, String::new());
         self.see_off();
+        // Who was told has it when the bytes have gone out, and the sockets close after this.
+        crate::clock::rest(PARTING);
     }
 
     /// Waits until every worker that is present has asked and knows that the run is over, for a
