@@ -361,6 +361,24 @@ mod tests {
     }
 
     #[test]
+    fn a_vote_that_stays_packed_is_the_row_and_any_other_length_is_refused() {
+        let row: Vec<f32> = (0..40).map(|k| [1.0, -1.0, 0.0][k % 3]).collect();
+        for ternary in [false, true] {
+            let with = Letter { d: 40, statistics: 2, codec: Codec::Signs { ternary } };
+            let sent = with.encode(&row, &[0.5, -2.0]);
+            let (vote, statistics) = with.decode_vote(&sent).unwrap();
+            let (mut packed, mut unpacked) = (vec![9.0; 40], vec![9.0; 40]);
+            vote.decode(&mut packed);
+            assert_eq!(with.decode(&sent, &mut unpacked).unwrap(), statistics);
+            assert_eq!((packed, statistics), (unpacked, vec![0.5, -2.0]));
+            for wrong in [sent[1..].to_vec(), [&sent[..], &[0; 8]].concat(), vec![]] {
+                let why = with.decode_vote(&wrong).unwrap_err().to_string();
+                assert!(why.contains(&format!("found {}", wrong.len())), "{why}");
+            }
+        }
+    }
+
+    #[test]
     fn bytes_that_are_no_message_are_refused_with_what_is_wanted() {
         let mut row = [0.0; 40];
         let mut refused = |codec, bytes: &[u8]| {
