@@ -124,7 +124,7 @@ impl Site {
     }
 
     /// Waits until the server's state says so.
-    pub(crate) fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
+    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut(&str) -> bool) {
         let begun = Instant::now();
         loop {
             let (_, said) = self.said(&["top", "served/admin.sock", "--once"]);
