@@ -3,6 +3,7 @@
 mod log;
 pub(crate) mod machines;
 mod run;
+mod suspicion;
 mod world;
 
 use crate::Failure;
@@ -98,6 +99,10 @@ pub(crate) struct Args {
     /// Serve Prometheus metrics on this address, on loopback unless you say otherwise
     #[arg(long, value_name = "ADDRESS:PORT")]
     metrics: Option<SocketAddr>,
+    /// Serve a page on this machine that follows the run: curves, who is here, weights, refusals,
+    /// how long rounds take, suspicion over time; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = crate::watch::own_address)]
+    http: Option<SocketAddr>,
     /// Log to standard error, instead of the progress bar: text or json
     #[arg(long, value_name = "FORMAT")]
     log: Option<log::Format>,
@@ -153,6 +158,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     experiment.heterogeneity = varangian_lab::config::Measuring::Never;
     log::begin(args.log);
+    if let Some(http) = args.http {
+        let address = crate::watch::beside(&out, http)?;
+        crate::print::note(&format!("page at http://{address}/"));
+    }
     let options = world::Options {
         doors: doors(args, &out)?,
         codec: args.codec.clone(),

@@ -11,10 +11,10 @@ mod guard;
 mod server;
 
 use crate::{Failure, print};
-use folder::Reader;
+use folder::{Reader, Seen};
 use guard::{Guard, Name};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use varangian_lab::results::Store;
 
 /// Arguments of `varangian watch`.
@@ -42,17 +42,63 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         publish(args)?;
     }
     let store = Store::open(&args.folder)?;
-    let listener = TcpListener::bind(args.http).map_err(|error| taken(args.http, &error))?;
-    let address = listener.local_addr().unwrap_or(args.http);
-    let (reader, seen) = Reader::start(store, args.folder.clone());
-    // Unwatched: it ends with the process.
-    let named = std::thread::Builder::new().name("folder".into());
-    named
-        .spawn(move || reader.follow())
-        .map_err(|error| Failure::failed(format!("cannot start a thread: {error}")))?;
+    let (listener, address) = listen(args.http)?;
+    let seen = follow(store, &args.folder)?;
     let guard = Guard::new(args.name.clone());
     server::serve(listener, guard, seen, || print::line(&format!("http://{address}/")))
         .map_err(|error| Failure::failed(format!("cannot serve on {address}: {error}")))
+}
+
+/// Serves the page of a folder from a thread of its own, which ends with the process: the address
+/// that it has.
+///
+/// # Errors
+/// If nothing can listen there, or the folder is not one of results.
+pub(crate) fn beside(folder: &Path, http: SocketAddr) -> Result<SocketAddr, Failure> {
+    let store = Store::make(folder)?;
+    let (listener, address) = listen(http)?;
+    let seen = follow(store, folder)?;
+    thread("page", move || {
+        if let Err(error) = server::serve(listener, Guard::new(Vec::new()), seen, || ()) {
+            print::note(&format!("warning: the page at {address} is gone: {error}"));
+        }
+    })?;
+    Ok(address)
+}
+
+fn listen(http: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = TcpListener::bind(http).map_err(|error| taken(http, &error))?;
+    let address = listener.local_addr().unwrap_or(http);
+    Ok((listener, address))
+}
+
+/// Reads the folder again and again, on a thread that ends with the process.
+fn follow(store: Store, folder: &Path) -> Result<Seen, Failure> {
+    let (reader, seen) = Reader::start(store, folder.to_owned());
+    thread("folder", move || reader.follow())?;
+    Ok(seen)
+}
+
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let named = std::thread::Builder::new().name(name.into());
+    let failed = |error| Failure::failed(format!("cannot start a thread: {error}"));
+    named.spawn(work).map(drop).map_err(failed)
+}
+
+/// Reads where a page is served, on this machine alone.
+///
+/// # Errors
+/// Where it is no address, or other machines could reach it.
+pub(crate) fn own_address(text: &str) -> Result<SocketAddr, String> {
+    let address = address::read(text)?;
+    if !address::is_own(address) {
+        return Err(format!(
+            "{address} can be reached from other machines; `varangian watch FOLDER --public` serves \
+             a page to them, and here it is 127.0.0.1:{}",
+            address.port()
+        ));
+    }
+    Ok(address)
 }
 
 /// Says what a public page shows to whom, or refuses one that nobody asked for.

@@ -109,6 +109,11 @@ impl Arrivals {
         &self.desk.tallies
     }
 
+    /// Workers that are revoked, ascending.
+    pub fn revoked(&self) -> Vec<u32> {
+        self.desk.revoked()
+    }
+
     /// Whether somebody has ordered the run to end; it goes on later from its checkpoint.
     pub fn is_stopped(&self) -> bool {
         self.desk.stopped || self.trouble().is_some()

@@ -102,6 +102,12 @@ impl Desk {
         self.tallies.iter().filter(|tally| tally.present).count()
     }
 
+    /// Workers that may not be heard any more, ascending.
+    pub(crate) fn revoked(&self) -> Vec<u32> {
+        let workers = 0..self.tallies.len() as u32;
+        workers.filter(|&worker| self.shared.is_revoked(worker)).collect()
+    }
+
     /// Waits for the next message or change, until `end` at most and never for long.
     pub(crate) fn wait(&mut self, end: f64) -> Came {
         let left = Duration::try_from_secs_f64((end - self.now()).max(0.0)).unwrap_or(NAP);

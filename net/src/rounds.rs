@@ -27,6 +27,9 @@ pub struct Rounds {
     weight_decay: f64,
     least: usize,
     started: bool,
+    /// When the open round was opened, and how long the last one took.
+    opened: f64,
+    took: f64,
     /// Whether it was said that a round waits for workers to come.
     waits: bool,
     /// Whether the open step's news are out and messages for it are taken.
@@ -90,6 +93,8 @@ impl Rounds {
             weight_decay,
             least,
             started: false,
+            opened: 0.0,
+            took: 0.0,
             waits: false,
             is_open: false,
             change: None,
@@ -121,6 +126,16 @@ impl Rounds {
     /// What is known of each worker.
     pub fn tallies(&self) -> &[Tally] {
         &self.desk.tallies
+    }
+
+    /// Workers that are revoked, ascending.
+    pub fn revoked(&self) -> Vec<u32> {
+        self.desk.revoked()
+    }
+
+    /// Seconds from the opening to the end of the last round that was closed.
+    pub fn took(&self) -> f64 {
+        self.took
     }
 
     /// Whether somebody has ordered the run to end; it goes on later from its checkpoint.
@@ -210,7 +225,7 @@ impl Rounds {
         let (desk, now) = (&self.desk, self.desk.now());
         self.gathering.open(now, |place| desk.tallies[place].present && news.invites(place as u32));
         self.desk.publish(news);
-        self.is_open = true;
+        (self.is_open, self.opened) = (true, now);
         points::passes("round opened");
         true
     }
@@ -302,7 +317,7 @@ impl Rounds {
         for place in self.gathering.close() {
             self.desk.tallies[place].missed += 1;
         }
-        self.is_open = false;
+        (self.is_open, self.took) = (false, self.desk.now() - self.opened);
         let rate = self.server.broadcast().rate;
         let passes = std::mem::replace(&mut self.passes, vec![Vec::new(); self.desk.tallies.len()]);
         self.server

@@ -16,6 +16,6 @@ mod squad;
 pub mod swarm;
 
 pub use plan::{Hostile, Plan};
-pub use run::{Advance, Arrivals, Course, Run};
+pub use run::{Advance, Arrivals, Attendance, Course, Run};
 pub use scenario::Scenario;
 pub(crate) use squad::{Collusion, Flight, Squad};

@@ -63,6 +63,25 @@ pub struct Arrivals {
     pub staleness: f64,
 }
 
+/// How the workers of a run stand that are elsewhere, as whoever runs the server sees them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attendance {
+    /// By worker: whether it is connected.
+    pub present: Vec<bool>,
+    /// By worker: messages that were admitted since the server was started.
+    pub admitted: Vec<u64>,
+    /// By worker: rounds that waited for it in vain.
+    pub missed: Vec<u64>,
+    /// Workers whose identity was taken from them, ascending.
+    pub revoked: Vec<u32>,
+    /// Seconds of the longest round since this was asked last; none where none was closed.
+    pub longest: Option<f64>,
+    /// What `suspicion` counts: "evidence", "refusals" or "verdicts".
+    pub by: &'static str,
+    /// By worker: the share of its last messages that tell against it.
+    pub suspicion: Vec<f64>,
+}
+
 /// A run between two steps; in asynchronous training a step is an arrival.
 pub trait Run: Send {
     /// Steps made.
@@ -79,6 +98,11 @@ pub trait Run: Send {
     /// Whether somebody has asked the run to stop here, to go on later.
     fn is_stopped(&self) -> bool {
         false
+    }
+
+    /// How workers elsewhere stand, where they are.
+    fn attendance(&mut self) -> Option<Attendance> {
+        None
     }
 
     /// The run is over: whoever takes part may go.

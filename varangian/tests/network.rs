@@ -7,6 +7,7 @@
 mod served;
 
 use served::{Site, last};
+use std::io::{Read, Write};
 
 /// A small run; `more` adds keys.
 fn experiment(more: &str) -> String {
@@ -224,6 +225,60 @@ fn the_state_is_shown_and_orders_are_obeyed() {
     assert!(log.contains("the same command goes on"), "{log}");
     let log = site.log("worker-2");
     assert!(log.contains("worker 2 is revoked"), "{log}");
+}
+
+/// What a page of this machine answers at this path.
+fn fetched(address: &str, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(ask.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn a_page_follows_who_is_here_how_long_rounds_take_and_who_is_suspicious() {
+    let more = "rule = 'median'\nattack = 'sign-flip scale=30'";
+    let text = experiment(more).replace("steps = 12\n", "steps = 1000000\n");
+    let text = text.replace("n = 5\n", "n = 7\n");
+    let mut site = Site::new(&text);
+    let port = site.serve("server", 0, &["--insecure", "--evidence", "--http", "0"]);
+    let said = site.log("server");
+    let page = said.split("page at http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    assert!(fetched(&page, "/").contains("<html"));
+    let seen = || {
+        let all: serde_json::Value = serde_json::from_str(&fetched(&page, "/data")).unwrap();
+        all["running"][0]["served"].clone()
+    };
+    // Before anybody came it says so.
+    site.until("nobody", |_| seen()["present"] == serde_json::json!(vec![false; 7]));
+    (0..6).for_each(|id| site.work(id, port));
+    site.drill(&[6], "sign-flip scale=30", port);
+    let shares = |seen: &serde_json::Value| -> Vec<f64> {
+        let all = seen["suspicion"].as_array().unwrap().iter();
+        all.map(|one| one["share"].as_f64().unwrap()).collect()
+    };
+    site.until("under suspicion", |_| {
+        let shares = shares(&seen());
+        shares[6] > 0.6 && shares[..6].iter().all(|&share| share < 0.4)
+    });
+    let now = seen();
+    assert_eq!((&now["by"], &now["present"]), (&"evidence".into(), &[true; 7].as_slice().into()));
+    assert!(now["round_curve"][0][1].as_f64().unwrap() > 0.0, "{now}");
+    assert!(!now["suspicion"][6]["curve"].as_array().unwrap().is_empty(), "{now}");
+    let (well, said) = site.said(&["admin", "served/admin.sock", "revoke", "6"]);
+    assert!(well, "{said}");
+    site.kill("worker-3");
+    site.until("gone", |_| {
+        let now = seen();
+        now["revoked"] == serde_json::json!([6]) && now["present"][3] == false
+    });
+    let refused = |words: &[&str]| site.said(&[&["serve", "e.toml", "--insecure"], words].concat());
+    let (well, said) = refused(&["--http", "0.0.0.0:0"]);
+    assert!(!well && said.contains("can be reached from other machines"), "{said}");
+    let (well, said) = refused(&["--http", &page, "--out", "other", "--listen", "127.0.0.1:0"]);
+    assert!(!well && said.contains("another program has port"), "{said}");
 }
 
 #[test]

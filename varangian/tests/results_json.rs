@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use varangian::lab::results::json::{About, FORMAT, Results, VERSION};
 use varangian::lab::results::{End, Outcome};
-use varangian::lab::run::Live;
+use varangian::lab::run::{Live, Served, Suspicion};
 
 /// Objects whose keys are names from elsewhere and no fields.
 const OPEN: [&str; 2] = ["runs[].settings", "running[].reasons"];
@@ -44,6 +44,16 @@ fn sample() -> Results {
     live.curve.push((0, 0.5));
     live.weights.push(f64::NAN);
     (live.refused, live.hostile, live.expelled) = (vec![0], vec![1], vec![1]);
+    let one = Suspicion { worker: 0, share: 0.5, curve: vec![(0, 0.5)] };
+    live.served = Some(Served {
+        present: vec![true],
+        admitted: vec![1],
+        missed: vec![0],
+        revoked: vec![0],
+        round_curve: vec![(0, 0.1)],
+        by: "evidence".into(),
+        suspicion: vec![one],
+    });
     results.going_on(&[live], true);
     results
 }

@@ -2,6 +2,7 @@
 //! evaluation of their parameters beside it.
 
 use super::log::Metrics;
+use super::suspicion::Suspicion;
 use crate::{evidence, print};
 use std::fs::File;
 use std::io::Write;
@@ -15,7 +16,7 @@ use varangian_net::{Arrivals, Rounds, Tally};
 use varangian_sim::Arrivals as Counts;
 use varangian_sim::lockstep::{Evaluation, StepRecord};
 use varangian_sim::swarm::{ArrivalRecord, Fates};
-use varangian_sim::{Advance, Run};
+use varangian_sim::{Advance, Attendance, Run};
 use varangian_train::{Evaluator, Fate};
 
 /// What parameters are evaluated with.
@@ -56,6 +57,24 @@ impl Saving {
     }
 }
 
+/// How workers stand.
+fn stand(
+    tallies: &[Tally],
+    revoked: Vec<u32>,
+    by: &'static str,
+    suspicion: Vec<f64>,
+) -> Attendance {
+    Attendance {
+        present: tallies.iter().map(|tally| tally.present).collect(),
+        admitted: tallies.iter().map(|tally| tally.admitted).collect(),
+        missed: tallies.iter().map(|tally| tally.missed).collect(),
+        revoked,
+        longest: None,
+        by,
+        suspicion,
+    }
+}
+
 /// A run in rounds.
 pub(super) struct Stepping {
     rounds: Rounds,
@@ -64,6 +83,9 @@ pub(super) struct Stepping {
     saving: Saving,
     metrics: Option<Metrics>,
     evidence: Option<File>,
+    suspicion: Suspicion,
+    /// Seconds of the longest round since somebody asked.
+    longest: Option<f64>,
 }
 
 impl Stepping {
@@ -75,6 +97,7 @@ impl Stepping {
         metrics: Option<SocketAddr>,
     ) -> Result<Self, SpecError> {
         let metrics = metrics.map(Metrics::serve).transpose()?;
+        let suspicion = Suspicion::of(rounds.tallies().len());
         Ok(Stepping {
             rounds,
             bench,
@@ -82,6 +105,8 @@ impl Stepping {
             saving: Saving { every, last: 0 },
             metrics,
             evidence: None,
+            suspicion,
+            longest: None,
         })
     }
 
@@ -96,10 +121,19 @@ impl Stepping {
         Ok(Stepping { evidence: path.map(opened).transpose()?, ..self })
     }
 
-    /// Adds the records of the round that has just been closed.
+    /// Takes in the round that has just been closed, and adds its records where they are kept.
     fn note(&mut self) {
-        let Some(file) = &mut self.evidence else { return };
+        let took = self.rounds.took();
+        self.longest = Some(self.longest.map_or(took, |longest| longest.max(took)));
+        let Some(file) = &mut self.evidence else {
+            let closed = self.rounds.server().closed();
+            closed.ids.iter().for_each(|&worker| self.suspicion.look(worker, false));
+            let refused = closed.refused.iter().filter(|refusal| refusal.reason.proves_hostile());
+            refused.for_each(|refusal| self.suspicion.look(refusal.worker, true));
+            return;
+        };
         let records = self.rounds.server().evidence();
+        self.suspicion.weigh(&records);
         let text: String = records.iter().map(|record| evidence::line(record) + "\n").collect();
         if let Err(error) = file.write_all(text.as_bytes()) {
             print::note(&format!("warning: evidence is not kept any more: {error}"));
@@ -138,6 +172,13 @@ impl Run for Stepping {
             print::note(&format!("stopped: {trouble}"));
         }
         self.rounds.is_stopped()
+    }
+
+    fn attendance(&mut self) -> Option<Attendance> {
+        let by = if self.evidence.is_some() { "evidence" } else { "refusals" };
+        let shares = self.suspicion.shares();
+        let seen = stand(self.rounds.tallies(), self.rounds.revoked(), by, shares);
+        Some(Attendance { longest: self.longest.take(), ..seen })
     }
 
     fn evaluate(&mut self) -> Evaluation {
@@ -186,6 +227,7 @@ pub(super) struct Judging {
     fates: [Fates; 2],
     staleness: f64,
     metrics: Option<Metrics>,
+    suspicion: Suspicion,
 }
 
 impl Judging {
@@ -197,8 +239,10 @@ impl Judging {
         metrics: Option<SocketAddr>,
     ) -> Result<Self, SpecError> {
         let metrics = metrics.map(Metrics::serve).transpose()?;
+        let suspicion = Suspicion::of(arrivals.tallies().len());
         let (saving, fates) = (Saving { every, last: 0 }, [Fates::default(); 2]);
-        Ok(Judging { arrivals, bench, hostile, saving, fates, staleness: 0.0, metrics })
+        let staleness = 0.0;
+        Ok(Judging { arrivals, bench, hostile, saving, fates, staleness, metrics, suspicion })
     }
 
     fn tallies(&self) -> &[Tally] {
@@ -223,6 +267,7 @@ impl Run for Judging {
             Fate::Refused => fates.refused += 1,
         }
         self.staleness += outcome.staleness as f64;
+        self.suspicion.look(outcome.worker, !matches!(outcome.fate, Fate::Step | Fate::Hold));
         if let Some(metrics) = &mut self.metrics {
             let refused = usize::from(outcome.fate == Fate::Refused);
             metrics.step(outcome.arrival, 1, false, refused);
@@ -244,6 +289,11 @@ impl Run for Judging {
             print::note(&format!("stopped: {trouble}"));
         }
         self.arrivals.is_stopped()
+    }
+
+    fn attendance(&mut self) -> Option<Attendance> {
+        let shares = self.suspicion.shares();
+        Some(stand(self.tallies(), self.arrivals.revoked(), "verdicts", shares))
     }
 
     fn evaluate(&mut self) -> Evaluation {

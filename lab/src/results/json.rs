@@ -8,6 +8,7 @@ mod of;
 
 pub use of::{About, embedded};
 
+use crate::run::Served;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -201,4 +202,7 @@ pub struct Running {
     pub expelled: Vec<u32>,
     /// Steps that were skipped.
     pub skipped: u64,
+    /// How its workers stand, where they are elsewhere.
+    #[serde(default)]
+    pub served: Option<Served>,
 }

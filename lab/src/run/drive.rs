@@ -3,11 +3,14 @@
 use super::one::{Context, Notes};
 use crate::results::checkpoint;
 use crate::{Failure, clock};
+use std::time::Duration;
 use varangian_sim::{Advance, Run};
 
 /// Parameters from which on the untrained model is evaluated after the first step and not before
 /// it: an evaluation may take many times as long as a step, and whoever waits sees that it goes on.
 const LARGE: usize = 1_000_000;
+/// How often whoever runs a server is told how its workers stand.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// Drives a run from where it stands to its last step, evaluating before every `every`-th step and
 /// at the end. Returns whether it got there: stopped, it leaves a checkpoint.
@@ -27,6 +30,7 @@ pub(super) fn drive(
     let mut start = None;
     // The steps that were evaluated and saved last: who waits for others comes by here often.
     let (mut looked, mut saved) = (None, None);
+    let mut glanced = since;
     loop {
         let step = run.step();
         match step.is_multiple_of(every) || step >= steps {
@@ -54,8 +58,9 @@ pub(super) fn drive(
             return Ok(false);
         }
         fresh = false;
+        let mut waits = false;
         match run.advance() {
-            Some(Advance::Waiting) => continue,
+            Some(Advance::Waiting) => waits = true,
             Some(Advance::Step(record)) => notes.step(&record),
             Some(Advance::Arrival(record)) => notes.arrival(&record),
             None => {
@@ -63,7 +68,14 @@ pub(super) fn drive(
                 break;
             }
         }
-        if let Some((params, statistics, seconds)) = start.take() {
+        // Also where nothing came: who is waited for is what one wants to know then.
+        if glanced.elapsed() >= GLANCE
+            && let Some(attendance) = run.attendance()
+        {
+            notes.attendance(&attendance);
+            glanced = clock::now();
+        }
+        if !waits && let Some((params, statistics, seconds)) = start.take() {
             notes.untrained(&run.evaluate_at(0, &params, &statistics), seconds);
         }
     }

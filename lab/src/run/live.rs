@@ -1,12 +1,16 @@
 //! What runs are doing right now: for the terminal and for the page of `varangian watch`.
 
 use super::one::Job;
+use super::served::Served;
 use crate::results::Store;
 use crate::{plot, text};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use varangian_sim::Attendance;
 use varangian_sim::lockstep::StepRecord;
+use varangian_sim::swarm::ArrivalRecord;
+use varangian_train::Fate;
 
 /// Where a process writes what its runs do: each share of a matrix has a file of its own.
 pub fn file(store: &Store, shard: Option<(usize, usize)>) -> PathBuf {
@@ -71,6 +75,9 @@ pub struct Live {
     pub expelled: Vec<u32>,
     /// Steps that were skipped.
     pub skipped: u64,
+    /// How its workers stand, where they are elsewhere.
+    #[serde(default)]
+    pub served: Option<Served>,
     #[serde(skip)]
     weighed: u64,
 }
@@ -117,6 +124,35 @@ impl Live {
         }
         self.expelled.clone_from(&closed.verdict.expelled);
         self.weigh(&closed.ids, &closed.verdict.weights);
+    }
+
+    /// Takes in an arrival.
+    pub(super) fn arrive(&mut self, record: &ArrivalRecord) {
+        self.step += 1;
+        let outcome = &record.outcome;
+        let reason = match outcome.fate {
+            Fate::Step | Fate::Hold => return,
+            Fate::Reject(why) => why,
+            Fate::NotFinite => "not-finite",
+            Fate::Refused => "refused",
+        };
+        match self.reasons.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => drop(self.reasons.insert(reason.to_owned(), 1)),
+        }
+        if let Some(count) = self.refused.get_mut(outcome.worker as usize) {
+            *count += 1;
+        }
+        if record.hostile && !self.hostile.contains(&outcome.worker) {
+            self.hostile.push(outcome.worker);
+            self.hostile.sort_unstable();
+        }
+    }
+
+    /// Takes in how workers elsewhere stand.
+    pub(super) fn attend(&mut self, now: &Attendance) {
+        let step = self.step;
+        self.served.get_or_insert_default().look(step, now);
     }
 
     fn weigh(&mut self, ids: &[u32], weights: &[f64]) {

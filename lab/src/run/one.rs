@@ -14,7 +14,7 @@ use varangian_base::{Memory, Value};
 use varangian_learn::model::state::{self, State};
 use varangian_sim::lockstep::{Evaluation, StepRecord};
 use varangian_sim::swarm::ArrivalRecord;
-use varangian_sim::{Course, Run};
+use varangian_sim::{Attendance, Course, Run};
 use varangian_train::{COLUMNS, Traffic, VOTES};
 
 /// A run of a matrix.
@@ -231,7 +231,12 @@ impl<'a, 'e> Notes<'a, 'e> {
         if !record.hostile {
             self.train_loss.add(record.loss);
         }
-        self.progress.step(self.key, |live| live.step += 1);
+        self.progress.step(self.key, |live| live.arrive(record));
+    }
+
+    /// Notes how workers elsewhere stand.
+    pub(super) fn attendance(&mut self, now: &Attendance) {
+        self.progress.told(self.key, |live| live.attend(now));
     }
 
     /// Notes what is known of arrivals at the end only.

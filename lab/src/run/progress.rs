@@ -84,6 +84,15 @@ impl<'a> Progress<'a> {
         inner.write();
     }
 
+    /// Something is known of a run between two steps.
+    pub(super) fn told(&self, key: &str, look: impl FnOnce(&mut Live)) {
+        let mut inner = self.inner();
+        if let Some(live) = inner.runs.get_mut(key) {
+            look(live);
+        }
+        inner.write();
+    }
+
     /// A run goes on before this step.
     pub(super) fn resumed(&self, key: &str, step: u64) {
         let mut inner = self.inner();

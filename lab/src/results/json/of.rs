@@ -120,6 +120,7 @@ impl Running {
             hostile: live.hostile.clone(),
             expelled: live.expelled.clone(),
             skipped: live.skipped,
+            served: live.served.clone(),
         }
     }
 }
