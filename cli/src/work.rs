@@ -1,8 +1,8 @@
 //! `varangian work`: a worker of a run whose server is elsewhere, or for drills hostile ones.
 
 use crate::{Failure, interrupt, print};
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use varangian_base::Memory;
@@ -105,6 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let kept = args.state.clone().map(|path| State::new(path, &settings, ids[0], args.state_steps));
+    let _alone = args.state.as_deref().map(alone).transpose()?;
     let state = kept.as_ref().map(State::load).transpose()?.flatten();
     if let Some((next, _)) = &state {
         say(args, &format!("going on with the state for step {next}"));
@@ -118,6 +119,30 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Ending::Stopped => say(args, "stopped"),
     }
     Ok(())
+}
+
+/// The right to keep a worker's state in this file, which one process has at a time.
+fn alone(path: &Path) -> Result<File, Failure> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let failed = |error| Failure::failed(format!("cannot lock {}: {error}", name.display()));
+    let is_own = std::fs::symlink_metadata(&name).map_or(true, |about| about.is_file());
+    if !is_own {
+        return Err(Failure::refused(format!("{} is there and no file of a lock", name.display())));
+    }
+    let file = File::options().write(true).create(true).truncate(false).open(&name);
+    let file = file.map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::refused(format!(
+            "{} is in use by another process: each worker keeps a state of its own",
+            path.display()
+        ))),
+        // A file system without locks, as some that lie on another machine.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 fn failed(trouble: Trouble) -> Failure {

@@ -3,6 +3,7 @@
 use crate::Trouble;
 use crate::admin::Desk as AdminDesk;
 use crate::audit::Audit;
+use crate::gate::{Calls, Gate, Places};
 use crate::proto::admin_server::AdminServer;
 use crate::proto::parameter_server_server::ParameterServerServer;
 use crate::receipts::{Signer, random};
@@ -18,6 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, broadcast, watch};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::server::{Router, TcpIncoming};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
@@ -28,6 +30,8 @@ use tonic_health::server::health_reporter;
 /// Windows of a stream and of a connection: enough for a chunk's time across a continent.
 const STREAM: u32 = 8 << 20;
 const CONNECTION: u32 = 16 << 20;
+/// Connections beside eight for each worker.
+const SPARE: usize = 256;
 
 /// The files of mutual TLS.
 #[derive(Clone, Debug)]
@@ -164,6 +168,7 @@ impl Hall {
             budget: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
             told: Mutex::default(),
             next: Mutex::new(vec![0; terms.n]),
+            calls: Calls::default(),
             pushing: Mutex::new(vec![false; n]),
             bytes_in: 0.into(),
             bytes_out: 0.into(),
@@ -237,7 +242,9 @@ async fn listen(doors: &Doors, shared: &Arc<Shared>) -> Result<SocketAddr, Troub
     let listener = TcpListener::bind(doors.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let server = service(doors, shared)?;
+    let places = Places::of(SPARE + 8 * shared.terms.n);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming.filter_map(move |stream| places.admit(stream));
     tokio::spawn(async move {
         if let Err(error) = server.serve_with_incoming(incoming).await {
             tracing::error!("the listener ended: {error}");
@@ -270,7 +277,7 @@ fn service(doors: &Doors, shared: &Arc<Shared>) -> Result<Router, Trouble> {
         // The largest message is a chunk with its few bytes of frame.
         .max_decoding_message_size(CHUNK + 4096)
         .max_encoding_message_size(CHUNK + (4 << 20));
-    Ok(server.add_service(service).add_service(health(shared)))
+    Ok(server.add_service(Gate::before(service, shared)).add_service(health(shared)))
 }
 
 /// `grpc.health.v1`: serving from the beginning until the run is over.

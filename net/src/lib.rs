@@ -17,6 +17,7 @@ mod clock;
 mod desk;
 #[cfg(feature = "drills")]
 mod drill;
+mod gate;
 mod hub;
 mod points;
 pub mod proto;

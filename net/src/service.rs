@@ -14,8 +14,9 @@ use crate::{authority, points};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt, iter};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
@@ -33,43 +34,46 @@ pub(crate) struct Service {
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-impl Service {
-    /// The worker that asks: by its certificate, or without TLS by what it says.
-    fn who<T>(&self, request: &Request<T>) -> Result<u32, Status> {
-        let shared = &self.shared;
-        let worker = if shared.insecure {
-            let named = request.metadata().get(WORKER).and_then(|name| name.to_str().ok());
-            let id = named.and_then(|name| name.parse().ok());
-            let id = id.filter(|&id: &u32| (id as usize) < shared.terms.n);
-            id.ok_or_else(|| {
-                let most = shared.terms.n - 1;
-                let text = format!("the metadata entry {WORKER} names a worker, 0 to {most}");
-                Status::unauthenticated(text)
-            })?
-        } else {
-            let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-            let chain = info.and_then(TlsConnectInfo::peer_certs);
-            let first = chain.as_ref().and_then(|chain| chain.first());
-            let Some(certificate) = first else {
-                return Err(Status::unauthenticated("no certificate came"));
-            };
-            let fingerprint = authority::fingerprint_of(certificate)
-                .map_err(|error| Status::unauthenticated(error.to_string()))?;
-            let roll = shared.roll.read().expect("no task panicked");
-            let member = roll.by_fingerprint(&fingerprint).map(|member| member.id);
-            member.ok_or_else(|| {
-                tracing::warn!(fingerprint, "a certificate that is not on the roll");
-                Status::permission_denied(format!("{fingerprint} is not enrolled here"))
-            })?
+/// The worker that asks: by its certificate, or without TLS by what it says.
+pub(crate) fn who<T>(shared: &Shared, request: &Request<T>) -> Result<u32, Status> {
+    let worker = if shared.insecure {
+        let named = request.metadata().get(WORKER).and_then(|name| name.to_str().ok());
+        let id = named.and_then(|name| name.parse().ok());
+        let id = id.filter(|&id: &u32| (id as usize) < shared.terms.n);
+        id.ok_or_else(|| {
+            let most = shared.terms.n - 1;
+            let text = format!("the metadata entry {WORKER} names a worker, 0 to {most}");
+            Status::unauthenticated(text)
+        })?
+    } else {
+        let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+        let chain = info.and_then(TlsConnectInfo::peer_certs);
+        let first = chain.as_ref().and_then(|chain| chain.first());
+        let Some(certificate) = first else {
+            return Err(Status::unauthenticated("no certificate came"));
         };
-        #[cfg(feature = "sim")]
-        if crate::sim::plants(crate::sim::Bug::NoEnrolment) {
-            return Ok(worker);
-        }
-        if shared.is_revoked(worker) {
-            return Err(Status::permission_denied(format!("worker {worker} is revoked")));
-        }
-        Ok(worker)
+        let fingerprint = authority::fingerprint_of(certificate)
+            .map_err(|error| Status::unauthenticated(error.to_string()))?;
+        let roll = shared.roll.read().expect("no task panicked");
+        let member = roll.by_fingerprint(&fingerprint).map(|member| member.id);
+        member.ok_or_else(|| {
+            tracing::warn!(fingerprint, "a certificate that is not on the roll");
+            Status::permission_denied(format!("{fingerprint} is not enrolled here"))
+        })?
+    };
+    #[cfg(feature = "sim")]
+    if crate::sim::plants(crate::sim::Bug::NoEnrolment) {
+        return Ok(worker);
+    }
+    if shared.is_revoked(worker) {
+        return Err(Status::permission_denied(format!("worker {worker} is revoked")));
+    }
+    Ok(worker)
+}
+
+impl Service {
+    fn who<T>(&self, request: &Request<T>) -> Result<u32, Status> {
+        who(&self.shared, request)
     }
 
     fn of_this_run(&self, run: u64) -> Result<(), Status> {
@@ -172,13 +176,14 @@ impl ParameterServer for Service {
             _ if header.not_sampled => return Ok(Response::new(alone(header))),
             _ => {
                 header.body = proto::Codec::F32.into();
-                Body::Whole(Arc::clone(&fresh), asked.previous)
+                Body::Whole(Lease::of(&fresh, asked.previous))
             }
         };
         header.bytes = body.len() as u64;
         self.shared.count_out(body.len());
-        let parts = std::iter::once(Part::Header(header)).chain(body.chunks().map(Part::Chunk));
-        let parts = parts.map(|part| Ok(PullReply { part: Some(part) }));
+        let chunks = body.chunks().map(|chunk| chunk.map(Part::Chunk));
+        let parts = std::iter::once(Ok(Part::Header(header))).chain(chunks);
+        let parts = parts.map(|part| part.map(|part| PullReply { part: Some(part) }));
         Ok(Response::new(Box::pin(iter(parts))))
     }
 
@@ -225,37 +230,103 @@ fn alone(header: PullHeader) -> Answers<PullReply> {
 enum Body {
     Signs(Bytes),
     /// The parameters, and the last aggregate if it was asked for.
-    Whole(Arc<News>, bool),
+    Whole(Lease),
 }
 
 impl Body {
     fn len(&self) -> usize {
         match self {
             Body::Signs(signs) => signs.len(),
-            Body::Whole(news, previous) => 4 * news.params.len() * if *previous { 2 } else { 1 },
+            Body::Whole(lease) => lease.bytes,
         }
     }
 
-    fn chunks(self) -> Box<dyn Iterator<Item = Bytes> + Send> {
+    fn chunks(self) -> Box<dyn Iterator<Item = Result<Bytes, Status>> + Send> {
         match self {
             Body::Signs(signs) => {
                 let starts = (0..signs.len()).step_by(CHUNK);
-                Box::new(starts.map(move |from| signs.slice(from..(from + CHUNK).min(signs.len()))))
+                Box::new(
+                    starts.map(move |from| Ok(signs.slice(from..(from + CHUNK).min(signs.len())))),
+                )
             }
-            Body::Whole(news, previous) => {
-                let params = cut(Arc::clone(&news.params));
-                let after = previous.then(|| cut(Arc::clone(&news.previous)));
-                Box::new(params.chain(after.into_iter().flatten()))
-            }
+            Body::Whole(lease) => Box::new((0..lease.chunks()).map(move |k| lease.chunk(k))),
         }
     }
 }
 
-/// A vector as chunks of little-endian bytes.
-fn cut(vector: Arc<Vec<f32>>) -> impl Iterator<Item = Bytes> + Send {
-    let step = CHUNK / 4;
-    (0..vector.len()).step_by(step).map(move |from| {
+/// A version of the model on its way to a worker, for as long as an honest one may take: who stands
+/// still keeps no old version in memory.
+struct Lease {
+    news: Arc<Mutex<Option<Arc<News>>>>,
+    /// Parameters of the model.
+    d: usize,
+    bytes: usize,
+    end: JoinHandle<()>,
+}
+
+impl Lease {
+    fn of(news: &Arc<News>, previous: bool) -> Self {
+        let d = news.params.len();
+        let bytes = 4 * d * if previous { 2 } else { 1 };
+        let news = Arc::new(Mutex::new(Some(Arc::clone(news))));
+        let (held, time) = (Arc::clone(&news), push::longest(bytes));
+        let end = tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            held.lock().expect("no task panicked").take();
+        });
+        Lease { news, d, bytes, end }
+    }
+
+    /// Chunks of each vector.
+    fn each(&self) -> usize {
+        (4 * self.d).div_ceil(CHUNK)
+    }
+
+    fn chunks(&self) -> usize {
+        self.bytes / (4 * self.d).max(1) * self.each()
+    }
+
+    /// The `k`-th chunk: little-endian parameters, then those of the last aggregate.
+    fn chunk(&self, k: usize) -> Result<Bytes, Status> {
+        let news = self.news.lock().expect("no task panicked").clone();
+        let Some(news) = news else {
+            let (bytes, seconds) = (self.bytes, push::longest(self.bytes).as_secs());
+            let text = format!("{bytes} bytes take at most {seconds} seconds");
+            return Err(Status::deadline_exceeded(text));
+        };
+        let (each, step) = (self.each(), CHUNK / 4);
+        let vector = if k < each { &news.params } else { &news.previous };
+        let from = k % each * step;
         let part = &vector[from..(from + step).min(vector.len())];
-        part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
-    })
+        Ok(part.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.end.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stands_still_keeps_no_old_version() {
+        let params = Arc::new(vec![1.0f32; CHUNK / 4 + 1]);
+        let news = Arc::new(News { params: Arc::clone(&params), ..News::nothing() });
+        let lease = Lease::of(&news, false);
+        drop(news);
+        assert_eq!((lease.chunks(), lease.bytes), (2, 4 * params.len()));
+        assert_eq!(lease.chunk(1).unwrap()[..], 1.0f32.to_le_bytes());
+        tokio::time::sleep(push::longest(lease.bytes) + Duration::from_secs(1)).await;
+        let status = lease.chunk(1).unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(Arc::strong_count(&params), 1, "nobody else has it any more");
+        // An empty model and one with its last aggregate.
+        assert_eq!(Lease::of(&Arc::new(News::nothing()), true).chunks(), 0);
+        let both = News { previous: Arc::clone(&params), params, ..News::nothing() };
+        assert_eq!(Lease::of(&Arc::new(both), true).chunks(), 4);
+    }
 }

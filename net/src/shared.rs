@@ -1,6 +1,7 @@
 //! What the sockets' tasks and the machine's thread share: the news for workers, the roll, the
 //! budget of memory, and the way for events.
 
+use crate::gate::Calls;
 use crate::proto::{Notice, StatusReply};
 use crate::receipts::Signer;
 use crate::roll::Roll;
@@ -135,6 +136,8 @@ pub(crate) struct Shared {
     pub(crate) told: Mutex<Vec<u32>>,
     /// By worker, the number after that of its last message that was judged.
     pub(crate) next: Mutex<Vec<u64>>,
+    /// By worker, its open calls.
+    pub(crate) calls: Calls,
     /// By worker, whether a message of it is under way.
     pub(crate) pushing: Mutex<Vec<bool>>,
     pub(crate) bytes_in: AtomicU64,

@@ -124,9 +124,14 @@ const CALLS: &[Case] = &[
     ("join without a protocol", |s| s.join(vec![], ""), Status(Code::FailedPrecondition)),
     ("join by another protocol", |s| s.join(vec![2], ""), Status(Code::FailedPrecondition)),
     (
+        "join by two thousand protocols",
+        |s| s.join((2..2_002).collect(), ""),
+        Status(Code::FailedPrecondition),
+    ),
+    (
         "join by ten thousand protocols",
         |s| s.join((2..10_002).collect(), ""),
-        Status(Code::FailedPrecondition),
+        Status(Code::OutOfRange),
     ),
     (
         "join with a megabyte of a name",
@@ -159,6 +164,11 @@ const WIRE: &[Case] = &[
     (
         "a message that says 1 GiB",
         |s| s.raw(PUSH, &[], &frames::saying(1 << 30, &[0; 100])),
+        Status(Code::OutOfRange),
+    ),
+    (
+        "a join that says 100 KB",
+        |s| s.raw(JOIN, &[], &frames::saying(100 << 10, &[0; 10])),
         Status(Code::OutOfRange),
     ),
     (
@@ -197,6 +207,7 @@ const WIRE: &[Case] = &[
     ("ten thousand streams opened and reset", frames::reset, Closed),
 ];
 
+const JOIN: &str = "/varangian.ps.v1.ParameterServer/Join";
 const PUSH: &str = "/varangian.ps.v1.ParameterServer/Push";
 
 /// What another codec's bytes may hold.
@@ -314,6 +325,21 @@ fn a_message_that_stands_still_is_given_up() {
     let site = Site::open(Codec::F32);
     assert_eq!(site.stands_still(), Status(Code::DeadlineExceeded));
     // Its place is free again.
+    assert_eq!((0..8).map(|_| site.row(&[1.0; D])).find(|end| *end == Counts), Some(Counts));
+    site.close();
+}
+
+#[test]
+fn calls_that_are_left_half_sent_take_little_memory() {
+    let site = Site::open(Codec::F32);
+    try_all(&site, NUMBERS);
+    for path in [JOIN, PUSH] {
+        let before = memory();
+        let grown = frames::half_sent(&site, path, || memory().saturating_sub(before));
+        println!("640 half-sent calls of {path}: {grown} kB");
+        assert!(grown < 32 << 10, "{path}: {grown} kB");
+    }
+    // Nobody else is kept out by them.
     assert_eq!((0..8).map(|_| site.row(&[1.0; D])).find(|end| *end == Counts), Some(Counts));
     site.close();
 }

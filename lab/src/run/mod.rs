@@ -166,6 +166,9 @@ fn ended(
             outcomes.len()
         ))),
         (false, 0) => Ok((outcomes, runs)),
+        (false, _) if runs == 1 => {
+            Err(Failure::failed(format!("the run failed: {}", outcomes[0].end.error())))
+        }
         (false, _) => {
             Err(Failure::failed(format!("{failed} of {runs} runs failed; runs.csv says why")))
         }

@@ -103,6 +103,11 @@ fn untimely(shared: &Shared, header: &PushHeader) -> Option<Said> {
     None
 }
 
+/// How long so many bytes may take.
+pub(super) fn longest(bytes: usize) -> Duration {
+    Duration::from_secs(30 + bytes as u64 / SLOWEST)
+}
+
 /// The next part of a message.
 async fn next(stream: &mut Streaming<PushRequest>) -> Result<Option<Part>, Status> {
     let Ok(part) = timeout(BREATH, stream.message()).await else {
@@ -138,7 +143,7 @@ async fn read(
     let Ok(Ok(held)) = wait else {
         return Err(Status::resource_exhausted("no memory for the message now: try again"));
     };
-    let whole = Duration::from_secs(30 + bytes as u64 / SLOWEST);
+    let whole = longest(bytes);
     let all = async {
         let mut body = Vec::with_capacity(bytes);
         loop {

@@ -169,3 +169,39 @@ pub(super) fn reset(site: &Site) -> End {
     }
     ends(stream)
 }
+
+/// Calls that are left half-sent, sixteen on each of many connections, each with most of the
+/// message that its first bytes announce; what `meanwhile` says while they are there.
+pub(super) fn half_sent<T>(site: &Site, path: &str, meanwhile: impl FnOnce() -> T) -> T {
+    let body = bytes::Bytes::from(saying(250 << 10, &vec![0; 200 << 10]));
+    let open = async {
+        let mut open = Vec::new();
+        for _ in 0..40 {
+            let stream = tokio::net::TcpStream::connect(site.address).await.expect("room");
+            let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+            tokio::spawn(connection);
+            for _ in 0..16 {
+                let request = http::Request::post(format!("http://server{path}"))
+                    .header("content-type", "application/grpc")
+                    .header("te", "trailers")
+                    .header("varangian-worker", "5");
+                let ready = client.clone().ready();
+                // A connection that was closed takes no further call.
+                let Ok(Ok(mut client)) = tokio::time::timeout(WHILE, ready).await else { break };
+                let request = request.body(()).expect("a request");
+                let Ok((answer, mut sender)) = client.send_request(request, false) else { break };
+                let _ = sender.send_data(body.clone(), false);
+                open.push((answer, sender));
+            }
+        }
+        tokio::time::sleep(WHILE).await;
+        open
+    };
+    let open = site.runtime.block_on(open);
+    let said = meanwhile();
+    drop(open);
+    said
+}
+
+/// How long bytes may be under way.
+const WHILE: Duration = Duration::from_secs(2);
