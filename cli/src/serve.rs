@@ -4,6 +4,7 @@ mod log;
 pub(crate) mod machines;
 mod run;
 mod suspicion;
+mod traces;
 mod world;
 
 use crate::Failure;
@@ -103,6 +104,10 @@ pub(crate) struct Args {
     /// how long rounds take, suspicion over time; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = crate::watch::own_address)]
     http: Option<SocketAddr>,
+    /// Send a span for each round, message, evaluation and checkpoint to this collector of
+    /// OpenTelemetry's traces, by OTLP over gRPC
+    #[arg(long, value_name = "http://ADDRESS:PORT", value_parser = traces::endpoint)]
+    traces: Option<String>,
     /// Log to standard error, instead of the progress bar: text or json
     #[arg(long, value_name = "FORMAT")]
     log: Option<log::Format>,
@@ -157,7 +162,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ..How::default()
     };
     experiment.heterogeneity = varangian_lab::config::Measuring::Never;
-    log::begin(args.log);
+    let traces = args.traces.as_deref().map(traces::Traces::to).transpose();
+    let traces = traces.map_err(Failure::refused)?;
+    log::begin(args.log, traces.as_ref());
     if let Some(http) = args.http {
         let address = crate::watch::beside(&out, http)?;
         crate::print::note(&format!("page at http://{address}/"));

@@ -8,6 +8,7 @@ use crate::terms::Terms;
 use crate::{Trouble, points};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tracing::field;
 use varangian_base::{Memory, SpecError};
 use varangian_train::buckets::Buckets;
 use varangian_train::{Fate, Outcome, Queue, Reason, Refusal};
@@ -142,7 +143,8 @@ impl Arrivals {
         if !self.desk.paused
             && let Some(letter) = self.held.pop_front()
         {
-            return self.take(letter);
+            // Its sender may have been revoked in the pause.
+            return self.desk.of_a_member(letter).and_then(|letter| self.take(letter));
         }
         match self.desk.wait(f64::INFINITY) {
             Came::Letter(letter) if self.desk.paused => {
@@ -225,7 +227,13 @@ impl Arrivals {
         let outcome = match &received {
             Ok(()) => {
                 points::passes("candidate admitted");
-                let outcome = self.queue.judge().expect("it has just come");
+                let (id, of) = (i64::from(worker), version as i64);
+                let span =
+                    tracing::info_span!("judge", worker = id, version = of, fate = field::Empty);
+                let outcome = span.in_scope(|| self.queue.judge().expect("it has just come"));
+                if !span.is_disabled() {
+                    span.record("fate", outcome.fate.name());
+                }
                 points::passes("candidate judged");
                 // What the filter throws away moves nothing, running statistics included.
                 if matches!(outcome.fate, Fate::Step | Fate::Hold) {

@@ -115,17 +115,12 @@ impl Desk {
         let next = async { tokio::time::timeout(left.min(NAP), events.recv()).await };
         match crate::clock::wait(&self.sockets, next) {
             Ok(Some(Event::Letter(letter))) => {
-                if !self.shared.is_enrolled(letter.worker) {
-                    // It began to come when its sender still was.
-                    let detail = format!("worker {} is not enrolled any more", letter.worker);
-                    let reason = Reason::UnknownWorker.name().to_owned();
-                    let _ = letter.reply.send(Said { admitted: false, reason, detail });
-                    return Came::Nothing;
-                }
+                // It may have begun to come when its sender still was enrolled.
+                let Some(letter) = self.of_a_member(*letter) else { return Came::Nothing };
                 if let Some(tally) = self.tallies.get_mut(letter.worker as usize) {
                     tally.loss = letter.loss;
                 }
-                Came::Letter(letter)
+                Came::Letter(Box::new(letter))
             }
             Ok(Some(Event::Joined(worker))) => {
                 self.is_back(worker);
@@ -156,6 +151,17 @@ impl Desk {
                 Came::Nothing
             }
         }
+    }
+
+    /// The message, unless its sender is not enrolled any more, which it is told.
+    pub(crate) fn of_a_member(&self, letter: Letter) -> Option<Letter> {
+        if self.shared.is_enrolled(letter.worker) {
+            return Some(letter);
+        }
+        let detail = format!("worker {} is not enrolled any more", letter.worker);
+        let reason = Reason::UnknownWorker.name().to_owned();
+        let _ = letter.reply.send(Said { admitted: false, reason, detail });
+        None
     }
 
     /// Notes that the next round may count on a worker again.

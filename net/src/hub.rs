@@ -167,6 +167,7 @@ impl Hall {
             staleness: doors.staleness,
             budget: Arc::new(Semaphore::new(memory.min(Semaphore::MAX_PERMITS))),
             told: Mutex::default(),
+            span: RwLock::new(tracing::Span::none()),
             next: Mutex::new(vec![0; terms.n]),
             calls: Calls::default(),
             pushing: Mutex::new(vec![false; n]),

@@ -8,6 +8,7 @@ use crate::terms::Terms;
 use crate::{Trouble, points};
 use bytes::Bytes;
 use std::sync::Arc;
+use tracing::{Span, field};
 use varangian_base::{Coins, Memory, Signs, SpecError, ZeroPolicy};
 use varangian_train::rounds::{Gathering, Policy};
 use varangian_train::{Closed, Reason, Refusal, Server};
@@ -36,6 +37,8 @@ pub struct Rounds {
     is_open: bool,
     change: Option<Change>,
     audit: Option<Log>,
+    /// The open round, in traces.
+    span: Span,
 }
 
 impl Rounds {
@@ -99,6 +102,7 @@ impl Rounds {
             is_open: false,
             change: None,
             audit: None,
+            span: Span::none(),
         }
     }
 
@@ -224,10 +228,26 @@ impl Rounds {
         }
         let (desk, now) = (&self.desk, self.desk.now());
         self.gathering.open(now, |place| desk.tallies[place].present && news.invites(place as u32));
+        self.trace(step);
         self.desk.publish(news);
         (self.is_open, self.opened) = (true, now);
         points::passes("round opened");
         true
+    }
+
+    /// Begins the span of a round; messages that come in it are parts of it.
+    fn trace(&mut self, step: u64) {
+        // The standard knows signed numbers alone.
+        let (step, n, empty) = (step as i64, self.desk.present() as i64, field::Empty);
+        self.span = tracing::info_span!(
+            "round",
+            step,
+            present = n,
+            rows = empty,
+            refused = empty,
+            skipped = empty
+        );
+        *self.desk.shared.span.write().expect("no task panicked") = self.span.clone();
     }
 
     /// How long the first round waits for those who are not here yet.
@@ -324,7 +344,7 @@ impl Rounds {
             .follow_trimmed(passes.iter().filter(|pass| !pass.is_empty()).map(Vec::as_slice));
         #[cfg(feature = "sim")]
         let before = self.server.save();
-        self.server.close();
+        tracing::info_span!(parent: &self.span, "aggregate").in_scope(|| self.server.close());
         #[cfg(feature = "sim")]
         crate::sim::misapply(&before, &mut self.server);
         points::passes("step applied");
@@ -342,6 +362,10 @@ impl Rounds {
             self.desk.tallies[id as usize].weight = Some(weight);
         }
         let (step, rows) = (closed.step, closed.n);
+        let span = std::mem::replace(&mut self.span, Span::none());
+        span.record("rows", rows as i64).record("refused", closed.refused.len() as i64);
+        span.record("skipped", skipped);
+        *self.desk.shared.span.write().expect("no task panicked") = Span::none();
         match &closed.skipped {
             Some(why) => tracing::warn!(step, rows, why, "skipped"),
             None => tracing::debug!(step, rows, loss, "closed"),

@@ -21,6 +21,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt, iter};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument, field};
 
 /// How long a worker's question for news may stay open.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -192,7 +193,15 @@ impl ParameterServer for Service {
         request: Request<Streaming<PushRequest>>,
     ) -> Result<Response<Receipt>, Status> {
         let worker = self.who(&request)?;
-        let receipt = push::take(&self.shared, worker, request.into_inner()).await?;
+        let round = self.shared.span.read().expect("no task panicked").clone();
+        let empty = field::Empty;
+        let id = i64::from(worker);
+        let span = tracing::info_span!(
+            parent: &round, "message", worker = id, bytes = empty, admitted = empty, reason = empty
+        );
+        let taken = push::take(&self.shared, worker, request.into_inner());
+        let receipt = taken.instrument(span.clone()).await?;
+        span.record("admitted", receipt.admitted).record("reason", &*receipt.reason);
         Ok(Response::new(self.shared.signer.sign(receipt)))
     }
 

@@ -130,6 +130,8 @@ pub(crate) struct Shared {
     pub(crate) insecure: bool,
     /// In asynchronous training, the oldest model that a message may be of, in steps.
     pub(crate) staleness: u64,
+    /// The round that is open, in traces.
+    pub(crate) span: RwLock<tracing::Span>,
     /// Memory for messages under way.
     pub(crate) budget: Arc<Semaphore>,
     /// The workers that know that the run is over.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods)] // Processes are given their time.
 
+#[path = "network/collector.rs"]
+mod collector;
 #[path = "network/served.rs"]
 mod served;
 
@@ -283,6 +285,50 @@ fn a_page_follows_who_is_here_how_long_rounds_take_and_who_is_suspicious() {
     assert!(!well && said.contains("can be reached from other machines"), "{said}");
     let (well, said) = refused(&["--http", &page, "--out", "other", "--listen", "127.0.0.1:0"]);
     assert!(!well && said.contains("another program has port"), "{said}");
+}
+
+#[test]
+fn a_collector_of_traces_is_told_of_each_round_and_what_it_consists_of() {
+    let collector = collector::Collector::open();
+    let more = "rule = 'median'\nattack = 'sign-flip scale=3'";
+    let mut site = Site::new(&experiment(more));
+    let traces = ["--traces", &*collector.endpoint];
+    let port = site.serve("server", 0, &[&["--insecure"], &traces[..]].concat());
+    (0..4).for_each(|id| site.work(id, port));
+    site.drill(&[4], "sign-flip scale=3", port);
+    site.wait("server");
+    let rounds = collector.named("round");
+    assert_eq!(rounds.len(), 12, "{rounds:?}");
+    let told = |span: &opentelemetry_proto::tonic::trace::v1::Span, key: &str| {
+        let value = span.attributes.iter().find(|one| one.key == key).unwrap().value.clone();
+        format!("{:?}", value.unwrap().value.unwrap())
+    };
+    for (step, round) in rounds.iter().enumerate() {
+        assert_eq!(told(round, "step"), format!("IntValue({step})"));
+        assert_eq!(told(round, "rows"), "IntValue(5)");
+        assert!(round.end_time_unix_nano > round.start_time_unix_nano);
+        let within = |span: &opentelemetry_proto::tonic::trace::v1::Span| {
+            span.trace_id == round.trace_id && span.parent_span_id == round.span_id
+        };
+        let (messages, aggregates) = (collector.named("message"), collector.named("aggregate"));
+        let messages: Vec<_> = messages.into_iter().filter(within).collect();
+        assert_eq!(messages.len(), 5, "{messages:?}");
+        let mut workers: Vec<String> = messages.iter().map(|one| told(one, "worker")).collect();
+        workers.sort();
+        assert_eq!(workers, (0..5).map(|k| format!("IntValue({k})")).collect::<Vec<_>>());
+        assert!(messages.iter().all(|one| told(one, "admitted") == "BoolValue(true)"));
+        assert_eq!(aggregates.into_iter().filter(within).count(), 1);
+    }
+    assert_eq!(collector.named("evaluate").len(), 4);
+    let (well, said) = site.said(&["serve", "e.toml", "--insecure", "--traces", "127.0.0.1:4317"]);
+    assert!(!well && said.contains("http://127.0.0.1:4317"), "{said}");
+    // Where nobody collects, training goes on.
+    let mut site = Site::new(&experiment("rule = 'average'"));
+    let port = site.serve("alone", 0, &["--insecure", "--traces", "http://127.0.0.1:9"]);
+    (0..5).for_each(|id| site.work(id, port));
+    site.wait("alone");
+    let log = site.log("alone");
+    assert!(log.contains("Results:"), "{log}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a server says of itself: log lines, and metrics for Prometheus.
 
+use super::traces::Traces;
 use crate::print;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::net::SocketAddr;
@@ -15,19 +16,34 @@ pub(super) enum Format {
     Json,
 }
 
-/// Begins to log, where that is asked for; `RUST_LOG` says what, `info` unless it does.
-pub(super) fn begin(format: Option<Format>) {
-    use tracing_subscriber::EnvFilter;
-    let Some(format) = format else { return };
+/// Begins to log, where that is asked for (`RUST_LOG` says what, `info` unless it does), and to hand
+/// spans on.
+pub(super) fn begin(format: Option<Format>, traces: Option<&Traces>) {
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    use tracing_subscriber::{EnvFilter, Layer};
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new("info,h2=warn,hyper=warn,tonic=warn,rustls=warn,tower=warn")
     });
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = format.map(|format| {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines = match format {
+            Format::Text => lines.with_ansi(false).boxed(),
+            Format::Json => lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .boxed(),
+        };
+        lines.with_filter(filter)
+    });
+    if lines.is_none() && traces.is_none() {
+        return;
+    }
+    let spans = traces.map(Traces::layer);
     // A second server in one process logs with the first one's.
-    let _ = match format {
-        Format::Text => lines.with_ansi(false).try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
-    };
+    let _ = tracing_subscriber::registry().with(lines).with(spans).try_init();
 }
 
 /// Metrics on an address.

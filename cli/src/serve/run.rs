@@ -184,6 +184,7 @@ impl Run for Stepping {
     fn evaluate(&mut self) -> Evaluation {
         let Stepping { rounds, bench, .. } = self;
         let server = rounds.server();
+        let _span = tracing::info_span!("evaluate", step = server.step() as i64).entered();
         bench.evaluate(server.step(), server.params(), server.statistics())
     }
 
@@ -204,6 +205,7 @@ impl Run for Stepping {
     }
 
     fn save(&self) -> Option<Memory> {
+        let _span = tracing::info_span!("checkpoint", step = self.step() as i64).entered();
         Some(self.rounds.save())
     }
 
@@ -299,6 +301,7 @@ impl Run for Judging {
     fn evaluate(&mut self) -> Evaluation {
         let Judging { arrivals, bench, .. } = self;
         let queue = arrivals.queue();
+        let _span = tracing::info_span!("evaluate", arrival = queue.judged() as i64).entered();
         bench.evaluate(queue.judged(), queue.params(), queue.statistics())
     }
 

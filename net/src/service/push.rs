@@ -37,6 +37,7 @@ pub(super) async fn take(
         let text = format!("another message of worker {worker} is under way");
         return Err(Status::resource_exhausted(text));
     };
+    tracing::Span::current().record("bytes", header.bytes as i64);
     points::task_passes("push header").await;
     let most = shared.terms.letter.most();
     if let Some(why) = untimely(shared, &header) {
