@@ -1,0 +1,21 @@
+"""Robust federated training on Flower: strategies, an asynchronous loop, hostile clients for drills.
+
+::
+
+    strategy = varangian.flower.RobustStrategy(rule="nnm | trimmed-mean", f=1)
+    strategy.start(grid=grid, initial_arrays=arrays, num_rounds=3)
+"""
+
+from __future__ import annotations
+
+try:
+    import flwr.serverapp.strategy  # noqa: F401
+except ImportError as error:
+    text = "varangian.flower needs flwr 1.28 or later: pip install varangian[flower]"
+    raise ImportError(text) from error
+
+from varangian._federated._engine import Outcome
+from varangian._federated._optimisers import FedAdagrad, FedAdam, FedAvgM, FedYogi
+from varangian.flower._strategy import RobustStrategy
+
+__all__ = ["FedAdagrad", "FedAdam", "FedAvgM", "FedYogi", "Outcome", "RobustStrategy"]
