@@ -314,8 +314,8 @@ class Engine:
         if len(used) <= 2 * f:
             return self._wholes
         return [
-            _middle(np.stack([self._given[node][1][k] for node in used])).reshape(part.shape)
-            for k, part in enumerate(self.layout.wholes)
+            np.asarray(_middle(np.stack([self._given[node][1][k] for node in used])))
+            for k in range(len(self.layout.wholes))
         ]
 
     # What is written down.

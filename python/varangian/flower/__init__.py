@@ -16,6 +16,23 @@ except ImportError as error:
 
 from varangian._federated._engine import Outcome
 from varangian._federated._optimisers import FedAdagrad, FedAdam, FedAvgM, FedYogi
+from varangian.flower._dropin import (
+    Bulyan, FedMedian, FedTrimmedAvg, FLTrust, Krum, MultiKrum, Zeno,
+)
 from varangian.flower._strategy import RobustStrategy
 
-__all__ = ["FedAdagrad", "FedAdam", "FedAvgM", "FedYogi", "Outcome", "RobustStrategy"]
+__all__ = [
+    "Bulyan",
+    "FLTrust",
+    "FedAdagrad",
+    "FedAdam",
+    "FedAvgM",
+    "FedMedian",
+    "FedTrimmedAvg",
+    "FedYogi",
+    "Krum",
+    "MultiKrum",
+    "Outcome",
+    "RobustStrategy",
+    "Zeno",
+]
