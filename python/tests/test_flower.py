@@ -359,11 +359,12 @@ def test_drop_ins_take_flowers_arguments_and_answer_alike() -> None:
     import flwr.serverapp.strategy as theirs
 
     nodes = Nodes(11)
-    for name, options in [
+    named: list[tuple[str, dict[str, Any]]] = [
         ("Krum", {"num_malicious_nodes": 2}), ("Bulyan", {"num_malicious_nodes": 2}),
         ("MultiKrum", {"num_malicious_nodes": 2, "num_nodes_to_select": 4}),
         ("FedMedian", {}), ("FedTrimmedAvg", {"beta": 0.2}),
-    ]:
+    ]
+    for name, options in named:
         ours, own = getattr(flower, name), getattr(theirs, name, None)
         if own is None:
             continue
@@ -426,8 +427,7 @@ def test_server_optimisers_are_flowers() -> None:
         mine, yours = record(model), record(model)
         for number in range(1, 4):
             sent = begun(ours, numbers(mine), nodes, number)
-            if hasattr(own, "current_arrays"):
-                theirs_sent = list(own.configure_train(number, yours, ConfigRecord(), nodes))
+            theirs_sent = list(own.configure_train(number, yours, ConfigRecord(), nodes))
             models = updates(5, numbers(mine), number)
             mine, _ = ours.aggregate_train(
                 number, [reply(m, one) for m, one in zip(sent, models, strict=True)]

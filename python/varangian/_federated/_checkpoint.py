@@ -8,6 +8,7 @@ import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Checkpoint:
             "format": FORMAT, "version": 1, "round": self.round, "rule": self.rule,
             "parts": self.parts, "nodes": self.nodes, "optimiser": sorted(self.optimiser),
         }
-        held = {f"array-{k}": array for k, array in enumerate(self.arrays)}
+        held: dict[str, Any] = {f"array-{k}": array for k, array in enumerate(self.arrays)}
         held |= {f"optimiser-{name}": array for name, array in self.optimiser.items()}
         held["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
         held["memory"] = np.frombuffer(self.memory, np.uint8)

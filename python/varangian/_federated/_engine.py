@@ -13,7 +13,7 @@ from varangian import _core
 from varangian._federated import _evidence
 from varangian._federated._checkpoint import Checkpoint
 from varangian._federated._layout import Layout, Part, Take
-from varangian._federated._npy import Refused, is_bfloat16
+from varangian._federated._npy import Refused
 from varangian._federated._optimisers import ServerOptimiser
 from varangian._federated._weights import Given, Weights
 from varangian._rule import Rule
@@ -232,7 +232,8 @@ class Engine:
     def _aggregate(
         self, rows: np.ndarray, used: list[int], weights: list[float] | None, f: int
     ) -> np.ndarray:
-        options, call = self.options, {}
+        options = self.options
+        call: dict[str, Any] = {}
         if options.server_update is not None:
             call["server_gradient"] = self._own_row()
         if options.server_loss is not None:
@@ -276,7 +277,8 @@ class Engine:
             raise _ours(ValueError(f"server_update answers the model: {error.reason}")) from error
         except Exception as error:
             raise _ours(error)
-        return (row - self._sent).astype(np.float32)
+        moved: np.ndarray = (row - self._sent).astype(np.float32)
+        return moved
 
     def _loss(self, negated: np.ndarray) -> float:
         loss = self.options.server_loss
@@ -291,22 +293,22 @@ class Engine:
             raise _ours(error)
 
     def _moved(self, out: np.ndarray, used: list[int], f: int) -> Model:
-        """The model after the step."""
+        """The model after the step; where that is none, the optimiser has made no step."""
+        optimiser, deltas = self.options.server_optimiser, self.options.rows == "deltas"
+        before = {} if optimiser is None else optimiser.state()
         with np.errstate(all="ignore"):
-            delta = out if self.options.rows == "deltas" else out - self._sent
-            if self.options.server_optimiser is not None:
-                before = self.options.server_optimiser.state()
-                step = self.options.server_optimiser.step(delta, self.round)
-                row = self._sent + step
+            if optimiser is not None:
+                delta = out if deltas else out - self._sent
+                row = self._sent + optimiser.step(delta, self.round)
             else:
-                row = self._sent + out if self.options.rows == "deltas" else out
+                row = self._sent + out if deltas else out
         try:
             if not np.isfinite(row).all():
                 raise OverflowError("the step leads beyond every float")
             return self.layout.give(row, self._buffers(used, f))
         except OverflowError:
-            if self.options.server_optimiser is not None:
-                self.options.server_optimiser.load(before, self.layout.d)
+            if optimiser is not None:
+                optimiser.load(before, self.layout.d)
             raise
 
     def _buffers(self, used: list[int], f: int) -> list[np.ndarray]:
@@ -397,12 +399,6 @@ def _middle(stacked: np.ndarray) -> np.ndarray:
     """The lower median of each place."""
     if stacked.dtype.kind == "b":
         # Bytes of a stranger: what is not 0 is true.
-        truths = np.sort(stacked.view(np.uint8) != 0, axis=0)
-        return truths[(len(truths) - 1) // 2]
+        stacked = stacked.view(np.uint8) != 0
     middle: np.ndarray = np.sort(stacked, axis=0)[(len(stacked) - 1) // 2]
     return middle
-
-
-def raw(array: np.ndarray, dtype: str) -> np.ndarray:
-    """An array of a model as it is taken apart here: bfloat16 by its two bytes."""
-    return array.view(np.dtype("V2")) if is_bfloat16(dtype) else array

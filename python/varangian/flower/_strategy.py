@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,6 @@ class RobustStrategy(FedAvg):
             config["momentum"] = float(self.momentum)
         messages = list(super().configure_train(number, arrays, config, grid))
         asked = [message.metadata.dst_node_id for message in messages]
-        self._dtypes = {name: str(array.dtype) for name, array in arrays.items()}
         self.engine.begin(number, _messages.model_of(arrays), asked)
         return messages
 
@@ -135,13 +135,14 @@ class RobustStrategy(FedAvg):
         dtypes = {part.name: part.dtype for part in engine.layout.parts}
         contents: dict[int, Any] = {}
         for message in replies or []:
-            node, reason = _node(message), None
+            node = _node(message)
+            reason: str | None = None
             try:
                 content = _content(message)
                 record = _messages.sole(content, "array_records")
                 reason = engine.offer(
                     node, list(record.keys()), _messages.reader(record),
-                    lambda content=content: self._count(content),
+                    partial(self._count, content),
                 )
                 contents[node] = content
             except Refused as error:
@@ -223,13 +224,13 @@ class RobustStrategy(FedAvg):
                 report = _metrics.guarded(
                     _messages.sole(content, "metric_records"), self.weighted_by_key
                 )
-                weight = engine.weights.of(node, lambda content=content: self._count(content))
+                weight = engine.weights.of(node, partial(self._count, content))
                 if node in refused or (node in reports and reports[node] != report):
                     raise Refused("two different replies")
                 reports[node], contents[node], weights[node] = report, content, weight
             except Exception as error:
-                proven = error.proven if isinstance(error, Refused) else True
-                refused[node] = proven or refused.get(node, False)
+                proves = error.proven if isinstance(error, Refused) else True
+                refused[node] = proves or refused.get(node, False)
                 for held in (reports, contents, weights):
                     held.pop(node, None)
                 log.warning("round %d: evaluation of node %s refused: %s", number, node, error)
