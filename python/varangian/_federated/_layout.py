@@ -92,10 +92,12 @@ class Layout:
                 return part.name
         raise IndexError(coordinate)
 
-    def give(self, row: np.ndarray, wholes: list[np.ndarray]) -> dict[str, np.ndarray]:
+    def give(
+        self, row: np.ndarray, wholes: list[np.ndarray], strict: bool = True
+    ) -> dict[str, np.ndarray]:
         """The model that a row and whole numbers are, in its own dtypes.
 
-        Raises OverflowError where a number does not fit into the array's dtype.
+        Raises OverflowError where a number does not fit into the array's dtype, if ``strict``.
         """
         made: dict[str, np.ndarray] = {}
         at, whole = 0, iter(wholes)
@@ -112,7 +114,7 @@ class Layout:
                 with np.errstate(all="ignore"):
                     cast = piece.astype(part.dtype)
                 fits = np.isfinite(cast).all()
-            if not fits:
+            if strict and not fits:
                 raise OverflowError(f"the aggregate does not fit into the {part.dtype} of {part.name}")
             made[part.name] = cast
         return made

@@ -16,12 +16,17 @@ except ImportError as error:
 
 from varangian._federated._engine import Outcome
 from varangian._federated._optimisers import FedAdagrad, FedAdam, FedAvgM, FedYogi
+from varangian.flower._drill import hostile_mod, labels, momentum_mod, witness_mod
 from varangian.flower._dropin import (
     Bulyan, FedMedian, FedTrimmedAvg, FLTrust, Krum, MultiKrum, Zeno,
 )
+from varangian.flower._loop import Arrival, AsyncLoop, AsyncResult
 from varangian.flower._strategy import RobustStrategy
 
 __all__ = [
+    "Arrival",
+    "AsyncLoop",
+    "AsyncResult",
     "Bulyan",
     "FLTrust",
     "FedAdagrad",
@@ -35,4 +40,8 @@ __all__ = [
     "Outcome",
     "RobustStrategy",
     "Zeno",
+    "hostile_mod",
+    "labels",
+    "momentum_mod",
+    "witness_mod",
 ]
