@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,16 @@ def call(message: Any, _: Any) -> Any:
     return honest(message)
 
 
+def nearly(k: int, message: Any, _: Any) -> Any:
+    return reply(message, {"w": towards(START["w"], 0.1 + 0.01 * k)})
+
+
 def test_every_attack_is_a_drill(tmp_path: Path) -> None:
     for k in range(5):
         message = sent()
         message.metadata.__dict__["_dst_node_id"] = k
         flower.witness_mod(tmp_path)(
-            message, context(), lambda m, _, k=k: reply(m, {"w": towards(START["w"], 0.1 + 0.01 * k)})
+            message, context(), partial(nearly, k)
         )
     assert len(list(tmp_path.glob("0-*.npy"))) == 5
     clean = towards(START["w"])

@@ -91,6 +91,8 @@ class Engine:
         self._file = _evidence.Evidence(options.evidence)
         if options.checkpoint is not None:
             self.rule.state_dict()
+        #: What evidence says of a node beside the rest.
+        self.beside: Callable[[int], dict[str, Any]] | None = None
         self._nodes: list[int] = []
         self._layout: Layout | None = None
         self.round = 0
@@ -151,13 +153,20 @@ class Engine:
         return self._layout
 
     def offer(
-        self, node: int, names: Iterable[str], array: Take, declared: Callable[[], Any]
+        self, node: int, names: Iterable[str], array: Take, declared: Callable[[], Any],
+        difference: bool = False,
     ) -> str | None:
-        """A reply. Answers why it is refused, if it is."""
+        """A reply: a model, or the difference to what was sent. Answers why it is refused, if so."""
         try:
             self._demand_asked(node)
             row, wholes = self.layout.take(names, array)
-            if self.options.rows == "deltas":
+            if difference:
+                with np.errstate(all="ignore"):
+                    wholes = [
+                        (kept + moved).astype(kept.dtype)
+                        for kept, moved in zip(self._wholes, wholes, strict=True)
+                    ]
+            elif self.options.rows == "deltas":
                 with np.errstate(all="ignore"):
                     row -= self._sent
                 if not np.isfinite(row).all():
@@ -168,6 +177,20 @@ class Engine:
             return self.refuse(node, error.reason, error.proven)
         self._given.setdefault(node, (row, wholes, weight))
         return None
+
+    def sent(self) -> Model:
+        """The model that was sent in the round."""
+        return self.layout.give(self._sent, self._wholes)
+
+    def difference(self, outcome: Outcome) -> Model:
+        """By how much the model moves: nothing where it is kept."""
+        zeros = [np.zeros_like(whole) for whole in self._wholes]
+        if outcome.arrays is None or outcome.aggregate is None:
+            return self.layout.give(np.zeros_like(self._sent), zeros)
+        made = [outcome.arrays[part.name] for part in self.layout.wholes]
+        moved = [(b - a).astype(a.dtype) if a.dtype.kind != "b" else b
+                 for a, b in zip(self._wholes, made, strict=True)]
+        return self.layout.give(outcome.aggregate, moved)
 
     def refuse(self, node: int, reason: str, proven: bool) -> str:
         """A reply that is no reply."""
@@ -341,12 +364,14 @@ class Engine:
         for node, reason in about.items():
             if isinstance(node, int) and 0 <= node < 2**64:
                 records.append(_evidence.refused(self.rule.spec, shape, step, node, reason))
+        if self.beside is not None:
+            records = [record | self.beside(record["worker"]) for record in records]
         self._file.write(sorted(records, key=lambda record: record["worker"]))
 
     def _save(self, outcome: Outcome) -> None:
         if self.options.checkpoint is None:
             return
-        arrays = outcome.arrays or self.layout.give(self._sent, self._wholes)
+        arrays = outcome.arrays or self.sent()
         optimiser = self.options.server_optimiser
         Checkpoint(
             round=self.round,
