@@ -60,7 +60,7 @@ struct Layer {
 #[derive(Clone, Debug)]
 pub struct Suspect {
     /// Its id: the rank, in a group of processes.
-    pub worker: u32,
+    pub worker: u64,
     /// Its records.
     pub steps: usize,
     /// Whether somebody looked for patterns over the steps: records of a guard say so, those of a
@@ -121,7 +121,7 @@ pub fn suspects(text: &str) -> Result<Vec<Suspect>, Failure> {
     }
     let usual: BTreeMap<u64, f64> =
         usual.into_iter().filter_map(|(step, norms)| Some((step, median(norms)?))).collect();
-    let mut found: BTreeMap<u32, Suspect> = BTreeMap::new();
+    let mut found: BTreeMap<u64, Suspect> = BTreeMap::new();
     for (record, line) in records.iter().zip(lines) {
         let beside: Beside = serde_json::from_str(line)
             .map_err(|error| Failure::refused(format!("step {}: {error}", record.step)))?;
@@ -134,7 +134,7 @@ pub fn suspects(text: &str) -> Result<Vec<Suspect>, Failure> {
 }
 
 impl Suspect {
-    fn new(worker: u32) -> Self {
+    fn new(worker: u64) -> Self {
         let (alarms, lengths, looks) = (Vec::new(), Vec::new(), Vec::new());
         let (convicted, first_refusal) = (None, None);
         let [steps, judged, unlike, refused, excluded, reduced] = [0; 6];

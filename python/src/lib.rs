@@ -6,9 +6,9 @@
 //! raised, and a defect of ours as `varangian.Defect` with its message.
 //!
 //! What threads share here: every class is frozen; a rule, an attack and a chain's stages stand
-//! behind a lock that is taken without the interpreter's ([`shared`], [`attack`], [`stages`]); the
-//! shelves of [`own`] and [`data`], the exceptions of [`border`] and the threads of [`watch`] are
-//! lists behind locks, under which no Python runs. Kernels keep their scratch by thread. The Python
+//! behind a lock that is taken without the interpreter's ([`shared`], [`attack`], [`stages`],
+//! [`filter`]); the shelves of [`own`] and [`data`], the exceptions of [`border`] and the threads of
+//! [`watch`] are lists behind locks, under which no Python runs. Kernels keep their scratch by thread. The Python
 //! layer above has no lock of its own: a rule's count of calls and its last call are plain
 //! attributes, so two threads that call one rule at once may take the same step. The module asks
 //! for the interpreter's lock all the same, as nothing of this has run on a Python without one.
@@ -18,6 +18,7 @@ mod attack;
 mod border;
 mod catalogue;
 mod data;
+mod filter;
 mod memory;
 mod model;
 mod oracle;
@@ -60,6 +61,7 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<said::Said>()?;
     module.add_class::<attack::Attack>()?;
     module.add_class::<own::Own>()?;
+    module.add_class::<filter::Filter>()?;
     module.add("Defect", module.py().get_type::<border::Defect>())?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(shard_bounds, module)?)?;

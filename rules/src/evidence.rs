@@ -69,7 +69,7 @@ pub struct Evidence {
     /// The step, from 0.
     pub step: u64,
     /// Who sent it: the worker's id, or the number of the row from 0.
-    pub worker: u32,
+    pub worker: u64,
     /// The row's share of the aggregate: its coefficient over the sum of all coefficients, so that
     /// shares of a step sum to 1, or are all 0 where nothing was taken. 0 for a refused row; `None`
     /// where the rule tells no weights. Below 0 where a rule takes a row away.
@@ -99,7 +99,7 @@ struct Line {
     f: usize,
     d: usize,
     step: u64,
-    worker: u32,
+    worker: u64,
     weight: Option<f64>,
     norm: Option<f64>,
     distance: Option<f64>,
@@ -182,7 +182,7 @@ impl Evidence {
         rule: &str,
         (n, f, d): (usize, usize, usize),
         step: u64,
-        worker: u32,
+        worker: impl Into<u64>,
         reason: String,
     ) -> Evidence {
         Evidence {
@@ -191,7 +191,7 @@ impl Evidence {
             f,
             d,
             step,
-            worker,
+            worker: worker.into(),
             weight: Some(0.0),
             norm: None,
             distance: None,
@@ -289,7 +289,7 @@ impl Verdict {
                 f: about.f,
                 d: about.d,
                 step: about.step,
-                worker: about.ids[i],
+                worker: u64::from(about.ids[i]),
                 weight: if told { shares.share(i) } else { None },
                 norm: Some(measured.norms[i]),
                 distance: Some(measured.distances[i]),

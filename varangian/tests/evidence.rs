@@ -144,7 +144,7 @@ fn replay_writes_the_evidence_of_its_step() {
     fs::write(folder.0.path().join("r.toml"), text).unwrap();
     folder.says("run r.toml -q --out out");
     let found = folder.records("replay out --step 2 --json");
-    let ids: Vec<u32> = found.iter().map(|row| row.worker).collect();
+    let ids: Vec<u64> = found.iter().map(|row| row.worker).collect();
     assert_eq!(ids, (0..9).collect::<Vec<_>>());
     assert!(found.iter().all(|row| (row.step, row.n, row.f) == (2, 7, 0)), "{found:?}");
     let refused: Vec<&Evidence> =

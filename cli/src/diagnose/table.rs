@@ -78,7 +78,8 @@ pub(super) fn picture(steps: &[Step], found: &Diagnosis) -> Picture {
 
 /// The mean share that a rule gave a worker, or what it said instead.
 fn weight(all: &[Evidence], worker: u32) -> String {
-    let own: Vec<&Evidence> = all.iter().filter(|record| record.worker == worker).collect();
+    let own: Vec<&Evidence> =
+        all.iter().filter(|record| record.worker == u64::from(worker)).collect();
     if !own.is_empty() && own.iter().all(|record| record.standing == Standing::Refused) {
         return "refused".to_owned();
     }

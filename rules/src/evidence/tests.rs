@@ -56,7 +56,7 @@ fn gives(rule: &str, rows: &[f32], f: usize, masses: Option<&[f64]>, expected: &
             assert!((found.distance.unwrap() - expected.1).abs() < 1e-6, "{place}");
             assert_eq!(found.norm, Some(f64::from(rows[i].abs())), "{place}");
             assert_eq!((found.standing, found.reason.as_deref()), (expected.2, expected.3));
-            assert_eq!((found.worker, found.step, found.d), (i as u32, 0, 1));
+            assert_eq!((found.worker, found.step, found.d), (i as u64, 0, 1));
             assert_eq!((found.n, found.f), (rows.len(), f));
         }
     }
@@ -250,7 +250,7 @@ fn a_line_is_what_the_page_says() {
     let by_hand = 2.0 * (1.4826f64 / 7.0).atan() / std::f64::consts::PI;
     assert!((p - by_hand).abs() < 1e-12);
     let gone =
-        Evidence::refused("krum", (4, 0, 12), 3, 1, "wrong length: 10, wanted 12".to_owned());
+        Evidence::refused("krum", (4, 0, 12), 3, 1_u32, "wrong length: 10, wanted 12".to_owned());
     let line = serde_json::to_string(&gone).unwrap();
     assert!(line.contains("\"weight\":0.0,\"norm\":null,\"distance\":null"), "{line}");
     assert!(line.ends_with("\"reason\":\"wrong length: 10, wanted 12\",\"p\":null}"), "{line}");

@@ -81,11 +81,11 @@ impl Server {
         let mut refusals: Vec<&Refusal> = closed.refused.iter().collect();
         refusals.sort_by_key(|refusal| !refusal.reason.proves_hostile());
         for refusal in refusals {
-            if !found.iter().any(|record| record.worker == refusal.worker) {
+            if !found.iter().any(|record| record.worker == u64::from(refusal.worker)) {
                 found.push(refused(refusal.worker, refusal.why()));
             }
         }
-        silent.retain(|worker| !found.iter().any(|record| record.worker == *worker));
+        silent.retain(|worker| !found.iter().any(|record| record.worker == u64::from(*worker)));
         found.extend(silent.into_iter().map(|worker| refused(worker, "nothing came".to_owned())));
         found.sort_by_key(|record| record.worker);
         found

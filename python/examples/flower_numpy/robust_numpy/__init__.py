@@ -1,0 +1,1 @@
+"""Robust federated training of a softmax regression."""
