@@ -76,8 +76,11 @@ struct Person {
     /// When it was kept away no longer, and then how many rounds went without it since it was
     /// back.
     returns: Option<(u64, Option<u32>)>,
-    /// Whether its connection may be dead without its knowing: what it hears may be the last.
-    dead: bool,
+    /// Whether its connection may be dead without its knowing: what it hears may be the last, unless
+    /// it answers something that was sent after this message.
+    dead: Option<u64>,
+    /// Its last message.
+    sent: u64,
     /// Whether it can have forgotten what it sent.
     forgetful: bool,
     revoked: bool,
@@ -124,10 +127,13 @@ impl<'a> Watch<'a> {
         let mut wrong = Vec::new();
         match event {
             Event::Began(kind, who) => self.begins(kind, *who),
-            Event::Lost(who) => self.people[*who as usize].dead = false,
+            Event::Lost(who) => self.people[*who as usize].dead = None,
+            Event::Sent { from, number, .. } => self.people[*from as usize].sent = *number,
             Event::Over(kind, Some(who)) => {
                 let person = &mut self.people[*who as usize];
-                person.dead |= *kind == "loss";
+                if *kind == "loss" {
+                    person.dead = Some(person.sent);
+                }
                 person.faults -= 1;
                 if person.faults == 0 && !person.revoked {
                     person.returns = Some((at, None));
@@ -207,10 +213,13 @@ impl<'a> Watch<'a> {
         if person.faults > 0 || !is_honest {
             return Vec::new();
         }
-        match event {
-            Event::Receipt(..) => (person.here, person.dead) = (true, false),
-            _ if person.dead => return Vec::new(),
-            _ => {}
+        if let Event::Receipt(_, number, ..) = event {
+            person.here = true;
+            // One that was on its way when bytes were lost says nothing of what follows.
+            person.dead = person.dead.filter(|last| number <= last);
+        }
+        if person.dead.is_some() {
+            return Vec::new();
         }
         if let Some((since, back @ None)) = &mut person.returns {
             *back = Some(0);

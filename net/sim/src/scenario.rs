@@ -232,12 +232,19 @@ impl Scenario {
             // One thing at a time keeps a worker away, so that each can be seen to end.
             let whom = planned.fault.keeps_away();
             let is_free = |other: &Planned| whom.is_none() || other.fault.keeps_away() != whom;
-            if scenario.faults.iter().all(is_free) {
+            if scenario.faults.iter().all(is_free) && scenario.spares(&planned.fault) {
                 scenario.faults.push(planned);
             }
         }
         scenario.faults.sort_by(|a, b| a.at.total_cmp(&b.at));
         scenario
+    }
+
+    /// Whether enough workers stay for the rule, whoever is revoked: without them it waits for ever.
+    fn spares(&self, fault: &Fault) -> bool {
+        let is_one = |fault: &Fault| matches!(fault, Fault::Revoke(_));
+        let revoked = self.faults.iter().filter(|planned| is_one(&planned.fault)).count();
+        self.asynchronous || !is_one(fault) || self.n > self.least() + revoked
     }
 
     /// A fault somewhere in this run.
