@@ -38,7 +38,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parts(folder: Path) -> dict[str, Any]:
     """What a folder says of its runs, without how long they took."""
-    tables = {
+    tables: dict[str, Any] = {
         path.name: path.read_bytes() for path in sorted(folder.glob("*.csv")) + sorted(folder.glob("*.png"))
     }
     for path in sorted((folder / "runs").glob("*.json")):

@@ -236,7 +236,8 @@ def _over_ray(
     # The sweep tries again itself, and records what it saw.
     remote: Callable[..., Any] = ray.remote(**{"num_cpus": 1, "max_retries": 0, **task})(_run)
     at_once = jobs or len(commands) or 1
-    todo, waiting = list(commands), {}
+    todo = list(commands)
+    waiting: dict[Any, int] = {}
     while todo or waiting:
         while todo and len(waiting) < at_once:
             k = todo.pop(0)
