@@ -22,8 +22,8 @@ from varangian.flower import MultiKrum, RobustStrategy  # noqa: E402
 
 STRATEGIES = {
     "Flower's FedAvg": lambda: theirs.FedAvg(),
-    "Flower's MultiKrum": lambda: theirs.MultiKrum(num_malicious_nodes=1, num_nodes_to_select=3),
-    "our MultiKrum": lambda: MultiKrum(num_malicious_nodes=1, num_nodes_to_select=3),
+    "Flower's MultiKrum": lambda: theirs.MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2),
+    "our MultiKrum": lambda: MultiKrum(num_malicious_nodes=1, num_nodes_to_select=2),
     "our median": lambda: RobustStrategy("median", f=1),
 }
 
