@@ -475,7 +475,11 @@ def test_a_run_that_was_killed_ends_on_the_same_bits(rule: str, tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         strategy(checkpoint=file).start(Link(7, client, stop=4), record(model), num_rounds=6)
     kept = strategy(checkpoint=file, resume_from=file)
-    again = kept.start(Link(7, client), record(model), num_rounds=6)
+    seen: list[int] = []
+    again = kept.start(
+        Link(7, client), record(model), num_rounds=6, evaluate_fn=lambda k, _: seen.append(k)
+    )
+    assert seen == [3, 4, 5, 6]
     assert numbers(again.arrays)["w"].tobytes() == numbers(whole.arrays)["w"].tobytes()
     assert sorted(again.train_metrics_clientapp) == [4, 5, 6]
     done = strategy(resume_from=file).start(Link(7, client), record(model), num_rounds=6)

@@ -13,6 +13,7 @@ from varangian._core import Defect, version
 from varangian._data import Dataset
 from varangian._rule import Rule, rule
 from varangian._run import Callback, Results, Run, run
+from varangian._sweep import Sweep, submit_script, sweep
 from varangian._model import Model
 from varangian._work import Worked, worker
 
@@ -26,6 +27,7 @@ __all__ = [
     "Results",
     "Rule",
     "Run",
+    "Sweep",
     "Worked",
     "attacks",
     "datasets",
@@ -36,5 +38,7 @@ __all__ = [
     "rules",
     "run",
     "stages",
+    "submit_script",
+    "sweep",
     "worker",
 ]

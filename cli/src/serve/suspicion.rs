@@ -17,8 +17,9 @@ impl Suspicion {
     }
 
     /// A message came of this worker, and tells against it or not.
-    pub(super) fn look(&mut self, worker: u32, against: bool) {
-        if let Some(share) = self.0.get_mut(worker as usize) {
+    pub(super) fn look(&mut self, worker: impl Into<u64>, against: bool) {
+        let at = usize::try_from(worker.into()).ok();
+        if let Some(share) = at.and_then(|at| self.0.get_mut(at)) {
             *share += NEWEST * (f64::from(u8::from(against)) - *share);
         }
     }

@@ -246,9 +246,18 @@ class RobustStrategy(FedAvg):
 
     # The run.
 
-    def start(self, grid: Any, initial_arrays: Any, num_rounds: int = 3, *args: Any, **kwargs: Any) -> Any:
+    def start(
+        self,
+        grid: Any,
+        initial_arrays: Any,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: Any = None,
+        evaluate_config: Any = None,
+        evaluate_fn: Callable[[int, Any], Any] | None = None,
+    ) -> Any:
         """As Flower's ``start``; with ``resume_from`` it makes the rounds up to ``num_rounds`` that
-        the checkpoint has not seen. The result always holds the last model."""
+        the checkpoint has not seen, under their own numbers. The result holds the last model."""
         if self.resume_from is not None:
             kept = self.engine.resume(self.resume_from, _messages.model_of(initial_arrays))
             names = {name: dtype for name, dtype, _ in kept.parts}
@@ -256,7 +265,15 @@ class RobustStrategy(FedAvg):
             initial_arrays = _messages.record_of(held, names)
             self._done = kept.round
             log.info("goes on after round %d", kept.round)
-        result = super().start(grid, initial_arrays, max(0, num_rounds - self._done), *args, **kwargs)
+
+        def evaluate(number: int, arrays: Any) -> Any:
+            assert evaluate_fn is not None
+            return evaluate_fn(self._done + number, arrays)
+
+        result = super().start(
+            grid, initial_arrays, max(0, num_rounds - self._done), timeout, train_config,
+            evaluate_config, None if evaluate_fn is None else evaluate,
+        )
         if not result.arrays:
             result.arrays = initial_arrays
         if self._done:

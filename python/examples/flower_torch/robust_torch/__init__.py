@@ -1,0 +1,1 @@
+"""A small network of PyTorch with batch norm over nodes of which one is hostile."""
