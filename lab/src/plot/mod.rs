@@ -15,7 +15,7 @@ pub use bars::{Bar, bars};
 pub use boxes::{BoxGroup, boxes};
 pub use curves::{Curve, Panel, Sheet, Spread, curves, curves_over};
 pub use heatmap::{Grid, heatmap};
-pub use style::{colour, dashes};
+pub use style::{colour, dashes, mark};
 
 use crate::{Failure, files};
 use kuva::backend::svg::SvgBackend;

@@ -12,6 +12,7 @@ mod judge;
 mod key;
 mod lock;
 mod parquet;
+mod plan;
 mod record;
 pub mod state;
 mod stats;
@@ -19,6 +20,7 @@ mod store;
 mod summary;
 mod sweep;
 mod tidy;
+pub mod words;
 
 pub use fate::Fate;
 pub use judge::{Cell, Judged, Table, judge};
