@@ -22,7 +22,12 @@ export interface Run {
 export interface Live {
   key: string; rule: string; attack: string; setting: string; seed: string; step: number; steps: number;
   curve: Point[]; classifies: boolean; weights: (number | null)[]; refused: number[];
-  reasons: [string, number][]; hostile: number[]; expelled: number[]; skipped: number;
+  reasons: [string, number][]; hostile: number[]; expelled: number[]; skipped: number; served: Served | null;
+}
+/** How the workers of a served run stand. */
+export interface Served {
+  present: boolean[]; admitted: number[]; missed: number[]; revoked: number[]; rounds: Point[]; by: string;
+  suspicion: { worker: number; share: number; curve: Point[] }[];
 }
 export interface Results {
   name: string; program: string; planned: number; over: number; failed: number; missing: string; metric: string;
@@ -104,8 +109,18 @@ function live(x: unknown): Live {
     refused: list(get(x, "refused")).map(whole),
     reasons: entries(get(x, "reasons")).map(([reason, count]) => [reason, whole(count)]),
     hostile: list(get(x, "hostile")).map(whole), expelled: list(get(x, "expelled")).map(whole),
-    skipped: whole(get(x, "skipped")),
+    skipped: whole(get(x, "skipped")), served: served(get(x, "served")),
   };
+}
+
+function served(x: unknown): Served | null {
+  return isObject(x) ? {
+    present: list(get(x, "present")).map(one => one === true), admitted: list(get(x, "admitted")).map(whole),
+    missed: list(get(x, "missed")).map(whole), revoked: list(get(x, "revoked")).map(whole),
+    rounds: curve(get(x, "round_curve")), by: text(get(x, "by")),
+    suspicion: list(get(x, "suspicion")).map(one => ({ worker: whole(get(one, "worker")), share: whole(get(one, "share")),
+      curve: curve(get(one, "curve")) })),
+  } : null;
 }
 
 /** What of the results changes often; the events of a live page hold just that. */

@@ -3,6 +3,7 @@
 import * as Plot from "@observablehq/plot";
 import { changing, read, type Live, type Results } from "./data";
 import { h, visible } from "./dom";
+import { attendance } from "./served";
 import { percent, quiet, sample, short, type Styles } from "./figure";
 
 /** Runs that are shown in full; of more it says how many there are. */
@@ -20,7 +21,7 @@ export function going(results: Results, styles: Styles): Node[] {
 function card(run: Live, styles: Styles): HTMLElement {
   const last = run.curve.length ? run.curve[run.curve.length - 1][1] : undefined;
   const value = last === undefined ? "" : last === null ? ", not finite" : ", " + (run.classifies ? percent(last) : short(last));
-  const node = h("figure", { class: "card" }, h("figcaption", {}, sample(styles, run.rule), h("b", {}, visible(`${run.rule} × ${run.attack}`)), " ",
+  const node = h("figure", { class: run.served ? "card served" : "card" }, h("figcaption", {}, sample(styles, run.rule), h("b", {}, visible(`${run.rule} × ${run.attack}`)), " ",
     h("small", {}, visible(`${run.setting ? run.setting + ", " : ""}seed ${run.seed}, step ${run.step} of ${run.steps}${value}`))));
   const bar = h("progress", { max: Math.max(1, run.steps), value: run.step, "aria-label": "steps done" });
   node.append(bar);
@@ -32,11 +33,12 @@ function card(run: Live, styles: Styles): HTMLElement {
     node.append(h("p", {}, visible(`refused: ${run.reasons.map(([reason, count]) => `${reason} ${count}`).join(", ")}; worker ${who}${refused.length > 20 ? ` and ${refused.length - 20} more` : ""}`)));
   }
   if (run.expelled.length) node.append(h("p", {}, `expelled: worker ${run.expelled.slice(0, 20).join(" ")}${run.expelled.length > 20 ? ` and ${run.expelled.length - 20} more` : ""}`));
+  if (run.served) node.append(...attendance(run, run.served));
   if (run.skipped) node.append(h("p", {}, `skipped: ${run.skipped} of ${run.step} steps`));
   return node;
 }
 
-function bare(options: Plot.PlotOptions, label: string): Element {
+export function bare(options: Plot.PlotOptions, label: string): Element {
   const plot = Plot.plot({ ...options, className: "vp" }) as unknown as Element;
   quiet(plot);
   plot.setAttribute("role", "img");

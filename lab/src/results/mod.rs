@@ -11,6 +11,7 @@ pub mod json;
 mod judge;
 mod key;
 mod lock;
+pub mod paired;
 mod parquet;
 mod plan;
 mod record;

@@ -1,7 +1,10 @@
 //! What was asked of a matrix of runs, in a sentence; how it was done, in a paragraph for a paper.
 
-use super::Sweep;
+use super::{Store, Sweep};
 use crate::config::{KEYS, Settings};
+use crate::files;
+use crate::publish::Entries;
+use std::path::Path;
 
 /// Values that a sentence names; of more it says how many there are.
 const NAMED: usize = 5;
@@ -143,6 +146,15 @@ pub fn methods(runs: &[&Settings], sweep: &Sweep, metric: &str, configuration: &
         _ => format!(" Experiments ran with varangian {version}."),
     };
     out
+}
+
+/// The paragraph of a folder's runs among those that were chosen.
+pub fn of_folder(path: &Path, entries: &Entries, folder: usize) -> String {
+    let own = entries.all.iter().filter(|entry| entry.folder == folder);
+    let runs: Vec<&Settings> = own.map(|entry| &entry.outcome.settings).collect();
+    let tuned = Store::open(path).map(|store| store.tuned()).unwrap_or_default();
+    let sweep = Sweep::of(runs.iter().copied(), &tuned, entries.rules.clone());
+    methods(&runs, &sweep, entries.metric, &files::text_of(&path.join("experiment.toml")))
 }
 
 /// Keys that the paragraph names in its sentences.
