@@ -8,15 +8,16 @@ use varangian_lab::publish::compare::{Comparison, Line, Ranked, compare, ranked}
 use varangian_lab::publish::{Entries, Style};
 
 /// What the numbers are, below the help.
-const MEANT: &str = "Runs are partners where every setting and the seed are alike; what each folder has one value of, and
-not the same, is what is compared. Runs of one seed share minibatches and initial parameters, so
-differences are taken run by run. For each rule:
+const MEANT: &str = "\
+Runs are partners where every setting and the seed are alike; what each folder has one value of,
+and not the same, is what is compared. Runs of one seed share minibatches and initial parameters,
+so differences are taken run by run. For each rule:
   difference   mean over seeds of the mean over settings, with Student's 95 % interval over seeds
                (from three on), or with --bootstrap the percentile interval of resampled seeds
-  p            Wilcoxon's signed-rank test over settings, each a mean over seeds; Holm's correction
-               for all rules beside it. Settings share seeds: the test takes them as independent
-  ranks        mean rank of each rule (and folder) over the settings that all have; ranks that differ
-               by less than Nemenyi's critical difference at 5 % are not told apart
+  p            Wilcoxon's signed-rank test over settings, each a mean over seeds; beside it Holm's
+               correction for all rules. Settings share seeds: the test takes them as independent
+  ranks        mean rank of each rule (and folder) over the settings that all have; ranks that
+               differ by less than Nemenyi's critical difference at 5 % are not told apart
 One folder is enough for ranks.";
 
 /// Arguments of `varangian compare`.
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     #[arg(required = true)]
     folders: Vec<PathBuf>,
     #[command(flatten)]
-    style: style::Args,
+    style: style::Chosen,
     /// The bootstrap's intervals instead of Student's
     #[arg(long)]
     bootstrap: bool,

@@ -1,5 +1,5 @@
-//! `varangian plot DIR…`: draws everything that a folder of results can show, or one figure as it is
-//! wanted in a paper.
+//! `varangian plot DIR…`: draws everything that a folder of results can show, or one figure as it
+//! is wanted in a paper.
 
 use crate::{Failure, print, style};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use varangian_lab::pictures;
 use varangian_lab::publish::{Entries, Style, figure};
 
 /// What `varangian plot` draws, below its help.
-const DRAWN: &str = "Without choices, pictures into the folder, each as SVG and PNG, where the results hold what they show:
+const DRAWN: &str = "Without choices, pictures into the folder, as SVG and PNG, where the results hold what they show:
   accuracy (or test_loss)    against the step: a panel an attack, a line a rule, bands over seeds;
                              one file for each setting that varies beside rule, attack and seed
   heatmap                    rule × attack: accuracy, mean of the last 10 evaluations
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(required = true)]
     folders: Vec<PathBuf>,
     #[command(flatten)]
-    style: style::Args,
+    style: style::Chosen,
     /// The figure's files without their endings (figure, in this folder)
     #[arg(long, value_name = "PATH")]
     output: Option<PathBuf>,

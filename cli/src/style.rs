@@ -7,7 +7,7 @@ use varangian_lab::publish::Style;
 
 /// Choices that a style file holds too; what stands on the command line goes before it.
 #[derive(clap::Args, Default)]
-pub(crate) struct Args {
+pub(crate) struct Chosen {
     /// A TOML file with any of these choices, kept beside a paper: rules = [..], where = [..],
     /// [labels], width = 3.3, …
     #[arg(long, value_name = "FILE")]
@@ -49,7 +49,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-impl Args {
+impl Chosen {
     /// Whether nothing is chosen.
     pub(crate) fn is_empty(&self) -> bool {
         self.style.is_none()

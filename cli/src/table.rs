@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(required = true)]
     folders: Vec<PathBuf>,
     #[command(flatten)]
-    style: style::Args,
+    style: style::Chosen,
     /// latex, markdown or csv
     #[arg(long = "as", value_name = "WORD", default_value = "latex")]
     #[arg(value_parser = ["latex", "markdown", "csv"])]

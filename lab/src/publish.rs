@@ -1,5 +1,5 @@
-//! What leaves for a paper: runs of one or several folders, chosen, put in order, given other names,
-//! and put together over whatever is not told apart.
+//! What leaves for a paper: runs of one or several folders, chosen, put in order, given other
+//! names, and put together over whatever is not told apart.
 
 pub mod compare;
 pub mod figure;

@@ -1,5 +1,5 @@
-//! The page's bundle, which the crate `lab` embeds, is what `page/` builds by its lock file. Without
-//! node the tests say so and end.
+//! The page's bundle, which the crate `lab` embeds, is what `page/` builds by its lock file.
+//! Without node the tests say so and end.
 
 mod chromium;
 

@@ -1,5 +1,5 @@
-//! What leaves for a paper: a figure and a table by one command each, of two folders, and how folders
-//! compare.
+//! What leaves for a paper: a figure and a table by one command each, of two folders, and how
+//! folders compare.
 
 use std::path::Path;
 use std::process::{Command, Output};

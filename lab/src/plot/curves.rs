@@ -18,6 +18,8 @@ const HEIGHT: f64 = 280.0;
 const NARROW: f64 = 230.0;
 /// Markers on a line.
 const MARKERS: usize = 5;
+/// The letters of an axis's numbers, in pixels.
+const TICKS: u32 = 11;
 /// The letters of a panel's title, in pixels, and how many fit into its width.
 const TITLE: u32 = 13;
 const LETTERS: usize = 38;
@@ -104,8 +106,17 @@ pub fn curves_over(
 impl Sheet {
     /// The picture. Where a line leaves the finite numbers stands a large cross.
     pub fn draw(self) -> Picture {
-        let Sheet { title, x_label, y_label, legend, panels, percent, mut notes, wide, x_names } =
-            self;
+        let Sheet {
+            title,
+            x_label,
+            y_label,
+            legend,
+            panels,
+            percent,
+            mut notes,
+            wide,
+            mut x_names,
+        } = self;
         let columns = match (panels.len(), wide) {
             (count, Some((wide, _))) => ((wide / NARROW) as usize).clamp(1, count.max(1)),
             (count @ 0..=3, None) => count.max(1),
@@ -116,6 +127,7 @@ impl Sheet {
             None => (WIDTH, HEIGHT),
             Some((wide, aspect)) => (wide / columns as f64, wide / columns as f64 * aspect),
         };
+        notes.splice(0..0, numbered(&mut x_names, &x_label, width));
         let rows = panels.len().div_ceil(columns).max(1);
         let points = || panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
         let values = points().map(|point| point.mean);
@@ -143,8 +155,7 @@ impl Sheet {
                 let format = move |place| name(place).unwrap_or_default();
                 layout = layout
                     .with_x_tick_step(1.0)
-                    .with_x_tick_format(TickFormat::Custom(Arc::new(format)))
-                    .with_x_tick_rotate(-25.0);
+                    .with_x_tick_format(TickFormat::Custom(Arc::new(format)));
             }
             if k % columns == 0 {
                 layout = layout.with_y_label(y_label.as_str());
@@ -160,6 +171,18 @@ impl Sheet {
             &Frame { title, legend, notes, narrow: wide.is_some() },
         ))
     }
+}
+
+/// Numbers names that would lie on one another in a panel of this width; what says so.
+fn numbered(names: &mut Vec<String>, axis: &str, width: f64) -> Option<String> {
+    let widest = names.iter().map(|name| frame::wide(name, TICKS)).fold(0.0, f64::max);
+    if widest * names.len() as f64 <= width - 90.0 {
+        return None;
+    }
+    let list = names.iter().enumerate();
+    let told: Vec<String> = list.map(|(k, name)| format!("{}: {name}", k + 1)).collect();
+    *names = (1..=names.len()).map(|k| k.to_string()).collect();
+    Some(format!("{axis}: {}", told.join(", ")))
 }
 
 fn layout(title: String, axis: &Axis, end: f64, width: f64) -> Layout {
@@ -178,7 +201,7 @@ fn layout(title: String, axis: &Axis, end: f64, width: f64) -> Layout {
         .with_title_wrap(letters)
         .with_title_size(TITLE)
         .with_label_size(13)
-        .with_tick_size(11)
+        .with_tick_size(TICKS)
         .with_x_axis_min(from)
         .with_x_axis_max(to)
         .with_y_axis_min(low)

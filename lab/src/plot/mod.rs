@@ -38,8 +38,8 @@ pub struct Look {
     font: Option<raster::Font>,
 }
 
-/// Pixels of a PNG for each pixel of the picture, where no size is given; and dots an inch where one
-/// is.
+/// Pixels of a PNG for each pixel of the picture, where no size is given; and dots an inch where
+/// one is.
 const SCALE: f32 = 2.0;
 const DOTS: f32 = 300.0;
 

@@ -1,5 +1,5 @@
-//! SVG to PDF: lines and areas as vectors, letters as their outlines, so that the page needs no font
-//! and looks as the PNG does.
+//! SVG to PDF: lines and areas as vectors, letters as their outlines, so that the page needs no
+//! font and looks as the PNG does.
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;

@@ -1,5 +1,5 @@
-//! Folders of results against one another: runs matched by their settings, differences seed by seed,
-//! and mean ranks over settings.
+//! Folders of results against one another: runs matched by their settings, differences seed by
+//! seed, and mean ranks over settings.
 
 use super::{Entries, Entry, FOLDER};
 use crate::config::KEYS;

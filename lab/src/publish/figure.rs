@@ -1,5 +1,5 @@
-//! A figure for a paper: curves, ends against a setting, a heat map or boxes, in the order, names and
-//! size of a style.
+//! A figure for a paper: curves, ends against a setting, a heat map or boxes, in the order, names
+//! and size of a style.
 
 use super::style::word;
 use super::{Entries, Entry, FOLDER, Group, Rest, Style};

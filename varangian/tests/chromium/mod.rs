@@ -163,11 +163,12 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", features);
     }
 
-    /// Chooses a value of a list by its label, within the elements that a selector names: a click.
+    /// Chooses a value of a list by its label, within what a selector names: a click.
     pub(crate) fn choose(&mut self, within: &str, label: &str, value: &str) {
         let script = format!(
             "(() => {{ const list = [...document.querySelector({}).querySelectorAll('select')]\
-             .find(one => one.dataset.choice === {}); if (!list) return 'no list'; list.value = {}; \
+             .find(one => one.dataset.choice === {}); if (!list) return 'no list'; \
+             list.value = {}; \
              if (list.value !== {}) return 'no such value'; \
              list.dispatchEvent(new Event('change', {{ bubbles: true }})); return ''; }})()",
             json!(within),
