@@ -201,8 +201,9 @@ export class Explorer {
       if (left.length) marks.push(Plot.text(left, { x: "x", text: () => "✕", frameAnchor: "top", dy: 4, ...where, fill: paint(value) }));
     }
     if (wrap) {
+      const letters = Math.floor((wide - 60) / fit / 6.8);
       const heads = rows.flatMap(row => columns.map(column => ({ column, row } as Place)));
-      marks.push(Plot.text(heads, { ...where, text: (d: Place) => [d.column, d.row && `${own.row}=${d.row}`].filter(Boolean).map(one => shortened(visible(one), Math.floor((wide - 60) / fit / 6.8))).join("\n"), lineAnchor: "top", frameAnchor: "top-left", dy: own.column && own.row ? -30 : -16 }));
+      marks.push(Plot.text(heads, { ...where, text: (d: Place) => [d.column, d.row && (d.row.length + own.row.length + 1 > letters ? d.row : `${own.row}=${d.row}`)].filter(Boolean).map(one => shortened(visible(one), letters)).join("\n"), lineAnchor: "top", frameAnchor: "top-left", dy: own.column && own.row ? -30 : -16 }));
     }
     marks.push(Plot.tip(finite.filter(kept), Plot.pointer({ x: "x", y: "y", ...where, title: label, format: { fx: false, fy: false } } as Plot.TipOptions)));
     const rowName = (d: string) => own.row === "attack" || own.row === "rule" ? visible(d) : `${own.row}\n${visible(d)}`;

@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,33 +10,33 @@ import pytest
 import varangian
 from varangian import _figures
 
-TEXT = """
-name = "drawn"
-dataset = "logreg"
-model = "logreg-net"
-n = 7
-f = 2
-batch = 8
-steps = 40
-evaluate_every = 10
-rule = ["median", "krum"]
-attack = ["none", "sign-flip"]
-momentum_at = ["update", "worker"]
-seed = [1, 2, 3]
-"""
+EXPERIMENT = {
+    "name": "drawn",
+    "dataset": "logreg",
+    "model": "logreg-net",
+    "n": 7,
+    "f": 2,
+    "batch": 8,
+    "steps": 40,
+    "evaluate_every": 10,
+    "rule": ["median", "krum"],
+    "attack": ["none", "sign-flip"],
+    "momentum_at": ["update", "worker"],
+    "seed": [1, 2, 3],
+}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
+def results(tmp_path_factory: pytest.TempPathFactory) -> varangian.Results:
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("there is no matplotlib")
     import matplotlib
 
     matplotlib.use("Agg")
-    return varangian.run(TEXT, out=tmp_path_factory.mktemp("out") / "drawn")
+    return varangian.run(EXPERIMENT, out=tmp_path_factory.mktemp("out") / "drawn")
 
 
-def test_students_interval_is_that_of_tables():
+def test_students_interval_is_that_of_tables() -> None:
     assert np.isnan(_figures.student([1.0, 2.0]))
     assert _figures.student([1.0, 2.0, 3.0]) == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
     # t of 20 and of 60 degrees of freedom at 97.5 %: 2.085963 and 2.000298.
@@ -45,7 +46,8 @@ def test_students_interval_is_that_of_tables():
         assert _figures.student(values.tolist()) == pytest.approx(half, rel=1e-4)
 
 
-def test_a_folder_and_results_draw_the_same_lines(results):
+def test_a_folder_and_results_draw_the_same_lines(results: varangian.Results) -> None:
+    assert results.folder is not None
     figures = [varangian.plot(results.folder), results.plot()]
     data = []
     for figure in figures:
@@ -70,7 +72,7 @@ def test_a_folder_and_results_draw_the_same_lines(results):
     np.testing.assert_allclose(data[0]["sign-flip", "krum"], worst)
 
 
-def test_order_names_and_files_are_as_asked(results, tmp_path):
+def test_order_names_and_files_are_as_asked(results: varangian.Results, tmp_path: Path) -> None:
     figure = results.plot(
         rules=["krum", "median"], labels={"krum": "Krum"}, where=["attack=sign-flip"],
         columns="momentum_at", width=5.0,
@@ -95,7 +97,7 @@ def test_order_names_and_files_are_as_asked(results, tmp_path):
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
-def test_a_style_file_serves_the_command_and_python(results, tmp_path):
+def test_a_style_file_serves_the_command_and_python(results: varangian.Results, tmp_path: Path) -> None:
     file = tmp_path / "paper.toml"
     file.write_text('rules = ["krum"]\nwhere = ["attack=none"]\n[labels]\nkrum = "K"\n')
     figure = results.plot(style=file)

@@ -117,7 +117,7 @@ class _Choice:
     """What is shown, and how."""
 
     def __init__(self, runs: list[_Run], style: Mapping[str, Any]) -> None:
-        self.label = lambda text: str(style.get("labels", {}).get(text, text))
+        self._labels = dict(style.get("labels", {}))
         self.x = str(style.get("x", "step"))
         self.column = str(style.get("columns", "attack"))
         self.rest = str(style.get("rest", "worst"))
@@ -148,6 +148,10 @@ class _Choice:
                 raise ValueError(f"these results differ by {known}; got {key!r}")
         accurate = any("accuracy" in run.curves for run in self.runs)
         self.metric = "accuracy" if accurate else "test_loss"
+
+    def label(self, text: str) -> str:
+        """What is shown for a text."""
+        return str(self._labels.get(text, text))
 
     def values(self, key: str) -> list[str]:
         """Rules in the order asked for, numbers by size, others as they come."""
