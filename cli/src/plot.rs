@@ -21,8 +21,8 @@ const DRAWN: &str = "Without choices, pictures into the folder, as SVG and PNG, 
   against                    share of the coordinates that a vote moves against the sum of the
                              honest signs (the same, where workers send signs)
 With any choice or several folders, one figure, as SVG, PDF and PNG that are one drawing:
-  varangian plot DIR --output figure --width 5.5 --rule krum --rule median
-  varangian plot DIR --output figure --x f_real --column partition --style paper.toml
+  varangian plot runs/first --output figure --width 5.5 --rule krum --rule median
+  varangian plot runs/first --output map --kind heatmap --column attack
 A rule has one colour, dashes and marker in all of them, by its place in the experiment. A picture
 that cannot be drawn is said, the others are drawn, and the exit code is 1; 2, where a file cannot
 be written.";

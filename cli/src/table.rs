@@ -9,11 +9,11 @@ use varangian_lab::results::words;
 
 /// Below the help.
 const MORE: &str = "Examples:
-  varangian table DIR                                   # rules by attacks, LaTeX
-  varangian table DIR --where f_real=4 --column partition --as markdown
-  varangian table DIR OTHER --style paper.toml --output table.tex
-LaTeX wants \\usepackage{booktabs}. The best of each column is bold; ± stands where an interval over
-three or more seeds is seen at the digits of the mean. `worst` is the worst column.";
+  varangian table runs/first                                  # rules by attacks, LaTeX
+  varangian table runs/first --where attack=alie --as markdown
+With several folders each has its own rows. LaTeX wants \\usepackage{booktabs}. The best of each
+column is bold; ± stands where an interval over three or more seeds is seen at the digits of the
+mean; `worst` is the worst column.";
 
 /// Arguments of `varangian table`.
 #[derive(clap::Args)]
