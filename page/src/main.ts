@@ -114,7 +114,16 @@ function said(results: Results): void {
   missing.hidden = !results.missing; missing.textContent = visible(results.missing);
   trouble.hidden = !results.trouble; trouble.textContent = visible(results.trouble);
   now.hidden = !results.running.length;
+  // What a reader has opened stays open, and scrolled, when the next second draws it anew.
+  const before = [...cards.querySelectorAll("details")].map(one => ({ open: one.open, top: one.querySelector(".wide")?.scrollTop ?? 0 }));
+  const focused = [...cards.querySelectorAll("summary")].findIndex(one => one === document.activeElement);
   cards.replaceChildren(...going(results, styles));
+  [...cards.querySelectorAll("details")].forEach((one, k) => {
+    one.open = before[k]?.open ?? false;
+    const wide = one.querySelector(".wide");
+    if (wide) wide.scrollTop = before[k]?.top ?? 0;
+    if (k === focused) one.querySelector("summary")?.focus();
+  });
 }
 
 function configuration(results: Results): void {

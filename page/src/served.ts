@@ -55,7 +55,7 @@ function suspicion(run: Live, served: Served, hostile: Set<number>): Node {
   const peak = (one: Served["suspicion"][number]) => one.curve.reduce((most, point) => Math.max(most, point[1] ?? 0), one.share);
   const sorted = [...served.suspicion].sort((a, b) => b.share - a.share || peak(b) - peak(a) || a.worker - b.worker), drawn = sorted.slice(0, CURVES);
   const data = drawn.flatMap(one => one.curve.map(([x, y]) => ({ x, y: y ?? 0, worker: one.worker })));
-  const ends = drawn.filter(one => one.share > 0).slice(0, LABELLED).map(one => ({ x: one.curve[one.curve.length - 1]?.[0] ?? run.step, y: one.share, worker: one.worker }));
+  const ends = drawn.filter((one, k) => one.share > (k ? 0.1 : 0)).slice(0, LABELLED).map(one => ({ x: one.curve[one.curve.length - 1]?.[0] ?? run.step, y: one.share, worker: one.worker }));
   // Labels that would lie on one another move apart, the highest first.
   let below = Infinity;
   const labels = ends.map(one => { const y = Math.min(one.y, below - 0.11); below = y; return { ...one, at: y }; });

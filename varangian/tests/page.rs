@@ -282,6 +282,51 @@ fn results_of_strangers_are_shown_or_refused_in_a_sentence() {
     }
 }
 
+/// A thousand workers of a served run: who is here, who is suspicious, and no figure is too wide.
+#[test]
+fn a_served_run_of_a_thousand_workers_is_shown() {
+    let Some(mut browser) = Browser::start() else { return };
+    let n = 1000u32;
+    let share = |worker: u32| match worker {
+        999 => 0.9,
+        17 => 0.5,
+        _ => 0.01,
+    };
+    let suspicion = |worker: u32| json!({ "worker": worker, "share": share(worker), "curve": [[0, 0.0], [10, share(worker)]] });
+    let present: Vec<bool> = (0..n).map(|worker| ![3, 4, 6].contains(&worker)).collect();
+    let served = json!({
+        "present": present, "admitted": vec![10; n as usize], "missed": vec![0; n as usize],
+        "revoked": [6], "round_curve": [[0, 0.5], [10, 0.25]], "by": "evidence",
+        "suspicion": (0..n).map(suspicion).collect::<Vec<_>>(),
+    });
+    let run = json!({
+        "key": "a", "rule": "median", "attack": "sign-flip", "seed": "1", "step": 10, "steps": 90,
+        "curve": [[0, 0.1]], "classifies": true, "weights": vec![0.001; n as usize],
+        "refused": vec![0; n as usize], "reasons": {}, "hostile": [999], "expelled": [],
+        "skipped": 0, "served": served,
+    });
+    let all = json!({ "format": "varangian-results", "version": 1, "running": [run] });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    std::fs::write(&file, varangian::lab::page::alone("x", &[all.to_string()], "")).unwrap();
+    for width in [1440, 390] {
+        browser.screen(width, false);
+        browser.open(&format!("file://{}", file.display()));
+        let page = browser.text("document.querySelector('.card').textContent");
+        for part in
+            ["997 of 1000 workers are here; absent: worker 3–4; revoked: worker 6", "999 hostile"]
+        {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+        let first = browser.text("document.querySelector('.card tbody tr').textContent");
+        assert_eq!(first, "999 (hostile)here100090 %");
+        assert_eq!(browser.value("document.querySelectorAll('.card tbody tr').length"), json!(50));
+        let wide = browser.value("document.documentElement.scrollWidth");
+        assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} of {width}");
+    }
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
 /// Five questions, each answered after at most three choices or clicks.
 #[test]
 fn five_questions_take_three_clicks_each() {
