@@ -292,7 +292,10 @@ fn a_served_run_of_a_thousand_workers_is_shown() {
         17 => 0.5,
         _ => 0.01,
     };
-    let suspicion = |worker: u32| json!({ "worker": worker, "share": share(worker), "curve": [[0, 0.0], [10, share(worker)]] });
+    let suspicion = |worker: u32| {
+        let curve = [(0, 0.0), (10, share(worker))];
+        json!({ "worker": worker, "share": share(worker), "curve": curve })
+    };
     let present: Vec<bool> = (0..n).map(|worker| ![3, 4, 6].contains(&worker)).collect();
     let served = json!({
         "present": present, "admitted": vec![10; n as usize], "missed": vec![0; n as usize],
