@@ -11,6 +11,7 @@ mod aggregate;
 mod arrays;
 mod ca;
 mod catalogue;
+mod compare;
 mod data;
 mod diagnose;
 pub mod duel;
@@ -27,7 +28,9 @@ mod reproduce;
 mod run;
 mod serve;
 mod show;
+mod style;
 mod suspects;
+mod table;
 mod tensorboard;
 mod terminal;
 mod theory;
@@ -73,8 +76,12 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Filter, group and judge the runs of a folder of results
     Results(query::Args),
-    /// Draw everything that a folder of results can show
+    /// Draw everything that a folder of results can show, or one figure for a paper
     Plot(plot::Args),
+    /// Write a table for a paper: LaTeX, Markdown or CSV
+    Table(table::Args),
+    /// Compare folders of results: paired differences, tests, mean ranks
+    Compare(compare::Args),
     /// Write results as TensorBoard event files
     Tensorboard(tensorboard::Args),
     /// Serve a page that follows a folder of results
@@ -134,6 +141,8 @@ impl Command {
             Command::Replay(args) => replay::run(&args),
             Command::Results(args) => query::run(&args),
             Command::Plot(args) => plot::run(&args),
+            Command::Table(args) => table::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Tensorboard(args) => tensorboard::run(&args),
             Command::Watch(args) => watch::run(&args),
             Command::Report(args) => report::run(&args),

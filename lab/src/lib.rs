@@ -26,6 +26,7 @@ pub mod files;
 pub mod page;
 pub mod pictures;
 pub mod plot;
+pub mod publish;
 pub mod report;
 pub mod results;
 pub mod run;

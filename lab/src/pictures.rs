@@ -289,7 +289,8 @@ impl<'a> Subject<'a> {
         legend.sort();
         let (title, x_label) = (self.title("", setting), "step".into());
         let (y_label, percent) = (shown.label.to_owned(), shown.percent);
-        Sheet { title, x_label, y_label, legend, panels, percent, notes }.draw()
+        let (wide, x_names) = (None, Vec::new());
+        Sheet { title, x_label, y_label, legend, panels, percent, notes, wide, x_names }.draw()
     }
 }
 

@@ -231,6 +231,8 @@ pub fn picture(found: &[Suspect]) -> Picture {
         panels: vec![Panel { title: String::new(), curves }],
         percent: false,
         notes: more.into_iter().collect(),
+        wide: None,
+        x_names: Vec::new(),
     }
     .draw()
 }

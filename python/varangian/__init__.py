@@ -11,6 +11,7 @@ from varangian import attacks, datasets, filters, models, partitions, rules, sta
 from varangian._attack import Attack
 from varangian._core import Defect, version
 from varangian._data import Dataset
+from varangian._figures import plot
 from varangian._rule import Rule, rule
 from varangian._run import Callback, Results, Run, run
 from varangian._sweep import Sweep, submit_script, sweep
@@ -34,6 +35,7 @@ __all__ = [
     "filters",
     "models",
     "partitions",
+    "plot",
     "rule",
     "rules",
     "run",

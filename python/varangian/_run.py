@@ -164,6 +164,12 @@ class Results:
         """The pictures as PNG, by name: "accuracy"."""
         return {k[:-4]: v for k, v in self._files.items() if k.endswith(".png")}
 
+    def plot(self, kind: str | None = None, **choices: Any) -> Any:
+        """A figure of matplotlib: see :func:`varangian.plot`."""
+        from varangian._figures import plot
+
+        return plot(self, kind, **choices)
+
     def show(self, name: str | None = None) -> Any:
         """A picture for a notebook to show; by default the first."""
         from IPython.display import Image

@@ -3,11 +3,11 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 use varangian::lab::results::json::{About, FORMAT, Results, VERSION};
-use varangian::lab::results::{End, Outcome};
+use varangian::lab::results::{End, Outcome, Point};
 use varangian::lab::run::{Live, Served, Suspicion};
 
 /// Objects whose keys are names from elsewhere and no fields.
-const OPEN: [&str; 2] = ["runs[].settings", "running[].reasons"];
+const OPEN: [&str; 4] = ["common", "runs[].settings", "running[].reasons", "running[].settings"];
 
 /// The paths of all fields, as the page spells them.
 fn fields(value: &Value, path: &str, out: &mut BTreeSet<String>) {
@@ -39,6 +39,11 @@ fn sample() -> Results {
     outcomes[1].end = End::Failed("why".into());
     let mut about = About::default();
     about.notes.push("batch=7 does nothing".into());
+    about.measured.push("partition iid over 11 workers".into());
+    for metric in ["hostile_weight", "refused/not-finite/worker-003"] {
+        let point = Point { step: 10, metric: metric.into(), value: 0.5 };
+        outcomes.iter_mut().for_each(|outcome| outcome.points.push(point.clone()));
+    }
     let mut results = Results::of(&about, &outcomes.iter().collect::<Vec<_>>());
     let mut live = Live::default();
     live.curve.push((0, 0.5));
@@ -54,7 +59,7 @@ fn sample() -> Results {
         by: "evidence".into(),
         suspicion: vec![one],
     });
-    results.going_on(&[live], true);
+    results.going_on(&[live], true, &about);
     results
 }
 
@@ -77,7 +82,7 @@ fn every_field_is_on_the_page_and_the_page_has_no_other() {
     assert!(page.contains(&format!("the version of these fields: {VERSION} |")));
 }
 
-/// Kinds of values stand beside the fields: text, whole, number, boolean, pair, object; "or null".
+/// Kinds of values stand beside the fields: text, whole, number, boolean, pair, object, value; "or null".
 #[test]
 fn every_value_is_of_the_type_that_the_page_says() {
     fn walk(value: &Value, path: &str, check: &dyn Fn(&str, &Value)) {
@@ -105,6 +110,8 @@ fn every_value_is_of_the_type_that_the_page_says() {
             "boolean" => value.is_boolean(),
             "pair" => value.as_array().is_some_and(|pair| pair.len() == 2),
             "object" => value.is_object(),
+            // Whatever a setting may be.
+            "value" => value.is_string() || value.is_number() || value.is_boolean(),
             _ => false,
         };
         assert!(plain, "{path} should be {kind}: {value}");

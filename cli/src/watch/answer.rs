@@ -22,7 +22,7 @@ const HEADERS: [(&str, &str); 7] = [
     (
         "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src \
-         data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+         data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -86,7 +86,6 @@ impl Answers {
             "/events" => Ok(whole("text/event-stream", Bytes::new())),
             "/results.css" => Ok(whole("text/css; charset=utf-8", page::STYLE.into())),
             "/results.js" => Ok(whole(SCRIPT, page::SCRIPT.into())),
-            "/live.js" => Ok(whole(SCRIPT, include_str!("live.js").into())),
             _ => Err((StatusCode::NOT_FOUND, "there are /, /data and /events".to_owned())),
         }
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use varangian_lab::results::json::{About, Results, Running, Style, embedded};
 use varangian_lab::results::{Look, Outcome, Store, said};
 use varangian_lab::run::live::{self, Live};
-use varangian_lab::{files, pictures};
+use varangian_lab::{files, page, pictures};
 
 /// Between two looks at the folder, at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -202,7 +202,7 @@ impl Reader {
     fn publish(&mut self) {
         let (running, silent) = &self.running;
         let results = &mut self.results;
-        results.going_on(running, *silent);
+        results.going_on(running, *silent, &self.about);
         let event = Event {
             data: &self.tag,
             planned: results.planned,
@@ -216,8 +216,7 @@ impl Reader {
         };
         let event = serde_json::to_string(&event).expect("plain values");
         let data = results.text();
-        let (head, tail) = PAGE.split_once("RESULTS").unwrap_or((PAGE, ""));
-        let page = [head, &embedded(&data), tail].concat();
+        let page = page::live(&embedded(&data));
         self.out.send_replace(Arc::new(View {
             page: page.into(),
             data: data.into(),
@@ -225,8 +224,6 @@ impl Reader {
         }));
     }
 }
-
-const PAGE: &str = include_str!("page.html");
 
 /// A number a kind of look: missing, damaged, unchecked, whole.
 fn kind(look: &Look) -> usize {

@@ -52,7 +52,7 @@ pub fn bars(title: &str, label: &str, bars: &[Bar], cut: f64, notes: Vec<String>
         scene.add(text(left + width + 8.0, y + 14.0, told, TextAnchor::Start));
     }
     scene.height = 34.0 + ROW * bars.len() as f64;
-    Picture(framed(scene, &Frame { title: title.into(), legend: Vec::new(), notes }))
+    Picture::of(framed(scene, &Frame { title: title.into(), notes, ..Frame::default() }))
 }
 
 fn text(x: f64, y: f64, content: String, anchor: TextAnchor) -> Primitive {

@@ -61,6 +61,6 @@ pub fn boxes(
         layout = layout.with_reference_line(ReferenceLine::horizontal(value).with_color("#000000"));
     }
     lines.extend(notes);
-    let frame = Frame { title: title.into(), legend: Vec::new(), notes: lines };
-    Picture(framed(render_multiple(plots, layout), &frame))
+    let frame = Frame { title: title.into(), notes: lines, ..Frame::default() };
+    Picture::of(framed(render_multiple(plots, layout), &frame))
 }

@@ -14,8 +14,12 @@ use std::sync::Arc;
 const WIDTH: f64 = 380.0;
 /// The height of a panel, in pixels.
 const HEIGHT: f64 = 280.0;
+/// The least width of a panel of a picture whose width is given, in pixels.
+const NARROW: f64 = 230.0;
 /// Markers on a line.
 const MARKERS: usize = 5;
+/// The letters of an axis's numbers, in pixels.
+const TICKS: u32 = 11;
 /// The letters of a panel's title, in pixels, and how many fit into its width.
 const TITLE: u32 = 13;
 const LETTERS: usize = 38;
@@ -65,6 +69,11 @@ pub struct Sheet {
     pub percent: bool,
     /// What stands below, a paragraph each.
     pub notes: Vec<String>,
+    /// The width of all panels together in pixels of the picture's letters, where it is given, and
+    /// the height of a panel as a share of its width.
+    pub wide: Option<(f64, f64)>,
+    /// Names of the places 0, 1, … of the horizontal axis, where it has names and no numbers.
+    pub x_names: Vec<String>,
 }
 
 /// Draws panels on one scale, with one legend. `percent`: values are shares, drawn as percent on
@@ -90,18 +99,35 @@ pub fn curves_over(
 ) -> Picture {
     let (title, x_label, y_label) = (title.into(), x_label.into(), y_label.into());
     let legend = legend.iter().cloned().enumerate().collect();
-    Sheet { title, x_label, y_label, legend, panels, percent, notes: Vec::new() }.draw()
+    let (notes, wide, x_names) = (Vec::new(), None, Vec::new());
+    Sheet { title, x_label, y_label, legend, panels, percent, notes, wide, x_names }.draw()
 }
 
 impl Sheet {
     /// The picture. Where a line leaves the finite numbers stands a large cross.
     pub fn draw(self) -> Picture {
-        let Sheet { title, x_label, y_label, legend, panels, percent, mut notes } = self;
-        let columns = match panels.len() {
-            0..=3 => panels.len().max(1),
-            4 => 2,
+        let Sheet {
+            title,
+            x_label,
+            y_label,
+            legend,
+            panels,
+            percent,
+            mut notes,
+            wide,
+            mut x_names,
+        } = self;
+        let columns = match (panels.len(), wide) {
+            (count, Some((wide, _))) => ((wide / NARROW) as usize).clamp(1, count.max(1)),
+            (count @ 0..=3, None) => count.max(1),
+            (4, None) => 2,
             _ => 3,
         };
+        let (width, height) = match wide {
+            None => (WIDTH, HEIGHT),
+            Some((wide, aspect)) => (wide / columns as f64, wide / columns as f64 * aspect),
+        };
+        notes.splice(0..0, numbered(&mut x_names, &x_label, width));
         let rows = panels.len().div_ceil(columns).max(1);
         let points = || panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
         let values = points().map(|point| point.mean);
@@ -119,25 +145,55 @@ impl Sheet {
         let (mut plots, mut layouts) = (Vec::new(), Vec::new());
         for (k, panel) in panels.into_iter().enumerate() {
             plots.push(draw(&panel.curves, &axis));
-            let mut layout = layout(panel.title, &axis, end).with_x_label(x_label.as_str());
+            let mut layout = layout(panel.title, &axis, end, width).with_x_label(x_label.as_str());
+            if !x_names.is_empty() {
+                let names = x_names.clone();
+                let name = move |place: f64| {
+                    let whole = (place - place.round()).abs() < 1e-9 && place > -0.5;
+                    whole.then(|| names.get(place.round() as usize).cloned()).flatten()
+                };
+                let format = move |place| name(place).unwrap_or_default();
+                layout = layout
+                    .with_x_tick_step(1.0)
+                    .with_x_tick_format(TickFormat::Custom(Arc::new(format)));
+            }
             if k % columns == 0 {
                 layout = layout.with_y_label(y_label.as_str());
             }
             layouts.push(layout);
         }
         let figure = Figure::new(rows, columns)
-            .with_cell_size(WIDTH, HEIGHT)
+            .with_cell_size(width, height)
             .with_plots(plots)
             .with_layouts(layouts);
-        Picture(framed(figure.render(), &Frame { title, legend, notes }))
+        Picture::of(framed(
+            figure.render(),
+            &Frame { title, legend, notes, narrow: wide.is_some() },
+        ))
     }
 }
 
-fn layout(title: String, axis: &Axis, end: f64) -> Layout {
+/// Numbers names that would lie on one another in a panel of this width; what says so.
+fn numbered(names: &mut Vec<String>, axis: &str, width: f64) -> Option<String> {
+    let widest = names.iter().map(|name| frame::wide(name, TICKS)).fold(0.0, f64::max);
+    if widest * names.len() as f64 <= width - 90.0 {
+        return None;
+    }
+    let list = names.iter().enumerate();
+    let told: Vec<String> = list.map(|(k, name)| format!("{}: {name}", k + 1)).collect();
+    *names = (1..=names.len()).map(|k| k.to_string()).collect();
+    Some(format!("{axis}: {}", told.join(", ")))
+}
+
+fn layout(title: String, axis: &Axis, end: f64, width: f64) -> Layout {
     let (low, high, labels) = (axis.low, axis.high, axis.clone());
     // The crate wraps by letters: narrow enough that the widest ones fit.
-    let lines = frame::wrapped(&title, TITLE, WIDTH - 60.0).len();
-    let letters = if lines > 1 { LETTERS } else { title.chars().count().max(1) };
+    let lines = frame::wrapped(&title, TITLE, width - 60.0).len();
+    let letters = if lines > 1 {
+        (LETTERS as f64 * width / WIDTH) as usize
+    } else {
+        title.chars().count().max(1)
+    };
     // Room for the markers at both ends.
     let (from, to) = (-0.02 * end, 1.02 * end);
     Layout::new((from, to), (low, high))
@@ -145,7 +201,7 @@ fn layout(title: String, axis: &Axis, end: f64) -> Layout {
         .with_title_wrap(letters)
         .with_title_size(TITLE)
         .with_label_size(13)
-        .with_tick_size(11)
+        .with_tick_size(TICKS)
         .with_x_axis_min(from)
         .with_x_axis_max(to)
         .with_y_axis_min(low)

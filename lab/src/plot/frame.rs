@@ -24,11 +24,13 @@ pub(super) struct Frame {
     pub(super) legend: Vec<(usize, String)>,
     /// Below that, a paragraph each.
     pub(super) notes: Vec<String>,
+    /// Whether it may be narrower than notes want.
+    pub(super) narrow: bool,
 }
 
 /// The picture inside its frame.
 pub(super) fn framed(body: Scene, frame: &Frame) -> Scene {
-    let width = body.width.max(LEAST).ceil();
+    let width = body.width.max(if frame.narrow { 0.0 } else { LEAST }).ceil();
     let room = width - 2.0 * EDGE;
     // A long setting stands in the letters of the notes.
     let size = if wide(&frame.title, TITLE) > 2.0 * room { TEXT } else { TITLE };
@@ -194,7 +196,8 @@ mod tests {
     fn every_entry_of_a_long_legend_lies_inside_the_picture() {
         let legend: Vec<(usize, String)> =
             (0..24).map(|k| (k, format!("rule number {k}"))).collect();
-        let frame = Frame { title: "t".repeat(300), legend, notes: vec!["n ".repeat(300)] };
+        let frame =
+            Frame { title: "t".repeat(300), legend, notes: vec!["n ".repeat(300)], narrow: false };
         let scene = framed(Scene::new(400.0, 280.0), &frame);
         let mut names = 0;
         for element in &scene.elements {

@@ -62,7 +62,7 @@ pub fn heatmap(
         y += high;
     }
     scene.height = y + 10.0;
-    Picture(framed(scene, &Frame { title: title.into(), legend: Vec::new(), notes }))
+    Picture::of(framed(scene, &Frame { title: title.into(), notes, ..Frame::default() }))
 }
 
 fn cell(scene: &mut Scene, (x, y): (f64, f64), (width, height): (f64, f64), value: f64) {

@@ -10,21 +10,47 @@ use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
 use std::sync::{Arc, LazyLock};
 
-/// Pixels of the PNG for each unit of the SVG.
-const SCALE: f32 = 2.0;
+/// Letters from a file.
+#[derive(Clone)]
+pub(super) struct Font {
+    /// What the file calls them.
+    pub(super) family: String,
+    fonts: Arc<fontdb::Database>,
+}
 
-/// The picture as PNG, twice as large in each direction.
+impl Font {
+    /// The first face of a file's bytes; nothing where it holds none.
+    pub(super) fn of(bytes: Vec<u8>) -> Option<Self> {
+        let mut fonts = fontdb::Database::new();
+        fonts.load_font_data(bytes);
+        let family = fonts.faces().next()?.families.first()?.0.clone();
+        fonts.set_sans_serif_family(family.as_str());
+        Some(Font { family, fonts: Arc::new(fonts) })
+    }
+}
+
+/// The parts of a picture with its letters found.
 ///
 /// # Errors
-/// If the text is no SVG, or a picture so large cannot be held.
-pub(super) fn png(svg: &str) -> Result<Vec<u8>, String> {
-    let options =
-        Options { fontdb: FONTS.clone(), font_family: "DejaVu Sans".into(), ..Options::default() };
-    let tree = Tree::from_str(svg, &options).map_err(|error| error.to_string())?;
-    let size = tree.size().scale_by(SCALE).ok_or("the picture is empty")?.to_int_size();
+/// If the text is no SVG.
+pub(super) fn tree(svg: &str, font: Option<&Font>) -> Result<Tree, String> {
+    let (fontdb, font_family) = match font {
+        None => (FONTS.clone(), "DejaVu Sans".to_owned()),
+        Some(font) => (font.fonts.clone(), font.family.clone()),
+    };
+    let options = Options { fontdb, font_family, ..Options::default() };
+    Tree::from_str(svg, &options).map_err(|error| error.to_string())
+}
+
+/// The picture as PNG, `scale` pixels for each of its own.
+///
+/// # Errors
+/// If a picture so large cannot be held.
+pub(super) fn png(tree: &Tree, scale: f32) -> Result<Vec<u8>, String> {
+    let size = tree.size().scale_by(scale).ok_or("the picture is empty")?.to_int_size();
     let pixels = Pixmap::new(size.width(), size.height());
     let mut pixels = pixels.ok_or("the picture is too large")?;
-    resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
+    resvg::render(tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
     let mut out = Vec::new();
     // The background is opaque: premultiplied colours are the colours.
     let colours: Vec<u8> =
@@ -57,7 +83,7 @@ mod tests {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"60\" height=\"20\">\
              <rect width=\"100%\" height=\"100%\" fill=\"white\"/>{inside}</svg>"
         );
-        image::load_from_memory(&png(&svg).unwrap()).unwrap().to_rgba8()
+        image::load_from_memory(&png(&tree(&svg, None).unwrap(), 2.0).unwrap()).unwrap().to_rgba8()
     }
 
     fn dark(picture: &image::RgbaImage) -> usize {
@@ -80,6 +106,6 @@ mod tests {
         };
         assert!(dark(&word("")) > 100);
         assert_eq!(word(""), word("font-family=\"DejaVu Sans, Verdana, sans-serif\""));
-        assert!(png("no picture").is_err());
+        assert!(tree("no picture", None).is_err());
     }
 }

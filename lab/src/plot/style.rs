@@ -29,6 +29,18 @@ pub(crate) fn marker(k: usize) -> MarkerShape {
     MARKERS[k % MARKERS.len()]
 }
 
+/// The marker of line k as a word.
+pub fn mark(k: usize) -> &'static str {
+    match marker(k) {
+        MarkerShape::Square => "square",
+        MarkerShape::Triangle => "triangle",
+        MarkerShape::Diamond => "diamond",
+        MarkerShape::TriangleDown => "triangle-down",
+        MarkerShape::Cross => "cross",
+        _ => "circle",
+    }
+}
+
 /// The dashes of line k as SVG writes them; empty: solid.
 pub fn dashes(k: usize) -> &'static str {
     DASHES[k % DASHES.len()]

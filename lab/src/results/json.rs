@@ -4,6 +4,7 @@
 //! A number that is not finite is `None` here and null in JSON; the run's [`Ending`] stands beside
 //! it and says so.
 
+mod more;
 mod of;
 
 pub use of::{About, embedded};
@@ -44,14 +45,34 @@ pub struct Results {
     pub metric: String,
     /// Whether more of it is better.
     pub higher_is_better: bool,
+    /// What was asked, in a sentence made from the configuration.
+    pub asked: String,
+    /// How it was done, as a paragraph for a paper.
+    pub methods: String,
+    /// `experiment.toml` as it stands.
+    pub configuration: String,
     /// The settings that vary beside rule, attack and seed.
     pub varies: Vec<String>,
+    /// Everything by which runs can be told apart: rule, attack, what varies, and the seed.
+    pub axes: Vec<Axis>,
+    /// The settings that all runs share.
+    pub common: BTreeMap<String, serde_json::Value>,
+    /// What was measured beside the metric; [`Series`] refer to them by their place.
+    pub metrics: Vec<Metric>,
     /// All rules in the order of the experiment, and how each is drawn everywhere.
     pub rules: Vec<Style>,
     /// The runs that are over, in the order of the experiment.
     pub runs: Vec<Run>,
     /// Means over seeds.
     pub lines: Vec<Line>,
+    /// What the words and signs of tables and pictures mean.
+    pub definitions: Vec<Definition>,
+    /// How unlike the workers' data are, a sentence a partition.
+    pub measured: Vec<String>,
+    /// How hyperparameters were chosen; empty where they were given.
+    pub tuning: String,
+    /// What was left out of the curves to keep them small.
+    pub sampled: Option<String>,
     /// What the words mean that stand in some run's fate.
     pub meanings: Vec<Meaning>,
     /// What was set in vain, what was left out, which names are one run: the notes of `notes.json`
@@ -72,6 +93,61 @@ pub struct Style {
     pub colour: String,
     /// Its dashes, as SVG has them; empty for a solid line.
     pub dashes: String,
+    /// Its mark: circle, square, triangle, diamond, triangle-down or cross.
+    pub mark: String,
+}
+
+/// What tells runs apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    /// The key.
+    pub key: String,
+    /// What it means.
+    pub meaning: String,
+    /// Whether it belongs to the rules: each has its own value.
+    pub tied: bool,
+    /// Its values: numbers by size, others in the order of the experiment.
+    pub values: Vec<serde_json::Value>,
+}
+
+/// Something that was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// As it is kept in `runs/KEY.csv`.
+    pub name: String,
+    /// As it stands at an axis.
+    pub label: String,
+    /// Whether it is a share from 0 to 1.
+    pub share: bool,
+}
+
+/// A measurement of a run by step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Its place in [`Results::metrics`].
+    pub metric: usize,
+    /// Its values.
+    pub curve: Vec<Point>,
+}
+
+/// Rows of a worker that were refused for a reason.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The reason.
+    pub reason: String,
+    /// The worker, as the run's table has it; "honest" or "hostile" where only that is kept.
+    pub worker: String,
+    /// Rows, over all steps.
+    pub rows: u64,
+}
+
+/// What a word or sign means.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// The word or sign.
+    pub term: String,
+    /// Its meaning.
+    pub meaning: String,
 }
 
 /// A run that is over.
@@ -101,8 +177,12 @@ pub struct Run {
     pub curve: Vec<Point>,
     /// What the curve is worth; nothing where there is none.
     pub r#final: Option<Final>,
+    /// What else was measured.
+    pub series: Vec<Series>,
     /// Rows of workers that were refused, over all steps.
     pub refused: u64,
+    /// Which, and why.
+    pub refusals: Vec<Refusal>,
     /// Seconds that it took; a stranger's record may say anything.
     pub seconds: Option<f64>,
 }
@@ -178,6 +258,8 @@ pub struct Running {
     pub attack: String,
     /// What else tells it from the others.
     pub setting: String,
+    /// Its values of the settings that vary; none where its folder does not say.
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// Its seed in digits: it may be above 2^53, which readers of numbers as doubles would round.
     pub seed: String,
     /// Steps done.

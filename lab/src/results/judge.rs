@@ -81,6 +81,8 @@ pub struct Table {
     pub higher_is_better: bool,
     /// The lines' labels, in the order of the runs.
     pub lines: Vec<String>,
+    /// Each line's label in two parts: the rule with what belongs to it, and the setting.
+    pub parts: Vec<(String, String)>,
     /// The attacks, in the order of the runs.
     pub attacks: Vec<String>,
     /// The cells that were run, by line and attack.
@@ -93,9 +95,14 @@ impl Table {
         let metric = metric(outcomes.iter());
         let higher_is_better = metric == "accuracy";
         let (lines, attacks, cells) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let mut table = Table { metric, higher_is_better, lines, attacks, cells };
+        let parts = Vec::new();
+        let mut table = Table { metric, higher_is_better, lines, parts, attacks, cells };
         for outcome in outcomes {
-            let line = place(&mut table.lines, &sweep.label(&outcome.settings));
+            let own = &outcome.settings;
+            let line = place(&mut table.lines, &sweep.label(own));
+            if line == table.parts.len() {
+                table.parts.push((sweep.line(own), sweep.setting(own)));
+            }
             let attack = place(&mut table.attacks, &outcome.settings.attack);
             let judged = judge(&outcome.curve(metric), higher_is_better);
             table.cells.entry((line, attack)).or_default().add(outcome, judged);
@@ -113,6 +120,18 @@ impl Table {
             let of = |cell: &Cell| or_worst(sign * cell.over(|judged| judged.tail).mean);
             of(a).total_cmp(&of(b))
         })
+    }
+
+    /// The lines of each setting, in the order of the runs: tables name a setting once.
+    pub fn settings(&self) -> Vec<(&str, Vec<usize>)> {
+        let mut out: Vec<(&str, Vec<usize>)> = Vec::new();
+        for (line, (_, setting)) in self.parts.iter().enumerate() {
+            match out.iter_mut().find(|one| one.0 == setting) {
+                Some(one) => one.1.push(line),
+                None => out.push((setting, vec![line])),
+            }
+        }
+        out
     }
 
     /// What broke in all of its runs.

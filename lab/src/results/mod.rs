@@ -11,7 +11,9 @@ pub mod json;
 mod judge;
 mod key;
 mod lock;
+pub mod paired;
 mod parquet;
+mod plan;
 mod record;
 pub mod state;
 mod stats;
@@ -19,6 +21,7 @@ mod store;
 mod summary;
 mod sweep;
 mod tidy;
+pub mod words;
 
 pub use fate::Fate;
 pub use judge::{Cell, Judged, Table, judge};

@@ -2,6 +2,7 @@
 
 use super::{Cell, Table, fate};
 use crate::text;
+use std::collections::BTreeMap;
 
 /// Tables of the tail means by line and attack, and of the worst case by line. `missing`: what is
 /// not in them, where runs are not over.
@@ -29,11 +30,10 @@ fn matrix(table: &Table) -> String {
         let cell = |attack: usize| table.cells.get(&(line, attack));
         let cells = (0..table.attacks.len())
             .map(|attack| cell(attack).map_or(String::new(), |cell| in_matrix(table, cell, marks)));
-        std::iter::once(table.lines[line].clone()).chain(cells).collect()
+        Some(std::iter::once(table.parts[line].0.clone()).chain(cells).collect())
     };
-    let rows: Vec<Vec<String>> = (0..table.lines.len()).map(row).collect();
     let right: Vec<bool> = (0..header.len()).map(|k| k > 0).collect();
-    text::table(&header, &rows, &right)
+    by_setting(table, &header, &right, row)
 }
 
 /// The number and its marks, in as many columns as the table's longest marks.
@@ -47,19 +47,46 @@ fn in_matrix(table: &Table, cell: &Cell, marks: usize) -> String {
 
 fn worst_cases(table: &Table) -> String {
     let header = ["rule", "worst attack", "last", "mean of last", "best", "what broke"];
-    let mut rows = Vec::new();
-    for line in 0..table.lines.len() {
-        let Some((attack, cell)) = table.worst(line) else { continue };
-        rows.push(vec![
-            table.lines[line].clone(),
+    let row = |line: usize| {
+        let (attack, cell) = table.worst(line)?;
+        Some(vec![
+            table.parts[line].0.clone(),
             table.attacks[attack].clone(),
             table.text(cell, |judged| judged.last),
             table.text(cell, |judged| judged.tail),
             table.text(cell, |judged| judged.best),
             fate::told(&cell.fates),
-        ]);
+        ])
+    };
+    by_setting(table, &header, &[false, false, true, true, true, false], row)
+}
+
+/// A table in which each setting that was swept stands once, above its lines.
+fn by_setting(
+    table: &Table,
+    header: &[&str],
+    right: &[bool],
+    row: impl Fn(usize) -> Option<Vec<String>>,
+) -> String {
+    let settings = table.settings();
+    let (mut rows, mut heads) = (Vec::new(), BTreeMap::new());
+    for (setting, lines) in settings {
+        if !setting.is_empty() {
+            heads.insert(rows.len(), setting);
+        }
+        rows.extend(lines.into_iter().filter_map(&row));
     }
-    text::table(&header, &rows, &[false, false, true, true, true, false])
+    let whole = text::table(header, &rows, right);
+    let mut out = String::new();
+    for (k, line) in whole.lines().enumerate() {
+        // The head of the table is its first line.
+        if let Some(setting) = k.checked_sub(1).and_then(|k| heads.get(&k)) {
+            out.push_str(&format!("{}{setting}\n", if k > 1 { "\n" } else { "" }));
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
 
 #[cfg(test)]
@@ -83,5 +110,25 @@ mod tests {
         assert!(text.contains("10.0!cn") && text.contains("1 of 1 collapsed"), "{text}");
         assert!(text.contains("\n!c collapsed: ended more than 5 points"), "{text}");
         assert!(!summary(&table, None).contains("Partial"));
+    }
+
+    #[test]
+    fn a_swept_setting_stands_once_above_its_lines() {
+        let mut outcomes = Vec::new();
+        for n in [11, 15] {
+            for rule in ["krum", "median"] {
+                let mut one = Outcome::sample(rule, "none", 1, &[0.5, 0.9]);
+                one.settings.n = n;
+                outcomes.push(one);
+            }
+        }
+        let runs = outcomes.iter().map(|one| &one.settings);
+        let table = Table::of(&outcomes, &Sweep::of(runs, &[], Vec::new()));
+        let text = summary(&table, None);
+        let lines: Vec<&str> = text.lines().skip(2).take(8).map(str::trim_end).collect();
+        let wanted =
+            ["rule    none", "n=11", "krum    90.0", "median  90.0", "", "n=15", "krum    90.0"];
+        assert_eq!(lines[..7], wanted, "{text}");
+        assert_eq!(text.matches("n=15").count(), 2, "once in each table: {text}");
     }
 }

@@ -177,11 +177,9 @@ impl Live {
             true => format!("  accuracy {:.1} %", 100.0 * value),
             false => format!("  test loss {}", text::number(*value)),
         });
-        let name = match self.setting.as_str() {
-            "" => rule.clone(),
-            setting => format!("{rule}, {setting}"),
-        };
-        let mut out = vec![format!("{name} × {attack}, seed {seed}  step {step}/{steps}{now}")];
+        // What was swept has a line of its own, so that it pushes nothing else out.
+        let mut out = vec![format!("{rule} × {attack}, seed {seed}  step {step}/{steps}{now}")];
+        out.extend(Some(format!("  {}", self.setting)).filter(|_| !self.setting.is_empty()));
         out.extend(self.chart(width.saturating_sub(10).clamp(10, 72)));
         out.extend(self.bars("weight", width));
         if !self.reasons.is_empty() {

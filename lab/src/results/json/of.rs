@@ -1,9 +1,11 @@
 //! A folder's outcomes put into the shapes of the JSON text.
 
-use super::super::{End, Fate, Outcome, Store, Sweep, fate, judge, metric};
+use super::super::{End, Fate, Outcome, Store, Sweep, fate, judge, metric, words};
+use super::more::{self, Measures};
 use super::{Ending, FORMAT, Final, Line, Meaning, Point, Results, Run, Running, Style, VERSION};
-use crate::run::Live;
-use crate::{pictures, plot};
+use crate::config::Settings;
+use crate::run::{Live, heterogeneity};
+use crate::{files, pictures, plot};
 use std::collections::BTreeMap;
 
 /// What is known of a folder beside its outcomes.
@@ -21,6 +23,14 @@ pub struct About {
     pub rules: Vec<String>,
     /// As [`Results::notes`].
     pub notes: Vec<String>,
+    /// The planned runs, by their keys, where the folder says what they are.
+    pub plan: Vec<(String, Settings)>,
+    /// As [`Results::configuration`].
+    pub configuration: String,
+    /// As [`Results::measured`].
+    pub measured: Vec<String>,
+    /// As [`Results::tuning`].
+    pub tuning: String,
 }
 
 impl About {
@@ -33,6 +43,13 @@ impl About {
             tuned: store.tuned(),
             rules: store.rules(),
             notes: crate::run::notes(store),
+            plan: store.plan(),
+            configuration: more::bounded(files::text_of(&store.path("experiment.toml"))),
+            measured: heterogeneity::kept(store).iter().map(ToString::to_string).collect(),
+            tuning: match files::demand_own_folder(&store.path("tuning")) {
+                Ok(()) => more::bounded(files::text_of(&store.path("tuning/tuning.txt"))),
+                Err(_) => String::new(),
+            },
         }
     }
 }
@@ -40,11 +57,18 @@ impl About {
 impl Results {
     /// Of these outcomes, in the order of the experiment.
     pub fn of(about: &About, over: &[&Outcome]) -> Self {
-        let runs = over.iter().map(|outcome| &outcome.settings);
-        let sweep = Sweep::of(runs, &about.tuned, about.rules.clone());
+        let all: Vec<&Settings> = about
+            .plan
+            .iter()
+            .map(|(_, settings)| settings)
+            .chain(over.iter().map(|outcome| &outcome.settings))
+            .collect();
+        let sweep = Sweep::of(all.iter().copied(), &about.tuned, about.rules.clone());
         let metric = metric(over.iter().copied());
         let fates: Vec<Fate> = over.iter().map(|outcome| Fate::of(outcome)).collect();
         let varies = sweep.tied.iter().chain(&sweep.keys).map(|key| (*key).to_owned()).collect();
+        let measured = Measures::of(over, metric);
+        let axes = more::axes(&all, &sweep);
         Results {
             format: FORMAT.into(),
             version: VERSION,
@@ -56,14 +80,24 @@ impl Results {
             missing: about.missing.clone(),
             metric: metric.into(),
             higher_is_better: metric == "accuracy",
+            asked: words::asked(&all, &sweep),
+            methods: words::methods(&all, &sweep, metric, &about.configuration),
+            configuration: about.configuration.clone(),
             varies,
+            axes,
+            common: more::common(&all, &sweep),
+            metrics: measured.metrics(),
+            definitions: more::definitions(metric),
+            measured: about.measured.clone(),
+            tuning: about.tuning.clone(),
+            sampled: measured.said(),
             rules: sweep.rules.iter().enumerate().map(|(k, rule)| style(k, rule)).collect(),
             runs: over
                 .iter()
                 .zip(&fates)
-                .map(|(one, fate)| run(one, fate, &sweep, metric))
+                .map(|(one, fate)| run(one, fate, &sweep, &measured))
                 .collect(),
-            lines: lines(over, &sweep, metric),
+            lines: lines(over, &sweep, &measured),
             meanings: meanings(&fates),
             notes: about.notes.clone(),
             running: Vec::new(),
@@ -72,13 +106,18 @@ impl Results {
     }
 
     /// Takes in the runs that go on; a rule that no finished run has gets a colour too.
-    pub fn going_on(&mut self, running: &[Live], silent: bool) {
+    pub fn going_on(&mut self, running: &[Live], silent: bool, about: &About) {
         for live in running {
             if self.rules.iter().all(|known| known.rule != live.rule) {
                 self.rules.push(style(self.rules.len(), &live.rule));
             }
         }
-        self.running = running.iter().map(Running::of).collect();
+        let keys: Vec<&str> = self.varies.iter().map(String::as_str).collect();
+        let of = |live: &Live| {
+            let planned = about.plan.iter().find(|(key, _)| *key == live.key);
+            planned.map(|(_, own)| more::values(own, &keys)).unwrap_or_default()
+        };
+        self.running = running.iter().map(|live| Running::of(live, of(live))).collect();
         self.silent = silent;
     }
 
@@ -101,13 +140,14 @@ pub fn embedded(json: &str) -> String {
 }
 
 impl Running {
-    fn of(live: &Live) -> Self {
+    fn of(live: &Live, settings: BTreeMap<String, serde_json::Value>) -> Self {
         let gone = live.curve.iter().map(|point| point.1).chain(live.weights.iter().copied());
         Running {
             key: live.key.clone(),
             rule: live.rule.clone(),
             attack: live.attack.clone(),
             setting: live.setting.clone(),
+            settings,
             seed: live.seed.to_string(),
             step: live.step,
             steps: live.steps,
@@ -125,36 +165,32 @@ impl Running {
     }
 }
 
-fn finite(x: f64) -> Option<f64> {
+pub(super) fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
 }
 
-fn points(curve: &[(u64, f64)]) -> Vec<Point> {
+pub(super) fn points(curve: &[(u64, f64)]) -> Vec<Point> {
     curve.iter().map(|(step, value)| (*step, finite(*value))).collect()
 }
 
 /// As in every picture of the folder.
 fn style(place: usize, rule: &str) -> Style {
-    let (colour, dashes) = (plot::colour(place), plot::dashes(place));
-    Style { rule: rule.to_owned(), colour: colour.to_string(), dashes: dashes.to_string() }
+    let (colour, dashes) = (plot::colour(place).to_owned(), plot::dashes(place).to_owned());
+    Style { rule: rule.to_owned(), colour, dashes, mark: plot::mark(place).to_owned() }
 }
 
-fn run(outcome: &Outcome, fate: &Fate, sweep: &Sweep, metric: &str) -> Run {
+fn run(outcome: &Outcome, fate: &Fate, sweep: &Sweep, measured: &Measures) -> Run {
+    let metric = measured.metric;
     let curve = outcome.curve(metric);
     let own = &outcome.settings;
-    let table = own.table();
-    let value = |key: &&'static str| {
-        let value = table.get(*key).and_then(|value| serde_json::to_value(value).ok());
-        let value = value.filter(|value| !value.is_null());
-        ((*key).to_owned(), value.unwrap_or_else(|| own.text(key).into()))
-    };
-    let refused = outcome.points.iter().filter(|point| point.metric.starts_with("refused/"));
+    let keys: Vec<&str> = sweep.tied.iter().chain(&sweep.keys).copied().collect();
+    let refusals = more::refusals(outcome);
     Run {
         key: outcome.key.clone(),
         rule: own.rule.clone(),
         attack: own.attack.clone(),
         seed: own.seed.to_string(),
-        settings: sweep.tied.iter().chain(&sweep.keys).map(value).collect(),
+        settings: more::values(own, &keys),
         line: sweep.line(own),
         setting: sweep.setting(own),
         state: outcome.end.name().into(),
@@ -169,8 +205,10 @@ fn run(outcome: &Outcome, fate: &Fate, sweep: &Sweep, metric: &str) -> Run {
             counted: judged.counted,
             best: finite(judged.best),
         }),
-        curve: points(&curve),
-        refused: refused.map(|point| point.value as u64).sum(),
+        curve: points(&more::thinned(&curve, measured.stride)),
+        series: measured.series(outcome),
+        refused: refusals.iter().map(|one| one.rows).sum(),
+        refusals,
         seconds: finite(outcome.seconds),
     }
 }
@@ -200,7 +238,8 @@ fn meanings(fates: &[Fate]) -> Vec<Meaning> {
 }
 
 /// A mean curve over seeds for each rule, setting and attack, in the order of the runs.
-fn lines(over: &[&Outcome], sweep: &Sweep, metric: &str) -> Vec<Line> {
+fn lines(over: &[&Outcome], sweep: &Sweep, measured: &Measures) -> Vec<Line> {
+    let Measures { metric, stride, .. } = *measured;
     let mut places: BTreeMap<[String; 3], usize> = BTreeMap::new();
     let (mut lines, mut curves) = (Vec::<Line>::new(), Vec::<Vec<Vec<(u64, f64)>>>::new());
     for outcome in over {
@@ -217,7 +256,8 @@ fn lines(over: &[&Outcome], sweep: &Sweep, metric: &str) -> Vec<Line> {
     }
     for (line, curves) in lines.iter_mut().zip(&curves) {
         let mean = pictures::band(curves).into_iter();
-        line.curve = mean.map(|point| (point.step as u64, finite(point.mean))).collect();
+        let mean: Vec<_> = mean.map(|point| (point.step as u64, point.mean)).collect();
+        line.curve = points(&more::thinned(&mean, stride));
         line.seeds = curves.len();
     }
     lines
