@@ -38,12 +38,12 @@ pub(crate) struct Chosen {
 /// Reads "TEXT=NAME"; the text may hold "=" itself, as "alpha=0.1=α = 0.1" has it: the last one
 /// that stands without a space beside it divides.
 fn pair(text: &str) -> Result<(String, String), String> {
-    let places = text.match_indices('=').map(|(place, _)| place);
+    let mut places = text.match_indices('=').map(|(place, _)| place);
     let bare = |place: &usize| {
         let around = [text[..*place].chars().last(), text[place + 1..].chars().next()];
         around.iter().all(|sign| sign.is_none_or(|sign| sign != ' '))
     };
-    match places.filter(bare).last() {
+    match places.rfind(bare) {
         Some(place) if place > 0 => Ok((text[..place].to_owned(), text[place + 1..].to_owned())),
         _ => Err("a label is TEXT=NAME, as in \"nnm | krum=NNM + Krum\"".into()),
     }

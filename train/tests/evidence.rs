@@ -25,7 +25,7 @@ fn server(n: usize, f: usize, silence_is_hostile: bool) -> Server {
 
 /// What is found of worker `id`.
 fn of(found: &[Evidence], id: u32) -> (Standing, Option<f64>, Option<&str>) {
-    let row = found.iter().find(|row| row.worker == id).unwrap();
+    let row = found.iter().find(|row| row.worker == u64::from(id)).unwrap();
     (row.standing, row.weight, row.reason.as_deref())
 }
 

@@ -205,7 +205,7 @@ fn all_of_it_runs_together_in_step_and_asynchronously() {
     assert_eq!((rejected(1), rejected(2)), (Some(1.0), Some(0.0)));
     // The reports of a folder need none of the entries.
     assert!(folder.path().join("accuracy.svg").is_file());
-    varangian::lab::report::write(folder.path()).unwrap();
+    varangian::lab::report::write(folder.path(), &[]).unwrap();
 }
 
 #[test]

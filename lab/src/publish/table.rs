@@ -264,7 +264,7 @@ impl Table {
         let rows = self.rows.iter().flat_map(|row| {
             row.cells.iter().zip(&self.columns).filter_map(|(cell, column)| {
                 let one = cell.as_ref()?;
-                let mut out: Vec<Cell> = row.names.iter().map(|name| Cell::text(name)).collect();
+                let mut out: Vec<Cell> = row.names.iter().map(Cell::text).collect();
                 out.push(Cell::text(column));
                 out.extend([Cell::Real(one.mean), Cell::Real(one.half)]);
                 out.extend([Cell::Whole(one.seeds as i64), Cell::text(&one.marks)]);
