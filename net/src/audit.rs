@@ -11,7 +11,7 @@ mod log;
 pub(crate) use log::Log;
 
 use crate::Trouble;
-use crate::rounds::digest;
+use crate::shared::digest;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};

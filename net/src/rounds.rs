@@ -6,10 +6,9 @@ use crate::hub::{Doors, Hall, Hub};
 use crate::shared::{Change, Letter, News};
 use crate::terms::Terms;
 use crate::{Trouble, points};
-use bytes::Bytes;
 use std::sync::Arc;
 use tracing::{Span, field};
-use varangian_base::{Coins, Memory, Signs, SpecError, ZeroPolicy};
+use varangian_base::{Memory, SpecError};
 use varangian_train::rounds::{Gathering, Policy};
 use varangian_train::{Closed, Reason, Refusal, Server};
 
@@ -193,7 +192,7 @@ impl Rounds {
     fn begin(&mut self) -> bool {
         if !self.started || self.desk.paused || self.desk.present() < self.least {
             let all = self.desk.present() == self.desk.tallies.len();
-            let waited = self.desk.now() >= self.gathering_patience();
+            let waited = self.desk.now() >= self.hub.patience();
             let enough = all || waited && self.desk.present() >= self.least;
             if !enough || self.desk.paused {
                 let (present, least) = (self.desk.present(), self.least);
@@ -248,11 +247,6 @@ impl Rounds {
             skipped = empty
         );
         *self.desk.shared.span.write().expect("no task panicked") = self.span.clone();
-    }
-
-    /// How long the first round waits for those who are not here yet.
-    fn gathering_patience(&self) -> f64 {
-        self.hub.patience()
     }
 
     /// Hands a message to the server.
@@ -379,13 +373,9 @@ impl Rounds {
     /// The step that was just made, as signs, where workers can follow by them.
     fn shorter(&self, rate: f64, skipped: bool) -> Option<Change> {
         let ternary = self.desk.shared.terms.updates.filter(|_| !skipped)?;
-        let (mut signs, mut bytes) = (Signs::default(), Vec::new());
-        let zero = if ternary { ZeroPolicy::Zero } else { ZeroPolicy::PlusOne };
-        signs.encode(self.server.aggregate(), zero, Coins::default());
-        signs.write(&mut bytes);
-        let keep = 1.0 - rate * self.weight_decay;
-        let digest = digest(self.server.broadcast().params);
-        Some(Change { signs: Bytes::from(bytes), ternary, rate, keep, digest })
+        let step = (rate, 1.0 - rate * self.weight_decay);
+        let params = self.server.broadcast().params;
+        Some(Change::of(self.server.aggregate(), ternary, step, params))
     }
 
     /// Tells the workers that the run is over.
@@ -407,16 +397,4 @@ impl Rounds {
         self.change = None;
         self.server.load(memory)
     }
-}
-
-/// BLAKE3 of parameters as they travel whole.
-pub(crate) fn digest(params: &[f32]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    let mut bytes = Vec::with_capacity(4 << 12);
-    for part in params.chunks(1 << 12) {
-        bytes.clear();
-        bytes.extend(part.iter().flat_map(|x| x.to_le_bytes()));
-        hasher.update(&bytes);
-    }
-    *hasher.finalize().as_bytes()
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use varangian_base::{Coins, Signs, ZeroPolicy};
 use varangian_train::Reason;
 
 /// The unit in which memory is taken from the budget.
@@ -42,6 +43,35 @@ pub(crate) struct Change {
     pub(crate) keep: f64,
     /// BLAKE3 of the parameters that it leads to.
     pub(crate) digest: [u8; 32],
+}
+
+impl Change {
+    /// The signs of `aggregate`, and what a step along them at (rate, share kept of the parameters)
+    /// leads to.
+    pub(crate) fn of(
+        aggregate: &[f32],
+        ternary: bool,
+        (rate, keep): (f64, f64),
+        params: &[f32],
+    ) -> Self {
+        let (mut signs, mut bytes) = (Signs::default(), Vec::new());
+        let zero = if ternary { ZeroPolicy::Zero } else { ZeroPolicy::PlusOne };
+        signs.encode(aggregate, zero, Coins::default());
+        signs.write(&mut bytes);
+        Change { signs: Bytes::from(bytes), ternary, rate, keep, digest: digest(params) }
+    }
+}
+
+/// BLAKE3 of parameters as they travel whole.
+pub(crate) fn digest(params: &[f32]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::with_capacity(4 << 12);
+    for part in params.chunks(1 << 12) {
+        bytes.clear();
+        bytes.extend(part.iter().flat_map(|x| x.to_le_bytes()));
+        hasher.update(&bytes);
+    }
+    *hasher.finalize().as_bytes()
 }
 
 impl News {

@@ -1,7 +1,8 @@
 //! A worker's loop: ask for news, compute, send, and begin again when the server comes back.
 
+use crate::Trouble;
 use crate::client::{Client, Failed, Joined, News};
-use crate::{Trouble, rounds};
+use crate::shared::digest;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Reader {
                 let mut aggregate = vec![0.0; d];
                 signs.decode(&mut aggregate);
                 follower.step(header.step_rate, &aggregate);
-                if rounds::digest(follower.params()) != *header.parameters_digest {
+                if digest(follower.params()) != *header.parameters_digest {
                     // Another optimiser here than there: the whole model is never wrong.
                     self.follower = None;
                     return Ok(Fresh::Wait);

@@ -15,8 +15,8 @@ pub struct Policy {
     /// Rows that the rule needs at the declared f.
     pub least: usize,
     /// Whether a worker that misses rounds is waited for in fewer of them: after k misses in a row
-    /// in every 2ᵏ-th round, up to every 16th, and in few at all where many waited for it in vain of
-    /// late. Its rows count whenever they come in time. Without,
+    /// in every 2ᵏ-th round, up to every 16th, and in few at all where many waited for it in vain
+    /// of late. Its rows count whenever they come in time. Without,
     /// one that never answers makes every round last until its deadline.
     pub backs_off: bool,
 }
@@ -111,8 +111,8 @@ impl Gathering {
     }
 
     /// This worker is here anew, as after a time without a connection, or was only late: the next
-    /// round waits for it, unless many waited in vain of late. Who comes back all the time is waited
-    /// for in every second round at most.
+    /// round waits for it, unless many waited in vain of late. Who comes back all the time is
+    /// waited for in every second round at most.
     pub fn returned(&mut self, place: usize) {
         let state = &mut self.places[place];
         let from = (self.round + 1).max(state.back + 2);

@@ -16,8 +16,8 @@ pub(super) enum Format {
     Json,
 }
 
-/// Begins to log, where that is asked for (`RUST_LOG` says what, `info` unless it does), and to hand
-/// spans on.
+/// Begins to log, where that is asked for (`RUST_LOG` says what, `info` unless it does), and to
+/// hand spans on.
 pub(super) fn begin(format: Option<Format>, traces: Option<&Traces>) {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;

@@ -76,8 +76,8 @@ struct Person {
     /// When it was kept away no longer, and then how many rounds went without it since it was
     /// back.
     returns: Option<(u64, Option<u32>)>,
-    /// Whether its connection may be dead without its knowing: what it hears may be the last, unless
-    /// it answers something that was sent after this message.
+    /// Whether its connection may be dead without its knowing: what it hears may be the last,
+    /// unless it answers something that was sent after this message.
     dead: Option<u64>,
     /// Its last message.
     sent: u64,

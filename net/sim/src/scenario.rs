@@ -240,7 +240,7 @@ impl Scenario {
         scenario
     }
 
-    /// Whether enough workers stay for the rule, whoever is revoked: without them it waits for ever.
+    /// Whether enough workers stay for the rule, whoever is revoked: else it waits for ever.
     fn spares(&self, fault: &Fault) -> bool {
         let is_one = |fault: &Fault| matches!(fault, Fault::Revoke(_));
         let revoked = self.faults.iter().filter(|planned| is_one(&planned.fault)).count();
