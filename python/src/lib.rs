@@ -9,9 +9,10 @@
 //! behind a lock that is taken without the interpreter's ([`shared`], [`attack`], [`stages`],
 //! [`filter`]); the shelves of [`own`] and [`data`], the exceptions of [`border`] and the threads
 //! of [`watch`] are lists behind locks, under which no Python runs. Kernels keep their scratch by
-//! thread. The Python layer above has no lock of its own: a rule's count of calls and its last call are plain
-//! attributes, so two threads that call one rule at once may take the same step. The module asks
-//! for the interpreter's lock all the same, as nothing of this has run on a Python without one.
+//! thread. The Python layer above has no lock of its own: a rule's count of calls and its last
+//! call are plain attributes, so two threads that call one rule at once may take the same step.
+//! The module asks for the interpreter's lock all the same, as nothing of this has run on a
+//! Python without one.
 
 mod admit;
 mod attack;
