@@ -87,6 +87,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             "one process is one worker; several are for a drill, with --attack",
         ));
     }
+    // Before it joins: the server would take it for the worker whose state this is.
+    let _alone = args.state.as_deref().map(alone).transpose()?;
     let stop = || interrupt::flag().load(Ordering::Relaxed);
     let joined = join(&mut clients, args, &stop)?;
     let Some((settings, ids)) = joined else { return Ok(()) };
@@ -97,15 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let brought = Brought { data: args.data.clone(), set, ..Brought::default() };
     let station = Station::of(&settings, &brought)?;
-    let folder = args.state.as_deref().and_then(Path::parent).filter(|dir| *dir != Path::new(""));
-    if let Some(dir) = folder.filter(|dir| !dir.is_dir()) {
-        return Err(Failure::refused(format!(
-            "--state is a file in a folder that is there; found none at {}",
-            dir.display()
-        )));
-    }
     let kept = args.state.clone().map(|path| State::new(path, &settings, ids[0], args.state_steps));
-    let _alone = args.state.as_deref().map(alone).transpose()?;
     let state = kept.as_ref().map(State::load).transpose()?.flatten();
     if let Some((next, _)) = &state {
         say(args, &format!("going on with the state for step {next}"));
@@ -123,6 +117,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 /// The right to keep a worker's state in this file, which one process has at a time.
 fn alone(path: &Path) -> Result<File, Failure> {
+    let folder = path.parent().filter(|dir| *dir != Path::new(""));
+    if let Some(dir) = folder.filter(|dir| !dir.is_dir()) {
+        return Err(Failure::refused(format!(
+            "--state is a file in a folder that is there; found none at {}",
+            dir.display()
+        )));
+    }
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let name = PathBuf::from(name);

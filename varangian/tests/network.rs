@@ -111,6 +111,10 @@ fn a_worker_that_is_killed_goes_on_with_the_state_that_it_kept() {
         site.until("without worker 2", |said| said.contains("absent"));
         site.start("second", &words);
         site.until("with it", |said| said.matches("present").count() == 5);
+        if keeps {
+            let (well, said) = site.said(&words);
+            assert!(!well && said.contains("worker-2.state is in use by another"), "{said}");
+        }
         order(&site, "resume");
         site.wait("server");
         site.wait("second");
