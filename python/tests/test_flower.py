@@ -148,6 +148,23 @@ def test_a_hostile_reply_ends_no_run_and_steers_none(case: str, rule: str, tmp_p
     assert [line["verdict"] == "refused" for line in lines] == [k == 2 for k in range(6)]
 
 
+def test_what_nobody_foresaw_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, strategy = Nodes(6), RobustStrategy("median", f=1)
+    messages, models = begun(strategy, MODEL, nodes), updates(6)
+    offer = strategy.engine.offer
+
+    def short_of_memory(node: int, *rest: Any) -> Any:
+        if node == nodes.ids[2]:
+            raise MemoryError("here, and no fault of the node's")
+        return offer(node, *rest)
+
+    monkeypatch.setattr(strategy.engine, "offer", short_of_memory)
+    replies = [reply(m, mine) for m, mine in zip(messages, models, strict=True)]
+    strategy.aggregate_train(1, replies)
+    last = strategy.last
+    assert last is not None and last.f == 1 and "MemoryError" in last.refused[nodes.ids[2]]
+
+
 def test_evidence_is_read_by_the_command(tmp_path: Path) -> None:
     nodes, file = Nodes(7), tmp_path / "evidence.jsonl"
     strategy = RobustStrategy("multi-krum", f=1, evidence=file)

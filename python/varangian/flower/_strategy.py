@@ -148,8 +148,8 @@ class RobustStrategy(FedAvg):
             except Refused as error:
                 reason = self._turned_away(node, error.reason, error.proven)
             except Exception as error:
-                # Whatever a reply does, the run goes on.
-                reason = self._turned_away(node, f"{type(error).__name__}: {error}"[:200], True)
+                # Whatever a reply does, the run goes on; what we did not foresee proves nothing.
+                reason = self._turned_away(node, f"{type(error).__name__}: {error}"[:200], False)
             if reason is not None:
                 log.warning("round %d: reply of node %s refused: %s", engine.round, node, reason)
             else:

@@ -117,7 +117,8 @@ class RobustAggregator(Aggregator):
             return engine.refuse(site, error.reason, error.proven)
         except Exception as error:
             # Whatever a site sends, the run goes on.
-            return engine.refuse(site, f"{type(error).__name__}: {error}"[:200], True)
+            # What we did not foresee proves nothing.
+            return engine.refuse(site, f"{type(error).__name__}: {error}"[:200], False)
 
     def aggregate(self, fl_ctx: Any) -> Any:
         """The new weights, or how they move, in the form in which the sites sent theirs."""
