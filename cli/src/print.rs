@@ -4,7 +4,8 @@
 use crate::Failure;
 use std::io::{ErrorKind, Write};
 use std::sync::OnceLock;
-pub(crate) use varangian_lab::text::{number, shown, table};
+use varangian_lab::text;
+pub(crate) use varangian_lab::text::{number, shown};
 
 /// The first line that could not be written to standard output, where one could not.
 static TROUBLE: OnceLock<String> = OnceLock::new();
@@ -18,6 +19,33 @@ pub(crate) fn line(text: &str) {
     {
         let _ = TROUBLE.set(error.to_string());
     }
+}
+
+/// A table as [`varangian_lab::text::table_within`] has it, within the lines of standard output.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
+    text::table_within(width(), header, rows, right)
+}
+
+/// The characters in a line of standard output: as COLUMNS asks, else those of its terminal; no
+/// bound where it is none.
+pub(crate) fn width() -> Option<usize> {
+    width_of(std::io::stdout())
+}
+
+/// As [`width`], of another output.
+#[cfg(unix)]
+pub(crate) fn width_of(out: impl std::os::fd::AsFd + std::io::IsTerminal) -> Option<usize> {
+    asked().or_else(|| Some(terminal_size::terminal_size_of(out)?.0.0.into()))
+}
+
+/// As [`width`], of another output.
+#[cfg(not(unix))]
+pub(crate) fn width_of(out: impl std::io::IsTerminal) -> Option<usize> {
+    asked().or_else(|| out.is_terminal().then(terminal_size::terminal_size)??.0.0.into())
+}
+
+fn asked() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|&width| width > 0)
 }
 
 /// Writes `text` and a line end to standard error, likewise; there is nobody to tell that it

@@ -3,7 +3,7 @@
 
 use crate::Failure;
 use crate::run::How;
-use clap::Subcommand;
+use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use varangian_papers::{self as papers, Publication, Request, momentum, signsgd};
 
 /// Arguments of `varangian reproduce`.
@@ -18,19 +18,47 @@ pub(crate) struct Args {
 enum What {
     /// El-Mhamdi, Guerraoui & Rouault 2021: momentum at the workers or at the update
     Momentum(Momentum),
-    /// Karimireddy, He & Jaggi 2022: buckets and momentum on heterogeneous data, the logs' cells
-    Bucketing(One),
     /// Akoun & Meyer 2022: SignSGD, Signum and distributed SGD against blind and Byzantine workers
     Signsgd(Signsgd),
-    /// Xie et al. 2019: Zeno against a majority of hostile workers, with data on the server
-    Zeno(One),
-    /// Xie et al. 2020: Zeno++, asynchronous training with eight hostile workers of ten
-    #[command(name = "zeno++")]
-    ZenoPp(One),
-    /// Allen-Zhu et al. 2021: SafeguardSGD against six attacks, and who is expelled when
-    Safeguard(One),
-    /// Xie et al. 2019: Fall of Empires, large factors kill the median, small ones Krum
-    FallOfEmpires(One),
+    #[command(flatten)]
+    Listed(Listed),
+}
+
+/// A publication of the list, by its name.
+struct Listed {
+    publication: &'static Publication,
+    args: One,
+}
+
+impl Subcommand for Listed {
+    fn augment_subcommands(command: Command) -> Command {
+        papers::ALL.iter().fold(command, |command, one| {
+            let each = <One as clap::Args>::augment_args(Command::new(one.name));
+            command.subcommand(each.about(one.about))
+        })
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        papers::ALL.iter().any(|one| one.name == name)
+    }
+}
+
+impl FromArgMatches for Listed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Listed, clap::Error> {
+        let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
+        let (name, matches) = matches.subcommand().ok_or_else(missing)?;
+        let publication = papers::ALL.iter().find(|one| one.name == name).ok_or_else(missing)?;
+        Ok(Listed { publication, args: One::from_arg_matches(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Listed::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Arguments of a publication whose experiments are files.
@@ -168,12 +196,8 @@ pub(crate) fn elsewhere(asked: &str) -> Option<Failure> {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.what {
         What::Momentum(args) => args.run(),
-        What::Bucketing(one) => one.run(papers::BUCKETING),
         What::Signsgd(args) => args.run(),
-        What::Zeno(one) => one.run(papers::ZENO),
-        What::ZenoPp(one) => one.run(papers::ZENO_PP),
-        What::Safeguard(one) => one.run(papers::SAFEGUARD),
-        What::FallOfEmpires(one) => one.run(papers::FALL_OF_EMPIRES),
+        What::Listed(listed) => listed.args.run(listed.publication),
     }
 }
 

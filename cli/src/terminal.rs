@@ -64,6 +64,10 @@ impl Events for Terminal {
         }
     }
 
+    fn width(&self) -> Option<usize> {
+        print::width()
+    }
+
     fn begin(&mut self, runs: usize, steps: u64) {
         self.runs = runs;
         let draws = !self.quiet && std::io::stderr().is_terminal();
@@ -90,8 +94,8 @@ impl Events for Terminal {
         let now = now();
         let due = self.shown.get(&run.key).is_none_or(|(drawn, _)| now - *drawn >= REDRAW);
         if self.watch && due {
-            let width = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-            self.shown.insert(run.key.clone(), (now, run.lines(width.unwrap_or(80))));
+            let width = print::width_of(std::io::stderr()).unwrap_or(80);
+            self.shown.insert(run.key.clone(), (now, run.lines(width)));
             bar.set_message(self.message());
         }
     }

@@ -52,7 +52,7 @@ impl Read {
         let results = Results::of(&about, &kept.outcomes.iter().collect::<Vec<_>>());
         let subject = Subject::of(&store, &name, &kept.outcomes, missing.clone());
         let mut plain = format!("{name}\n\n{}\n\n", results.asked);
-        plain += &results::summary(subject.table(), missing.as_deref());
+        plain += &results::summary(subject.table(), missing.as_deref(), None);
         plain += &results.notes.iter().map(|note| format!("\n{note}\n")).collect::<String>();
         Ok(Read { store, name, json: results.embedded(), plain, missing })
     }

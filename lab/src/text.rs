@@ -1,5 +1,10 @@
 //! Numbers and tables as text, and text that steers no terminal.
 
+mod grid;
+
+pub(crate) use grid::Grid;
+use std::collections::BTreeMap;
+
 /// The text with control characters escaped, line ends and tabs apart: names of foreign files and
 /// what stands in them must not move the reader's cursor, colour or title, nor turn words around.
 pub fn shown(text: &str) -> String {
@@ -37,25 +42,19 @@ pub fn number(x: f64) -> String {
 
 /// A table with two spaces between columns; `right` marks the columns that align to the right.
 pub fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut out = String::new();
-    let head: Vec<String> = header.iter().map(ToString::to_string).collect();
-    for row in std::iter::once(&head).chain(rows) {
-        let mut text = String::new();
-        for (k, cell) in row.iter().enumerate() {
-            let pad = " ".repeat(widths[k] - cell.chars().count());
-            let (before, after) = if right[k] { (pad.as_str(), "") } else { ("", pad.as_str()) };
-            text.push_str(&format!("{before}{cell}{after}  "));
-        }
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
-    out
+    grid::Grid { header, rows, right, heads: &BTreeMap::new() }.text(None)
+}
+
+/// As [`table`], in lines of at most `width` characters: columns that do not fit stand in further
+/// tables below, with the names on their left again, and long texts are broken over lines. `None`: as
+/// wide as it is.
+pub fn table_within(
+    width: Option<usize>,
+    header: &[&str],
+    rows: &[Vec<String>],
+    right: &[bool],
+) -> String {
+    grid::Grid { header, rows, right, heads: &BTreeMap::new() }.text(width)
 }
 
 #[cfg(test)]

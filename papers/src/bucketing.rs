@@ -9,6 +9,8 @@ use varangian_lab::{Failure, text};
 
 /// The publication.
 pub(super) const PUBLICATION: Publication = Publication {
+    name: "bucketing",
+    about: "Karimireddy, He & Jaggi 2022: buckets and momentum on heterogeneous data, the logs' cells",
     quick: include_str!("../experiments/bucketing/quick.toml"),
     full: include_str!("../experiments/bucketing/full.toml"),
     judge: shapes,

@@ -10,6 +10,8 @@ use varangian_lab::{Failure, text};
 
 /// The publication.
 pub(super) const PUBLICATION: Publication = Publication {
+    name: "fall-of-empires",
+    about: "Xie et al. 2019: Fall of Empires, large factors kill the median, small ones Krum",
     quick: include_str!("../experiments/fall-of-empires/quick.toml"),
     full: include_str!("../experiments/fall-of-empires/full.toml"),
     judge,

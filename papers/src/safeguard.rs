@@ -9,6 +9,8 @@ use varangian_lab::{Failure, text};
 
 /// The publication.
 pub(super) const PUBLICATION: Publication = Publication {
+    name: "safeguard",
+    about: "Allen-Zhu et al. 2021: SafeguardSGD against six attacks, and who is expelled when",
     quick: include_str!("../experiments/safeguard/quick.toml"),
     full: include_str!("../experiments/safeguard/full.toml"),
     judge,

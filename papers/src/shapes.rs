@@ -21,6 +21,10 @@ pub struct Request {
 
 /// A publication's experiments.
 pub struct Publication {
+    /// The word after `varangian reproduce`, as a rule or method is called elsewhere.
+    pub name: &'static str,
+    /// Authors, year and what its experiments show, in a line.
+    pub about: &'static str,
     /// The quick form.
     pub(super) quick: &'static str,
     /// The published form.

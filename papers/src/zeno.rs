@@ -5,6 +5,8 @@ use varangian_lab::results::Outcome;
 
 /// The publication.
 pub(super) const PUBLICATION: Publication = Publication {
+    name: "zeno",
+    about: "Xie et al. 2019: Zeno against a majority of hostile workers, with data on the server",
     quick: include_str!("../experiments/zeno/quick.toml"),
     full: include_str!("../experiments/zeno/full.toml"),
     judge,

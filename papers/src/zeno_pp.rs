@@ -5,6 +5,8 @@ use varangian_lab::results::Outcome;
 
 /// The publication.
 pub(super) const PUBLICATION: Publication = Publication {
+    name: "zeno++",
+    about: "Xie et al. 2020: Zeno++, asynchronous training with eight hostile workers of ten",
     quick: include_str!("../experiments/zeno-pp/quick.toml"),
     full: include_str!("../experiments/zeno-pp/full.toml"),
     judge,

@@ -33,6 +33,11 @@ pub trait Events: Send {
         let _ = text;
     }
 
+    /// The characters in a line of where [`Events::text`] is read; nothing where it has no bound.
+    fn width(&self) -> Option<usize> {
+        None
+    }
+
     /// A matrix of `runs` runs with `steps` steps in all begins: an experiment is one, with one
     /// before it where hyperparameters are chosen.
     fn begin(&mut self, runs: usize, steps: u64) {

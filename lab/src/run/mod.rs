@@ -117,7 +117,9 @@ fn run_all(
         matrix::run_all(&left, shelf, &store, shape, keep, (&progress, experiment.world.world()));
     let stopped = progress.end();
     ran?;
-    let (outcomes, text, undrawn) = report::tables(&store, &experiment.name, &jobs, &mut notices)?;
+    let width = events.width();
+    let (outcomes, text, undrawn) =
+        report::tables(&store, &experiment.name, &jobs, &mut notices, width)?;
     if !outcomes.is_empty() {
         events.text(&format!("{text}\nResults: {}", folder.display()));
     }

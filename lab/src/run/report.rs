@@ -9,7 +9,8 @@ use crate::results::{self, End, Outcome, Store, Tidy};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// The runs that are over, their tables, summary and pictures, and what could not be drawn.
+/// The runs that are over, their tables, pictures and summary, the last in lines of at most `width`
+/// characters for who reads it now, and what could not be drawn.
 ///
 /// Others may be at the same folder: one at a time assembles, where the file system knows locks;
 /// and where it does not, whoever wrote last goes on until what it wrote is of the runs that are
@@ -22,6 +23,7 @@ pub(super) fn tables(
     name: &str,
     jobs: &[Job],
     notices: &mut Notices,
+    width: Option<usize>,
 ) -> Result<(Vec<Outcome>, String, Vec<Failure>), Failure> {
     let over = || -> Vec<Outcome> { jobs.iter().filter_map(|job| store.load(&job.key)).collect() };
     let lock = store.lock();
@@ -30,7 +32,7 @@ pub(super) fn tables(
         if outcomes.is_empty() {
             return Ok((outcomes, String::new(), Vec::new()));
         }
-        let (text, undrawn) = assemble(store, name, &outcomes, jobs.len())?;
+        let (text, shown, undrawn) = assemble(store, name, &outcomes, jobs.len(), width)?;
         notices.compare(&outcomes);
         notices.write(store)?;
         let text = format!("{text}{}", notices.section());
@@ -41,14 +43,15 @@ pub(super) fn tables(
         };
         if ends(&now) == ends(&outcomes) {
             drop(lock);
-            return Ok((outcomes, text, undrawn));
+            return Ok((outcomes, format!("{shown}{}", notices.section()), undrawn));
         }
         outcomes = now;
     }
 }
 
-/// Writes tables, summary and curves; returns the summary, and what could not be drawn: tables are
-/// there whatever becomes of a picture. `planned`: the runs that there will be.
+/// Writes tables, summary and curves; returns the summary as wide as it is and within `width`, and
+/// what could not be drawn: tables are there whatever becomes of a picture. `planned`: the runs that
+/// there will be.
 ///
 /// # Errors
 /// If the folder cannot be written.
@@ -57,20 +60,22 @@ fn assemble(
     name: &str,
     outcomes: &[Outcome],
     planned: usize,
-) -> Result<(String, Vec<Failure>), Failure> {
+    width: Option<usize>,
+) -> Result<(String, String, Vec<Failure>), Failure> {
     let tidy = Tidy::of(outcomes);
     store.write("results.csv", &tidy.csv())?;
     store.write("results.parquet", &results::parquet(&tidy))?;
     store.write("runs.csv", &results::run_index(outcomes))?;
     let missing = results::missing(outcomes.len(), planned);
     let subject = Subject::of(store, name, outcomes, missing.clone());
-    let text = results::summary(subject.table(), missing.as_deref());
+    let summary = |width| results::summary(subject.table(), missing.as_deref(), width);
+    let text = summary(None);
     store.write("summary.txt", text.as_bytes())?;
     let drawings = subject.learning();
     let files: BTreeSet<&str> = drawings.iter().map(|drawing| drawing.file.as_str()).collect();
     remove_stale(store, subject.table().metric, &files);
     let (_, trouble) = pictures::write_all(store, &drawings);
-    Ok((text, trouble))
+    Ok((text, summary(width), trouble))
 }
 
 /// Takes away what an assembly of fewer runs drew: its pictures are named by what varied then, and
@@ -153,7 +158,7 @@ mod tests {
         for mine in ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"] {
             fs::write(folder.path().join(mine), "mine").unwrap();
         }
-        assemble(&store, "name", &[run(10, 12), run(11, 12)], 2).unwrap();
+        assemble(&store, "name", &[run(10, 12), run(11, 12)], 2, None).unwrap();
         let of = |middle: &[&str]| {
             let mut names: Vec<String> =
                 ["accuracy-mine.png", "accuracy-n=9.txt", "my-accuracy-n=9.png"]
@@ -166,7 +171,7 @@ mod tests {
             names
         };
         assert_eq!(drawn(), of(&["n=10", "n=11"]));
-        assemble(&store, "name", &[run(10, 12), run(11, 12), run(11, 24)], 4).unwrap();
+        assemble(&store, "name", &[run(10, 12), run(11, 12), run(11, 24)], 4, None).unwrap();
         assert_eq!(drawn(), of(&["n=10-batch=12", "n=11-batch=12", "n=11-batch=24"]));
     }
 }
