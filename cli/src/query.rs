@@ -1,5 +1,6 @@
 //! `varangian results DIR`: filter, group and judge the runs of a folder.
 
+mod across;
 mod answer;
 mod breakdown;
 
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// One line for each combination of these keys
     #[arg(long, value_name = "KEYS", value_delimiter = ',', default_value = "rule,attack")]
     by: Vec<String>,
+    /// Fold a key into columns: the mean of the last ten evaluations under each of its values
+    #[arg(long, value_name = "KEY", conflicts_with = "breakdown")]
+    across: Option<String>,
     /// The metric that is judged; auto: accuracy, or test_loss where there are no classes
     #[arg(long, default_value = "auto")]
     metric: String,
@@ -65,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let kept = store.kept()?;
     let missing = kept.missing();
     let outcomes = filtered(kept.outcomes, &args.filter)?;
-    args.by.iter().try_for_each(|key| known(key))?;
+    args.by.iter().chain(&args.across).try_for_each(|key| known(key))?;
     let table = match args.breakdown {
         true => breakdown::table(&outcomes, &Sweep::kept(&store, &outcomes), missing)?,
         false => judged(args, &outcomes, missing)?,
@@ -86,9 +90,15 @@ fn judged(args: &Args, outcomes: &[Outcome], missing: Option<String>) -> Result<
         "auto" => "accuracy",
         given => given,
     };
-    let lines = grouped(outcomes, &args.by, metric, args.reach);
+    // What is folded into columns is a key of its own, and the last one.
+    let across = args.across.as_ref();
+    let by = args.by.iter().filter(|key| across != Some(*key)).chain(across);
+    let lines = grouped(outcomes, &by.cloned().collect::<Vec<_>>(), metric, args.reach);
     if lines.iter().all(|line| line.cell.seeds.is_empty()) {
         return Err(unmeasured(outcomes, metric));
+    }
+    if let Some(key) = across {
+        return Ok(across::folded(key, &args.by, metric, &lines, missing));
     }
     let mut head: Vec<String> = args.by.clone();
     let best = match direction(metric) {
@@ -283,6 +293,7 @@ mod tests {
             by: vec!["rule".into()],
             metric: metric.into(),
             reach: 0.9,
+            across: None,
             breakdown: false,
             csv: false,
             json: false,

@@ -1,6 +1,6 @@
-//! `varangian watch DIR --http ADDRESS`: a page that follows a folder of results while it grows.
+//! `varangian watch DIR… --http ADDRESS`: a page that follows folders of results while they grow.
 //!
-//! One thread reads the folder, one serves: whatever comes in starts no other, and no request
+//! One thread reads each folder, one serves: whatever comes in starts no other, and no request
 //! reads a file. The page is this machine's own unless `--public` says otherwise.
 
 mod address;
@@ -11,17 +11,21 @@ mod guard;
 mod server;
 
 use crate::{Failure, print};
-use folder::{Reader, Seen};
+use folder::{Bell, Reader, Seen};
 use guard::{Guard, Name};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use varangian_lab::results::Store;
 
+/// Folders at most: each is a thread, and the page holds all of them.
+const MOST: usize = 16;
+
 /// Arguments of `varangian watch`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A folder of results
-    folder: PathBuf,
+    /// A folder of results, or several: the page shows the one that is chosen there, beside another
+    #[arg(required = true, num_args = 1..=MOST)]
+    folders: Vec<PathBuf>,
     /// Where the page is served: an address and a port, or a port of this machine; port 0 takes a
     /// free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8600")]
@@ -41,9 +45,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if !address::is_own(args.http) {
         publish(args)?;
     }
-    let store = Store::open(&args.folder)?;
+    let stores: Vec<Store> =
+        args.folders.iter().map(|folder| Store::open(folder)).collect::<Result<_, _>>()?;
     let (listener, address) = listen(args.http)?;
-    let seen = follow(store, &args.folder)?;
+    let seen = follow(stores.into_iter().zip(&args.folders))?;
     let guard = Guard::new(args.name.clone());
     server::serve(listener, guard, seen, || print::line(&format!("http://{address}/")))
         .map_err(|error| Failure::failed(format!("cannot serve on {address}: {error}")))
@@ -57,7 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 pub(crate) fn beside(folder: &Path, http: SocketAddr) -> Result<SocketAddr, Failure> {
     let store = Store::make(folder)?;
     let (listener, address) = listen(http)?;
-    let seen = follow(store, folder)?;
+    let seen = follow([(store, &folder.to_owned())].into_iter())?;
     thread("page", move || {
         if let Err(error) = server::serve(listener, Guard::new(Vec::new()), seen, || ()) {
             print::note(&format!("warning: the page at {address} is gone: {error}"));
@@ -72,11 +77,17 @@ fn listen(http: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
     Ok((listener, address))
 }
 
-/// Reads the folder again and again, on a thread that ends with the process.
-fn follow(store: Store, folder: &Path) -> Result<Seen, Failure> {
-    let (reader, seen) = Reader::start(store, folder.to_owned());
-    thread("folder", move || reader.follow())?;
-    Ok(seen)
+/// Reads folders again and again, each on a thread that ends with the process.
+fn follow<'a>(
+    folders: impl Iterator<Item = (Store, &'a PathBuf)>,
+) -> Result<(Vec<Seen>, Bell), Failure> {
+    let (mut all, bell) = (Vec::new(), Bell::new());
+    for (store, folder) in folders {
+        let (reader, seen) = Reader::start(store, folder.clone(), bell.clone());
+        thread("folder", move || reader.follow())?;
+        all.push(seen);
+    }
+    Ok((all, bell))
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {

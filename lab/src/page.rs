@@ -41,15 +41,17 @@ pub fn alone(title: &str, results: &[String], plain: &str) -> String {
 }
 
 /// A page that follows what its server tells it: style and script are the server's too, under
-/// `/results.css` and `/results.js`, events under `/events`, new results under `/data`.
-pub fn live(results: &str) -> String {
+/// `/results.css` and `/results.js`, events under `/events`, new results under `/data` and, of further
+/// folders, `/data/1` and so on. `results`: a JSON text a folder, as
+/// [`embedded`](crate::results::json::embedded) gives them.
+pub fn live(results: &[String]) -> String {
+    let data: String = results.iter().enumerate().map(|(k, json)| element(k, json)).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width,initial-scale=1\"><title>varangian</title>\
          <link rel=\"icon\" href=\"data:,\"><link rel=\"stylesheet\" href=\"/results.css\"></head>\
-         <body data-live=\"yes\"><div id=\"page\"></div>\n{}\
-         <script src=\"/results.js\"></script></body></html>\n",
-        element(0, results)
+         <body data-live=\"yes\"><div id=\"page\"></div>\n{data}\
+         <script src=\"/results.js\"></script></body></html>\n"
     )
 }
 
@@ -92,7 +94,7 @@ mod tests {
         for outside in ["src=\"http", "href=\"http", "url(http", "<script src", "@import"] {
             assert!(!html.contains(outside), "{outside}");
         }
-        let page = live("{}");
+        let page = live(&["{}".to_owned()]);
         assert!(!page.contains("<style") && !page.contains("style=\""));
     }
 }

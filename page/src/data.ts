@@ -35,6 +35,8 @@ export interface Results {
   common: [string, string][]; metrics: Metric[]; rules: Style[]; runs: Run[]; definitions: Term[];
   meanings: { mark: string; word: string; meaning: string }[]; measured: string[]; tuning: string;
   sampled: string; notes: string[]; running: Live[]; silent: boolean; trouble: string;
+  /** Its place among the folders that the page was made of; −1: a reader has brought it. */
+  folder: number;
 }
 
 type Raw = Record<string, unknown>;
@@ -134,7 +136,7 @@ export function changing(x: unknown): Pick<Results, "planned" | "over" | "failed
 }
 
 /** Reads the JSON of a folder. Throws where it is none, or of a later version. */
-export function read(json: string): Results {
+export function read(json: string, folder = -1): Results {
   const x: unknown = JSON.parse(json);
   if (get(x, "format") !== "varangian-results") throw new Error("this is no JSON of varangian's results");
   if (whole(get(x, "version")) > 1) throw new Error("this is of a later version of varangian than this page");
@@ -156,7 +158,7 @@ export function read(json: string): Results {
   const definitions = list(get(x, "definitions")).map(one => (
     { term: text(get(one, "term")), meaning: text(get(one, "meaning")) }));
   return {
-    ...changing(x), name: text(get(x, "name")), program: text(get(x, "program")),
+    ...changing(x), folder, name: text(get(x, "name")), program: text(get(x, "program")),
     metric: text(get(x, "metric")) || "accuracy", higher: get(x, "higher_is_better") !== false,
     asked: text(get(x, "asked")), methods: text(get(x, "methods")), configuration: text(get(x, "configuration")),
     axes, common: entries(get(x, "common")).map(([key, value]) => [key, text(value)]),

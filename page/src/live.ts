@@ -75,32 +75,43 @@ function weights(run: Live): Element {
   "weights of workers: orange bars are hostile ones");
 }
 
-/** Follows a folder: what changes often comes as events, the rest is fetched when it is another. */
-export function follow(now: () => Results, take: (results: Results, whole: boolean) => void, lost: (text: string) => void): void {
-  let have: string | null = null, last: unknown = null, busy = false;
-  const tag = (): string => { const one = last as { data?: unknown } | null; return typeof one?.data === "string" ? one.data : ""; };
-  const fetchData = async (wanted: string) => {
-    busy = true;
-    let size = 0;
-    try {
-      const answer = await fetch("/data", { cache: "no-store" });
-      if (answer.ok) {
-        const text = await answer.text();
-        size = text.length;
-        have = wanted;
-        take({ ...read(text), ...changing(last) }, true);
-      }
-    } catch { /* The next event tries again. */ }
-    // A folder in which runs end all the time is fetched every other second, a large one less often.
-    setTimeout(() => { busy = false; if (tag() !== have) void fetchData(tag()); }, Math.max(2000, size / 1000));
+/** Follows folders: what changes often comes as events, the rest is fetched when it is another. */
+export function follow(now: (folder: number) => Results | undefined, take: (results: Results, whole: boolean) => void, lost: (text: string) => void): void {
+  const folders = new Map<number, (last: unknown) => void>();
+  const one = (folder: number): (last: unknown) => void => {
+    let have: string | null = null, last: unknown = null, busy = false;
+    const tag = (): string => { const one = last as { data?: unknown } | null; return typeof one?.data === "string" ? one.data : ""; };
+    const fetchData = async (wanted: string) => {
+      busy = true;
+      let size = 0;
+      try {
+        const answer = await fetch(`/data/${folder}`, { cache: "no-store" });
+        if (answer.ok) {
+          const text = await answer.text();
+          size = text.length;
+          have = wanted;
+          take({ ...read(text, folder), ...changing(last) }, true);
+        }
+      } catch { /* The next event tries again. */ }
+      // A folder in which runs end all the time is fetched every other second, a large one less often.
+      setTimeout(() => { busy = false; if (tag() !== have) void fetchData(tag()); }, Math.max(2000, size / 1000));
+    };
+    return told => {
+      last = told;
+      const known = now(folder);
+      if (known) take({ ...known, ...changing(last) }, false);
+      if (tag() !== have && !busy) void fetchData(tag());
+    };
   };
   const source = new EventSource("/events");
   source.onopen = () => lost("");
   source.onmessage = message => {
     lost("");
-    try { last = JSON.parse(message.data); } catch { return; }
-    take({ ...now(), ...changing(last) }, false);
-    if (tag() !== have && !busy) void fetchData(tag());
+    let told: unknown;
+    try { told = JSON.parse(message.data); } catch { return; }
+    const place = (told as { folder?: unknown } | null)?.folder, folder = typeof place === "number" ? place : 0;
+    if (!folders.has(folder)) folders.set(folder, one(folder));
+    folders.get(folder)!(told);
   };
   source.onerror = () => lost("no connection");
 }

@@ -19,6 +19,7 @@ const current = (): Styles => styles;
 
 const header = h("header"), name = h("h1"), status = h("p", { class: "status", role: "status" }), progress = h("progress", { "aria-label": "runs that are over" });
 const missing = h("p", { class: "partial", hidden: true }), trouble = h("p", { class: "partial", hidden: true }), filters = h("div", { class: "filters", role: "group", "aria-label": "Show only" });
+const folder = h("span", { hidden: true });
 const now = h("section", { id: "now", hidden: true }), cards = h("div", { class: "cards" });
 
 const answer = new Answer(current, openRun);
@@ -177,6 +178,7 @@ function more(): HTMLElement {
       } catch (error) { said.textContent = `${file.name}: ${error instanceof Error ? error.message : "cannot be read"}`; }
     }
     styles = new Styles(all);
+    folders();
     draw(false);
     if (all.length > 1) document.getElementById("compare")?.scrollIntoView();
   });
@@ -184,7 +186,7 @@ function more(): HTMLElement {
 }
 
 function build(): void {
-  header.append(h("div", { class: "top" }, name, h("div", { class: "controls" }, more(), theme())), status, progress, missing, trouble);
+  header.append(h("div", { class: "top" }, name, h("div", { class: "controls" }, folder, more(), theme())), status, progress, missing, trouble);
   const links: HTMLElement[] = [];
   for (const part of parts) {
     part.section = h("section", { id: part.id, "aria-labelledby": part.id + "-head" }, h("h2", { id: part.id + "-head" }, part.title), ...part.nodes);
@@ -203,28 +205,52 @@ function build(): void {
   });
 }
 
+const axesOf = (results: Results): string => JSON.stringify(results.axes.map(axis => axis.key));
+
 function take(results: Results, whole: boolean): void {
-  const had = all[0], fresh = !had || JSON.stringify(had.axes.map(axis => axis.key)) !== JSON.stringify(results.axes.map(axis => axis.key)) || had.over === 0;
-  all = [results, ...all.slice(1)];
+  const place = all.findIndex(one => one.folder === results.folder), had = all[place], fresh = axesOf(had) !== axesOf(results) || had.over === 0;
+  all[place] = results;
   styles = new Styles(all);
+  folders();
+  if (place > 0) { if (whole) draw(false); return; }
   said(results);
   if (whole) { ask(results); draw(fresh); }
+}
+
+/** Which of several folders is read. */
+function folders(): void {
+  const names = new Map<string, number>(), order = [...all].map((one, k) => ({ one, k })).sort((a, b) => (a.one.folder < 0 ? 1e9 : a.one.folder) - (b.one.folder < 0 ? 1e9 : b.one.folder));
+  const choices = order.map(({ one, k }) => {
+    // Folders of one name are told apart by a number.
+    const count = (names.get(one.name) ?? 0) + 1;
+    names.set(one.name, count);
+    return { value: String(k), label: `${visible(one.name)}${count > 1 ? ` (${count})` : ""}, ${one.over} of ${one.planned} runs` };
+  });
+  const focused = folder.contains(document.activeElement);
+  folder.hidden = all.length < 2;
+  folder.replaceChildren(choose("folder", choices, "0", value => {
+    const [picked] = all.splice(Number(value), 1), before = all[0];
+    all.unshift(picked);
+    if (axesOf(before) !== axesOf(picked)) chosen.clear();
+    folders(); said(picked); ask(picked); draw(true);
+  }));
+  if (focused) folder.querySelector("select")?.focus();
 }
 
 function start(): void {
   build();
   try {
     const elements = [...document.querySelectorAll("script[type='application/json']")].filter(one => one.id.startsWith("varangian-results"));
-    const found = elements.map(one => read(one.textContent ?? ""));
+    const found = elements.map((one, k) => read(one.textContent ?? "", k));
     if (!found.length) throw new Error("there are no results in this page");
     all = found;
     const first = found[0];
     styles = new Styles(all);
-    said(first); ask(first); draw(true);
+    folders(); said(first); ask(first); draw(true);
     if (live) {
       const lost = h("b", { hidden: true });
       status.after(lost);
-      follow(() => all[0], take, text => { lost.textContent = text; lost.hidden = !text; });
+      follow(place => all.find(one => one.folder === place), take, text => { lost.textContent = text; lost.hidden = !text; });
     }
   } catch (error) {
     status.textContent = `The results cannot be shown: ${error instanceof Error ? error.message : String(error)}`;

@@ -105,3 +105,20 @@ def test_a_style_file_serves_the_command_and_python(results: varangian.Results, 
     file.write_text("colour = 3\n")
     with pytest.raises(ValueError, match="found colour"):
         results.plot(style=file)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
+def test_a_font_stands_beside_its_style(results: varangian.Results, tmp_path: Path) -> None:
+    import matplotlib
+
+    font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf"
+    (tmp_path / "own.ttf").write_bytes(font.read_bytes())
+    (tmp_path / "paper.toml").write_text('font = "own.ttf"\nformats = ["pdf"]\n')
+    figure = results.plot(style=tmp_path / "paper.toml")
+    assert figure.axes[0].title.get_fontname() == "DejaVu Serif"
+    assert results.plot().axes[0].title.get_fontname() != "DejaVu Serif"
+    with pytest.raises(FileNotFoundError, match=r"there is no .*none\.ttf"):
+        results.plot(font="none.ttf")
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    with pytest.raises(ValueError, match="font is a file of a font"):
+        results.plot(font=str(tmp_path / "broken.ttf"))

@@ -110,7 +110,26 @@ def _style(path: str | Path) -> dict[str, Any]:
     odd = sorted(set(style) - _STYLE)
     if odd:
         raise ValueError(f"{path}: a style has {', '.join(sorted(_STYLE))}; found {', '.join(odd)}")
+    if "font" in style:
+        style["font"] = str(Path(path).parent / str(style["font"]))
     return style
+
+
+def _font(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The font of a file, as matplotlib wants it asked for."""
+    if not own.get("font"):
+        return {}
+    from matplotlib import font_manager
+
+    path = Path(str(own["font"]))
+    if not path.is_file():
+        raise FileNotFoundError(f"font is a file, such as DejaVuSans.ttf; there is no {path}")
+    try:
+        font_manager.fontManager.addfont(str(path))
+        name = font_manager.FontProperties(fname=str(path)).get_name()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"font is a file of a font; {path}: {error}") from error
+    return {"font.family": name}
 
 
 class _Choice:
@@ -211,7 +230,8 @@ def plot(
     **choices : ``rules`` (which, in this order), ``where`` (["f_real=4"]), ``labels`` (other
         names), ``columns`` (a panel for each value; attack), ``x`` (step, or a key), ``rest``
         ("worst" or "mean" of what nothing tells apart), ``title``, ``width`` in inches,
-        ``aspect``, ``font_size`` in points
+        ``aspect``, ``font_size`` in points, ``font`` (a file; in a style, beside that file).
+        ``formats`` of a style are what the command writes; here ``savefig`` says it
 
     Bands are Student's 95 % interval over seeds, from three seeds on; what is pooled is said below.
     """
@@ -231,7 +251,7 @@ def plot(
     draw = {"curves": _curves, "heatmap": _heatmap, "boxes": _boxes}.get(kind)
     if draw is None:
         raise ValueError(f'a figure is "curves", "heatmap" or "boxes"; got {kind!r}')
-    with plt.rc_context({"font.size": float(own.get("font_size", 9.0))}):
+    with plt.rc_context({"font.size": float(own.get("font_size", 9.0)), **_font(own)}):
         figure, note = draw(choice, own, plt)
         if own.get("title"):
             figure.suptitle(str(own["title"]))

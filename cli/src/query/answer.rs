@@ -13,6 +13,8 @@ pub(super) enum Field {
     Count(u64),
     /// A number; NaN: there is none.
     Number(f64),
+    /// A number with the marks of what broke in its runs; NaN: there is none.
+    Marked(f64, String),
     /// A step, or the middle of two; NaN: there is none.
     Step(f64),
 }
@@ -28,6 +30,8 @@ impl Field {
             Field::Text(text) => text.clone(),
             Field::Count(count) => count.to_string(),
             Field::Number(x) | Field::Step(x) if x.is_nan() => "-".into(),
+            Field::Marked(x, marks) if x.is_nan() => format!("-{marks}"),
+            Field::Marked(x, marks) => format!("{}{marks}", print::number(*x)),
             Field::Step(x) => x.to_string(),
             Field::Number(x) => print::number(*x),
         }
@@ -37,7 +41,7 @@ impl Field {
         match self {
             Field::Text(text) => Cell::text(text),
             Field::Count(count) => Cell::Whole(*count as i64),
-            Field::Number(x) | Field::Step(x) => Cell::Real(*x),
+            Field::Number(x) | Field::Marked(x, _) | Field::Step(x) => Cell::Real(*x),
         }
     }
 
@@ -46,8 +50,8 @@ impl Field {
         match self {
             Field::Text(text) => json!(text),
             Field::Count(count) => json!(count),
-            Field::Number(x) if x.is_infinite() => json!(x.to_string()),
-            Field::Number(x) | Field::Step(x) => json!(x),
+            Field::Number(x) | Field::Marked(x, _) if x.is_infinite() => json!(x.to_string()),
+            Field::Number(x) | Field::Marked(x, _) | Field::Step(x) => json!(x),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What is answered: five things that stand in memory. No part of a request names a file.
+//! What is answered: a few things that stand in memory. No part of a request names a file.
 
-use super::folder::Seen;
+use super::folder::{self, Bell, Seen, View};
 use super::guard::{Guard, Refusal};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::BoxBody;
@@ -10,7 +10,9 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch::Receiver;
 use varangian_lab::page;
 
 /// Between two signs of life of a stream of events.
@@ -42,13 +44,14 @@ type Body = BoxBody<Bytes, Infallible>;
 #[derive(Clone)]
 pub(super) struct Answers {
     guard: Guard,
-    seen: Seen,
+    seen: Vec<Seen>,
+    bell: Bell,
 }
 
 impl Answers {
-    /// To whom the guard lets pass, of what is seen of a folder.
-    pub(super) fn new(guard: Guard, seen: Seen) -> Self {
-        Answers { guard, seen }
+    /// To whom the guard lets pass, of what is seen of each folder; `bell` rings where that changes.
+    pub(super) fn new(guard: Guard, seen: Vec<Seen>, bell: Bell) -> Self {
+        Answers { guard, seen, bell }
     }
 
     /// The answer to a request that came to `here`. Must be called where tasks can be started.
@@ -78,10 +81,23 @@ impl Answers {
             let why = "this page is read, with GET or HEAD, and takes nothing".to_owned();
             return Err((StatusCode::METHOD_NOT_ALLOWED, why));
         }
-        let now = || self.seen.borrow().clone();
+        let now = |seen: &Seen| -> Arc<View> { seen.borrow().clone() };
+        let data = |k: usize| match self.seen.get(k) {
+            Some(seen) => Ok(whole("application/json", now(seen).data())),
+            None => {
+                Err((StatusCode::NOT_FOUND, format!("{} folders are watched", self.seen.len())))
+            }
+        };
         match request.uri().path() {
-            "/" => Ok(whole("text/html; charset=utf-8", now().page.clone())),
-            "/data" => Ok(whole("application/json", now().data.clone())),
+            "/" => {
+                let all: Vec<Arc<View>> = self.seen.iter().map(now).collect();
+                Ok(whole("text/html; charset=utf-8", folder::page(&all)))
+            }
+            "/data" => data(0),
+            path if path.starts_with("/data/") => {
+                let missing = || (StatusCode::NOT_FOUND, "a folder has a number".to_owned());
+                data(path["/data/".len()..].parse().map_err(|_| missing())?)
+            }
             "/events" if method == Method::GET => Ok(self.events()),
             "/events" => Ok(whole("text/event-stream", Bytes::new())),
             "/results.css" => Ok(whole("text/css; charset=utf-8", page::STYLE.into())),
@@ -92,26 +108,37 @@ impl Answers {
 
     fn events(&self) -> Response<Body> {
         let (sender, body) = Channel::new(1);
-        tokio::spawn(feed(self.seen.clone(), sender));
+        tokio::spawn(feed(self.seen.clone(), self.bell.heard(), sender));
         typed("text/event-stream", body.boxed())
     }
 }
 
-/// One event whenever something has changed, until nobody listens. Who is slow misses some.
-async fn feed(mut seen: Seen, mut sender: Sender<Bytes>) {
-    seen.mark_changed();
+/// One event of each folder in which something has changed, until nobody listens. Who is slow misses
+/// some.
+async fn feed(mut seen: Vec<Seen>, mut bell: Receiver<u64>, mut sender: Sender<Bytes>) {
+    seen.iter_mut().for_each(Seen::mark_changed);
+    bell.mark_changed();
     loop {
-        let changed = tokio::time::timeout(PULSE, seen.changed()).await;
-        let bytes = match changed {
+        let changed = tokio::time::timeout(PULSE, bell.changed()).await;
+        let text = match changed {
             // A comment keeps the connection open and finds out whether anyone listens.
-            Err(_) => Bytes::from_static(b": same\n\n"),
-            Ok(Ok(())) => seen.borrow_and_update().event.clone(),
+            Err(_) => ": same\n\n".to_owned(),
+            Ok(Ok(())) => news(&mut seen),
             Ok(Err(_)) => return,
         };
-        if sender.send_data(bytes).await.is_err() {
+        if !text.is_empty() && sender.send_data(text.into()).await.is_err() {
             return;
         }
     }
+}
+
+/// What has not been told yet.
+fn news(seen: &mut [Seen]) -> String {
+    let new = |(k, seen): (usize, &mut Seen)| {
+        let changed = seen.has_changed().unwrap_or(false);
+        changed.then(|| seen.borrow_and_update().event(k))
+    };
+    seen.iter_mut().enumerate().filter_map(new).collect()
 }
 
 fn whole(kind: &'static str, bytes: Bytes) -> Response<Body> {

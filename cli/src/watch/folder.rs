@@ -28,12 +28,53 @@ pub(super) type Seen = watch::Receiver<Arc<View>>;
 /// What was seen, as it is sent.
 #[derive(Default)]
 pub(super) struct View {
+    /// The results as JSON, but for the runs that go on.
+    lasting: Bytes,
+    /// These, and the end of the text.
+    passing: Bytes,
+    /// What changes often, as JSON.
+    event: String,
+}
+
+impl View {
     /// The results as JSON.
-    pub(super) data: Bytes,
-    /// The page with them inside.
-    pub(super) page: Bytes,
-    /// What changes often, as an event.
-    pub(super) event: Bytes,
+    pub(super) fn data(&self) -> Bytes {
+        [&self.lasting[..], &self.passing[..]].concat().into()
+    }
+
+    /// What changes often, as an event of the k-th folder.
+    pub(super) fn event(&self, k: usize) -> String {
+        format!("data: {{\"folder\":{k},{}\n\n", &self.event[1..])
+    }
+}
+
+/// The page with what was seen of all folders inside.
+pub(super) fn page(all: &[Arc<View>]) -> Bytes {
+    let json = |view: &Arc<View>| {
+        let data = view.data();
+        embedded(std::str::from_utf8(&data).expect("JSON"))
+    };
+    page::live(&all.iter().map(json).collect::<Vec<_>>()).into()
+}
+
+/// Rings when something was seen in any of the folders that are watched together.
+#[derive(Clone)]
+pub(super) struct Bell(Arc<watch::Sender<u64>>);
+
+impl Bell {
+    /// One that has not rung yet.
+    pub(super) fn new() -> Self {
+        Bell(Arc::new(watch::Sender::new(0)))
+    }
+
+    fn ring(&self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+
+    /// Hears it ring from now on.
+    pub(super) fn heard(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
+    }
 }
 
 /// What changes often. The page fetches the rest where `data` is another than it has.
@@ -64,30 +105,34 @@ pub(super) struct Reader {
     store: Store,
     folder: PathBuf,
     out: watch::Sender<Arc<View>>,
+    bell: Bell,
     marks: Vec<Mark>,
     about: About,
     planned: Vec<String>,
     runs: BTreeMap<String, Read>,
     results: Results,
-    /// The hash of what is over.
+    /// The text of what is over, and its hash.
+    lasting: Bytes,
     tag: String,
     running: (Vec<Live>, bool),
     trouble: Option<String>,
 }
 
 impl Reader {
-    /// Reads the folder once.
-    pub(super) fn start(store: Store, folder: PathBuf) -> (Self, Seen) {
+    /// Reads the folder once; `bell` rings where something new is seen.
+    pub(super) fn start(store: Store, folder: PathBuf, bell: Bell) -> (Self, Seen) {
         let about = About::default();
         let mut reader = Reader {
             store,
             folder,
             out: watch::Sender::default(),
+            bell,
             marks: Vec::new(),
             results: Results::of(&about, &[]),
             about,
             planned: Vec::new(),
             runs: BTreeMap::new(),
+            lasting: Bytes::new(),
             tag: String::new(),
             running: Default::default(),
             trouble: None,
@@ -121,8 +166,7 @@ impl Reader {
         if first || changed {
             let over: Vec<&Outcome> = self.over().collect();
             self.results = Results::of(&self.about, &over);
-            let hash = blake3::hash(self.results.text().as_bytes()).to_hex();
-            self.tag = hash[..16].to_owned();
+            self.keep();
         }
         (self.running, self.trouble) = (running, trouble);
         self.publish();
@@ -202,7 +246,12 @@ impl Reader {
     fn publish(&mut self) {
         let (running, silent) = &self.running;
         let results = &mut self.results;
+        let known = results.rules.len();
         results.going_on(running, *silent, &self.about);
+        if self.results.rules.len() != known {
+            self.keep();
+        }
+        let results = &self.results;
         let event = Event {
             data: &self.tag,
             planned: results.planned,
@@ -211,17 +260,19 @@ impl Reader {
             missing: &results.missing,
             rules: &results.rules,
             running: &results.running,
-            silent: *silent,
+            silent: results.silent,
             trouble: &self.trouble,
         };
         let event = serde_json::to_string(&event).expect("plain values");
-        let data = results.text();
-        let page = page::live(&embedded(&data));
-        self.out.send_replace(Arc::new(View {
-            page: page.into(),
-            data: data.into(),
-            event: format!("data: {event}\n\n").into(),
-        }));
+        let (lasting, passing) = (self.lasting.clone(), results.passing().into());
+        self.out.send_replace(Arc::new(View { lasting, passing, event }));
+        self.bell.ring();
+    }
+
+    /// Makes the text anew of what is over.
+    fn keep(&mut self) {
+        self.lasting = self.results.lasting().into();
+        self.tag = blake3::hash(&self.lasting).to_hex()[..16].to_owned();
     }
 }
 
@@ -266,10 +317,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn parts(view: &View) -> (Value, Value) {
-        let event = std::str::from_utf8(&view.event).unwrap();
+        let event = view.event(0);
         let event = event.strip_prefix("data: ").unwrap().trim_end();
         assert!(!event.contains('\n'));
-        (serde_json::from_slice(&view.data).unwrap(), serde_json::from_str(event).unwrap())
+        (serde_json::from_slice(&view.data()).unwrap(), serde_json::from_str(event).unwrap())
     }
 
     /// A folder in which `rules` are planned, and a run of each but the last is over.
@@ -292,7 +343,7 @@ mod tests {
     fn what_changes_is_seen_and_what_does_not_is_not_read_again() {
         let at = tempfile::tempdir().unwrap();
         let (store, keys) = folder(at.path(), &["krum", "median", "average"]);
-        let (mut reader, seen) = Reader::start(store.clone(), at.path().to_owned());
+        let (mut reader, seen) = Reader::start(store.clone(), at.path().to_owned(), Bell::new());
         let (data, first) = parts(&seen.borrow());
         assert_eq!((&data["over"], &data["planned"]), (&json!(2), &json!(3)));
         assert_eq!(data["runs"][0]["key"], json!(keys[0]));
@@ -326,7 +377,7 @@ mod tests {
     fn a_folder_that_cannot_be_read_stays_as_it_was_seen_last() {
         let at = tempfile::tempdir().unwrap();
         let (store, keys) = folder(at.path(), &["krum", "median"]);
-        let (mut reader, seen) = Reader::start(store.clone(), at.path().to_owned());
+        let (mut reader, seen) = Reader::start(store.clone(), at.path().to_owned(), Bell::new());
         // What is damaged while nobody looks is said, and what is mended comes back.
         let part = store.part(&keys[0], "csv");
         let whole = fs::read(&part).unwrap();
@@ -354,8 +405,8 @@ mod tests {
         store.save(&Outcome::sample("</script><script>alert(1)", "alie", 1, &[0.5])).unwrap();
         let keys = "name = '<b>'\n[[run]] # ../../etc/passwd\n[[run]] # /etc/passwd\n";
         store.write("experiment.toml", keys.as_bytes()).unwrap();
-        let (_, seen) = Reader::start(store, at.path().to_owned());
-        let page = String::from_utf8(seen.borrow().page.to_vec()).unwrap();
+        let (_, seen) = Reader::start(store, at.path().to_owned(), Bell::new());
+        let page = String::from_utf8(page(&[seen.borrow().clone()]).to_vec()).unwrap();
         assert!(!page.contains("<script>alert") && page.contains("u003c/script"), "{page}");
         let (data, _) = parts(&seen.borrow());
         assert_eq!((&data["planned"], &data["name"]), (&json!(1), &json!("<b>")));

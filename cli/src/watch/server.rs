@@ -2,7 +2,7 @@
 
 use super::answer::Answers;
 use super::doors::{Asked, Doors};
-use super::folder::Seen;
+use super::folder::{Bell, Seen};
 use super::guard::Guard;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -37,7 +37,7 @@ const LINGER: (u64, Duration) = (4 << 20, Duration::from_secs(2));
 pub(super) fn serve(
     listener: std::net::TcpListener,
     guard: Guard,
-    seen: Seen,
+    seen: (Vec<Seen>, Bell),
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     // One thread, which is there already: none that could be lacking later.
@@ -47,7 +47,7 @@ pub(super) fn serve(
     runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
         ready();
-        accept(&listener, &Answers::new(guard, seen)).await
+        accept(&listener, &Answers::new(guard, seen.0, seen.1)).await
     })
 }
 

@@ -126,6 +126,22 @@ impl Results {
         serde_json::to_string(self).expect("plain values")
     }
 
+    /// The text but for the runs that go on: with [`Results::passing`] after it, it is
+    /// [`Results::text`]. Who watches makes it anew only where a run has ended.
+    pub fn lasting(&self) -> String {
+        let mut text = self.text();
+        let end = self.passing();
+        assert!(text.ends_with(&end), "these fields stand last");
+        text.truncate(text.len() - end.len());
+        text
+    }
+
+    /// The end of the text: the runs that go on.
+    pub fn passing(&self) -> String {
+        let running = serde_json::to_string(&self.running).expect("plain values");
+        format!(",\"running\":{running},\"silent\":{}}}", self.silent)
+    }
+
     /// The text as it may stand inside an HTML page's `<script type="application/json">`: no name
     /// in it can end the element or open another.
     pub fn embedded(&self) -> String {
