@@ -41,8 +41,8 @@ pub fn alone(title: &str, results: &[String], plain: &str) -> String {
 }
 
 /// A page that follows what its server tells it: style and script are the server's too, under
-/// `/results.css` and `/results.js`, events under `/events`, new results under `/data` and, of further
-/// folders, `/data/1` and so on. `results`: a JSON text a folder, as
+/// `/results.css` and `/results.js`, events under `/events`, new results under `/data` and, of
+/// further folders, `/data/1` and so on. `results`: a JSON text a folder, as
 /// [`embedded`](crate::results::json::embedded) gives them.
 pub fn live(results: &[String]) -> String {
     let data: String = results.iter().enumerate().map(|(k, json)| element(k, json)).collect();

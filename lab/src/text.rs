@@ -46,8 +46,8 @@ pub fn table(header: &[&str], rows: &[Vec<String>], right: &[bool]) -> String {
 }
 
 /// As [`table`], in lines of at most `width` characters: columns that do not fit stand in further
-/// tables below, with the names on their left again, and long texts are broken over lines. `None`: as
-/// wide as it is.
+/// tables below, with the names on their left again, and long texts are broken over lines. `None`:
+/// as wide as it is.
 pub fn table_within(
     width: Option<usize>,
     header: &[&str],

@@ -49,7 +49,8 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// To whom the guard lets pass, of what is seen of each folder; `bell` rings where that changes.
+    /// To whom the guard lets pass, of what is seen of each folder; `bell` rings where that
+    /// changes.
     pub(super) fn new(guard: Guard, seen: Vec<Seen>, bell: Bell) -> Self {
         Answers { guard, seen, bell }
     }
@@ -113,8 +114,8 @@ impl Answers {
     }
 }
 
-/// One event of each folder in which something has changed, until nobody listens. Who is slow misses
-/// some.
+/// One event of each folder in which something has changed, until nobody listens. Who is slow
+/// misses some.
 async fn feed(mut seen: Vec<Seen>, mut bell: Receiver<u64>, mut sender: Sender<Bytes>) {
     seen.iter_mut().for_each(Seen::mark_changed);
     bell.mark_changed();

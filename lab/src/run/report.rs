@@ -50,8 +50,8 @@ pub(super) fn tables(
 }
 
 /// Writes tables, summary and curves; returns the summary as wide as it is and within `width`, and
-/// what could not be drawn: tables are there whatever becomes of a picture. `planned`: the runs that
-/// there will be.
+/// what could not be drawn: tables are there whatever becomes of a picture. `planned`: the runs
+/// that there will be.
 ///
 /// # Errors
 /// If the folder cannot be written.
