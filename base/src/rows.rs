@@ -99,6 +99,19 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// Says whether all columns of all rows are finite, as sums over them show.
+    pub(crate) fn found(&self, finite: bool) {
+        if let Some(watch) = self.watch {
+            watch.odd.fetch_or(!finite, Ordering::Relaxed);
+            watch.whole.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody who wants to know has been told that a row is not finite.
+    pub fn known_odd(&self) -> bool {
+        self.watch.is_some_and(|watch| watch.odd.load(Ordering::Relaxed))
+    }
+
     /// Says that all columns of all rows were looked at.
     pub(crate) fn looked_at_all(&self) {
         if let Some(watch) = self.watch {

@@ -21,11 +21,13 @@ import statistics
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 import varangian.torch as vt
+from varangian.torch._pieces import Pieces
 
 BUCKET = 25 * 1024 * 1024 // 4
 WAYS = [
@@ -72,24 +74,36 @@ def work(
     dist.init_process_group("gloo", rank=rank, world_size=ranks)
     parameters = layers(size)
     row = torch.randn(size, generator=torch.Generator().manual_seed(rank))
+    # As in DDP, where gradients are copied into buckets that are kept.
+    buckets = row.clone()
+    parts = list(buckets.split(BUCKET))
     calls = []
     for name, rule, layout in WAYS:
         if sharded and layout not in (None, "sharded"):
             continue
         if rule is None:
             def call() -> None:
-                for part in row.clone().split(BUCKET):
+                buckets.copy_(row)
+                works = []
+                for part in parts:
                     part.mul_(1.0 / ranks)
-                    dist.all_reduce(part)
+                    works.append(dist.all_reduce(part, async_op=True))
+                for one in works:
+                    one.wait()
         elif layout is None:
             guard = vt.Guard("average", f=0, mode="observe")
             guard.name_rows(parameters)
+            guard._direction[""] = torch.randn(size)
             call = lambda guard=guard: guard.observe(row)  # noqa: E731
         else:
             f = 0 if rule == "average" or (rule == "multi-krum" and ranks < 5) else 1
             reducer = vt._layouts.Reducer(rule, f, vt._collect.Group(), layout)
             order = vt._layouts.Order(f)
-            call = lambda r=reducer, o=order: r.reduce(row, o)  # noqa: E731
+
+            def call(reducer: Any = reducer, order: Any = order) -> None:
+                buckets.copy_(row)
+                reducer.reduce(Pieces(parts), order, Pieces(parts))
+
         calls.append((name, call))
     times: dict[str, list[float]] = {name: [] for name, _ in calls}
     bytes_: dict[str, list[int]] = {name: [] for name, _ in calls}

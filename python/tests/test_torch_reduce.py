@@ -258,16 +258,16 @@ def falsified(rank: int) -> Any:
     d = 4 * 16384
     row = row_of(rank, d)
     reducer = Reducer("nnm | trimmed-mean", 1, Group(), "checked")
-    honest, handle = reducer.handle.aggregate_shard, reducer.handle
+    handle = reducer.handle
 
     class Wrong:
         def __getattr__(self, name: str) -> Any:
             return getattr(handle, name)
 
-        def aggregate_shard(self, *args: Any) -> Any:
-            out, said = honest(*args)
-            out[5] += 1.0
-            return out, said
+        def aggregate_shard_watching(self, *args: Any) -> Any:
+            found = handle.aggregate_shard_watching(*args)
+            args[-1][5] += 1.0
+            return found
 
     if rank == 1:
         reducer.handle = Wrong()

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from varangian._rule import Rule
 from varangian.torch._collect import Group
 from varangian.torch._layouts import Order, Outcome, Reducer
+from varangian.torch._pieces import Pieces
 from varangian.torch._record import Recorder, quantiles
 from varangian.torch._sketch import BUCKETS, HEAD, Layer, Sketcher, layers_of
 from varangian.torch._suspicion import Alarm, Suspicion
@@ -180,16 +181,23 @@ class Guard:
 
     # The reduce itself.
 
-    def reduce(self, row: Any, part: tuple[str, Sequence[Layer]] | None = None) -> Outcome:
+    def reduce(
+        self, row: Any, part: tuple[str, Sequence[Layer]] | None = None,
+        sketched: Callable[[], np.ndarray] | None = None,
+    ) -> Outcome:
         """The aggregate of the ranks' rows, in this mode; every rank calls it at once.
 
-        ``part`` names a part of the whole row and its layers.
+        ``row`` is this rank's, d float32, or their pieces, in which the aggregate is left then.
+        ``part`` names a part of the whole row and its layers; ``sketched`` gives its sketches,
+        where they are known.
         """
         group, (name, layers) = self._demand(), part or ("", self._layers)
         sketcher, suspicion = self._judges(name, layers)
         if self.drill is not None:
             row = self.drill(row, group, self.step, self._reducer.handle)
-        sketches, weights = self._sketches(row, sketcher, name)
+            sketched = None
+        sketch = sketched or (lambda: sketcher.sketch(row, self._direction.get(name)))
+        sketches, weights = self._sketches(sketch, len(layers))
         odd = [rank for rank in range(group.size) if not np.isfinite(sketches[rank]).all()]
         alarms = suspicion.look(sketches, self.step, [*self.convicted, *odd])
         alarms += self._overflowed(odd, layers, sketches)
@@ -199,7 +207,10 @@ class Guard:
             self._judge([Alarm(rank, self.step, "reduce", "", "columns", 0.0)])
         self._write(name, outcome, sketches, layers, suspicion)
         self.last, step = outcome, self.step
-        if outcome.row is not None and not self._reduced_already:
+        if isinstance(outcome.row, Pieces):
+            # Whoever gave them knows their places.
+            pass
+        elif outcome.row is not None and not self._reduced_already:
             # Parts share the memory of a reduce.
             self._direction[name] = outcome.row if part is None else outcome.row.clone()
         self.step += part is None
@@ -207,11 +218,14 @@ class Guard:
             outcome.row = self._nothing(row, step, outcome.void)
         return outcome
 
-    def observe(self, row: Any) -> None:
-        """Looks at the ranks' rows, and writes down what it finds, where somebody else reduces."""
+    def observe(self, row: Any, sketched: Callable[[], np.ndarray] | None = None) -> None:
+        """Looks at the ranks' rows, and writes down what it finds, where somebody else reduces.
+
+        Where ``sketched`` gives the sketches of this rank's row, the row itself is not asked for.
+        """
         self._reduced_already = True
         try:
-            self.reduce(row)
+            self.reduce(row, sketched=sketched)
         finally:
             self._reduced_already = False
 
@@ -276,17 +290,17 @@ class Guard:
         return self._sketchers[name], self._suspicions[name]
 
     def _sketches(
-        self, row: Any, sketcher: Sketcher, name: str
+        self, sketched: Callable[[], np.ndarray], layers: int
     ) -> tuple[np.ndarray, list[float] | None]:
         """The sketches of all ranks, and how much each counts.
 
         What fails on one rank before this exchange fails on every rank, and none waits.
         """
         group, failed = self._demand(), None
-        mine = np.zeros(2 + len(sketcher.layers) * (HEAD + BUCKETS))
+        mine = np.zeros(2 + layers * (HEAD + BUCKETS))
         try:
             mine[1] = np.nan if self.weight is None else float(self.weight)
-            mine[2:] = sketcher.sketch(row, self._direction.get(name)).reshape(-1)
+            mine[2:] = sketched().reshape(-1)
         except Exception as error:
             failed, mine[0] = error, 1.0
         told = group.gather(mine)
@@ -297,7 +311,7 @@ class Guard:
         weights = None if np.isnan(counted).all() else counted.tolist()
         if weights is not None and np.isnan(counted).any():
             raise ValueError("some ranks have a weight and others have none")
-        return told[:, 2:].reshape(group.size, len(sketcher.layers), HEAD + BUCKETS), weights
+        return told[:, 2:].reshape(group.size, layers, HEAD + BUCKETS), weights
 
     def _mean(self, row: Any, odd: list[int]) -> Outcome:
         group = self._demand()
@@ -312,7 +326,8 @@ class Guard:
         if self.mode != "exclude":
             left_out = {}
         order = Order(self._reducer.f, self.step, left_out, weights, self._writes)
-        return self._reducer.reduce(row, order)
+        out = row if isinstance(row, Pieces) else None
+        return self._reducer.reduce(row, order, out)
 
     def _overflowed(
         self, odd: list[int], layers: Sequence[Layer], sketches: np.ndarray
@@ -353,10 +368,12 @@ class Guard:
 
     def _nothing(self, row: Any, step: int, why: str) -> Any:
         """What stands for an aggregate where there is none."""
-        if self._scales():
-            return torch.full_like(row, torch.inf)
-        if self.on_void == "zero":
-            return torch.zeros_like(row)
+        if self._scales() or self.on_void == "zero":
+            value = torch.inf if self._scales() else 0.0
+            if isinstance(row, Pieces):
+                row.fill(value)
+                return row
+            return torch.full_like(row, value)
         raise ValueError(f"no step can be made at step {step}: {why}")
 
     def _write(
