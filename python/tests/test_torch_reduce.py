@@ -656,7 +656,13 @@ def outer(rank: int) -> Any:
     inner = torch.optim.SGD(model.parameters(), lr=0.01)
     far = vt.OuterOptimizer(torch.optim.SGD(model.parameters(), lr=0.7), 3, "median", f=1)
     steps, same = [], False
+    # Another takes over in the middle of its inner steps.
+    outer = torch.optim.SGD(model.parameters(), lr=0.7)
+    again = vt.OuterOptimizer(outer, 3, "median", f=1)
     for step in range(6):
+        if step == 4:
+            again.load_state_dict(far.state_dict())
+            far = again
         inner.zero_grad()
         model(batch(rank, step)).square().sum().backward()
         inner.step()
@@ -779,6 +785,106 @@ def goes_bad(rank: int, folder: str) -> Any:
     guard.clear(2)
     guard.close()
     return (heard[0].rank, heard[0].step), left_out, f, sorted(guard.convicted)
+
+
+@pytest.mark.parametrize("mode", ["observe", "warn", "exclude"])
+@pytest.mark.parametrize("rule", ["trimmed-mean", "nnm | median"])
+def test_a_resumed_guard_says_what_one_that_went_on_says(
+    ranks: Ranks, tmp_path: Path, mode: str, rule: str
+) -> None:
+    told = ranks(resumed, mode, rule, str(tmp_path))
+    for whole, halves in told:
+        assert whole[:3] == halves[:3] and np.allclose(whole[3], halves[3], rtol=1e-5)
+    alarms, _, convicted, sums = told[0][0]
+    # What was slightly off before and after the pause is named for that.
+    assert [kind for rank, _, kind, _ in alarms if rank == 2] and sums.max() > 1.0
+    assert convicted == ([2] if mode == "exclude" else [])
+
+
+def resumed(rank: int, mode: str, rule: str, folder: str) -> Any:
+    def run(pause: int) -> Any:
+        def begin() -> Any:
+            model = DDP(net(), **SMALL)
+            guard = vt.Guard(rule, f=1, mode=mode, false_alarms=1e-3)
+            guard.attach(model)
+            return model, guard, torch.optim.SGD(model.parameters(), lr=1e-4)
+
+        model, guard, optimizer = begin()
+        for step in range(75):
+            if step == pause:
+                file = f"{folder}/{rank}.pt"
+                torch.save({"guard": guard.state_dict(), "model": model.module.state_dict()}, file)
+                kept = torch.load(file)
+                model, guard, optimizer = begin()
+                model.module.load_state_dict(kept["model"])
+                guard.load_state_dict(kept["guard"])
+            optimizer.zero_grad()
+            draw = torch.Generator().manual_seed(1000 * step + rank)
+            off = 1.35 if rank == 2 and step >= 45 else 1.0
+            (model(torch.randn(64, 20, generator=draw)).square().sum() * off).backward()
+            optimizer.step()
+        alarms = [(a.rank, a.step, a.kind, a.layer) for a in guard.alarms]
+        return alarms, guard.step, sorted(guard.convicted), guard._suspicions[""].sums
+
+    return run(-1), run(48)
+
+
+def test_a_state_of_other_layers_ranks_or_a_damaged_one_is_refused(ranks: Ranks) -> None:
+    for layers, fewer, damaged in ranks(other_states):
+        assert "over 3 layers, from 0; here are 2, from first" in layers
+        assert "a guard over 3 ranks; here are 4" in fewer and "it has no tests" in damaged
+
+
+def other_states(rank: int) -> list[str]:
+    guard = vt.Guard("median", f=1, mode="warn").watch(net())
+    named = [p for p in net().parameters()]
+    guard.reduce(torch.ones(sum(p.numel() for p in named)))
+    state, said = guard.state_dict(), []
+    changes: list[tuple[Any, dict[str, Any]]] = [
+        (Forked(), {}), (net(), {"ranks": 3}), (net(), {"tests": None})
+    ]
+    for module, change in changes:
+        other = vt.Guard("median", f=1, mode="warn").watch(module)
+        changed = {k: v for k, v in {**state, **change}.items() if v is not None}
+        with pytest.raises(ValueError) as error:
+            other.load_state_dict(changed)
+        said.append(str(error.value))
+    return said
+
+
+def test_guards_that_differ_are_refused_on_every_rank(ranks: Ranks) -> None:
+    settings: list[tuple[dict[str, Any], str]] = [
+        ({"rule": "median"}, 'rule is "trimmed-mean" on ranks 0, 2, 3, "median" on rank 1'),
+        ({"f": 0}, "f is 1 on ranks 0, 2, 3, 0 on rank 1"),
+        ({"mode": "warn"}, 'mode is "exclude" on ranks'),
+        ({"layout": "gather"}, 'layout is "sharded" on ranks'),
+        ({"false_alarms": 1e-3}, "false_alarms is 1e-05 on ranks 0, 2, 3, 0.001 on rank 1"),
+        ({"layers": 2}, "the number of parameters is"),
+        ({"f": 2}, "trimmed-mean needs n ≥ 2f + 1; got n = 4, f = 2"),
+    ]
+    for own, text in settings:
+        said = ranks(differing, own)
+        assert all(text in one for one in said), (own, said)
+        last = "rank 1 (ValueError: " if own.get("f") == 2 else "is set up differently on the ranks"
+        assert all(last in one for rank, one in enumerate(said) if rank != 1)
+    # The group is usable after it.
+    assert all(ranks(two_groups))
+
+
+def differing(rank: int, own: dict[str, Any]) -> str:
+    given = {"rule": "trimmed-mean", "f": 1, "mode": "exclude", **(own if rank == 1 else {})}
+    module = Forked() if given.pop("layers", 0) else net()
+    with pytest.raises(ValueError) as error:
+        vt.Guard(**given).watch(module)
+    if set(own) <= {"rule", "f", "layout"}:
+        with pytest.raises(ValueError) as again:
+            given.pop("mode")
+            given.setdefault("layout", "sharded")
+            model = net()
+            model(batch(rank)).square().sum().backward()
+            vt.aggregate_gradients(model.parameters(), **given)
+        assert str(again.value).replace("the reduce", "the guard") == str(error.value)
+    return str(error.value)
 
 
 def sketches(draw: np.random.Generator, n: int, off: float = 0.0, turn: float = 1.0) -> Any:

@@ -210,7 +210,10 @@ mod tests {
             let mut alone = Sketch::default();
             alone.add(&x, 0, None, &signs);
             assert!(alone.product == 0.0 && alone.along == 0.0);
-            assert!(near(&Sketch { product: wanted.product, along: wanted.along, ..alone }, &wanted));
+            assert!(near(
+                &Sketch { product: wanted.product, along: wanted.along, ..alone },
+                &wanted
+            ));
         }
     }
 

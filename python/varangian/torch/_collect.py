@@ -33,7 +33,7 @@ class Group:
         if self.rank < 0:
             raise ValueError("this process is not in the group that it was given")
         self._rooms: dict[str, Any] = {}
-        of = dist.get_global_rank
+        of: Any = dist.get_global_rank
         self._globally = [int(of(self.group, rank)) for rank in range(self.size)]
         backend = str(dist.get_backend(self.group))
         # Over gloo, messages from memory to memory: its collectives copy once more, and gather
@@ -53,6 +53,15 @@ class Group:
             dist.all_gather(list(out.unbind(0)), sent.reshape(-1), group=self.group)
         numbers: np.ndarray = out.cpu().numpy()
         return numbers
+
+    def texts(self, mine: str) -> list[str]:
+        """The texts of all ranks."""
+        data = np.frombuffer(mine.encode(), dtype=np.uint8)
+        sizes = self.gather(np.asarray([len(data)]))[:, 0].astype(int)
+        padded = np.zeros(int(sizes.max()))
+        padded[: len(data)] = data
+        told = self.gather(padded).astype(np.uint8)
+        return [bytes(row[:size]).decode() for row, size in zip(told, sizes)]
 
     def gather_rows(self, row: Any) -> Any:
         """The rows of all ranks, on every rank: (ranks, d)."""
@@ -136,7 +145,7 @@ class Group:
         """Begins to receive from and to send to other ranks, view by view; answers what waits."""
         # Each begins with the next rank, so that not all talk to one.
         others = sorted(into, key=lambda rank: (self.rank - rank) % self.size)
-        works = [
+        works: list[Any] = [
             dist.irecv(view, self.global_rank(rank), group=self.group, tag=tag)
             for rank in others for view in into[rank]
         ]

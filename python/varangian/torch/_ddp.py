@@ -1,6 +1,7 @@
 """DDP: a communication hook that hands whole gradients, or buckets, to a guard."""
 
 # torch looks at the annotations of a hook: they are no texts here.
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ class Collected:
         self.row: Any = None
         #: The last aggregate and, while buckets come, that of this pass.
         self.last: Any = None
-        self.fresh: Any = None
+        self.fresh: Any = guard._direction.get("")
         self.failed: Exception | None = None
         # Whether sketches are taken of buckets where they are, and the rule stays there as well.
         self.in_place, self.in_pieces = False, False
@@ -99,9 +100,10 @@ class Collected:
         """The place in the row of a place in the buckets of this pass, one after the other."""
         for buffer, parameters, _ in self.buckets:
             for place, part in _parts(self, buffer, parameters):
-                if at < part.numel():
+                size: int = part.numel()
+                if at < size:
                     return place + at
-                at -= part.numel()
+                at -= size
         raise IndexError(f"a place in the buckets; got one {at} behind them")
 
 
@@ -185,7 +187,9 @@ def _future(buffer: Any) -> Future[Any]:
     return Future(devices=[buffer.device]) if buffer.device.type == "cuda" else Future()
 
 
-def _parts(held: Collected, buffer: Any, parameters: list[Any]) -> Any:
+def _parts(
+    held: Collected, buffer: Any, parameters: list[Any]
+) -> Iterator[tuple[int, Any]]:
     """The place of each parameter in the row, with its part of the bucket."""
     at = 0
     for p in parameters:

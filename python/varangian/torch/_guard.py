@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 
 from varangian._rule import Rule
+from varangian.torch._agree import agree, digest
 from varangian.torch._collect import Group
 from varangian.torch._layouts import Order, Outcome, Reducer
 from varangian.torch._pieces import Pieces
@@ -236,17 +237,61 @@ class Guard:
             suspicion.clear(rank)
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps, who is convicted, and the rule's memory on this rank."""
-        memory = self._reducer.handle.save() if self.group is not None else b"{}"
-        convicted = {rank: vars(alarm) for rank, alarm in self.convicted.items()}
-        return {"step": self.step, "convicted": convicted, "memory": memory}
+        """All that decides what a guard says next: the steps, the alarms and who is convicted, the
+        tests' past numbers and sums, the last aggregate (as large as the parameters) and the rule's
+        memory on this rank. Plain values and tensors, taken between two steps.
+        """
+        memory, tests, last = "{}", {}, {}
+        if self.group is not None:
+            memory = self._reducer.handle.save().decode()
+            tests = {name: one.state_dict() for name, one in self._suspicions.items()}
+            tests.update(self._kept)
+            last = dict(self._direction)
+            held = self.__dict__.get("_collected")
+            if held is not None and held.fresh is not None:
+                last[""] = held.fresh
+        return {
+            "step": self.step, "memory": memory, "tests": tests,
+            "ranks": self.group.size if self.group is not None else 0,
+            "convicted": {rank: vars(alarm).copy() for rank, alarm in self.convicted.items()},
+            "alarms": [vars(alarm).copy() for alarm in self.alarms],
+            "clean": dict(self._clean), "overflows": dict(self._overflows),
+            "last": {name: row.clone() for name, row in last.items() if row is not None},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up what :meth:`state_dict` gave this rank."""
-        self._demand()
-        self._reducer.handle.load(state["memory"])
+        """Takes up what :meth:`state_dict` gave this rank: a resumed run says what one that was
+        never interrupted says.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of a guard over other ranks or layers, or of another rule.
+        """
+        group = self._demand()
+        missing = {"step", "memory", "tests", "convicted", "last"} - set(state)
+        if missing:
+            raise ValueError(f"this is no state of a guard: it has no {', '.join(sorted(missing))}")
+        if state["ranks"] != group.size:
+            found = state["ranks"]
+            raise ValueError(f"this is the state of a guard over {found} ranks; here are {group.size}")
+        names = [layer.name for layer in self._layers]
+        whole = state["tests"].get("")
+        if whole is not None:
+            Suspicion(names, group.size, self.rate).load_state_dict(whole)
+        memory = state["memory"]
+        self._reducer.handle.load(memory.encode() if isinstance(memory, str) else memory)
         self.step = int(state["step"])
         self.convicted = {int(k): Alarm(**alarm) for k, alarm in state["convicted"].items()}
+        self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
+        self._clean = {int(rank): int(count) for rank, count in state["clean"].items()}
+        self._overflows = {int(rank): int(count) for rank, count in state["overflows"].items()}
+        self._direction = {name: row.clone() for name, row in state["last"].items()}
+        self._kept = dict(state["tests"])
+        self._suspicions.clear()
+        self._sketchers.clear()
+        # What stood in buckets is of before.
+        self.__dict__.pop("_collected", None)
 
     def metrics(self) -> str:
         """The metrics in Prometheus' text format; of the first rank of the group."""
@@ -265,17 +310,38 @@ class Guard:
             raise RuntimeError("a guard watches over one module: make another guard for another")
         rule, f, layout, root = self._asked
         group = Group(self._group_given if self._group_given is not None else group)
-        reducer = Reducer(rule, f, group, layout, root)
-        self._layers = layers_of(named)
-        if self.scope == "model":
-            reducer.check(sum(size for _, size in named))
-        self._reducer, self.group = reducer, group
+        layers, reducer, failed = layers_of(named), None, None
+        try:
+            reducer = Reducer(rule, f, group, layout, root)
+            if self.scope == "model":
+                reducer.check(sum(size for _, size in named))
+        except Exception as error:  # All ranks hear of it.
+            failed = error
+        agree(group, "the guard", self._settings(reducer, layers), failed)
+        assert reducer is not None
+        self._layers, self._reducer, self.group = layers, reducer, group
         first = group.rank == 0
         evidence, metrics = self._files
         self._recorder = Recorder(evidence if first else None, metrics if first else None)
         self._writes = evidence is not None or metrics is not None
         self._sketchers: dict[str, Sketcher] = {}
         self._suspicions: dict[str, Suspicion] = {}
+        # The tests of a checkpoint whose parts have not come yet.
+        self._kept: dict[str, Any] = {}
+
+    def _settings(self, reducer: Reducer | None, layers: Sequence[Layer]) -> dict[str, Any]:
+        """What must be the same on every rank."""
+        rule, f, layout, root = self._asked
+        shapes = {layer.name: layer.stop - layer.start for layer in layers}
+        return {
+            "rule": str(rule) if reducer is None else reducer.spec, "f": f, "layout": layout,
+            "mode": self.mode, "scope": self.scope, "root": root, "false_alarms": self.rate,
+            "on_void": self.on_void, "clear_after": self.clear_after,
+            "a scaler": self.scaler is not None,
+            "evidence or metrics": any(file is not None for file in self._files),
+            "the number of parameters": layers[-1].stop if layers else 0,
+            "the digest of the layers": digest(shapes),
+        }
 
     def _demand(self) -> Group:
         if self.group is None:
@@ -286,7 +352,10 @@ class Guard:
         if name not in self._sketchers:
             self._sketchers[name] = Sketcher(layers)
             names = [layer.name for layer in layers]
-            self._suspicions[name] = Suspicion(names, self._demand().size, self.rate)
+            made = self._suspicions[name] = Suspicion(names, self._demand().size, self.rate)
+            kept = self._kept.pop(name, None)
+            if kept is not None:
+                made.load_state_dict(kept)
         return self._sketchers[name], self._suspicions[name]
 
     def _sketches(

@@ -20,8 +20,7 @@ impl Pipeline {
         out: &mut [f32],
         verdict: &mut Verdict,
     ) -> Option<bool> {
-        let watches =
-            self.pre.first().map_or(self.rule.watches(), |first| first.stage.watches());
+        let watches = self.pre.first().map_or(self.rule.watches(), |first| first.stage.watches());
         let plain = self.post.is_empty() && round.weights.is_none() && !self.has_memory();
         if !watches || !plain || round.rows.recipe().is_some() {
             return None;
