@@ -89,11 +89,18 @@ impl<'a> Rows<'a> {
         self.shard
     }
 
-    /// Looks whether these columns, which the caller is about to read, are finite, if somebody
-    /// wants to know.
+    /// Looks whether these columns, which the caller has just read, are finite, if somebody wants
+    /// to know.
     pub(crate) fn look(&self, isa: Isa) {
+        if self.watch.is_some() {
+            self.iter().for_each(|row| self.look_at(isa, row));
+        }
+    }
+
+    /// Looks whether numbers are finite that are so where some columns of all rows are.
+    pub(crate) fn look_at(&self, isa: Isa, numbers: &[f32]) {
         if let Some(watch) = self.watch
-            && !self.iter().all(|row| elementwise::is_finite(isa, row))
+            && !elementwise::is_finite(isa, numbers)
         {
             watch.odd.store(true, Ordering::Relaxed);
         }

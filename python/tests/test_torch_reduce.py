@@ -744,6 +744,105 @@ def replicas(rank: int) -> Any:
     return torch.allclose(found, wanted, atol=1e-5), str(error.value)
 
 
+# Lightning and Accelerate, where they are.
+
+
+def in_a_launcher(rank: int) -> None:
+    """What a launcher tells its processes, whose group is there already."""
+    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
+    os.environ.update({**{name: str(value) for name, value in told.items()},
+                       "TORCHELASTIC_RUN_ID": "1", "GROUP_RANK": "0"})
+
+
+def test_lightning_trains_under_a_guard_and_keeps_its_state(ranks: Ranks, tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    for same, steps, resumed, named, refused in ranks(with_lightning, str(tmp_path)):
+        assert same and steps == 3 and resumed == 6 and named == 7
+        assert "keeps what the first rank holds" in refused
+
+
+def with_lightning(rank: int, folder: str) -> Any:
+    import lightning.pytorch as pl
+    from lightning.fabric.plugins.environments import TorchElasticEnvironment
+
+    in_a_launcher(rank)
+
+    class Wrapped(pl.LightningModule):  # type: ignore[misc,unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net()
+            self.seen: list[Any] = []
+
+        def training_step(self, rows: Any, index: int) -> Any:
+            return self.net(batch(rank, self.trainer.global_step)).square().sum()
+
+        def on_after_backward(self) -> None:
+            self.seen.append(flat(self.net).clone())
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    def trained(steps: int, rule: str = "nnm | median", resume: str | None = None) -> Any:
+        guard = vt.Guard(rule, f=1, mode="warn")
+        module = Wrapped()
+        trainer = pl.Trainer(
+            accelerator="cpu", devices=RANKS, strategy="ddp", max_steps=steps, logger=False,
+            plugins=[TorchElasticEnvironment()], enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
+            callbacks=[vt.lightning(guard)], use_distributed_sampler=False,
+        )
+        rows = torch.utils.data.DataLoader(torch.arange(100), batch_size=1)
+        trainer.fit(module, rows, ckpt_path=resume)
+        return guard, module, trainer
+
+    guard, module, trainer = trained(3)
+    rule = varangian.rule("nnm | median", 1)
+    wanted = [rule(gathered(own_gradient(rank, net(), step))) for step in range(3)]
+    same = [bits(a) for a in module.seen] == [bits(b) for b in wanted]
+    guard.step = 5
+    guard.alarms = [vt.Alarm(2, 7, "step", "0", "norm", 1e-9)]
+    trainer.save_checkpoint(f"{folder}/kept.ckpt")
+    again, _, _ = trained(4, resume=f"{folder}/kept.ckpt")
+    _, _, remembers = trained(1, "centred-clipping")
+    with pytest.raises(ValueError) as error:
+        remembers.save_checkpoint(f"{folder}/never.ckpt")
+    return same, module.trainer.global_step, again.step, again.alarms[0].step, str(error.value)
+
+
+def test_accelerate_prepares_a_guarded_module_and_keeps_its_state(
+    ranks: Ranks, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    for same, step, back, refused in ranks(with_accelerate, str(tmp_path)):
+        assert same and (step, back) == (2, 2) and "accelerator.prepare gave AcceleratedOptimizer" in refused
+
+
+def with_accelerate(rank: int, folder: str) -> Any:
+    from accelerate import Accelerator
+
+    in_a_launcher(rank)
+    accelerator = Accelerator(cpu=True)
+    inner = net()
+    plain = torch.optim.SGD(inner.parameters(), lr=0.0)
+    guard = vt.Guard("nnm | median", f=1, mode="warn")
+    model, optimizer = vt.accelerate(accelerator, guard, inner, plain)
+    same = []
+    for step in range(2):
+        optimizer.zero_grad()
+        rows = gathered(own_gradient(rank, model.module, step))
+        accelerator.backward(model(batch(rank, step)).square().sum())
+        same.append(bits(flat(model)) == bits(varangian.rule("nnm | median", 1)(rows)))
+        optimizer.step()
+    step = guard.step
+    accelerator.save_state(folder)
+    accelerator.wait_for_everyone()
+    guard.step = 40
+    accelerator.load_state(folder)
+    with pytest.raises(TypeError) as error:
+        vt.accelerate(accelerator, vt.Guard("median", f=1), torch.optim.SGD(inner.parameters()))
+    return all(same), step, guard.step, str(error.value)
+
+
 # Evidence and verdicts.
 
 

@@ -287,7 +287,8 @@ class Guard:
         self._clean = {int(rank): int(count) for rank, count in state["clean"].items()}
         self._overflows = {int(rank): int(count) for rank, count in state["overflows"].items()}
         self._direction = {name: row.clone() for name, row in state["last"].items()}
-        self._kept = dict(state["tests"])
+        self._kept.clear()
+        self._kept.update(state["tests"])
         self._suspicions.clear()
         self._sketchers.clear()
         # What stood in buckets is of before.
