@@ -49,6 +49,16 @@ impl Dealt {
         (kept, self.refused.clone())
     }
 
+    /// The columns that are here, of those or of all columns and maybe some behind them.
+    fn cut<'a>(&self, rows: Rows<'a>) -> Rows<'a> {
+        match self.bounds.get(self.rank..self.rank + 2) {
+            Some(&[from, to]) if rows.d() != to - from && rows.d() >= self.whole() => {
+                rows.columns(from..to)
+            }
+            _ => rows,
+        }
+    }
+
     fn shard(&self, d: usize) -> PyResult<Shard<'_>> {
         let here = self.bounds.get(self.rank..self.rank + 2).unwrap_or_default();
         if here.len() < 2 || here[1].checked_sub(here[0]) != Some(d) {
@@ -71,6 +81,7 @@ impl Rule {
         out: &mut [f32],
     ) -> PyResult<Said> {
         let mut pipeline = self.hold()?;
+        let rows = dealt.cut(rows);
         demand_room(rows, out)?;
         let (n, d) = (rows.n(), dealt.whole());
         let (kept, gone) = dealt.kept(n);
@@ -95,6 +106,7 @@ impl Rule {
         out: &mut [f32],
     ) -> PyResult<Option<(bool, Said)>> {
         let mut pipeline = self.hold()?;
+        let rows = dealt.cut(rows);
         demand_room(rows, out)?;
         let (n, d) = (rows.n(), dealt.whole());
         let (kept, gone) = dealt.kept(n);

@@ -31,6 +31,7 @@ from varangian.torch import faults  # noqa: E402
 from varangian.torch._collect import Group  # noqa: E402
 from varangian.torch._guard import spread  # noqa: E402
 from varangian.torch._layouts import Order, Reducer  # noqa: E402
+from varangian.torch._pieces import Pieces  # noqa: E402
 from varangian.torch._sketch import Sketcher, layers_of  # noqa: E402
 from varangian.torch._suspicion import Suspicion  # noqa: E402
 
@@ -187,6 +188,34 @@ def test_every_layout_gives_the_rules_bits_on_the_same_rows(ranks: Ranks, layout
     for found in ranks(reduce_all, specs, layout, d):
         assert len(found) > (20 if layout == "sharded" else 5)
         assert [spec for spec, same in found.items() if not same] == []
+
+
+def test_sockets_and_shared_memory_give_the_same_bits(ranks: Ranks) -> None:
+    for halls, same, left in ranks(both_ways):
+        assert halls == [True, False] and all(same) and left == []
+
+
+def both_ways(rank: int) -> Any:
+    d, halls, same = 5 * 16384 + 3, [], []
+    rows = gathered(row_of(rank, d))
+    for sockets in ("0", "1"):
+        os.environ["VARANGIAN_TORCH_SOCKETS"] = sockets
+        for spec in ("median", "nnm | trimmed-mean"):
+            group = Group()
+            reducer = Reducer(spec, 1, group, "sharded")
+            wanted = varangian.rule(spec, 1)(rows)
+            # Pieces that are cut elsewhere than the shards, answered into themselves; twice, and
+            # then fewer columns.
+            for size in (d, d, d - 16384):
+                whole = row_of(rank, d)[:size].clone()
+                parts = list(whole.split(30000))
+                reducer.reduce(Pieces(parts), Order(1), Pieces(parts))
+                if spec == "median" or size == d:
+                    same.append(bits(whole) == bits(wanted[:size]))
+        halls.append(group._hall is not None)
+    del os.environ["VARANGIAN_TORCH_SOCKETS"]
+    dist.barrier()
+    return halls, same, [file.name for file in Path("/dev/shm").glob(f"varangian-{os.getpid()}-*")]
 
 
 def test_sharded_is_the_commands_aggregate(ranks: Ranks, tmp_path: Path) -> None:
@@ -763,8 +792,8 @@ def test_lightning_trains_under_a_guard_and_keeps_its_state(ranks: Ranks, tmp_pa
 
 def with_lightning(rank: int, folder: str) -> Any:
     import lightning.pytorch as pl
-    from lightning.fabric.plugins.environments import TorchElasticEnvironment
 
+    environments: Any = importlib.import_module("lightning.fabric.plugins.environments")
     in_a_launcher(rank)
 
     class Wrapped(pl.LightningModule):  # type: ignore[misc,unused-ignore]
@@ -787,7 +816,7 @@ def with_lightning(rank: int, folder: str) -> Any:
         module = Wrapped()
         trainer = pl.Trainer(
             accelerator="cpu", devices=RANKS, strategy="ddp", max_steps=steps, logger=False,
-            plugins=[TorchElasticEnvironment()], enable_checkpointing=False,
+            plugins=[environments.TorchElasticEnvironment()], enable_checkpointing=False,
             enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
             callbacks=[vt.lightning(guard)], use_distributed_sampler=False,
         )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from varangian.torch._hall import Hall, open_hall
 from varangian.torch._pieces import Pieces
 
 
@@ -39,6 +40,8 @@ class Group:
         # Over gloo, messages from memory to memory: its collectives copy once more, and gather
         # into memory that is new each time.
         self._direct = backend == "gloo"
+        self._hall: Hall | None = None
+        self._room_tried = 0
         self.device = torch.device("cuda" if "nccl" in backend else "cpu")
 
     def global_rank(self, rank: int) -> int:
@@ -83,11 +86,20 @@ class Group:
 
     def deal(self, row: Pieces, bounds: list[int], shift: int = 0) -> Any:
         """The rows of all ranks, those columns that are this rank's: (ranks, columns); good until
-        the next deal.
+        the next deal. Those of a hall have all columns, of which its own are its own to read.
 
         Rank r gets the columns of place (r − shift) modulo the number of ranks. Cost: the bytes of
-        half a ring all-reduce; over gloo nothing is copied but this rank's own columns.
+        half a ring all-reduce; over gloo nothing is copied but this rank's own columns. Where all
+        ranks share a host, a row is copied once, and nothing is sent.
         """
+        hall = self._hall_for(row)
+        if hall is not None:
+            mine, at = hall.row(self.rank), 0
+            for part in row.parts:
+                mine[at : at + part.numel()].copy_(part)
+                at += part.numel()
+            self.meet()
+            return torch.from_numpy(hall.rows)
         places = [(rank - shift) % self.size for rank in range(self.size)]
         widths = [bounds[place + 1] - bounds[place] for place in places]
         mine = widths[self.rank]
@@ -118,6 +130,12 @@ class Group:
         """Begins to write the columns of all ranks, of which this rank has its own, to `out`; what
         is answered waits until that is done. Nobody touches `part` and `out` before.
         """
+        hall = self._hall_for(out)
+        if hall is not None:
+            place = hall.out[bounds[self.rank] : bounds[self.rank + 1]]
+            if place.data_ptr() != part.data_ptr():
+                place.copy_(part)
+            return lambda: self._leave(hall, out)
         if self._direct:
             mine = out.cut(bounds[self.rank], bounds[self.rank + 1])
             sent = [part[a:b] for a, b in _ends(mine)]
@@ -138,6 +156,32 @@ class Group:
         self._all_gather(room.view(self.size, width), part)
         out.write(room[: bounds[-1]])
         return lambda: None
+
+    def part(self, row: Pieces, start: int, stop: int) -> Any:
+        """Where the columns from `start` to `stop` − 1 of an aggregate are best computed."""
+        hall = self._hall_for(row)
+        if hall is not None:
+            return hall.out[start:stop]
+        views = row.cut(start, stop)
+        return views[0] if len(views) == 1 else None
+
+    def meet(self) -> None:
+        """Waits until every rank has come here."""
+        self.gather(np.zeros(1))
+
+    def _hall_for(self, row: Pieces) -> Hall | None:
+        """The memory that the ranks share, where they are on one host."""
+        if not self._direct or row.device.type != "cpu" or self.size < 2:
+            return None
+        if row.size > self._room_tried:
+            # What the old one holds is of earlier reduces.
+            self._room_tried = row.size
+            self._hall = open_hall(self, row.size)
+        return self._hall
+
+    def _leave(self, hall: Hall, out: Pieces) -> None:
+        self.meet()
+        out.write(hall.out[: out.size])
 
     def _swap(
         self, into: dict[int, list[Any]], sent: dict[int, list[Any]], tag: int

@@ -32,7 +32,8 @@ def lightning(guard: Guard) -> Any:
         """Attaches a guard and keeps its state."""
 
         def __init__(self) -> None:
-            self.guard, self._kept = guard, None
+            self.guard = guard
+            self._kept: dict[str, Any] | None = None
 
         def on_train_start(self, trainer: Any, module: Any) -> None:
             if guard.group is None:

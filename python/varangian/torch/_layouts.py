@@ -189,8 +189,10 @@ class Reducer:
             outcome = self._joined(part, into, bounds, said, out, finite)
             if outcome is not None:
                 if order.measure:
+                    rows = self._here(rows, bounds, place)
                     outcome.records = self._measured(rows, into, said, [], shift)
                 return outcome
+        rows = self._here(rows, bounds, place)
         odd = _core.first_odd(rows)
         seen = [
             (bounds[place] + k, _code(float(rows[rank, k]))) if k >= 0 else (-1, 0)
@@ -213,14 +215,18 @@ class Reducer:
             outcome.records = self._measured(rows, into, said, refused, shift)
         return outcome
 
+    def _here(self, rows: np.ndarray, bounds: list[int], place: int) -> np.ndarray:
+        """The columns of a place in one piece."""
+        start, stop = bounds[place], bounds[place + 1]
+        whole = rows.shape[1] != stop - start
+        return np.ascontiguousarray(rows[:, start:stop]) if whole else rows
+
     def _part(
         self, row: Pieces, bounds: list[int], shift: int, out: Pieces | None
     ) -> tuple[Any, np.ndarray]:
         """Where this rank's columns of the aggregate go, and where they are computed."""
-        views = [] if out is None else out.cut(*bounds)
-        if len(views) == 1:
-            part = views[0]
-        else:
+        part = None if out is None else self.group.part(out, *bounds)
+        if part is None:
             part = self.group.room(f"part {shift}", row.parts[0], bounds[1] - bounds[0])
         return part, host(part)
 
@@ -232,13 +238,11 @@ class Reducer:
         if part.device.type != "cpu":
             part.copy_(torch.from_numpy(into))
         told = np.asarray([float(finite)])
-        if out is None:
+        wait = None if out is None else self.group.join(part, bounds, out)
+        try:
             whole = self.group.gather(told).all()
-        else:
-            wait = self.group.join(part, bounds, out)
-            try:
-                whole = self.group.gather(told).all()
-            finally:
+        finally:
+            if wait is not None:
                 wait()
         if not whole:
             return None
