@@ -46,6 +46,7 @@ fn version() -> &'static str {
 /// Computes on so many threads from here on, unless RAYON_NUM_THREADS says how many, or threads
 /// are there already; whether it does.
 #[pyfunction]
+#[expect(clippy::disallowed_methods, reason = "no caller of a wheel could install a pool")]
 fn use_threads(threads: usize) -> bool {
     let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
     std::env::var_os("RAYON_NUM_THREADS").is_none() && pool().is_ok()
