@@ -19,6 +19,7 @@ mod attack;
 mod border;
 mod catalogue;
 mod data;
+mod double;
 mod filter;
 mod memory;
 mod model;
