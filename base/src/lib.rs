@@ -19,6 +19,7 @@ mod seed;
 pub mod shard;
 pub mod signs;
 pub mod spec;
+mod watch;
 
 pub use aliases::ALIASES;
 pub use ballots::{Ballots, Contest};
@@ -27,8 +28,9 @@ pub use error::SpecError;
 pub use memory::{Memory, Value};
 pub use mixed::{Mixed, Recipe};
 pub use report::{Failure, Report};
-pub use rows::{Matrix, Rows, RowsMut, Watch, zeros};
+pub use rows::{Matrix, Rows, RowsMut, zeros};
 pub use seed::{Domain, Seed, Stream};
 pub use shard::{Exchange, Shard};
 pub use signs::{Coins, Signs, ZeroPolicy};
 pub use spec::{Args, Spec};
+pub use watch::Watch;

@@ -7,6 +7,7 @@ use crate::blocks::{self, BLOCK};
 use crate::kernels::elementwise;
 use crate::kernels::isa::{self, Isa};
 use crate::shard::Shard;
+use crate::watch::Watch;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Floats in one 64-byte cache line.
@@ -24,20 +25,6 @@ pub struct Rows<'a> {
     ids: Option<&'a [u32]>,
     watch: Option<&'a Watch>,
     shard: Option<Shard<'a>>,
-}
-
-/// Whether rows are finite, as a kernel that reads all of them finds in passing.
-#[derive(Debug, Default)]
-pub struct Watch {
-    odd: AtomicBool,
-    whole: AtomicBool,
-}
-
-impl Watch {
-    /// Whether every entry is finite; `None` where no kernel has read them all.
-    pub fn found(&self) -> Option<bool> {
-        self.whole.load(Ordering::Relaxed).then(|| !self.odd.load(Ordering::Relaxed))
-    }
 }
 
 impl<'a> Rows<'a> {
@@ -89,21 +76,33 @@ impl<'a> Rows<'a> {
         self.shard
     }
 
-    /// Looks whether these columns, which the caller is about to read, are finite, if somebody
-    /// wants to know.
+    /// Looks whether these columns, which the caller has just read, are finite, if somebody wants
+    /// to know.
     pub(crate) fn look(&self, isa: Isa) {
-        if let Some(watch) = self.watch
-            && !self.iter().all(|row| elementwise::is_finite(isa, row))
-        {
-            watch.odd.store(true, Ordering::Relaxed);
+        if self.watch.is_some() {
+            self.iter().for_each(|row| self.look_at(isa, row));
         }
+    }
+
+    /// Looks whether numbers are finite that are so where some columns of all rows are.
+    pub(crate) fn look_at(&self, isa: Isa, numbers: &[f32]) {
+        self.watch.iter().for_each(|watch| watch.tell(elementwise::is_finite(isa, numbers)));
+    }
+
+    /// Says whether all columns of all rows are finite, as sums over them show.
+    pub(crate) fn found(&self, finite: bool) {
+        self.watch.iter().for_each(|watch| watch.tell(finite));
+        self.looked_at_all();
+    }
+
+    /// Whether somebody who wants to know has been told that a row is not finite.
+    pub fn known_odd(&self) -> bool {
+        self.watch.is_some_and(Watch::odd)
     }
 
     /// Says that all columns of all rows were looked at.
     pub(crate) fn looked_at_all(&self) {
-        if let Some(watch) = self.watch {
-            watch.whole.store(true, Ordering::Relaxed);
-        }
+        self.watch.iter().for_each(|watch| watch.end());
     }
 
     /// The number of rows.

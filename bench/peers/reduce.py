@@ -1,13 +1,16 @@
 """Times the robust reduce beside plain DDP's all-reduce, and counts the bytes on the sockets.
 
-    python reduce.py [--ranks 4 8] [--parameters 25000000] [--repeats 5] [--sharded]
+    python reduce.py [--ranks 4 8] [--parameters 25000000] [--repeats 5] [--sharded] [--work ROWS]
 
 Every rank is a process; they talk through gloo on a loopback of their own, whose counters say what went
 over it (where the system lets a process have one; else those of the machine's, and whatever else talks
 there is counted too). What is timed is the reduce alone, each way once in turn, so that a noisy moment hits
-all alike; the median counts. `DDP` is an all-reduce of buckets of 25 MB, as DDP makes them. `sketches` is
+all alike; the median counts. `DDP` is an all-reduce of buckets of 25 MB, all of them at once, as DDP makes them; every way begins
+with a copy of the gradient into these. `sketches` is
 what `mode="observe"` adds to that: the sketches of one's own gradient, and their exchange. The wheel should
-be built with --release. Two processes a core wait for one another: the ratios are those of this machine.
+be built with --release. With VARANGIAN_TORCH_SOCKETS=1 columns go over sockets, as between hosts, and not
+through memory that the ranks share. --work times whole training steps instead, forward, backward and
+optimiser, of 24 layers of 1024 × 1024 on so many rows a rank: plain DDP's, and those under a guard. Two processes a core wait for one another: the ratios are those of this machine.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ import statistics
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
 import varangian.torch as vt
+from varangian.torch._pieces import Pieces
 
 BUCKET = 25 * 1024 * 1024 // 4
 WAYS = [
@@ -72,24 +77,36 @@ def work(
     dist.init_process_group("gloo", rank=rank, world_size=ranks)
     parameters = layers(size)
     row = torch.randn(size, generator=torch.Generator().manual_seed(rank))
+    # As in DDP, where gradients are copied into buckets that are kept.
+    buckets = row.clone()
+    parts = list(buckets.split(BUCKET))
     calls = []
     for name, rule, layout in WAYS:
         if sharded and layout not in (None, "sharded"):
             continue
         if rule is None:
             def call() -> None:
-                for part in row.clone().split(BUCKET):
+                buckets.copy_(row)
+                works = []
+                for part in parts:
                     part.mul_(1.0 / ranks)
-                    dist.all_reduce(part)
+                    works.append(dist.all_reduce(part, async_op=True))
+                for one in works:
+                    one.wait()
         elif layout is None:
             guard = vt.Guard("average", f=0, mode="observe")
             guard.name_rows(parameters)
+            guard._direction[""] = torch.randn(size)
             call = lambda guard=guard: guard.observe(row)  # noqa: E731
         else:
             f = 0 if rule == "average" or (rule == "multi-krum" and ranks < 5) else 1
             reducer = vt._layouts.Reducer(rule, f, vt._collect.Group(), layout)
             order = vt._layouts.Order(f)
-            call = lambda r=reducer, o=order: r.reduce(row, o)  # noqa: E731
+
+            def call(reducer: Any = reducer, order: Any = order) -> None:
+                buckets.copy_(row)
+                reducer.reduce(Pieces(parts), order, Pieces(parts))
+
         calls.append((name, call))
     times: dict[str, list[float]] = {name: [] for name, _ in calls}
     bytes_: dict[str, list[int]] = {name: [] for name, _ in calls}
@@ -119,12 +136,50 @@ def work(
     dist.destroy_process_group()
 
 
+def train(rank: int, ranks: int, port: int, rows: int, repeats: int) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=ranks)
+    steps = {}
+    for name, given in [
+        ("DDP", None), ("observe", {"mode": "observe"}),
+        ("trimmed mean", {"rule": "trimmed-mean", "mode": "warn"}),
+    ]:
+        torch.manual_seed(0)
+        deep = torch.nn.Sequential(*(torch.nn.Linear(1024, 1024) for _ in range(24)))
+        model = torch.nn.parallel.DistributedDataParallel(deep)
+        if given is not None:
+            vt.Guard(f=1, **given).attach(model)
+        steps[name] = (model, torch.optim.SGD(model.parameters(), lr=1e-3))
+    batch = torch.randn(rows, 1024, generator=torch.Generator().manual_seed(rank))
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for repeat in range(repeats + 2):
+        for name, (model, optimizer) in steps.items():
+            dist.barrier()
+            begun = time.perf_counter()
+            optimizer.zero_grad()
+            model(batch).square().mean().backward()
+            optimizer.step()
+            dist.barrier()
+            if repeat > 1:
+                times[name].append(time.perf_counter() - begun)
+    if rank == 0:
+        base = statistics.median(times["DDP"])
+        print(f"\n{ranks} ranks, 24 layers of 1024 × 1024, {rows} rows a rank, medians of {repeats}\n")
+        print("| step | time | beside DDP |\n|---|---|---|")
+        for name, found in times.items():
+            middle = statistics.median(found)
+            print(f"| {name} | {1000 * middle:.0f} ms | {middle / base:.3f} |")
+    dist.destroy_process_group()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ranks", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--parameters", type=int, default=25_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sharded", action="store_true", help="no other layouts: less memory")
+    parser.add_argument("--work", type=int, help="whole steps on so many rows a rank")
     options = parser.parse_args()
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     alone = own_loopback()
@@ -133,6 +188,10 @@ def main() -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        if options.work:
+            given = (ranks, port, options.work, options.repeats)
+            torch.multiprocessing.spawn(train, given, nprocs=ranks)
+            continue
         given = (ranks, port, options.parameters, options.repeats, options.sharded)
         torch.multiprocessing.spawn(work, given, nprocs=ranks)
 

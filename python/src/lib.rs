@@ -19,6 +19,7 @@ mod attack;
 mod border;
 mod catalogue;
 mod data;
+mod double;
 mod filter;
 mod memory;
 mod model;
@@ -29,6 +30,7 @@ mod run;
 mod said;
 mod shards;
 mod shared;
+mod sketches;
 mod stages;
 mod watch;
 mod work;
@@ -40,6 +42,15 @@ use std::ffi::OsString;
 #[pyfunction]
 fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
+}
+
+/// Computes on so many threads from here on, unless RAYON_NUM_THREADS says how many, or threads
+/// are there already; whether it does.
+#[pyfunction]
+#[expect(clippy::disallowed_methods, reason = "no caller of a wheel could install a pool")]
+fn use_threads(threads: usize) -> bool {
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build_global();
+    std::env::var_os("RAYON_NUM_THREADS").is_none() && pool().is_ok()
 }
 
 /// Runs the command `varangian` with the process's arguments; returns its exit code.
@@ -66,8 +77,10 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("Defect", module.py().get_type::<border::Defect>())?;
     module.add_function(wrap_pyfunction!(version, module)?)?;
     module.add_function(wrap_pyfunction!(shard_bounds, module)?)?;
+    module.add_function(wrap_pyfunction!(use_threads, module)?)?;
     module.add_function(wrap_pyfunction!(shards::first_odd, module)?)?;
     module.add_function(wrap_pyfunction!(shards::measure, module)?)?;
+    module.add_function(wrap_pyfunction!(sketches::sketch, module)?)?;
     module.add_function(wrap_pyfunction!(command, module)?)?;
     module.add_function(wrap_pyfunction!(catalogue::catalogue, module)?)?;
     module.add_function(wrap_pyfunction!(catalogue::spell, module)?)?;

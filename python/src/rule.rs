@@ -6,9 +6,9 @@ use crate::memory::{pack, unpack};
 use crate::oracle::Asked;
 use crate::own::{Own, rules_of};
 use crate::said::Said;
-use crate::shards::{self, Dealt};
+use crate::shards::{self, Dealt, columns};
 use crate::shared::{Held, Shared};
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -115,20 +115,41 @@ impl Rule {
         py.detach(|| self.hold()?.check_shards(n, d).map_err(refused))
     }
 
-    /// The aggregate of the columns that are here, and what was said about the whole rows.
-    fn aggregate_shard<'py>(
+    /// Whether an answer's coordinate depends on that coordinate of the rows alone.
+    #[getter]
+    fn is_coordinate_wise(&self, py: Python<'_>) -> PyResult<bool> {
+        py.detach(|| Ok(self.hold()?.is_coordinate_wise()))
+    }
+
+    /// Writes the aggregate of the columns that are here, and says what was said about the whole
+    /// rows.
+    fn aggregate_shard(
         &self,
-        py: Python<'py>,
-        rows: PyReadonlyArray2<'py, f32>,
+        py: Python<'_>,
+        rows: PyReadonlyArray2<'_, f32>,
         f: usize,
         call: Call,
         dealt: Dealt,
-    ) -> PyResult<(Bound<'py, PyAny>, Said)> {
-        let [n, d] = [rows.as_array().nrows(), rows.as_array().ncols()];
-        let data = rows.as_slice()?;
-        let answer = || self.shard(Rows::new(data, n, d), f, &call, &dealt);
-        let (out, said) = py.detach(|| guarded(answer))??;
-        Ok((PyArray1::from_vec(py, out).into_any(), said))
+        mut out: PyReadwriteArray1<'_, f32>,
+    ) -> PyResult<Said> {
+        let (rows, out) = (columns(&rows)?, out.as_slice_mut()?);
+        py.detach(|| guarded(|| self.shard(rows, f, &call, &dealt, out)))?
+    }
+
+    /// The same of columns of which nobody knows whether they are finite, and whether they are; if
+    /// not, the answer is nobody's. `None`, and nothing, from a rule that does not find it in
+    /// passing.
+    fn aggregate_shard_watching(
+        &self,
+        py: Python<'_>,
+        rows: PyReadonlyArray2<'_, f32>,
+        f: usize,
+        call: Call,
+        dealt: Dealt,
+        mut out: PyReadwriteArray1<'_, f32>,
+    ) -> PyResult<Option<(bool, Said)>> {
+        let (rows, out) = (columns(&rows)?, out.as_slice_mut()?);
+        py.detach(|| guarded(|| self.shard_watching(rows, f, &call, &dealt, out)))?
     }
 
     /// What was found of each row of a call from lengths and distances that somebody measured.
@@ -318,35 +339,6 @@ impl Rule {
         let (refused, weights, seed) = (vec![], None, call.seed);
         let said = Said { verdict, f: (f, f), n, d, kept, refused, weights, step, seed };
         finite.then_some((out, said))
-    }
-
-    fn double(&self, data: &[f64], d: usize, f: usize, call: &Call) -> PyResult<(Vec<f64>, Said)> {
-        let n = data.len().checked_div(d).unwrap_or(0);
-        let (mut kept, mut refused) = (Vec::new(), Vec::new());
-        for i in 0..n {
-            let row = &data[i * d..][..d];
-            match row.iter().position(|x| !x.is_finite()) {
-                Some(k) => refused.push((i as u32, format!("{} at coordinate {k}", row[k]))),
-                None => kept.push(i as u32),
-            }
-        }
-        let pipeline = self.hold()?;
-        let used = self.demand(&pipeline, (n, f), &kept, &refused)?;
-        let weights = self.weights(&pipeline, call, n, &kept, used)?;
-        let rows = pick(data, d, &kept);
-        let round = exact::Round {
-            rows: &rows,
-            ids: &kept,
-            f: used,
-            weights: weights.as_deref(),
-            step: call.step,
-            seed: Seed(call.seed),
-            stage: 0,
-        };
-        let mut verdict = Verdict::default();
-        let out = pipeline.exact(&round, &mut verdict).map_err(crate::border::refused)?;
-        let (step, seed) = (call.step, call.seed);
-        Ok((out, Said { verdict, f: (f, used), n, d, kept, refused, weights, step, seed }))
     }
 
     /// The f that is left, once n and f are found to be in order.

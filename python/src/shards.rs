@@ -49,6 +49,16 @@ impl Dealt {
         (kept, self.refused.clone())
     }
 
+    /// The columns that are here, of those or of all columns and maybe some behind them.
+    fn cut<'a>(&self, rows: Rows<'a>) -> Rows<'a> {
+        match self.bounds.get(self.rank..self.rank + 2) {
+            Some(&[from, to]) if rows.d() != to - from && rows.d() >= self.whole() => {
+                rows.columns(from..to)
+            }
+            _ => rows,
+        }
+    }
+
     fn shard(&self, d: usize) -> PyResult<Shard<'_>> {
         let here = self.bounds.get(self.rank..self.rank + 2).unwrap_or_default();
         if here.len() < 2 || here[1].checked_sub(here[0]) != Some(d) {
@@ -61,15 +71,18 @@ impl Dealt {
 }
 
 impl Rule {
-    /// The answer to the columns that are here, and what was said of the whole rows.
+    /// Writes the answer to the columns that are here; what was said of the whole rows.
     pub(crate) fn shard(
         &self,
         rows: Rows<'_>,
         f: usize,
         call: &Call,
         dealt: &Dealt,
-    ) -> PyResult<(Vec<f32>, Said)> {
+        out: &mut [f32],
+    ) -> PyResult<Said> {
         let mut pipeline = self.hold()?;
+        let rows = dealt.cut(rows);
+        demand_room(rows, out)?;
         let (n, d) = (rows.n(), dealt.whole());
         let (kept, gone) = dealt.kept(n);
         pipeline.check_shards(n, d).map_err(refused)?;
@@ -77,10 +90,56 @@ impl Rule {
         let weights = self.weights(&pipeline, call, n, &kept, used)?;
         let at = (call.step, call.seed);
         let masses = weights.as_deref();
-        let (out, verdict) = answer(&mut pipeline, rows, (&kept, used), masses, at, dealt)?;
+        let verdict = answer(&mut pipeline, rows, (&kept, used), masses, at, dealt, out)?;
         let (f, refused, (step, seed)) = ((f, used), gone, at);
-        Ok((out, Said { verdict, f, n, d, kept, refused, weights, step, seed }))
+        Ok(Said { verdict, f, n, d, kept, refused, weights, step, seed })
     }
+
+    /// The same by a rule that finds in passing whether the columns are finite, and whether they
+    /// are.
+    pub(crate) fn shard_watching(
+        &self,
+        rows: Rows<'_>,
+        f: usize,
+        call: &Call,
+        dealt: &Dealt,
+        out: &mut [f32],
+    ) -> PyResult<Option<(bool, Said)>> {
+        let mut pipeline = self.hold()?;
+        let rows = dealt.cut(rows);
+        demand_room(rows, out)?;
+        let (n, d) = (rows.n(), dealt.whole());
+        let (kept, gone) = dealt.kept(n);
+        pipeline.check_shards(n, d).map_err(refused)?;
+        if !gone.is_empty()
+            || call.weights.is_some()
+            || self.demand(&pipeline, (n, f), &kept, &[]).is_err()
+        {
+            return Ok(None);
+        }
+        let mut verdict = Verdict::default();
+        let (seed, step) = (Seed(call.seed), call.step);
+        let all = rows.sharded(dealt.shard(rows.d())?);
+        let mut round = Round { seed, step, ..Round::of(all, f) };
+        let finite = pipeline.aggregate_watching(&mut round, out, &mut verdict);
+        let (weights, refused, seed) = (None, vec![], call.seed);
+        let said = Said { verdict, f: (f, f), n, d, kept, refused, weights, step, seed };
+        Ok(finite.map(|finite| (finite, said)))
+    }
+}
+
+/// The columns of an array in one piece.
+pub(crate) fn columns<'a>(rows: &'a PyReadonlyArray2<'_, f32>) -> PyResult<Rows<'a>> {
+    let [n, d] = [rows.as_array().nrows(), rows.as_array().ncols()];
+    Ok(Rows::new(rows.as_slice()?, n, d))
+}
+
+fn demand_room(rows: Rows<'_>, out: &[f32]) -> PyResult<()> {
+    if out.len() == rows.d() {
+        return Ok(());
+    }
+    let (d, found) = (rows.d(), out.len());
+    Err(PyValueError::new_err(format!("the answer has {d} columns; got room for {found}")))
 }
 
 /// The answer to the columns that are here. The bound was checked before.
@@ -91,17 +150,18 @@ fn answer(
     weights: Option<&[f64]>,
     (step, seed): (u64, u64),
     dealt: &Dealt,
-) -> PyResult<(Vec<f32>, Verdict)> {
+    out: &mut [f32],
+) -> PyResult<Verdict> {
     let shard = dealt.shard(rows.d())?;
     let copy = (kept.len() < rows.n()).then(|| {
         let finite: Vec<&[f32]> = kept.iter().map(|&i| rows.row(i as usize)).collect();
         Matrix::from_rows(&finite)
     });
     let all = copy.as_ref().map_or(rows, |copy| copy.rows().with_ids(kept));
-    let (mut out, mut verdict) = (zeros(rows.d()), Verdict::default());
+    let mut verdict = Verdict::default();
     let mut round = Round { weights, step, seed: Seed(seed), ..Round::of(all.sharded(shard), f) };
-    pipeline.aggregate(&mut round, &mut out, &mut verdict);
-    Ok((out, verdict))
+    pipeline.aggregate(&mut round, out, &mut verdict);
+    Ok(verdict)
 }
 
 /// The records of a call, from lengths, distances to the aggregate and to the median of the rows

@@ -6,7 +6,7 @@ use crate::shared::lock;
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 use std::sync::Mutex;
-use varangian_base::Seed;
+use varangian_base::{Rows, Seed};
 use varangian_rules::{self as rules, Round, exact};
 
 /// Stages before a rule, alone.
@@ -46,8 +46,16 @@ impl Stages {
                 let data = rows.as_slice()?;
                 let (mixed, m) = py.detach(|| {
                     guarded(|| {
-                        let admitted = Admitted::of(data, n, d);
                         let mut stages = lock(&self.0);
+                        // In one pass over the rows, where they are finite and nothing is amiss.
+                        if demand(&stages, n, &[]).is_ok() {
+                            let round = Round::of(Rows::new(data, n, d), f);
+                            let mut round = Round { seed: Seed(seed), step, ..round };
+                            if let Some(done) = stages.packed_watching(&mut round) {
+                                return Ok(done);
+                            }
+                        }
+                        let admitted = Admitted::of(data, n, d);
                         let used = demand(&stages, n, &admitted.refused)?;
                         let round = Round::of(admitted.rows(), used);
                         let mut round = Round { seed: Seed(seed), step, ..round };

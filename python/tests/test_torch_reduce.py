@@ -31,6 +31,7 @@ from varangian.torch import faults  # noqa: E402
 from varangian.torch._collect import Group  # noqa: E402
 from varangian.torch._guard import spread  # noqa: E402
 from varangian.torch._layouts import Order, Reducer  # noqa: E402
+from varangian.torch._pieces import Pieces  # noqa: E402
 from varangian.torch._sketch import Sketcher, layers_of  # noqa: E402
 from varangian.torch._suspicion import Suspicion  # noqa: E402
 
@@ -189,6 +190,34 @@ def test_every_layout_gives_the_rules_bits_on_the_same_rows(ranks: Ranks, layout
         assert [spec for spec, same in found.items() if not same] == []
 
 
+def test_sockets_and_shared_memory_give_the_same_bits(ranks: Ranks) -> None:
+    for halls, same, left in ranks(both_ways):
+        assert halls == [True, False] and all(same) and left == []
+
+
+def both_ways(rank: int) -> Any:
+    d, halls, same = 5 * 16384 + 3, [], []
+    rows = gathered(row_of(rank, d))
+    for sockets in ("0", "1"):
+        os.environ["VARANGIAN_TORCH_SOCKETS"] = sockets
+        for spec in ("median", "nnm | trimmed-mean"):
+            group = Group()
+            reducer = Reducer(spec, 1, group, "sharded")
+            wanted = varangian.rule(spec, 1)(rows)
+            # Pieces that are cut elsewhere than the shards, answered into themselves; twice, and
+            # then fewer columns.
+            for size in (d, d, d - 16384):
+                whole = row_of(rank, d)[:size].clone()
+                parts = list(whole.split(30000))
+                reducer.reduce(Pieces(parts), Order(1), Pieces(parts))
+                if spec == "median" or size == d:
+                    same.append(bits(whole) == bits(wanted[:size]))
+        halls.append(group._hall is not None)
+    del os.environ["VARANGIAN_TORCH_SOCKETS"]
+    dist.barrier()
+    return halls, same, [file.name for file in Path("/dev/shm").glob(f"varangian-{os.getpid()}-*")]
+
+
 def test_sharded_is_the_commands_aggregate(ranks: Ranks, tmp_path: Path) -> None:
     d = 16384 + 9
     rows = np.stack([row_of(rank, d).numpy() for rank in range(RANKS)])
@@ -258,16 +287,16 @@ def falsified(rank: int) -> Any:
     d = 4 * 16384
     row = row_of(rank, d)
     reducer = Reducer("nnm | trimmed-mean", 1, Group(), "checked")
-    honest, handle = reducer.handle.aggregate_shard, reducer.handle
+    handle = reducer.handle
 
     class Wrong:
         def __getattr__(self, name: str) -> Any:
             return getattr(handle, name)
 
-        def aggregate_shard(self, *args: Any) -> Any:
-            out, said = honest(*args)
-            out[5] += 1.0
-            return out, said
+        def aggregate_shard_watching(self, *args: Any) -> Any:
+            found = handle.aggregate_shard_watching(*args)
+            args[-1][5] += 1.0
+            return found
 
     if rank == 1:
         reducer.handle = Wrong()
@@ -656,7 +685,13 @@ def outer(rank: int) -> Any:
     inner = torch.optim.SGD(model.parameters(), lr=0.01)
     far = vt.OuterOptimizer(torch.optim.SGD(model.parameters(), lr=0.7), 3, "median", f=1)
     steps, same = [], False
+    # Another takes over in the middle of its inner steps.
+    outer = torch.optim.SGD(model.parameters(), lr=0.7)
+    again = vt.OuterOptimizer(outer, 3, "median", f=1)
     for step in range(6):
+        if step == 4:
+            again.load_state_dict(far.state_dict())
+            far = again
         inner.zero_grad()
         model(batch(rank, step)).square().sum().backward()
         inner.step()
@@ -738,6 +773,105 @@ def replicas(rank: int) -> Any:
     return torch.allclose(found, wanted, atol=1e-5), str(error.value)
 
 
+# Lightning and Accelerate, where they are.
+
+
+def in_a_launcher(rank: int) -> None:
+    """What a launcher tells its processes, whose group is there already."""
+    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": RANKS, "LOCAL_WORLD_SIZE": RANKS}
+    os.environ.update({**{name: str(value) for name, value in told.items()},
+                       "TORCHELASTIC_RUN_ID": "1", "GROUP_RANK": "0"})
+
+
+def test_lightning_trains_under_a_guard_and_keeps_its_state(ranks: Ranks, tmp_path: Path) -> None:
+    pytest.importorskip("lightning")
+    for same, steps, resumed, named, refused in ranks(with_lightning, str(tmp_path)):
+        assert same and steps == 3 and resumed == 6 and named == 7
+        assert "keeps what the first rank holds" in refused
+
+
+def with_lightning(rank: int, folder: str) -> Any:
+    import lightning.pytorch as pl
+
+    environments: Any = importlib.import_module("lightning.fabric.plugins.environments")
+    in_a_launcher(rank)
+
+    class Wrapped(pl.LightningModule):  # type: ignore[misc,unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net()
+            self.seen: list[Any] = []
+
+        def training_step(self, rows: Any, index: int) -> Any:
+            return self.net(batch(rank, self.trainer.global_step)).square().sum()
+
+        def on_after_backward(self) -> None:
+            self.seen.append(flat(self.net).clone())
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    def trained(steps: int, rule: str = "nnm | median", resume: str | None = None) -> Any:
+        guard = vt.Guard(rule, f=1, mode="warn")
+        module = Wrapped()
+        trainer = pl.Trainer(
+            accelerator="cpu", devices=RANKS, strategy="ddp", max_steps=steps, logger=False,
+            plugins=[environments.TorchElasticEnvironment()], enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
+            callbacks=[vt.lightning(guard)], use_distributed_sampler=False,
+        )
+        rows = torch.utils.data.DataLoader(torch.arange(100), batch_size=1)
+        trainer.fit(module, rows, ckpt_path=resume)
+        return guard, module, trainer
+
+    guard, module, trainer = trained(3)
+    rule = varangian.rule("nnm | median", 1)
+    wanted = [rule(gathered(own_gradient(rank, net(), step))) for step in range(3)]
+    same = [bits(a) for a in module.seen] == [bits(b) for b in wanted]
+    guard.step = 5
+    guard.alarms = [vt.Alarm(2, 7, "step", "0", "norm", 1e-9)]
+    trainer.save_checkpoint(f"{folder}/kept.ckpt")
+    again, _, _ = trained(4, resume=f"{folder}/kept.ckpt")
+    _, _, remembers = trained(1, "centred-clipping")
+    with pytest.raises(ValueError) as error:
+        remembers.save_checkpoint(f"{folder}/never.ckpt")
+    return same, module.trainer.global_step, again.step, again.alarms[0].step, str(error.value)
+
+
+def test_accelerate_prepares_a_guarded_module_and_keeps_its_state(
+    ranks: Ranks, tmp_path: Path
+) -> None:
+    pytest.importorskip("accelerate")
+    for same, step, back, refused in ranks(with_accelerate, str(tmp_path)):
+        assert same and (step, back) == (2, 2) and "accelerator.prepare gave AcceleratedOptimizer" in refused
+
+
+def with_accelerate(rank: int, folder: str) -> Any:
+    from accelerate import Accelerator
+
+    in_a_launcher(rank)
+    accelerator = Accelerator(cpu=True)
+    inner = net()
+    plain = torch.optim.SGD(inner.parameters(), lr=0.0)
+    guard = vt.Guard("nnm | median", f=1, mode="warn")
+    model, optimizer = vt.accelerate(accelerator, guard, inner, plain)
+    same = []
+    for step in range(2):
+        optimizer.zero_grad()
+        rows = gathered(own_gradient(rank, model.module, step))
+        accelerator.backward(model(batch(rank, step)).square().sum())
+        same.append(bits(flat(model)) == bits(varangian.rule("nnm | median", 1)(rows)))
+        optimizer.step()
+    step = guard.step
+    accelerator.save_state(folder)
+    accelerator.wait_for_everyone()
+    guard.step = 40
+    accelerator.load_state(folder)
+    with pytest.raises(TypeError) as error:
+        vt.accelerate(accelerator, vt.Guard("median", f=1), torch.optim.SGD(inner.parameters()))
+    return all(same), step, guard.step, str(error.value)
+
+
 # Evidence and verdicts.
 
 
@@ -779,6 +913,106 @@ def goes_bad(rank: int, folder: str) -> Any:
     guard.clear(2)
     guard.close()
     return (heard[0].rank, heard[0].step), left_out, f, sorted(guard.convicted)
+
+
+@pytest.mark.parametrize("mode", ["observe", "warn", "exclude"])
+@pytest.mark.parametrize("rule", ["trimmed-mean", "nnm | median"])
+def test_a_resumed_guard_says_what_one_that_went_on_says(
+    ranks: Ranks, tmp_path: Path, mode: str, rule: str
+) -> None:
+    told = ranks(resumed, mode, rule, str(tmp_path))
+    for whole, halves in told:
+        assert whole[:3] == halves[:3] and np.allclose(whole[3], halves[3], rtol=1e-5)
+    alarms, _, convicted, sums = told[0][0]
+    # What was slightly off before and after the pause is named for that.
+    assert [kind for rank, _, kind, _ in alarms if rank == 2] and sums.max() > 1.0
+    assert convicted == ([2] if mode == "exclude" else [])
+
+
+def resumed(rank: int, mode: str, rule: str, folder: str) -> Any:
+    def run(pause: int) -> Any:
+        def begin() -> Any:
+            model = DDP(net(), **SMALL)
+            guard = vt.Guard(rule, f=1, mode=mode, false_alarms=1e-3)
+            guard.attach(model)
+            return model, guard, torch.optim.SGD(model.parameters(), lr=1e-4)
+
+        model, guard, optimizer = begin()
+        for step in range(75):
+            if step == pause:
+                file = f"{folder}/{rank}.pt"
+                torch.save({"guard": guard.state_dict(), "model": model.module.state_dict()}, file)
+                kept = torch.load(file)
+                model, guard, optimizer = begin()
+                model.module.load_state_dict(kept["model"])
+                guard.load_state_dict(kept["guard"])
+            optimizer.zero_grad()
+            draw = torch.Generator().manual_seed(1000 * step + rank)
+            off = 1.35 if rank == 2 and step >= 45 else 1.0
+            (model(torch.randn(64, 20, generator=draw)).square().sum() * off).backward()
+            optimizer.step()
+        alarms = [(a.rank, a.step, a.kind, a.layer) for a in guard.alarms]
+        return alarms, guard.step, sorted(guard.convicted), guard._suspicions[""].sums
+
+    return run(-1), run(48)
+
+
+def test_a_state_of_other_layers_ranks_or_a_damaged_one_is_refused(ranks: Ranks) -> None:
+    for layers, fewer, damaged in ranks(other_states):
+        assert "over 3 layers, from 0; here are 2, from first" in layers
+        assert "a guard over 3 ranks; here are 4" in fewer and "it has no tests" in damaged
+
+
+def other_states(rank: int) -> list[str]:
+    guard = vt.Guard("median", f=1, mode="warn").watch(net())
+    named = [p for p in net().parameters()]
+    guard.reduce(torch.ones(sum(p.numel() for p in named)))
+    state, said = guard.state_dict(), []
+    changes: list[tuple[Any, dict[str, Any]]] = [
+        (Forked(), {}), (net(), {"ranks": 3}), (net(), {"tests": None})
+    ]
+    for module, change in changes:
+        other = vt.Guard("median", f=1, mode="warn").watch(module)
+        changed = {k: v for k, v in {**state, **change}.items() if v is not None}
+        with pytest.raises(ValueError) as error:
+            other.load_state_dict(changed)
+        said.append(str(error.value))
+    return said
+
+
+def test_guards_that_differ_are_refused_on_every_rank(ranks: Ranks) -> None:
+    settings: list[tuple[dict[str, Any], str]] = [
+        ({"rule": "median"}, 'rule is "trimmed-mean" on ranks 0, 2, 3, "median" on rank 1'),
+        ({"f": 0}, "f is 1 on ranks 0, 2, 3, 0 on rank 1"),
+        ({"mode": "warn"}, 'mode is "exclude" on ranks'),
+        ({"layout": "gather"}, 'layout is "sharded" on ranks'),
+        ({"false_alarms": 1e-3}, "false_alarms is 1e-05 on ranks 0, 2, 3, 0.001 on rank 1"),
+        ({"layers": 2}, "the number of parameters is"),
+        ({"f": 2}, "trimmed-mean needs n ≥ 2f + 1; got n = 4, f = 2"),
+    ]
+    for own, text in settings:
+        said = ranks(differing, own)
+        assert all(text in one for one in said), (own, said)
+        last = "rank 1 (ValueError: " if own.get("f") == 2 else "is set up differently on the ranks"
+        assert all(last in one for rank, one in enumerate(said) if rank != 1)
+    # The group is usable after it.
+    assert all(ranks(two_groups))
+
+
+def differing(rank: int, own: dict[str, Any]) -> str:
+    given = {"rule": "trimmed-mean", "f": 1, "mode": "exclude", **(own if rank == 1 else {})}
+    module = Forked() if given.pop("layers", 0) else net()
+    with pytest.raises(ValueError) as error:
+        vt.Guard(**given).watch(module)
+    if set(own) <= {"rule", "f", "layout"}:
+        with pytest.raises(ValueError) as again:
+            given.pop("mode")
+            given.setdefault("layout", "sharded")
+            model = net()
+            model(batch(rank)).square().sum().backward()
+            vt.aggregate_gradients(model.parameters(), **given)
+        assert str(again.value).replace("the reduce", "the guard") == str(error.value)
+    return str(error.value)
 
 
 def sketches(draw: np.random.Generator, n: int, off: float = 0.0, turn: float = 1.0) -> Any:

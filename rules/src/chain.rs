@@ -371,6 +371,9 @@ fn run(
         return;
     };
     first.stage.mix(round, &mut first.mixing);
+    if round.rows.sent().known_odd() {
+        return;
+    }
     let Mixing { coefficients, m } = &first.mixing;
     first.recipe.set(coefficients, *m, round.rows, first.stage.keeps_workers());
     let f = first.stage.hostile(round.rows.n(), round.f, first.mixing.m);

@@ -259,6 +259,9 @@ impl GeometricMedian {
 impl Rule for GeometricMedian {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         self.pairs.squared_distances(round.rows);
+        if round.rows.sent().known_odd() {
+            return;
+        }
         self.count(round.rows.n(), round.weights);
         let (anchor, horizon) = self.anchor();
         self.move_in(round.rows, anchor, horizon);
@@ -277,6 +280,10 @@ impl Rule for GeometricMedian {
         self.report(gap, verdict);
         verdict.weights = weights;
         Ok(answer)
+    }
+
+    fn watches(&self) -> bool {
+        true
     }
 
     fn fork(&self) -> Box<dyn Rule> {

@@ -53,6 +53,10 @@ impl Pre for Nnm {
         }
     }
 
+    fn watches(&self) -> bool {
+        true
+    }
+
     fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
         let (n, keep) = (round.n(), round.n() - round.f);
         let nearest =

@@ -286,6 +286,11 @@ pub trait Pre: Send {
         Vec::new()
     }
 
+    /// As [`Rule::watches`], of the rows that were sent.
+    fn watches(&self) -> bool {
+        false
+    }
+
     /// Whether row i that comes out still stands for the worker of row i.
     fn keeps_workers(&self) -> bool {
         true

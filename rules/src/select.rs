@@ -63,6 +63,9 @@ struct ByDistances<W> {
 impl<W: Weigh> Rule for ByDistances<W> {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         self.pairs.squared_distances(round.rows);
+        if round.rows.sent().known_odd() {
+            return;
+        }
         self.weights.resize(round.rows.n(), 0.0);
         self.weigh.weigh(&self.pairs, round.f, &mut self.weights);
         if let Some(weights) = round.weights {
@@ -82,6 +85,10 @@ impl<W: Weigh> Rule for ByDistances<W> {
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn watches(&self) -> bool {
+        true
     }
 
     fn bound(&self) -> Option<Bound> {

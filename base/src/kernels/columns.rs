@@ -145,12 +145,14 @@ fn run(rows: Picked<'_>, statistic: Statistic<'_>, out: &mut [f32]) {
                     let place = columns.start - range.start..columns.end - range.start;
                     let statistic = statistic.at(columns.clone());
                     let part = rows.rows.window(isa, columns, window);
-                    part.look(isa);
                     let mut job = Job::new(part, rows.picked, statistic, scratch);
                     match &table {
                         None => straight::run(isa, &mut job, &mut out[place]),
                         Some(table) => interpreted::run(isa, &mut job, table, &mut out[place]),
                     }
+                    // Now that they are in the cache: networks read all rows side by side, which
+                    // is how memory is fastest.
+                    part.look(isa);
                 }
             });
         });

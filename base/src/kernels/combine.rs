@@ -92,8 +92,9 @@ fn run(rows: Rows<'_>, terms: &Terms<'_>, out: &mut [f32]) {
         let row = |i: usize| rows.row(i);
         match *terms {
             Terms::Sum { scale } => {
-                rows.columns(range.clone()).look(isa);
                 listed(isa, (0..rows.n()).map(|i| (row(i), 1.0)), Some(scale), range, out);
+                // What is not finite is so in every sum, and a mean of finite numbers is finite.
+                rows.look_at(isa, out);
             }
             Terms::Weighted(weights, first) => {
                 let read = weights.iter().copied().enumerate().filter(|&(_, w)| w != 0.0);

@@ -17,6 +17,7 @@ mod copies;
 mod tiles;
 
 use crate::blocks;
+use crate::kernels::elementwise;
 use crate::kernels::isa::{self, Isa};
 use crate::{Matrix, Mixed};
 use copies::Copies;
@@ -85,7 +86,7 @@ impl Pairs {
         self.again.clear();
         if d <= SMALL {
             self.sum(points, tiles::wide);
-            return;
+            return self.tell(points);
         }
         self.sum(points, tiles::narrow);
         // Squares below the normal range of f32 lose up to 2⁻¹⁵⁰ each.
@@ -98,6 +99,20 @@ impl Pairs {
         if self.again.contains(&true) {
             self.sum(points, tiles::wide);
         }
+        self.tell(points);
+    }
+
+    /// Tells whoever watches the rows whether they are finite: every distance from a row that is
+    /// not is not, and all distances between finite rows are finite.
+    fn tell(&self, points: Points<'_>) {
+        let rows = points.rows.sent();
+        if points.rows.recipe().is_some() || points.last.is_some() || rows.n() < 2 {
+            return;
+        }
+        // Copies of one row lie at 0, whatever that is.
+        let alike = self.copies.distinct.len() == 1;
+        let one = || elementwise::is_finite(isa::active(), rows.row(0));
+        rows.found(if alike { one() } else { self.values.iter().all(|s| s.is_finite()) });
     }
 
     /// Sets the pairs that are wanted (all where `again` is empty) to their sums.

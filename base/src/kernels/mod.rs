@@ -16,6 +16,7 @@ pub(crate) mod mix;
 pub mod moments;
 mod network;
 pub mod norms;
+pub mod sketch;
 pub mod votes;
 #[cfg(target_arch = "x86_64")]
 pub mod x86;

@@ -22,6 +22,7 @@ except ImportError as error:
 
 from varangian.torch import faults
 from varangian.torch._ddp import hook
+from varangian.torch._doors import accelerate, lightning
 from varangian.torch._guard import MODES, Guard
 from varangian.torch._layouts import LAYOUTS, Outcome
 from varangian.torch._optimizer import OuterOptimizer, RobustOptimizer, aggregate_gradients
@@ -38,7 +39,9 @@ __all__ = [
     "Outcome",
     "OuterOptimizer",
     "RobustOptimizer",
+    "accelerate",
     "aggregate_gradients",
     "faults",
     "hook",
+    "lightning",
 ]

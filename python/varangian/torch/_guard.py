@@ -11,8 +11,10 @@ import torch
 import torch.distributed as dist
 
 from varangian._rule import Rule
+from varangian.torch._agree import agree, digest
 from varangian.torch._collect import Group
 from varangian.torch._layouts import Order, Outcome, Reducer
+from varangian.torch._pieces import Pieces
 from varangian.torch._record import Recorder, quantiles
 from varangian.torch._sketch import BUCKETS, HEAD, Layer, Sketcher, layers_of
 from varangian.torch._suspicion import Alarm, Suspicion
@@ -180,16 +182,23 @@ class Guard:
 
     # The reduce itself.
 
-    def reduce(self, row: Any, part: tuple[str, Sequence[Layer]] | None = None) -> Outcome:
+    def reduce(
+        self, row: Any, part: tuple[str, Sequence[Layer]] | None = None,
+        sketched: Callable[[], np.ndarray] | None = None,
+    ) -> Outcome:
         """The aggregate of the ranks' rows, in this mode; every rank calls it at once.
 
-        ``part`` names a part of the whole row and its layers.
+        ``row`` is this rank's, d float32, or their pieces, in which the aggregate is left then.
+        ``part`` names a part of the whole row and its layers; ``sketched`` gives its sketches,
+        where they are known.
         """
         group, (name, layers) = self._demand(), part or ("", self._layers)
         sketcher, suspicion = self._judges(name, layers)
         if self.drill is not None:
             row = self.drill(row, group, self.step, self._reducer.handle)
-        sketches, weights = self._sketches(row, sketcher, name)
+            sketched = None
+        sketch = sketched or (lambda: sketcher.sketch(row, self._direction.get(name)))
+        sketches, weights = self._sketches(sketch, len(layers))
         odd = [rank for rank in range(group.size) if not np.isfinite(sketches[rank]).all()]
         alarms = suspicion.look(sketches, self.step, [*self.convicted, *odd])
         alarms += self._overflowed(odd, layers, sketches)
@@ -199,7 +208,10 @@ class Guard:
             self._judge([Alarm(rank, self.step, "reduce", "", "columns", 0.0)])
         self._write(name, outcome, sketches, layers, suspicion)
         self.last, step = outcome, self.step
-        if outcome.row is not None and not self._reduced_already:
+        if isinstance(outcome.row, Pieces):
+            # Whoever gave them knows their places.
+            pass
+        elif outcome.row is not None and not self._reduced_already:
             # Parts share the memory of a reduce.
             self._direction[name] = outcome.row if part is None else outcome.row.clone()
         self.step += part is None
@@ -207,11 +219,14 @@ class Guard:
             outcome.row = self._nothing(row, step, outcome.void)
         return outcome
 
-    def observe(self, row: Any) -> None:
-        """Looks at the ranks' rows, and writes down what it finds, where somebody else reduces."""
+    def observe(self, row: Any, sketched: Callable[[], np.ndarray] | None = None) -> None:
+        """Looks at the ranks' rows, and writes down what it finds, where somebody else reduces.
+
+        Where ``sketched`` gives the sketches of this rank's row, the row itself is not asked for.
+        """
         self._reduced_already = True
         try:
-            self.reduce(row)
+            self.reduce(row, sketched=sketched)
         finally:
             self._reduced_already = False
 
@@ -222,17 +237,62 @@ class Guard:
             suspicion.clear(rank)
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps, who is convicted, and the rule's memory on this rank."""
-        memory = self._reducer.handle.save() if self.group is not None else b"{}"
-        convicted = {rank: vars(alarm) for rank, alarm in self.convicted.items()}
-        return {"step": self.step, "convicted": convicted, "memory": memory}
+        """All that decides what a guard says next: the steps, the alarms and who is convicted, the
+        tests' past numbers and sums, the last aggregate (as large as the parameters) and the rule's
+        memory on this rank. Plain values and tensors, taken between two steps.
+        """
+        memory, tests, last = "{}", {}, {}
+        if self.group is not None:
+            memory = self._reducer.handle.save().decode()
+            tests = {name: one.state_dict() for name, one in self._suspicions.items()}
+            tests.update(self._kept)
+            last = dict(self._direction)
+            held = self.__dict__.get("_collected")
+            if held is not None and held.fresh is not None:
+                last[""] = held.fresh
+        return {
+            "step": self.step, "memory": memory, "tests": tests,
+            "ranks": self.group.size if self.group is not None else 0,
+            "convicted": {rank: vars(alarm).copy() for rank, alarm in self.convicted.items()},
+            "alarms": [vars(alarm).copy() for alarm in self.alarms],
+            "clean": dict(self._clean), "overflows": dict(self._overflows),
+            "last": {name: row.clone() for name, row in last.items() if row is not None},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up what :meth:`state_dict` gave this rank."""
-        self._demand()
-        self._reducer.handle.load(state["memory"])
+        """Takes up what :meth:`state_dict` gave this rank: a resumed run says what one that was
+        never interrupted says.
+
+        Raises
+        ------
+        ValueError
+            If it is the state of a guard over other ranks or layers, or of another rule.
+        """
+        group = self._demand()
+        missing = {"step", "memory", "tests", "convicted", "last"} - set(state)
+        if missing:
+            raise ValueError(f"this is no state of a guard: it has no {', '.join(sorted(missing))}")
+        if state["ranks"] != group.size:
+            found = state["ranks"]
+            raise ValueError(f"this is the state of a guard over {found} ranks; here are {group.size}")
+        names = [layer.name for layer in self._layers]
+        whole = state["tests"].get("")
+        if whole is not None:
+            Suspicion(names, group.size, self.rate).load_state_dict(whole)
+        memory = state["memory"]
+        self._reducer.handle.load(memory.encode() if isinstance(memory, str) else memory)
         self.step = int(state["step"])
         self.convicted = {int(k): Alarm(**alarm) for k, alarm in state["convicted"].items()}
+        self.alarms = [Alarm(**alarm) for alarm in state["alarms"]]
+        self._clean = {int(rank): int(count) for rank, count in state["clean"].items()}
+        self._overflows = {int(rank): int(count) for rank, count in state["overflows"].items()}
+        self._direction = {name: row.clone() for name, row in state["last"].items()}
+        self._kept.clear()
+        self._kept.update(state["tests"])
+        self._suspicions.clear()
+        self._sketchers.clear()
+        # What stood in buckets is of before.
+        self.__dict__.pop("_collected", None)
 
     def metrics(self) -> str:
         """The metrics in Prometheus' text format; of the first rank of the group."""
@@ -251,17 +311,38 @@ class Guard:
             raise RuntimeError("a guard watches over one module: make another guard for another")
         rule, f, layout, root = self._asked
         group = Group(self._group_given if self._group_given is not None else group)
-        reducer = Reducer(rule, f, group, layout, root)
-        self._layers = layers_of(named)
-        if self.scope == "model":
-            reducer.check(sum(size for _, size in named))
-        self._reducer, self.group = reducer, group
+        layers, reducer, failed = layers_of(named), None, None
+        try:
+            reducer = Reducer(rule, f, group, layout, root)
+            if self.scope == "model":
+                reducer.check(sum(size for _, size in named))
+        except Exception as error:  # All ranks hear of it.
+            failed = error
+        agree(group, "the guard", self._settings(reducer, layers), failed)
+        assert reducer is not None
+        self._layers, self._reducer, self.group = layers, reducer, group
         first = group.rank == 0
         evidence, metrics = self._files
         self._recorder = Recorder(evidence if first else None, metrics if first else None)
         self._writes = evidence is not None or metrics is not None
         self._sketchers: dict[str, Sketcher] = {}
         self._suspicions: dict[str, Suspicion] = {}
+        # The tests of a checkpoint whose parts have not come yet.
+        self._kept: dict[str, Any] = {}
+
+    def _settings(self, reducer: Reducer | None, layers: Sequence[Layer]) -> dict[str, Any]:
+        """What must be the same on every rank."""
+        rule, f, layout, root = self._asked
+        shapes = {layer.name: layer.stop - layer.start for layer in layers}
+        return {
+            "rule": str(rule) if reducer is None else reducer.spec, "f": f, "layout": layout,
+            "mode": self.mode, "scope": self.scope, "root": root, "false_alarms": self.rate,
+            "on_void": self.on_void, "clear_after": self.clear_after,
+            "a scaler": self.scaler is not None,
+            "evidence or metrics": any(file is not None for file in self._files),
+            "the number of parameters": layers[-1].stop if layers else 0,
+            "the digest of the layers": digest(shapes),
+        }
 
     def _demand(self) -> Group:
         if self.group is None:
@@ -272,21 +353,24 @@ class Guard:
         if name not in self._sketchers:
             self._sketchers[name] = Sketcher(layers)
             names = [layer.name for layer in layers]
-            self._suspicions[name] = Suspicion(names, self._demand().size, self.rate)
+            made = self._suspicions[name] = Suspicion(names, self._demand().size, self.rate)
+            kept = self._kept.pop(name, None)
+            if kept is not None:
+                made.load_state_dict(kept)
         return self._sketchers[name], self._suspicions[name]
 
     def _sketches(
-        self, row: Any, sketcher: Sketcher, name: str
+        self, sketched: Callable[[], np.ndarray], layers: int
     ) -> tuple[np.ndarray, list[float] | None]:
         """The sketches of all ranks, and how much each counts.
 
         What fails on one rank before this exchange fails on every rank, and none waits.
         """
         group, failed = self._demand(), None
-        mine = np.zeros(2 + len(sketcher.layers) * (HEAD + BUCKETS))
+        mine = np.zeros(2 + layers * (HEAD + BUCKETS))
         try:
             mine[1] = np.nan if self.weight is None else float(self.weight)
-            mine[2:] = sketcher.sketch(row, self._direction.get(name)).reshape(-1)
+            mine[2:] = sketched().reshape(-1)
         except Exception as error:
             failed, mine[0] = error, 1.0
         told = group.gather(mine)
@@ -297,7 +381,7 @@ class Guard:
         weights = None if np.isnan(counted).all() else counted.tolist()
         if weights is not None and np.isnan(counted).any():
             raise ValueError("some ranks have a weight and others have none")
-        return told[:, 2:].reshape(group.size, len(sketcher.layers), HEAD + BUCKETS), weights
+        return told[:, 2:].reshape(group.size, layers, HEAD + BUCKETS), weights
 
     def _mean(self, row: Any, odd: list[int]) -> Outcome:
         group = self._demand()
@@ -312,7 +396,8 @@ class Guard:
         if self.mode != "exclude":
             left_out = {}
         order = Order(self._reducer.f, self.step, left_out, weights, self._writes)
-        return self._reducer.reduce(row, order)
+        out = row if isinstance(row, Pieces) else None
+        return self._reducer.reduce(row, order, out)
 
     def _overflowed(
         self, odd: list[int], layers: Sequence[Layer], sketches: np.ndarray
@@ -353,10 +438,12 @@ class Guard:
 
     def _nothing(self, row: Any, step: int, why: str) -> Any:
         """What stands for an aggregate where there is none."""
-        if self._scales():
-            return torch.full_like(row, torch.inf)
-        if self.on_void == "zero":
-            return torch.zeros_like(row)
+        if self._scales() or self.on_void == "zero":
+            value = torch.inf if self._scales() else 0.0
+            if isinstance(row, Pieces):
+                row.fill(value)
+                return row
+            return torch.full_like(row, value)
         raise ValueError(f"no step can be made at step {step}: {why}")
 
     def _write(

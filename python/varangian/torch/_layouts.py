@@ -13,6 +13,7 @@ import torch
 from varangian import _core
 from varangian._rule import Rule, rule as make_rule
 from varangian.torch._collect import Group, host
+from varangian.torch._pieces import Pieces
 
 #: The layouts by name, and what each holds against.
 LAYOUTS = {
@@ -27,7 +28,8 @@ LAYOUTS = {
 class Outcome:
     """What a reduce gave, the same on every rank."""
 
-    #: The aggregate, d float32, good until the next reduce; None where there is no step.
+    #: The aggregate, d float32, good until the next reduce, or the pieces that were given for it;
+    #: None where there is no step.
     row: Any
     #: Why there is no step.
     void: str | None = None
@@ -64,6 +66,8 @@ class Reducer:
             raise ValueError(f"a layout is one of {', '.join(LAYOUTS)}; got {layout!r}")
         if not 0 <= root < group.size:
             raise ValueError(f"the root is a rank from 0 to {group.size - 1}; got {root}")
+        # As many threads as torch has here, unless somebody computes already.
+        _core.use_threads(torch.get_num_threads())
         # A rule that is given keeps its memory from reduce to reduce.
         self.rule = rule if isinstance(rule, Rule) else make_rule(rule, f)
         if self.rule.f not in (None, f):
@@ -88,15 +92,35 @@ class Reducer:
                     f"layout={self.layout!r}: {error}; layout='replicated' and 'gather' take it"
                 ) from None
 
-    def reduce(self, row: Any, order: Order) -> Outcome:
-        """The aggregate of the ranks' rows; `row` is this rank's, d float32."""
-        if self.layout == "gather":
-            return self._gather(row, order)
-        if self.layout == "replicated":
-            return self._whole(host(self.group.gather_rows(row)), row, order)
-        if self.layout == "checked":
-            return self._checked(row, order)
-        return self._sharded(row, order)
+    @property
+    def takes_any_order(self) -> bool:
+        """Whether columns may stand in any order, the same on all ranks: then rows and aggregates
+        stay in pieces, where they are.
+        """
+        return self.layout == "sharded" and bool(self.handle.is_coordinate_wise)
+
+    def reduce(self, row: Any, order: Order, out: Pieces | None = None) -> Outcome:
+        """The aggregate of the ranks' rows; `row` is this rank's, d float32 or their pieces. It is
+        written to the pieces `out`, if they are given, which may be those of the row.
+        """
+        row = row if isinstance(row, Pieces) else Pieces([row])
+        if self.layout == "sharded":
+            outcome = self._sharded(row, order, out=out or self._room(row))
+        elif self.layout == "checked":
+            outcome = self._checked(row, order)
+        elif self.layout == "gather":
+            outcome = self._gather(row.read(), order)
+        else:
+            whole = row.read()
+            outcome = self._whole(host(self.group.gather_rows(whole)), whole, order)
+        if outcome.row is not None and outcome.row is not out:
+            if out is not None:
+                out.write(outcome.row)
+                outcome.row = out
+        return outcome
+
+    def _room(self, row: Pieces) -> Pieces:
+        return Pieces([self.group.room("aggregate", row.parts[0], row.size)])
 
     # Rows that are whole somewhere.
 
@@ -143,10 +167,32 @@ class Reducer:
 
     # Rows of which every rank has some columns.
 
-    def _sharded(self, row: Any, order: Order, shift: int = 0, join: bool = True) -> Outcome:
-        bounds = _core.shard_bounds(row.numel(), self.group.size)
+    def _sharded(
+        self, row: Pieces, order: Order, shift: int = 0, out: Pieces | None = None
+    ) -> Outcome:
+        """In `out`, or without it the columns of this rank's place alone."""
+        bounds = _core.shard_bounds(row.size, self.group.size)
         rows = host(self.group.deal(row, bounds, shift))
         place = (self.group.rank - shift) % self.group.size
+        part, into = self._part(row, bounds[place : place + 2], shift, out)
+        dealt = {
+            "bounds": bounds, "rank": place, "refused": [],
+            "gather": lambda mine: self._exchange(mine, shift).reshape(-1),
+        }
+        found = None
+        if not order.left_out and order.weights is None:
+            # Rows are mostly finite, and many rules find it in passing.
+            call = self._call(order)
+            found = self.handle.aggregate_shard_watching(rows, order.f, call, dealt, into)
+        if found is not None:
+            finite, said = found
+            outcome = self._joined(part, into, bounds, said, out, finite)
+            if outcome is not None:
+                if order.measure:
+                    rows = self._here(rows, bounds, place)
+                    outcome.records = self._measured(rows, into, said, [], shift)
+                return outcome
+        rows = self._here(rows, bounds, place)
         odd = _core.first_odd(rows)
         seen = [
             (bounds[place] + k, _code(float(rows[rank, k]))) if k >= 0 else (-1, 0)
@@ -155,35 +201,66 @@ class Reducer:
         told = self._exchange(np.asarray(seen, dtype=np.float64), shift)
         told = told.reshape(self.group.size, self.group.size, 2)
         firsts = [(rank, *self._first(told[:, rank])) for rank in range(self.group.size)]
-        refused = self._refused([one for one in firsts if one[1] >= 0], order)
+        firsts = [(rank, row.place(k), code) for rank, k, code in firsts if k >= 0]
+        refused = self._refused(firsts, order)
         void = self._void(refused, order)
         if void:
             return Outcome(None, void, refused)
-        dealt = {
-            "bounds": bounds, "rank": place, "refused": refused,
-            "gather": lambda mine: self._exchange(mine, shift).reshape(-1),
-        }
-        out, said = self.handle.aggregate_shard(rows, order.f, self._call(order), dealt)
-        part = torch.from_numpy(out).to(row.device)
-        outcome = Outcome(part, None, refused, said.weights)
+        dealt["refused"] = refused
+        said = self.handle.aggregate_shard(rows, order.f, self._call(order), dealt, into)
+        outcome = self._joined(part, into, bounds, said, out)
+        assert outcome is not None
+        outcome.refused = refused
         if order.measure:
-            outcome.records = self._measured(rows, out, said, refused, shift)
-        if join:
-            outcome.row = self.group.join(part, bounds)
+            outcome.records = self._measured(rows, into, said, refused, shift)
         return outcome
 
-    def _checked(self, row: Any, order: Order) -> Outcome:
+    def _here(self, rows: np.ndarray, bounds: list[int], place: int) -> np.ndarray:
+        """The columns of a place in one piece."""
+        start, stop = bounds[place], bounds[place + 1]
+        whole = rows.shape[1] != stop - start
+        return np.ascontiguousarray(rows[:, start:stop]) if whole else rows
+
+    def _part(
+        self, row: Pieces, bounds: list[int], shift: int, out: Pieces | None
+    ) -> tuple[Any, np.ndarray]:
+        """Where this rank's columns of the aggregate go, and where they are computed."""
+        part = None if out is None else self.group.part(out, *bounds)
+        if part is None:
+            part = self.group.room(f"part {shift}", row.parts[0], bounds[1] - bounds[0])
+        return part, host(part)
+
+    def _joined(
+        self, part: Any, into: np.ndarray, bounds: list[int], said: Any, out: Pieces | None,
+        finite: bool = True,
+    ) -> Outcome | None:
+        """The answer, once all have it; None where somebody has found rows that are not finite."""
+        if part.device.type != "cpu":
+            part.copy_(torch.from_numpy(into))
+        told = np.asarray([float(finite)])
+        wait = None if out is None else self.group.join(part, bounds, out)
+        try:
+            whole = self.group.gather(told).all()
+        finally:
+            if wait is not None:
+                wait()
+        if not whole:
+            return None
+        row = part if out is None else out.parts[0] if len(out.parts) == 1 else out
+        return Outcome(row, None, [], said.weights)
+
+    def _checked(self, row: Pieces, order: Order) -> Outcome:
         size, rank = self.group.size, self.group.rank
         if size == 1:
-            return self._sharded(row, order)
-        bounds = _core.shard_bounds(row.numel(), size)
+            return self._sharded(row, order, out=self._room(row))
+        bounds = _core.shard_bounds(row.size, size)
         # The rule's memory is that of the first time.
         kept, second = self.handle, self.handle.fork()
-        first = self._sharded(row, order, join=False)
+        first = self._sharded(row, order)
         quiet = Order(order.f, order.step, order.left_out, order.weights, False, order.seed)
         try:
             self.handle = second
-            again = self._sharded(row, quiet, shift=1, join=False)
+            again = self._sharded(row, quiet, shift=1)
         finally:
             self.handle = kept
         prints = [_print(first), _print(again)]
@@ -192,23 +269,25 @@ class Reducer:
         bad = [r for r in range(size) if told[r, 0] != told[(r + 1) % size, 1]]
         if not bad:
             if first.void is None:
-                first.row = self.group.join(first.row, bounds)
+                whole = self._room(row)
+                self.group.join(first.row, bounds, whole)()
+                first.row = whole.parts[0]
             return first
         # Everybody computes everything, so that each can say who of the two was wrong.
-        rows = host(self.group.gather_rows(row))
+        rows = host(self.group.gather_rows(row.read()))
         self.handle = second.fork()
         try:
-            whole = self._whole(rows, row, order)
+            sure = self._whole(rows, row.parts[0], order)
         finally:
             self.handle = kept
-        if whole.row is not None:
+        if sure.row is not None:
             for place in bad:
-                right = _bits(whole.row[bounds[place] : bounds[place + 1]])
+                right = _bits(sure.row[bounds[place] : bounds[place + 1]])
                 after = (place + 1) % size
                 both = ((place, told[place, 0]), (after, told[after, 1]))
-                whole.disagreed += [r for r, found in both if found != right]
-        whole.disagreed = sorted(set(whole.disagreed))
-        return whole
+                sure.disagreed += [r for r, found in both if found != right]
+        sure.disagreed = sorted(set(sure.disagreed))
+        return sure
 
     def _exchange(self, mine: np.ndarray, shift: int) -> np.ndarray:
         """The numbers of all ranks in the order of the places that they hold."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 
 from varangian._rule import Rule
+from varangian.torch._agree import agree, digest
+from varangian.torch._collect import Group
 from varangian.torch._guard import Guard, flat, spread
-from varangian.torch._layouts import Outcome
+from varangian.torch._layouts import Order, Outcome, Reducer
 
 
 def aggregate_gradients(
@@ -35,25 +38,32 @@ def aggregate_gradients(
     ValueError
         On every rank: if too few good gradients are left for the rule, or it refuses n and f.
     """
-    from varangian.torch._collect import Group
-    from varangian.torch._layouts import Order, Reducer
-
     held = [p for p in parameters if p.requires_grad]
     ranks = Group(group)
-    reducer = Reducer(rule, f, ranks, layout, root)
-    if reducer.handle.has_memory and not isinstance(rule, Rule):
-        raise ValueError(
-            f"{reducer.spec} remembers earlier rounds: make it once, varangian.rule({rule!r}), "
-            "and give that"
-        )
-    row = flat([p.grad for p in held], held)
-    reducer.check(row.numel())
-    weights = None
-    told = ranks.gather(torch.tensor([float("nan") if weight is None else weight]).numpy())[:, 0]
-    if (told == told).any():
-        if not (told == told).all():
+    reducer, row, failed = None, None, None
+    mine: dict[str, Any] = {"rule": str(rule), "f": f, "layout": layout, "root": root}
+    try:
+        reducer = Reducer(rule, f, ranks, layout, root)
+        if reducer.handle.has_memory and not isinstance(rule, Rule):
+            raise ValueError(
+                f"{reducer.spec} remembers earlier rounds: make it once, varangian.rule({rule!r}), "
+                "and give that"
+            )
+        row = flat([p.grad for p in held], held)
+        reducer.check(row.numel())
+        mine.update({"rule": reducer.spec, "the number of parameters": row.numel()})
+        numbers = [float("nan") if weight is None else float(weight), digest(mine)]
+    except Exception as error:  # All ranks hear of it: none waits for the others.
+        failed, numbers = error, [float("nan"), -1.0]
+    told = ranks.gather(np.asarray(numbers))
+    if (told[:, 1] != told[0, 1]).any() or failed is not None:
+        agree(ranks, "the reduce", mine, failed)
+    assert reducer is not None
+    weights, counted = None, ~np.isnan(told[:, 0])
+    if counted.any():
+        if not counted.all():
             raise ValueError("some ranks have a weight and others have none")
-        weights = told.tolist()
+        weights = told[:, 0].tolist()
     step = reducer.rule._its_step
     outcome = reducer.reduce(row, Order(f, step, weights=weights))
     reducer.rule._its_step = step + 1
@@ -172,9 +182,21 @@ class OuterOptimizer:
 
     As in DiLoCo (Douillard et al. 2023): each rank trains by itself; then the pseudo-gradients
     θ_start − θ are aggregated, here by a rule in the place of their mean, and the outer optimiser
-    steps from θ_start along that.
+    steps from θ_start along that. DiLoCo's outer optimiser is SGD with Nesterov momentum:
+    ``torch.optim.SGD(parameters, lr=0.7, momentum=0.9, nesterov=True)``.
 
     *Differs:* DiLoCo takes the mean of the pseudo-gradients.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        The outer one, over all parameters of the module.
+    every : int
+        H, the inner steps between two outer ones.
+    rule, f, group, layout
+        As of :class:`Guard`.
+    guard : Guard, optional
+        In place of rule, f, group and layout: one that is attached to nothing.
     """
 
     def __init__(
@@ -210,5 +232,26 @@ class OuterOptimizer:
         spread(outcome.row, self._held)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._start = [p.detach().clone() for p in self._held]
+        for start, p in zip(self._start, self._held):
+            start.copy_(p.detach())
         return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The inner steps, where they began, the outer optimiser's state and the guard's: kept by
+        each rank."""
+        return {
+            "inner": self._inner, "start": [start.clone() for start in self._start],
+            "optimizer": self.optimizer.state_dict(), "guard": self.guard.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what :meth:`state_dict` gave this rank."""
+        shapes = [tuple(start.shape) for start in state["start"]]
+        if shapes != [tuple(start.shape) for start in self._start]:
+            raise ValueError("this is the state of outer steps over other parameters")
+        self._inner = int(state["inner"])
+        for start, kept in zip(self._start, state["start"]):
+            start.copy_(kept)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.guard.name_rows(self._held)
+        self.guard.load_state_dict(state["guard"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+
+from varangian import _core
 
 #: Numbers in the sketch of a layer.
 BUCKETS = 64
@@ -49,14 +52,54 @@ class Sketcher:
 
     def __init__(self, layers: Sequence[Layer], seed: int = 0) -> None:
         self.layers = list(layers)
+        self._starts = [layer.start for layer in self.layers]
         lines = max((-(-(one.stop - one.start) // BUCKETS) for one in layers), default=0)
         draws = np.random.default_rng([seed, 0x5E7C]).integers(0, 2, size=lines)
-        self._signs = torch.from_numpy((draws * 2 - 1).astype(np.float32))
+        self._lines = (draws * 2 - 1).astype(np.float32)
+        self._signs = torch.from_numpy(self._lines)
+        self._sums = np.zeros((len(self.layers), HEAD + 1 + BUCKETS))
 
     def sketch(self, row: Any, direction: Any = None) -> np.ndarray:
         """Of each layer its squared length, its product with a direction, which is scaled to length
         1 in each layer (0 where none is given), and its sketch: (layers, HEAD + BUCKETS) float64.
+
+        One pass over the row, on as many threads as rules have; on a device by torch's operations.
         """
+        if row.device.type != "cpu":
+            return self._on_device(row, direction)
+        self.begin()
+        self.add([(0, row)], direction)
+        return self.end()
+
+    def begin(self) -> None:
+        """Begins a row that comes in parts."""
+        self._sums[:] = 0.0
+
+    def add(self, parts: Sequence[tuple[int, Any]], direction: Any = None) -> None:
+        """Adds parts of the row, each float32 in one piece with its place; the direction is whole."""
+        cut = []
+        for place, part in parts:
+            numbers = part.detach().numpy()
+            stop, first = place + len(numbers), bisect_right(self._starts, place) - 1
+            for k in range(max(first, 0), len(self.layers)):
+                layer = self.layers[k]
+                low, high = max(layer.start, place), min(layer.stop, stop)
+                if layer.start >= stop:
+                    break
+                if low < high:
+                    along = None if direction is None else direction[low:high].numpy()
+                    mine = numbers[low - place : high - place]
+                    cut.append((k, low - layer.start, mine, along))
+        self._sums += _core.sketch(len(self.layers), cut, self._lines)
+
+    def end(self) -> np.ndarray:
+        """What :meth:`sketch` answers, of the parts that were added."""
+        out = np.delete(self._sums, HEAD, axis=1)
+        with np.errstate(all="ignore"):
+            out[:, 1] /= np.maximum(np.sqrt(self._sums[:, HEAD]), 1e-30)
+        return out
+
+    def _on_device(self, row: Any, direction: Any) -> np.ndarray:
         signs = self._signs.to(row.device)
         out = row.new_zeros((len(self.layers), HEAD + BUCKETS))
         for line, layer in zip(out, self.layers):

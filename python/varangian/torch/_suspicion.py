@@ -24,8 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from varangian.torch._sketch import HEAD
 
@@ -39,6 +41,11 @@ LEAST = 128
 TAIL = 0.1
 #: Steps between two fits.
 REFIT = 8
+#: What is kept of tests, by name.
+ARRAYS = {
+    "past": "_past", "sorted": "_sorted", "threshold": "_threshold", "excess": "_excess",
+    "sums": "sums", "last": "last",
+}
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,34 @@ class Suspicion:
     def clear(self, rank: int) -> None:
         """Forgets what was held against a rank."""
         self.sums[rank] = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The past numbers, what was fitted to them, and the sums, as tensors."""
+        arrays = {name: torch.from_numpy(getattr(self, at).copy()) for name, at in ARRAYS.items()}
+        counts = {"next": self._next, "known": self._known, "age": self._age}
+        return {"names": list(self.names), **counts, **arrays}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what :meth:`state_dict` gave tests of the same layers and ranks.
+
+        Raises
+        ------
+        ValueError
+            If they were of others.
+        """
+        if list(state["names"]) != self.names:
+            raise ValueError(
+                f"this is the state of tests over {len(state['names']) - 1} layers, from "
+                f"{state['names'][0]}; here are {len(self.names) - 1}, from {self.names[0]}"
+            )
+        found = {name: state[name].cpu().numpy().copy() for name in ARRAYS}
+        if found["sums"].shape != self.sums.shape:
+            n = found["sums"].shape[0]
+            raise ValueError(f"this is the state of tests over {n} ranks; here are {self.n}")
+        for name, at in ARRAYS.items():
+            setattr(self, at, found[name])
+        self._next, self._known = int(state["next"]), int(state["known"])
+        self._age = int(state["age"])
 
     def sure(self, rank: int) -> float:
         """The least false-alarm rate at which a rank would be suspected for long by now."""

@@ -5,6 +5,13 @@ use varangian_base::kernels::distances;
 use varangian_base::{SpecError, shard};
 
 impl Pipeline {
+    /// Whether each coordinate of the answer depends on that coordinate of the rows alone, and on
+    /// nothing that is remembered: so that columns may stand in any order.
+    pub fn is_coordinate_wise(&self) -> bool {
+        let columns = |entry: &&crate::RuleEntry| entry.facts.claims.coordinate_wise;
+        self.entries().iter().all(columns) && !self.has_memory()
+    }
+
     /// Whether n rows of d columns may be dealt to several processes by columns, each with its
     /// [`Shard`](varangian_base::Shard), so that every process gets the bits that whole rows would
     /// give its columns, and the same weights.

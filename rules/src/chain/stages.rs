@@ -80,6 +80,16 @@ impl Stages {
         std::mem::take(&mut self.seen().single)
     }
 
+    /// The same of rows of which nobody knows whether they are finite, found in passing; `None`
+    /// where they are not, or the first stage does not find it. The bound is the caller's to check.
+    pub fn packed_watching(&mut self, round: &mut Round<'_>) -> Option<(Vec<f32>, usize)> {
+        let mut out = zeros(round.rows.d());
+        let verdict = &mut Verdict::default();
+        let finite = self.pipeline.aggregate_watching(round, &mut out, verdict)?;
+        let rows = std::mem::take(&mut self.seen().single);
+        finite.then_some(rows)
+    }
+
     /// The same of f64 rows, by the exact path.
     ///
     /// # Errors

@@ -8,8 +8,9 @@ impl Pipeline {
     /// Aggregates rows of which nobody knows whether they are finite, and says whether they are: in
     /// one pass over them, for the rules that can. If not, the answer is nobody's.
     ///
-    /// Returns `None`, and does nothing, where the pipeline cannot: with stages, with weights, or
-    /// with another rule.
+    /// Returns `None`, and does nothing, where the pipeline cannot: where neither its first stage
+    /// nor, without stages, its rule finds it in passing; with weights, a memory, or a stage behind
+    /// the rule.
     ///
     /// # Panics
     /// As [`Pipeline::aggregate`].
@@ -19,8 +20,9 @@ impl Pipeline {
         out: &mut [f32],
         verdict: &mut Verdict,
     ) -> Option<bool> {
-        let plain = self.pre.is_empty() && self.post.is_empty() && round.weights.is_none();
-        if !plain || round.rows.recipe().is_some() || !self.rule.watches() {
+        let watches = self.pre.first().map_or(self.rule.watches(), |first| first.stage.watches());
+        let plain = self.post.is_empty() && round.weights.is_none() && !self.has_memory();
+        if !watches || !plain || round.rows.recipe().is_some() {
             return None;
         }
         let watch = Watch::default();
@@ -39,10 +41,20 @@ mod tests {
 
     /// Every rule that watches, with another convention or two.
     fn watching() -> Vec<Pipeline> {
-        let more = ["median middle=lower", "median middle=upper", "trimmed-mean beta=0.3"];
+        let more = [
+            "median middle=lower",
+            "median middle=upper",
+            "trimmed-mean beta=0.3",
+            "nnm | median",
+            "nnm | nnm | multi-krum below-bound=allow",
+        ];
         let names = ALL.iter().map(|entry| entry.name).chain(more);
         let pipelines = names.filter_map(|name| Pipeline::parse(name).ok());
-        let found: Vec<Pipeline> = pipelines.filter(|made| made.rule.watches()).collect();
+        let found = pipelines.filter(|made| match made.pre.first() {
+            Some(first) => first.stage.watches(),
+            None => made.rule.watches(),
+        });
+        let found: Vec<Pipeline> = found.collect();
         assert!(found.len() >= 8, "{}", found.len());
         found
     }
@@ -86,7 +98,7 @@ mod tests {
     fn what_cannot_watch_does_nothing() {
         let matrix = Matrix::from_rows(&[[f32::NAN], [1.0], [2.0], [3.0], [4.0]]);
         let (mut out, mut verdict) = ([7.0], Verdict::default());
-        for text in ["krum", "sum", "nnm | median", "median | ctma"] {
+        for text in ["sum", "arc | median", "median | ctma", "centred-clipping"] {
             let mut made = Pipeline::parse(text).unwrap();
             let mut round = Round::of(matrix.rows(), 1);
             assert_eq!(made.aggregate_watching(&mut round, &mut out, &mut verdict), None, "{text}");
