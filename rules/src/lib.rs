@@ -25,6 +25,8 @@ mod faba;
 mod filter;
 mod filters;
 mod fltrust;
+mod foundation;
+mod gas;
 mod geometric_median;
 mod krum;
 mod majority;
@@ -38,6 +40,8 @@ mod rfa;
 mod round;
 mod safeguard;
 mod select;
+mod sequential_clipping;
+mod signguard;
 mod smea;
 mod spectrum;
 mod sum;
@@ -45,7 +49,7 @@ mod trimmed_mean;
 pub mod weights;
 mod zeno;
 
-pub use chain::{Pipeline, Stages, build};
+pub use chain::{Blocks, Pipeline, Stages, build};
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
 pub use evidence::{Evidence, Standing};
 pub use filter::{

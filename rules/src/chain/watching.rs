@@ -19,7 +19,7 @@ impl Pipeline {
         out: &mut [f32],
         verdict: &mut Verdict,
     ) -> Option<bool> {
-        let plain = self.pre.is_empty() && self.post.is_empty() && round.weights.is_none();
+        let plain = self.is_bare() && round.weights.is_none();
         if !plain || round.rows.recipe().is_some() || !self.rule.watches() {
             return None;
         }
