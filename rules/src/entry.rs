@@ -268,6 +268,8 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::safeguard::ENTRY,
     &crate::safeguard::SINGLE,
     &crate::safeguard::CONVEX,
+    &crate::draco::ENTRY,
+    &crate::rsa::ENTRY,
     &crate::chain::blocks::ENTRY,
     &crate::nnm::ENTRY,
     &crate::bucketing::ENTRY,
