@@ -5,7 +5,7 @@
 //! Group g is the workers with ids from g·r to g·r + r − 1. Gradients are the same if their bits
 //! are: the workers of a group must draw the same samples (`sampling = "repeated times=R"`), and
 //! nothing else by worker, as dropout and augmentation do. A group's gradient is the row that more
-//! than f of its workers sent: one of these is honest. A group without one is left out, and the
+//! than f and more than half of its workers sent: one of these is honest. A group without one is left out, and the
 //! round's line for the record says so; that happens where rows are missing, or where the workers
 //! do not compute the same.
 //!
@@ -85,9 +85,14 @@ impl Draco {
             self.copies[self.like[i]] += 1;
         }
         self.chosen.clear();
-        self.chosen.extend((0..n).filter(|&i| self.copies[i] > f));
-        // Ids ascend: a group's rows stand together.
-        let groups = (0..n).filter(|&i| i == 0 || group(i - 1) != group(i)).count();
+        // Ids ascend: a group's rows stand together. More than half of them are one row at most.
+        let (mut from, mut groups) = (0, 0);
+        while from < n {
+            let size = (from..n).take_while(|&i| group(i) == group(from)).count();
+            let agreed = |&i: &usize| self.copies[i] > f && 2 * self.copies[i] > size;
+            self.chosen.extend((from..from + size).find(agreed));
+            (from, groups) = (from + size, groups + 1);
+        }
         groups - self.chosen.len()
     }
 
