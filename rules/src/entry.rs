@@ -258,6 +258,8 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::cge::ENTRY,
     &crate::signguard::ENTRY,
     &crate::gas::ENTRY,
+    &crate::lasa::ENTRY,
+    &crate::fedseca::ENTRY,
     &crate::monna::ENTRY,
     &crate::geometric_median::ENTRY,
     &crate::rfa::ENTRY,

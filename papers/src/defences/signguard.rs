@@ -23,7 +23,7 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         |a| a[0] > a[1] - 0.02,
     )];
     for attack in ["sign-flip", "gaussian", "alie", "min-max"] {
-        shapes.push(keeps(&ends, "signguard", attack, 0.95));
+        shapes.push(keeps(&ends, "signguard", attack, 0.9));
     }
     shapes
 }
