@@ -1,9 +1,10 @@
 //! Clipping of rows to a norm: static, and adaptive (ARC, Allouah et al. 2025, algorithm 2).
 //!
-//! A row longer than the threshold is scaled down to it. With `c=median` the threshold is the median
-//! norm of the round (of even n the lower one; rows count alike, whatever their weights), so that a majority of honest rows bounds it: the
-//! clipping of volunteer training, by block with [`per-block`](crate::Blocks). ARC's threshold is the (k+1)-th largest
-//! norm of the round, k = ⌊2·(f/n)·(n − f)⌋.
+//! A row longer than the threshold is scaled down to it. With `c=median` the threshold is the
+//! median norm of the round (of even n the lower one; rows count alike, whatever their weights), so
+//! that a majority of honest rows bounds it: the clipping of volunteer training, by block with
+//! [`per-block`](crate::Blocks). ARC's threshold is the (k+1)-th largest norm of the round,
+//! k = ⌊2·(f/n)·(n − f)⌋.
 //!
 //! ```
 //! # use varangian_base::Matrix;

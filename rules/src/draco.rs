@@ -5,9 +5,9 @@
 //! Group g is the workers with ids from g·r to g·r + r − 1. Gradients are the same if their bits
 //! are: the workers of a group must draw the same samples (`sampling = "repeated times=R"`), and
 //! nothing else by worker, as dropout and augmentation do. A group's gradient is the row that more
-//! than f and more than half of its workers sent: one of these is honest. A group without one is left out, and the
-//! round's line for the record says so; that happens where rows are missing, or where the workers
-//! do not compute the same.
+//! than f and more than half of its workers sent: one of these is honest. A group without one is
+//! left out, and the round's line for the record says so; that happens where rows are missing, or
+//! where the workers do not compute the same.
 //!
 //! It costs r gradients for each that counts: n workers make n/r gradients a step.
 //!

@@ -343,8 +343,8 @@ impl Worker {
         }
     }
 
-    /// Saves the momentum, what compression left out, its copy of the parameters, and what its last forward pass measured: a
-    /// message under way brings it.
+    /// Saves the momentum, what compression left out, its copy of the parameters, and what its last
+    /// forward pass measured: a message under way brings it.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("momentum", Value::Floats(self.momentum.clone()));
