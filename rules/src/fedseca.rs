@@ -55,6 +55,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
 struct FedSeca {
     gamma: f64,
     rows: Matrix,
+    room: Vec<f32>,
     squared: Vec<f64>,
     sorted: Vec<f64>,
     agreed: Vec<i64>,
@@ -148,7 +149,10 @@ impl Rule for FedSeca {
     fn aggregate(&mut self, round: &mut Round<'_>, out: &mut [f32], _: &mut Verdict) {
         let (n, d) = (round.rows.n(), out.len());
         self.rows.resize(n, d);
-        round.rows.copy_to(self.rows.rows_mut());
+        for i in 0..n {
+            let row = round.rows.row(i, &mut self.room);
+            self.rows.row_mut(i).copy_from_slice(row);
+        }
         norms::rows_norm2(self.rows.rows(), &mut self.squared);
         self.elect();
         self.thin();

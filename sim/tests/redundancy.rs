@@ -98,21 +98,21 @@ fn election_coding_counts_the_signs_of_the_neighbours_minibatches() {
         groups(1, n, plan("majority", "none", n, 0, sending(message, f64::from(rate))))
     };
     assert_eq!(after(of("election times=1"), 20), after(of("sign"), 20));
-    let told = of("sign");
-    let start = told.model.init(told.seed);
-    let signs: Vec<Vec<f32>> = (0..n as u32)
-        .map(|worker| gradient(&told, worker, 0, &start).into_iter().map(sign).collect())
-        .collect();
-    let wanted: Vec<f32> = (0..start.len())
-        .map(|k| {
+    // Long enough to come where minibatches differ in their signs.
+    let (told, steps) = (of("sign"), 60);
+    let mut wanted = told.model.init(told.seed);
+    for step in 0..steps {
+        let signs: Vec<Vec<f32>> = (0..n as u32)
+            .map(|worker| gradient(&told, worker, step, &wanted).into_iter().map(sign).collect())
+            .collect();
+        for (k, x) in wanted.iter_mut().enumerate() {
             let sent = |i: usize| sign((0..3).map(|j| signs[(i + j) % n][k]).sum::<f32>());
-            start[k] - rate * sign((0..n).map(sent).sum::<f32>())
-        })
-        .collect();
-    let found: Vec<f32> =
-        after(of("election times=3"), 1).into_iter().map(f32::from_bits).collect();
-    assert_eq!(found, wanted);
-    assert_ne!(after(of("election times=3"), 20), after(of("sign"), 20));
+            *x -= rate * sign((0..n).map(sent).sum::<f32>());
+        }
+    }
+    let wanted: Vec<u32> = wanted.iter().map(|x| x.to_bits()).collect();
+    assert_eq!(after(of("election times=3"), steps), wanted);
+    assert_ne!(wanted, after(of("sign"), steps));
 }
 
 #[test]

@@ -113,11 +113,8 @@ impl Shelf {
     }
 
     fn plan_of(&self, read: &Read, mut rule: Pipeline) -> Result<Plan, Failure> {
-        let Read { settings, words } = read;
-        let parts = self.parts(read)?;
-        let length = |tensor: &Tensor| tensor.shape.iter().product();
-        let tensors = parts.model.tensors().iter();
-        rule.divide(tensors.map(|tensor| (tensor.name.as_str(), length(tensor))));
+        let (Read { settings, words }, parts) = (read, self.parts(read)?);
+        rule.divide(parts.model.tensors().iter().map(Tensor::extent));
         let plan = Plan {
             model: parts.model,
             sampler: parts.sampler,

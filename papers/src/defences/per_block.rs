@@ -23,7 +23,7 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
     let mut shapes = Vec::new();
     for rule in [WHOLE, LAYERS] {
         shapes.push(ends.shape(
-            "without an attack clipping costs no more than 2 points",
+            format!("{rule}: no more than 2 points lost without an attack"),
             &[(rule, "none", None), ("average", "none", None)],
             |a| a[0] > a[1] - 0.02,
         ));
