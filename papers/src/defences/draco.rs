@@ -42,7 +42,7 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         shapes.push(Shape {
             claim: format!("{attack}: the last parameters are those without an attack, to the bit"),
             found: format!("{same} of {} pairs of runs end on the same bits", pairs.len()),
-            holds: (!pairs.is_empty()).then(|| same == pairs.len()),
+            holds: (!pairs.is_empty()).then_some(same == pairs.len()),
             moot: false,
         });
         if attack != "alie" {
