@@ -53,6 +53,12 @@ pub mod rule {
     pub const BUCKETS: u32 = 0;
     /// Random projections and sampled coordinates; the lane is the iteration.
     pub const SKETCH: u32 = 1;
+    /// Coordinates whose signs are looked at; the lane is the stage's place.
+    pub const SIGNS: u32 = 2;
+    /// The order in which coordinates are dealt into groups; the lane is the stage's place.
+    pub const GROUPS: u32 = 3;
+    /// Who of a cluster goes into which bucket; the lane is the stage's place.
+    pub const CLUSTERS: u32 = 4;
 }
 
 /// Workers of `Domain::Noise`, which is the server's: lanes are blocks of coordinates.
@@ -109,7 +115,8 @@ mod tests {
             &[data::WEIGHTS, data::FEATURES, data::NOISE, data::TEST],
             &[p::ORDER, p::POOL, p::CLASS, p::WORKER, p::HELD, p::AMOUNT],
             &[batch::EPOCH, batch::REPLACED],
-            &[rule::BUCKETS, rule::SKETCH].map(u64::from),
+            &[rule::BUCKETS, rule::SKETCH, rule::SIGNS, rule::GROUPS, rule::CLUSTERS]
+                .map(u64::from),
             &[oracle::ORDER, oracle::VALIDATION, oracle::AUGMENT, oracle::JUDGED].map(u64::from),
             &[
                 n::COMPUTE,

@@ -18,6 +18,7 @@ mod rows;
 mod seed;
 pub mod shard;
 pub mod signs;
+pub mod sparse;
 pub mod spec;
 mod watch;
 

@@ -53,6 +53,13 @@ pub trait Sampler: Send + Sync {
     /// Sets `indices` to the samples of `worker`'s minibatch at `step`.
     fn draw(&self, worker: u32, step: u64, indices: &mut Vec<u32>);
 
+    /// The k-th worker after this one, around a ring of all, whose minibatches it may draw too;
+    /// itself where a sampler knows no others.
+    fn beside(&self, worker: u32, k: u32) -> u32 {
+        let _ = k;
+        worker
+    }
+
     /// Steps after which a worker has seen its samples once; schedules and records count epochs by
     /// it.
     fn steps_per_epoch(&self) -> f64;

@@ -5,6 +5,7 @@
 //! figures show. `varangian reproduce` and `varangian theory` are its commands.
 
 mod bucketing;
+mod defences;
 mod fall_of_empires;
 pub mod momentum;
 mod safeguard;
@@ -24,4 +25,12 @@ pub const ALL: &[&Publication] = &[
     &zeno_pp::PUBLICATION,
     &safeguard::PUBLICATION,
     &fall_of_empires::PUBLICATION,
+    &defences::per_block::PUBLICATION,
+    &defences::signguard::PUBLICATION,
+    &defences::gas::PUBLICATION,
+    &defences::foundation::PUBLICATION,
+    &defences::sequential_clipping::PUBLICATION,
+    &defences::rsa::PUBLICATION,
+    &defences::election::PUBLICATION,
+    &defences::draco::PUBLICATION,
 ];

@@ -185,7 +185,7 @@ fn told(((rule, attack, _), found): (&Run<'_>, &Option<f64>)) -> String {
 }
 
 /// The mean of the last three accuracies of a finished run.
-fn end(outcome: &Outcome) -> Option<f64> {
+pub(super) fn end(outcome: &Outcome) -> Option<f64> {
     let curve = outcome.curve("accuracy");
     let last = &curve[curve.len().saturating_sub(3)..];
     (!last.is_empty()).then(|| last.iter().map(|point| point.1).sum::<f64>() / last.len() as f64)
@@ -194,17 +194,10 @@ fn end(outcome: &Outcome) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fall_of_empires, safeguard, zeno, zeno_pp};
 
     #[test]
     fn every_experiment_reads_and_every_shape_names_runs_that_it_holds() {
-        let all = [
-            zeno::PUBLICATION,
-            zeno_pp::PUBLICATION,
-            safeguard::PUBLICATION,
-            fall_of_empires::PUBLICATION,
-        ];
-        for publication in all {
+        for publication in crate::ALL.iter().filter(|one| one.name != "bucketing") {
             for text in [publication.quick, publication.full] {
                 let experiment = Experiment::parse(text, "x", &Source::default()).unwrap();
                 let outcome = |settings: &varangian_lab::config::Settings| Outcome {

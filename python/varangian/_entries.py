@@ -15,7 +15,8 @@ CATALOGUE: dict[str, list[dict[str, Any]]] = json.loads(_core.catalogue())
 _CAPITALS = {
     "aksel": "AKSEL", "alie": "ALIE", "arc": "ARC", "basgd": "BASGD", "caf": "CAF", "cge": "CGE",
     "cifar10": "CIFAR10", "cifar100": "CIFAR100", "cnn": "CNN", "csv": "CSV", "ctma": "CTMA",
-    "dnc": "DnC", "emnist": "EMNIST", "faba": "FABA", "fl": "FL", "fltrust": "FLTrust",
+    "dnc": "DnC", "draco": "DRACO", "emnist": "EMNIST", "faba": "FABA", "fedseca": "FedSECA", "fl": "FL",
+    "fltrust": "FLTrust", "gas": "GAS", "lasa": "LASA", "rsa": "RSA", "signguard": "SignGuard",
     "iid": "IID", "ipm": "IPM", "kardam": "Kardam", "libsvm": "LibSVM", "linreg": "LinReg",
     "logreg": "LogReg", "mda": "MDA", "meamed": "MeaMed", "mlp": "MLP", "mnist": "MNIST",
     "mnistnet": "MnistNet", "none": "NoAttack", "monna": "MoNNA", "nnm": "NNM", "npz": "NPZ", "poisonedfl": "PoisonedFL",

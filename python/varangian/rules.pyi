@@ -81,6 +81,16 @@ class CentredClipping(Listed):
         start: Literal["last", "median", "mean", "zero"] | None = None,
     ) -> None: ...
 
+class DRACO(Listed):
+    """Mean over groups of r workers of the gradient that a group's majority sent."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        r: int | None = None,
+    ) -> None: ...
+
 class DnC(Listed):
     """Drops the rows farthest along the top singular vector of random coordinates."""
 
@@ -109,6 +119,27 @@ class FLTrust(Listed):
         f: int | None = None,
     ) -> None: ...
 
+class FedSECA(Listed):
+    """Mean of the entries that have the sign which rows elect by how far they agree."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        gamma: float | None = None,
+    ) -> None: ...
+
+class GAS(Listed):
+    """Mean of the n − f rows that are nearest to a robust rule's answers over random groups of coordinates."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        p: int | None = None,
+        base: Literal["median", "trimmed-mean", "krum", "multi-krum", "bulyan", "rfa"] | None = None,
+    ) -> None: ...
+
 class GeometricMedian(Listed):
     """The point of least total distance to the rows."""
 
@@ -129,6 +160,18 @@ class Krum(Listed):
         *,
         variant: Literal["blanchard", "byzfl", "distributed-momentum"] | None = None,
         below_bound: Literal["refuse", "allow"] | None = None,
+    ) -> None: ...
+
+class LASA(Listed):
+    """Mean of sparse rows whose length and share of positive entries are near the median's."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        keep: float | None = None,
+        norm: float | None = None,
+        sign: float | None = None,
     ) -> None: ...
 
 class MDA(Listed):
@@ -214,6 +257,16 @@ class RFA(Listed):
         start: Literal["median", "mean", "zero"] | None = None,
     ) -> None: ...
 
+class RSA(Listed):
+    """Λ times the sum of the rows' signs: the server of RSA."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        lambda_: float | None = None,
+    ) -> None: ...
+
 class SMEA(Listed):
     """Mean of the n − f rows whose covariance has the least top eigenvalue, found exactly."""
 
@@ -244,6 +297,30 @@ class Safeguard(Listed):
         nu: float | None = None,
         drop_immediately: bool | None = None,
         reset_every: int | None = None,
+    ) -> None: ...
+
+class SequentialClipping(Listed):
+    """Centred clipping from bucket to bucket of rows that differ in direction."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        tau: float | None = None,
+        s: int | None = None,
+    ) -> None: ...
+
+class SignGuard(Listed):
+    """Mean of the rows of usual norm and of the largest cluster of sign shares, cut to the median norm."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        share: float | None = None,
+        bandwidth: float | None = None,
     ) -> None: ...
 
 class SingleSafeguard(Listed):
@@ -307,11 +384,15 @@ __all__ = [
     "CAF",
     "CGE",
     "CentredClipping",
+    "DRACO",
     "DnC",
     "FABA",
     "FLTrust",
+    "FedSECA",
+    "GAS",
     "GeometricMedian",
     "Krum",
+    "LASA",
     "MDA",
     "Majority",
     "MeaMed",
@@ -320,8 +401,11 @@ __all__ = [
     "MultiKrum",
     "Phocas",
     "RFA",
+    "RSA",
     "SMEA",
     "Safeguard",
+    "SequentialClipping",
+    "SignGuard",
     "SingleSafeguard",
     "Sum",
     "TrimmedMean",

@@ -37,7 +37,7 @@ class Clipping(Listed):
         self,
         f: int | None = None,
         *,
-        c: float | None = None,
+        c: str | float | None = None,
     ) -> None: ...
 
 class Exclusion(Listed):
@@ -50,6 +50,16 @@ class Exclusion(Listed):
         c: float | None = None,
     ) -> None: ...
 
+class Foundation(Listed):
+    """Adds m copies of the row that is farthest from the columns' extremes."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        m: int | None = None,
+    ) -> None: ...
+
 class NNM(Listed):
     """Each row becomes the mean of the n − f rows nearest to it."""
 
@@ -58,11 +68,24 @@ class NNM(Listed):
         f: int | None = None,
     ) -> None: ...
 
+class PerBlock(Listed):
+    """All that follows, for each block of coordinates by itself: a layer, a tensor, or a given length."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        by: Literal["length", "layer", "tensor"] | None = None,
+        length: int | None = None,
+    ) -> None: ...
+
 __all__ = [
     "ARC",
     "Bucketing",
     "CTMA",
     "Clipping",
     "Exclusion",
+    "Foundation",
     "NNM",
+    "PerBlock",
 ]

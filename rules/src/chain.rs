@@ -10,20 +10,25 @@
 //! assert_eq!((out, verdict.weights), ([1.0], vec![0.0, 1.0, 0.0, 0.0, 0.0]));
 //! ```
 
+pub(crate) mod blocks;
+mod double;
 mod facts;
 mod shards;
 mod stages;
 mod votes;
 mod watching;
 
+pub use blocks::Blocks;
 pub use stages::Stages;
 
-use crate::{ALL, Bound, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict, exact};
+use crate::{ALL, Bound, Mixing, Post, Pre, Round, Rule, RuleEntry, Stage, Verdict};
 use varangian_base::{Memory, Mixed, Recipe, SpecError, entry, spec};
 
 /// A pipeline of stages, ready to aggregate.
 pub struct Pipeline {
     spec: String,
+    /// How the rows are cut before all else, where they are.
+    blocks: Option<Blocks>,
     pre: Vec<PreStage>,
     rule: Box<dyn Rule>,
     rule_entry: &'static RuleEntry,
@@ -64,7 +69,7 @@ impl Pipeline {
     /// [`Pipeline::parse_among`].
     pub fn own(rule: Box<dyn Rule>, entry: &'static RuleEntry) -> Self {
         let (spec, pre, post, masses) = (entry.name.to_owned(), vec![], vec![], vec![]);
-        Pipeline { spec, pre, rule, rule_entry: entry, post, masses }
+        Pipeline { spec, blocks: None, pre, rule, rule_entry: entry, post, masses }
     }
 
     /// Reads `text`, in which entries of `own` may stand beside those of [`ALL`]: a rule or a stage
@@ -76,10 +81,17 @@ impl Pipeline {
         let all = entry::among("rule", ALL, own)?;
         let specs = spec::parse_chain(text)?;
         let spec = specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
-        let (mut pre, mut rule, mut post) = (Vec::new(), None, Vec::new());
+        let (mut blocks, mut pre, mut rule, mut post) = (None, Vec::new(), None, Vec::new());
         for stage in &specs {
             let entry = entry::find("rule", &all, &stage.name)?;
             match (*entry.make(stage)?, rule.is_some()) {
+                (Stage::Blocks(found), false) if pre.is_empty() && blocks.is_none() => {
+                    blocks = Some(found);
+                }
+                (Stage::Blocks(_), _) => {
+                    let why = "must stand first: it cuts the rows for all that follows";
+                    return Err(SpecError::new(format!("in \"{text}\", {} {why}", entry.name)));
+                }
                 (Stage::Pre(stage), false) => {
                     let (mixing, recipe) = Default::default();
                     pre.push(PreStage { stage, entry, mixing, recipe });
@@ -106,7 +118,9 @@ impl Pipeline {
                 rule_entry.name, stage.entry.name
             )));
         }
-        Ok(Pipeline { spec, pre, rule, rule_entry, post, masses: Vec::new() })
+        let pipeline = Pipeline { spec, blocks, pre, rule, rule_entry, post, masses: Vec::new() };
+        pipeline.may_be_by_block()?;
+        Ok(pipeline)
     }
 
     /// Whether every stage accepts what reaches it when n rows, f of them hostile, go in.
@@ -135,6 +149,7 @@ impl Pipeline {
     /// Names the stage, the condition, and the n and f that reach it.
     pub fn fits(&self, n: usize, f: usize) -> Result<(), SpecError> {
         Bound::declared(self.rule_entry.name, n, f)?;
+        self.blocks.as_ref().map_or(Ok(()), Blocks::missing)?;
         let (mut n, mut f) = (n, f);
         let refused = |name: &str, n: usize, f: usize, condition: String| {
             SpecError::new(format!("{name} needs {condition}; got n = {n}, f = {f}"))
@@ -169,7 +184,8 @@ impl Pipeline {
 
     /// The entries of all stages, left to right.
     pub fn entries(&self) -> Vec<&'static RuleEntry> {
-        let pre = self.pre.iter().map(|stage| stage.entry);
+        let blocks = self.blocks.iter().map(|_| &blocks::ENTRY);
+        let pre = blocks.chain(self.pre.iter().map(|stage| stage.entry));
         pre.chain([self.rule_entry]).chain(self.post.iter().map(|(_, entry)| *entry)).collect()
     }
 
@@ -229,6 +245,11 @@ impl Pipeline {
     fn unproven(&mut self, round: &mut Round<'_>, out: &mut [f32], verdict: &mut Verdict) {
         assert_eq!(out.len(), round.rows.d(), "the output has d coordinates");
         verdict.clear();
+        if let Some(mut blocks) = self.blocks.take() {
+            blocks.aggregate(self, round, out, verdict);
+            self.blocks = Some(blocks);
+            return;
+        }
         let Pipeline { pre, rule, post, masses, .. } = self;
         if let Some(weights) = round.weights {
             let takes = |entry: &RuleEntry| entry.facts.weighted;
@@ -252,53 +273,6 @@ impl Pipeline {
         }
     }
 
-    /// What the pipeline answers to a first round of f64 rows, evaluated slowly in f64 (see
-    /// [`exact`]). Sets the verdict as [`Pipeline::aggregate`] does.
-    ///
-    /// # Errors
-    /// Names the stage that has no such answer, and why.
-    ///
-    /// # Panics
-    /// If there is not one id a row. The bound is the caller's to check.
-    pub fn exact(
-        &self,
-        round: &exact::Round<'_>,
-        verdict: &mut Verdict,
-    ) -> Result<Vec<f64>, SpecError> {
-        assert_eq!(round.ids.len(), round.n(), "one id a row");
-        verdict.clear();
-        let refused = |entry: &RuleEntry| {
-            let name = entry.name;
-            move |why| SpecError::new(format!("{name} gives f64 rows no answer: {why}"))
-        };
-        let sum: f64 = round.weights.unwrap_or_default().iter().sum();
-        let masses: Option<Vec<f64>> =
-            round.weights.map(|weights| weights.iter().map(|w| w / sum).collect());
-        let round = &exact::Round { weights: masses.as_deref(), ..*round };
-        let (mut rows, mut ids) = (round.rows.to_vec(), round.ids.to_vec());
-        let (mut f, mut maps) = (round.f, Vec::new());
-        for (place, PreStage { stage, entry, .. }) in (0..).zip(&self.pre) {
-            let inner = exact::Round { rows: &rows, ids: &ids, f, stage: place, ..*round };
-            let blends = stage.exact(&inner).map_err(refused(entry))?;
-            f = stage.hostile(rows.len(), f, blends.len());
-            rows = blends.iter().map(|blend| blend.of(&rows)).collect();
-            if !stage.keeps_workers() {
-                ids = (0..rows.len() as u32).collect();
-            }
-            maps.push(blends);
-        }
-        let stage = self.pre.len() as u64;
-        let inner = exact::Round { rows: &rows, ids: &ids, f, stage, ..*round };
-        let mut out = self.rule.exact(&inner, verdict).map_err(refused(self.rule_entry))?;
-        for (stage, entry) in &self.post {
-            out = stage.exact(&inner, out, verdict).map_err(refused(entry))?;
-        }
-        for blends in maps.iter().rev() {
-            pull_back(blends, &mut verdict.weights);
-        }
-        Ok(out)
-    }
-
     /// An independent copy with the same memory.
     pub fn fork(&self) -> Pipeline {
         let pre = self.pre.iter().map(|p| PreStage {
@@ -309,6 +283,7 @@ impl Pipeline {
         });
         Pipeline {
             spec: self.spec.clone(),
+            blocks: self.blocks.as_ref().map(Blocks::fork),
             pre: pre.collect(),
             rule: self.rule.fork(),
             rule_entry: self.rule_entry,
@@ -319,12 +294,12 @@ impl Pipeline {
 
     /// The rule in the middle, if the pipeline is nothing else.
     pub fn bare_rule(&mut self) -> Option<&mut dyn Rule> {
-        (self.pre.is_empty() && self.post.is_empty()).then_some(self.rule.as_mut())
+        self.is_bare().then_some(self.rule.as_mut())
     }
 
     /// Saves the rule's memory.
     pub fn save(&self) -> Memory {
-        self.rule.save()
+        self.blocks.as_ref().map_or_else(|| self.rule.save(), Blocks::save)
     }
 
     /// Restores the rule's memory.
@@ -332,21 +307,10 @@ impl Pipeline {
     /// # Errors
     /// If the memory is of another rule.
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
-        self.rule.load(memory)
-    }
-}
-
-/// The weights of the rows that went into `blends`, from those of what came out, where there are
-/// any.
-fn pull_back(blends: &[exact::Blend], weights: &mut Vec<f64>) {
-    if weights.is_empty() {
-        return;
-    }
-    let outer = std::mem::take(weights);
-    for (blend, outer) in blends.iter().zip(outer) {
-        let inner = blend.weights();
-        weights.resize(inner.len(), 0.0);
-        weights.iter_mut().zip(inner).for_each(|(sum, w)| *sum += outer * w);
+        let Some(mut blocks) = self.blocks.take() else { return self.rule.load(memory) };
+        let loaded = blocks.load(self, memory);
+        self.blocks = Some(blocks);
+        loaded
     }
 }
 

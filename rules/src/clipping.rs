@@ -1,7 +1,10 @@
 //! Clipping of rows to a norm: static, and adaptive (ARC, Allouah et al. 2025, algorithm 2).
 //!
-//! A row longer than the threshold is scaled down to it. ARC's threshold is the (k+1)-th largest
-//! norm of the round, k = ⌊2·(f/n)·(n − f)⌋.
+//! A row longer than the threshold is scaled down to it. With `c=median` the threshold is the
+//! median norm of the round (of even n the lower one; rows count alike, whatever their weights), so
+//! that a majority of honest rows bounds it: the clipping of volunteer training, by block with
+//! [`per-block`](crate::Blocks). ARC's threshold is the (k+1)-th largest norm of the round,
+//! k = ⌊2·(f/n)·(n − f)⌋.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -14,12 +17,13 @@
 //!     out
 //! };
 //! assert_eq!(answer("clipping c=2 | average"), [1.8]);
+//! assert_eq!(answer("clipping c=median | average"), [2.4]); // 4 and 90 are cut to 3
 //! assert_eq!(answer("arc | average"), [2.8]); // k = 1: 90 is cut to 4
 //! ```
 
 use crate::{Bound, Family, Kappa, Mixing, Pre, Round, RuleEntry, RuleFacts, Stage, exact};
 use varangian_base::kernels::norms;
-use varangian_base::{Kind, Param};
+use varangian_base::{Kind, Param, SpecError};
 
 pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "clipping",
@@ -28,15 +32,24 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     differs: &[],
     params: &[Param {
         name: "c",
-        kind: Kind::Real { min: 0.0, max: f64::MAX },
+        kind: Kind::Text,
         default: "2",
-        help: "the greatest norm",
+        help: "the greatest norm: a number from 0, or median for the median norm of the round",
     }],
     cost: "O(n·d)",
     facts: FACTS,
     build: |args| {
-        let c = args.real("c").expect("has a default");
-        Ok(Box::new(Stage::Pre(Box::new(Clipping { c: Some(c), ..Clipping::default() }))))
+        let c = match args.text("c") {
+            "median" => Threshold::Median,
+            text => match text.parse::<f64>() {
+                Ok(c) if c.is_finite() && c >= 0.0 => Threshold::Given(c),
+                _ => {
+                    let why = "c takes a number from 0, or median; found";
+                    return Err(SpecError::new(format!("{why} \"{text}\"")));
+                }
+            },
+        };
+        Ok(Box::new(Stage::Pre(Box::new(Clipping { c, ..Clipping::default() }))))
     },
 };
 
@@ -62,15 +75,35 @@ const FACTS: RuleFacts = RuleFacts {
     family: Family::PreAggregation,
     weighted: true,
     weights: true,
-    kappa: Kappa::Open("none for a threshold given by hand"),
+    kappa: Kappa::Open("none for a threshold given by hand, or from the median norm"),
     whole_rows: "",
     ..RuleFacts::RULE
 };
 
-/// Static where `c` is given, else adaptive.
+/// Where a length comes from.
+#[derive(Clone, Copy, Default)]
+enum Threshold {
+    Given(f64),
+    Median,
+    #[default]
+    Adaptive,
+}
+
+impl Threshold {
+    /// The length, of n lengths or their squares in descending order; those come through `root`.
+    fn of<T: Copy + From<f64>>(self, sorted: &[T], f: usize, root: impl Fn(T) -> T) -> T {
+        let n = sorted.len();
+        match self {
+            Threshold::Given(c) => c.into(),
+            Threshold::Median => root(sorted[n / 2]),
+            Threshold::Adaptive => root(sorted[2 * f * (n - f) / n]),
+        }
+    }
+}
+
 #[derive(Clone, Default)]
 struct Clipping {
-    c: Option<f64>,
+    c: Threshold,
     squared: Vec<f64>,
     sorted: Vec<f64>,
 }
@@ -79,11 +112,9 @@ impl Pre for Clipping {
     fn mix(&mut self, round: &mut Round<'_>, mixing: &mut Mixing) {
         let (n, f) = (round.rows.n(), round.f);
         norms::rows_norm2(round.rows, &mut self.squared);
-        let c = self.c.unwrap_or_else(|| {
-            self.sorted.clone_from(&self.squared);
-            self.sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-            self.sorted[2 * f * (n - f) / n].sqrt()
-        });
+        self.sorted.clone_from(&self.squared);
+        self.sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+        let c = self.c.of(&self.sorted, f, f64::sqrt);
         mixing.resize(n, n);
         for (i, s) in self.squared.iter().enumerate() {
             let norm = s.sqrt();
@@ -92,18 +123,17 @@ impl Pre for Clipping {
     }
 
     fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
-        let n = norms.len();
         let mut sorted = norms.to_vec();
         sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-        self.c.or_else(|| sorted.get(2 * f * (n - f) / n.max(1)).copied())
+        (!sorted.is_empty()).then(|| self.c.of(&sorted, f, |length| length))
     }
 
     fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<exact::Blend>, String> {
         let (n, f) = (round.n(), round.f);
         let lengths: Vec<_> = round.rows.iter().map(|row| exact::norm2(row).sqrt()).collect();
         let mut sorted = lengths.clone();
-        sorted.sort_unstable();
-        let c = self.c.map_or_else(|| sorted[n - 1 - 2 * f * (n - f) / n], exact::Wide::from);
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        let c = self.c.of(&sorted, f, |length| length);
         let one = exact::Wide::from(1.0);
         let cut = |(i, &length): (usize, &exact::Wide)| {
             let mut parts = vec![exact::Wide::ZERO; n];

@@ -110,7 +110,7 @@ impl Dnc {
 }
 
 /// One coordinate from each of b strata of d.
-fn places(mut draws: Stream, b: usize, d: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn places(mut draws: Stream, b: usize, d: usize) -> impl Iterator<Item = usize> {
     (0..b).map(move |k| {
         let (from, to) = (k * d / b, (k + 1) * d / b);
         from + draws.below(to - from)

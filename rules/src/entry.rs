@@ -1,6 +1,6 @@
 //! What a rule says about itself, and the ordered list of all rules.
 
-use crate::{Post, Pre, Rule};
+use crate::{Blocks, Post, Pre, Rule};
 use varangian_base::{Entry, SpecError};
 
 /// A stage of a pipeline, as its entry builds it.
@@ -11,6 +11,8 @@ pub enum Stage {
     Rule(Box<dyn Rule>),
     /// Rows and a vector to a vector.
     Post(Box<dyn Post>),
+    /// All that follows, block by block.
+    Blocks(Blocks),
 }
 
 /// The entry of a rule or of a stage around it.
@@ -254,20 +256,29 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::faba::ENTRY,
     &crate::aksel::ENTRY,
     &crate::cge::ENTRY,
+    &crate::signguard::ENTRY,
+    &crate::gas::ENTRY,
+    &crate::lasa::ENTRY,
+    &crate::fedseca::ENTRY,
     &crate::monna::ENTRY,
     &crate::geometric_median::ENTRY,
     &crate::rfa::ENTRY,
     &crate::centred_clipping::ENTRY,
+    &crate::sequential_clipping::ENTRY,
     &crate::fltrust::ENTRY,
     &crate::zeno::ENTRY,
     &crate::safeguard::ENTRY,
     &crate::safeguard::SINGLE,
     &crate::safeguard::CONVEX,
+    &crate::draco::ENTRY,
+    &crate::rsa::ENTRY,
+    &crate::chain::blocks::ENTRY,
     &crate::nnm::ENTRY,
     &crate::bucketing::ENTRY,
     &crate::clipping::ENTRY,
     &crate::clipping::ARC,
     &crate::exclusion::ENTRY,
+    &crate::foundation::ENTRY,
     &crate::ctma::ENTRY,
 ];
 

@@ -95,7 +95,9 @@ fn no_stage_writes_a_second_matrix() {
 #[test]
 fn the_second_round_allocates_nothing() {
     let _alone = ALONE.lock().unwrap();
-    let bare = ALL.iter().map(|entry| match entry.facts.family {
+    // Where no group agrees, as here, each round has a line for the record.
+    let quiet = ALL.iter().filter(|entry| entry.name != "draco");
+    let bare = quiet.map(|entry| match entry.facts.family {
         Family::PreAggregation => format!("{} | average", entry.name),
         // Where there is no median, each round has a line for the record.
         Family::Rule if entry.name == "byzantine-sgd" => "byzantine-sgd v=1e6".to_owned(),

@@ -2,7 +2,7 @@
 
 use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
-use varangian_learn::optim::{Local, Optimiser, Placement, sanitise};
+use varangian_learn::optim::{Local, Message, Optimiser, Placement, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
 
 use crate::Broadcast;
@@ -37,7 +37,8 @@ impl Job<'_> {
     pub fn is_at_once(&self) -> bool {
         let momentum = &self.optimiser.momentum;
         let ahead = momentum.placement == Placement::Worker && momentum.nesterov;
-        self.model.takes_all_at_once() && self.optimiser.local.steps == 1 && !ahead
+        let own = self.optimiser.message.is_own();
+        self.model.takes_all_at_once() && self.optimiser.local.steps == 1 && !ahead && !own
     }
 }
 
@@ -70,10 +71,14 @@ impl Bench {
     }
 }
 
-/// One worker: its id, its momentum where that lives at the worker, and what compression left out
-/// of its messages.
+/// One worker: its id, its momentum where that lives at the worker, what compression left out of
+/// its messages, and its copy of the parameters where it has one.
 pub struct Worker {
     id: u32,
+    /// Whose minibatch it draws: another's in election coding.
+    of: u32,
+    /// Its own parameters in RSA; empty before its first step.
+    copy: Vec<f32>,
     momentum: Vec<f32>,
     residual: Vec<f32>,
     statistics: Vec<f32>,
@@ -83,8 +88,8 @@ pub struct Worker {
 impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
-        let (momentum, residual, statistics) = Default::default();
-        Worker { id, momentum, residual, statistics, sanitised: 0 }
+        let (momentum, residual, statistics, copy) = Default::default();
+        Worker { id, of: id, copy, momentum, residual, statistics, sanitised: 0 }
     }
 
     /// Its id.
@@ -121,7 +126,12 @@ impl Worker {
     ) -> f64 {
         let momentum = &job.optimiser.momentum;
         let at_worker = self.has_momentum(job, out.len());
-        let loss = if at_worker && momentum.nesterov {
+        let start = (broadcast.params, prepared);
+        let loss = if let Message::Coupled { lambda } = job.optimiser.message {
+            self.couple(job, broadcast, lambda, poison, bench, out)
+        } else if let Message::Election { times } = job.optimiser.message {
+            self.elect(job, (broadcast.step, times), start, poison, bench, out)
+        } else if at_worker && momentum.nesterov {
             let mut ahead = std::mem::take(&mut bench.ahead);
             ahead.resize(out.len(), 0.0);
             momentum.look_ahead(broadcast.params, &self.momentum, broadcast.rate, &mut ahead);
@@ -131,7 +141,6 @@ impl Worker {
             (bench.ahead, bench.prepared) = (ahead, own);
             loss
         } else {
-            let start = (broadcast.params, prepared);
             self.descend(job, broadcast, start, poison, bench, out)
         };
         self.send(job, broadcast, bench, sampled, out);
@@ -201,6 +210,59 @@ impl Worker {
         job.optimiser.compression.apply(out, &mut self.residual);
     }
 
+    /// RSA: writes the signs of how far the server is from this worker's copy, and moves the copy
+    /// by a gradient there and by the penalty.
+    fn couple(
+        &mut self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        lambda: f32,
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let mut copy = std::mem::take(&mut self.copy);
+        if copy.len() != out.len() {
+            copy = broadcast.params.to_vec();
+        }
+        let mut prepared = std::mem::replace(&mut bench.prepared, Box::new(()));
+        job.model.prepare(&copy, &mut prepared);
+        let loss = self.sample(job, broadcast.step, (&copy, &prepared), poison, bench, out);
+        bench.prepared = prepared;
+        let rate = broadcast.rate as f32;
+        for ((x, sent), &server) in copy.iter_mut().zip(out).zip(broadcast.params) {
+            let ahead = sign(server - *x);
+            *x -= rate * (*sent - lambda * ahead);
+            *sent = ahead;
+        }
+        self.copy = copy;
+        loss
+    }
+
+    /// Election coding: the sum of the signs of several workers' gradients, into `out`. Returns the
+    /// mean of their losses.
+    fn elect(
+        &mut self,
+        job: &Job<'_>,
+        (step, times): (u64, u32),
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let (mut fresh, mut loss) = (std::mem::take(&mut bench.fresh), 0.0);
+        fresh.resize(out.len(), 0.0);
+        out.fill(0.0);
+        for k in 0..times {
+            self.of = job.sampler.beside(self.id, k);
+            loss += self.sample(job, step, start, poison, bench, &mut fresh);
+            out.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += sign(x));
+        }
+        self.of = self.id;
+        bench.fresh = fresh;
+        loss / f64::from(times)
+    }
+
     /// Makes the local steps from `start`, and adds up their gradients in `out`. Returns the mean
     /// of their losses.
     fn descend(
@@ -242,7 +304,7 @@ impl Worker {
         out: &mut [f32],
     ) -> f64 {
         self.fill(job, draw, poison, &mut bench.indices, &mut bench.batch);
-        let place = Place { seed: job.seed, worker: self.id, step: draw };
+        let place = Place { seed: job.seed, worker: self.of, step: draw };
         let Bench { workspace, batch, .. } = bench;
         let loss = job.model.gradient(params, prepared, batch, place, workspace, out);
         self.statistics.resize(job.model.buffers(), 0.0);
@@ -271,8 +333,8 @@ impl Worker {
         indices: &mut Vec<u32>,
         batch: &mut Batch,
     ) {
-        job.sampler.draw(self.id, draw, indices);
-        let mut augment = job.seed.stream(Domain::Augment, self.id, draw);
+        job.sampler.draw(self.of, draw, indices);
+        let mut augment = job.seed.stream(Domain::Augment, self.of, draw);
         job.train.fill(indices, &mut augment, batch);
         let classes = job.train.classes() as u32;
         if let (Some(poison), Some(labels)) = (poison, batch.labels_mut()) {
@@ -281,13 +343,16 @@ impl Worker {
         }
     }
 
-    /// Saves the momentum, what compression left out, and what its last forward pass measured: a
-    /// message under way brings it.
+    /// Saves the momentum, what compression left out, its copy of the parameters, and what its last
+    /// forward pass measured: a message under way brings it.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("momentum", Value::Floats(self.momentum.clone()));
         if !self.residual.is_empty() {
             memory.put("residual", Value::Floats(self.residual.clone()));
+        }
+        if !self.copy.is_empty() {
+            memory.put("copy", Value::Floats(self.copy.clone()));
         }
         if !self.statistics.is_empty() {
             memory.put("statistics", Value::Floats(self.statistics.clone()));
@@ -306,7 +371,12 @@ impl Worker {
         };
         self.momentum = memory.floats("momentum")?.to_vec();
         self.residual = floats("residual")?;
+        self.copy = floats("copy")?;
         self.statistics = floats("statistics")?;
         Ok(())
     }
+}
+
+fn sign(x: f32) -> f32 {
+    f32::from(i8::from(x > 0.0) - i8::from(x < 0.0))
 }

@@ -41,6 +41,10 @@ fn without_faults_the_bits_are_those_of_lockstep() {
         ),
         ("rule = 'majority'\nmessage = 'one-bit'\nmomentum = 0.9\nmomentum_at = 'worker'", None),
         ("rule = 'median'\nlocal_steps = 3\ncompression = 'top-k keep=0.3'", None),
+        ("rule = 'rsa lambda=0.05'\nmessage = 'rsa lambda=0.05'\nmomentum = 0.0", None),
+        ("rule = 'majority'\nmessage = 'election times=3'\nmomentum = 0.0", None),
+        ("rule = 'per-block by=layer | clipping c=median | average'\nattack = 'alie z=1.5'", alie),
+        ("rule = 'draco r=5'\nsampling = 'repeated times=5'\nattack = 'alie z=1.5'", alie),
         (
             "rule = 'median'\nparticipation = 'sample workers=4 f=1'\nf_real = 0\nnesterov = true\n\
           momentum = 0.9\nmomentum_at = 'server'",

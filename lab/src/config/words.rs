@@ -89,7 +89,8 @@ impl Read {
     pub(crate) fn gradients(&self) -> u64 {
         let Settings { n, steps, local_steps, .. } = self.settings;
         let each = if self.words.are_of_a_filter() { 1 } else { n as u64 };
-        steps.saturating_mul(each).saturating_mul(local_steps)
+        let times = self.words.optimiser.message.gradients();
+        steps.saturating_mul(each).saturating_mul(local_steps).saturating_mul(times)
     }
 
     /// As [`Read::of`], where a rule below its bound is an offence as any other.

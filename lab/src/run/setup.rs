@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use varangian_base::{Domain, Seed, SpecError, lanes};
 use varangian_learn::data::{Shape, Split};
-use varangian_learn::model::{self, state};
+use varangian_learn::model::{self, Tensor, state};
 use varangian_learn::partition::{self, Minibatches, Shares};
 use varangian_learn::{Batch, Dataset, Model, Targets};
 use varangian_rules::{Filter, Oracle, Pipeline};
@@ -112,9 +112,9 @@ impl Shelf {
         }
     }
 
-    fn plan_of(&self, read: &Read, rule: Pipeline) -> Result<Plan, Failure> {
-        let Read { settings, words } = read;
-        let parts = self.parts(read)?;
+    fn plan_of(&self, read: &Read, mut rule: Pipeline) -> Result<Plan, Failure> {
+        let (Read { settings, words }, parts) = (read, self.parts(read)?);
+        rule.divide(parts.model.tensors().iter().map(Tensor::extent));
         let plan = Plan {
             model: parts.model,
             sampler: parts.sampler,

@@ -46,6 +46,13 @@ pub struct Tensor {
     pub offset: usize,
 }
 
+impl Tensor {
+    /// Its name and its number of entries.
+    pub fn extent(&self) -> (&str, usize) {
+        (&self.name, self.shape.iter().product())
+    }
+}
+
 /// Scratch memory of one thread for one model, reused from gradient to gradient.
 pub type Workspace = Box<dyn Any + Send>;
 

@@ -33,6 +33,23 @@ pub enum Message {
         /// s > 0.
         noise: f32,
     },
+    /// RSA (Li et al. 2019, algorithm 1): the worker keeps a copy xᵢ of the parameters, which the
+    /// penalty λ·‖x₀ − xᵢ‖₁ ties to the server's x₀, and sends sign(x₀ − xᵢ). What stands in the
+    /// row is that already.
+    Coupled {
+        /// λ ≥ 0.
+        lambda: f32,
+    },
+    /// Election coding (Sohn et al. 2020): the worker takes the gradients of `times` workers'
+    /// minibatches, its own and those of the workers after it, and sends the sign that most of
+    /// them have. What stands in the row is the sum of their signs.
+    ///
+    /// *Differs:* the paper's allocations are random (Bernoulli) or deterministic codes; here each
+    /// worker's neighbours, in a ring.
+    Election {
+        /// Minibatches a worker and step, odd.
+        times: u32,
+    },
 }
 
 const SIGN: &[Param] = &[Param {
@@ -70,6 +87,20 @@ const PRIVATE: &[Param] = &[
     },
 ];
 
+const COUPLED: &[Param] = &[Param {
+    name: "lambda",
+    kind: Kind::Real { min: 0.0, max: 1e30 },
+    default: "0.01",
+    help: "λ, the weight of the penalty; that of rule=\"rsa\"",
+}];
+
+const ELECTION: &[Param] = &[Param {
+    name: "times",
+    kind: Kind::Count { min: 1, max: 1001 },
+    default: "3",
+    help: "minibatches, each another worker's, whose signs a worker counts; odd",
+}];
+
 /// The messages by name, with a summary and parameters each, for help.
 pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("vector", "the vector itself: 32 bits a coordinate", &[]),
@@ -77,13 +108,15 @@ pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("one-bit", "its signs, with +1 where it is 0: one bit a coordinate; sign zero=plus-one", &[]),
     ("stochastic-sign", "a sign drawn with the coordinate's odds: one bit", STOCHASTIC),
     ("dp-sign", "a sign drawn so that the worker's data stay private: one bit", PRIVATE),
+    ("rsa", "the signs of how far the server is from the worker's own copy: two bits", COUPLED),
+    ("election", "the signs that most of several workers' gradients have: two bits", ELECTION),
 ];
 
 impl Message {
     /// The names; `sto-sign` is another name of `stochastic-sign`, and `one-bit` is short for
     /// `sign zero=plus-one`.
     pub const NAMES: &'static [&'static str] =
-        &["vector", "sign", "one-bit", "stochastic-sign", "dp-sign"];
+        &["vector", "sign", "one-bit", "stochastic-sign", "dp-sign", "rsa", "election"];
 
     /// Reads `vector`, `sign`, `one-bit`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
     ///
@@ -106,6 +139,17 @@ impl Message {
                 let noise = (real("sensitivity") / real("epsilon") * spread) as f32;
                 Ok(Message::Private { noise })
             }
+            "rsa" => {
+                let lambda = spec.args(COUPLED)?.real("lambda").expect("has a default") as f32;
+                Ok(Message::Coupled { lambda })
+            }
+            "election" => {
+                let times = spec.args(ELECTION)?.count("times").expect("has a default") as u32;
+                match times % 2 {
+                    1 => Ok(Message::Election { times }),
+                    _ => Err(SpecError::new(format!("election: times is odd; found \"{times}\""))),
+                }
+            }
             other => Err(SpecError::unknown("message", other, Self::NAMES)),
         }
     }
@@ -123,6 +167,9 @@ impl Message {
             Message::Sign(zero) => {
                 packed.encode(row, zero, coins);
             }
+            Message::Coupled { .. } | Message::Election { .. } => {
+                packed.encode(row, ZeroPolicy::Zero, coins);
+            }
             Message::Stochastic { bound } => packed.draw(row, coins, |x| {
                 if x.is_nan() { 0.5 } else { 0.5 - 0.5 * (x / bound).clamp(-1.0, 1.0) }
             }),
@@ -135,7 +182,20 @@ impl Message {
 
     /// Whether 0 can be sent beside the two signs.
     pub fn is_ternary(&self) -> bool {
-        *self == Message::Sign(ZeroPolicy::Zero)
+        matches!(
+            self,
+            Message::Sign(ZeroPolicy::Zero) | Message::Coupled { .. } | Message::Election { .. }
+        )
+    }
+
+    /// Whether it is no function of one gradient: then the worker makes it in a way of its own.
+    pub fn is_own(&self) -> bool {
+        matches!(self, Message::Coupled { .. } | Message::Election { .. })
+    }
+
+    /// Gradients that a worker takes a step for it.
+    pub fn gradients(&self) -> u64 {
+        if let Message::Election { times } = self { u64::from(*times) } else { 1 }
     }
 
     /// Bytes of one message of d coordinates on the wire: 4·d, or 4·⌈d/32⌉ a plane of signs.

@@ -116,6 +116,13 @@ impl Optimiser {
             );
         }
         let momentum = &self.momentum;
+        let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
+        if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
+            return refuse(
+                "message=rsa and message=election take gradients in a way of their own; set \
+                 local_steps=1, and momentum=0 or momentum_at=update, beside them",
+            );
+        }
         let at_update = momentum.placement == Placement::Update;
         let moves = momentum.coefficient > 0.0;
         if matches!(self.server, ServerOptimiser::Perturbed(_)) && moves {

@@ -26,6 +26,12 @@ pub enum Sampling {
         /// Leave out an epoch's last batch if it is smaller than the others.
         drop_last: bool,
     },
+    /// Groups of `times` consecutive workers draw the same batches, in epochs from all that their
+    /// shares hold: what redundancy needs (Chen et al. 2018, DRACO's repetition code).
+    Repeated {
+        /// Workers of a group; the last one may be smaller.
+        times: usize,
+    },
 }
 
 /// The ways of sampling by name, with a summary and parameters each, for help and the catalogue.
@@ -33,7 +39,19 @@ pub static SAMPLING: &[(&str, &str, &[Param])] = &[
     ("epochs", "without replacement, a fresh order each epoch, within the worker's share", &[LAST]),
     ("with-replacement", "each batch drawn anew from the worker's share", &[]),
     ("shared-stream", "consecutive batches of one shuffled stream over all samples", &[LAST]),
+    (
+        "repeated",
+        "groups of consecutive workers draw the same batches from all of their shares",
+        TIMES,
+    ),
 ];
+
+const TIMES: &[Param] = &[Param {
+    name: "times",
+    kind: Kind::Count { min: 1, max: 1_000_000 },
+    default: "3",
+    help: "workers that draw the same batches",
+}];
 
 const LAST: Param = Param {
     name: "last",
@@ -56,6 +74,7 @@ impl Sampling {
         Ok(match *name {
             "epochs" => Sampling::Epochs { drop_last: args.text("last") == "drop" },
             "shared-stream" => Sampling::SharedStream { drop_last: args.text("last") == "drop" },
+            "repeated" => Sampling::Repeated { times: args.count("times").expect("has a default") },
             _ => Sampling::WithReplacement,
         })
     }
@@ -67,7 +86,7 @@ pub struct Minibatches {
     batch: usize,
     sampling: Sampling,
     seed: Seed,
-    /// One a worker, or the one that all share.
+    /// One a worker or group of workers, or the one that all share.
     pools: Vec<Pool>,
 }
 
@@ -122,6 +141,9 @@ impl Minibatches {
                 let mut all = shares.concat();
                 all.sort_unstable();
                 vec![all]
+            }
+            Sampling::Repeated { times } => {
+                shares.chunks(times).map(<[Vec<u32>]>::concat).collect()
             }
             _ => shares,
         };
@@ -195,6 +217,10 @@ impl Sampler for Minibatches {
                 out.extend((0..self.batch).map(|_| samples[stream.below(samples.len())]));
             }
             Sampling::Epochs { .. } => self.take(worker as usize, worker, step, out),
+            Sampling::Repeated { times } => {
+                let group = worker as usize / times;
+                self.take(group, group as u32, step, out);
+            }
             Sampling::SharedStream { .. } => {
                 let number = step * self.workers as u64 + u64::from(worker);
                 self.take(0, SHARED, number, out);
@@ -202,10 +228,18 @@ impl Sampler for Minibatches {
         }
     }
 
+    fn beside(&self, worker: u32, k: u32) -> u32 {
+        ((u64::from(worker) + u64::from(k)) % self.workers as u64) as u32
+    }
+
     /// The mean over workers where their shares differ in size.
     fn steps_per_epoch(&self) -> f64 {
         let batches: u64 = self.pools.iter().map(|pool| self.batches(pool)).sum();
-        batches as f64 / self.workers as f64
+        let drawing = match self.sampling {
+            Sampling::Repeated { .. } => self.pools.len(),
+            _ => self.workers,
+        };
+        batches as f64 / drawing as f64
     }
 }
 
@@ -275,6 +309,20 @@ mod tests {
             all.sort_unstable();
             assert_eq!(all, [0, 1, 2, 3, 4, 5, 6]);
         }
+    }
+
+    #[test]
+    fn a_group_of_workers_repeats_each_other_and_goes_through_all_of_its_shares() {
+        let s = sampler("repeated times=2", &[&[1, 2], &[3], &[7, 8], &[9], &[5]], 2).unwrap();
+        for step in 0..8 {
+            assert_eq!(draw(&s, 0, step), draw(&s, 1, step));
+            assert_eq!(draw(&s, 2, step), draw(&s, 3, step));
+            assert_eq!(draw(&s, 4, step), [5]);
+        }
+        let mut epoch = [draw(&s, 1, 0), draw(&s, 0, 1)].concat();
+        epoch.sort_unstable();
+        assert_eq!(epoch, [1, 2, 3]);
+        assert_eq!(s.steps_per_epoch(), 5.0 / 3.0); // of 2, 2 and 1 batches
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Pipeline {
 
     /// The largest deviation/norm at which the rule is proven resilient, under the same conditions.
     pub fn variance_norm(&self, n: usize, f: usize) -> Option<f64> {
-        let bare = self.pre.is_empty() && self.post.is_empty() && self.check(n, f).is_ok();
+        let bare = self.is_bare() && self.check(n, f).is_ok();
         self.proven(n, f)?;
         self.rule_entry.facts.variance_norm.filter(|_| bare).map(|(limit, _)| limit(n, f))
     }

@@ -41,9 +41,18 @@ impl Stages {
     /// Reads stages: "arc | nnm".
     ///
     /// # Errors
-    /// If a stage or parameter is unknown, or one is a rule or stands after one.
+    /// If a stage or parameter is unknown, or one is a rule or stands after one; or if stages work
+    /// by block and one leaves no row to its worker, so that blocks need not have as many rows.
     pub fn parse(text: &str) -> Result<Stages, SpecError> {
         let mut pipeline = Pipeline::parse(&format!("{text} | {}", average::ENTRY.name))?;
+        let nameless = pipeline.pre.iter().find(|stage| !stage.stage.keeps_workers());
+        if let Some(stage) = nameless.filter(|_| pipeline.is_by_block()) {
+            return Err(SpecError::new(format!(
+                "rows are put together again from blocks that each have a row a worker; {} leaves \
+                 others",
+                stage.entry.name
+            )));
+        }
         let spec = pipeline.spec.rsplit_once(" | ").map_or(text, |(stages, _)| stages).to_owned();
         let seen = Arc::<Mutex<Seen>>::default();
         pipeline.rule = Box::new(Capture(seen.clone()));
@@ -75,9 +84,23 @@ impl Stages {
 
     /// As [`Stages::rows`], one after the other, and how many they are.
     pub fn packed(&mut self, round: &mut Round<'_>) -> (Vec<f32>, usize) {
-        let mut out = zeros(round.rows.d());
-        self.pipeline.aggregate(round, &mut out, &mut Verdict::default());
-        std::mem::take(&mut self.seen().single)
+        let d = round.rows.d();
+        let Some(blocks) = self.pipeline.blocks.take() else {
+            let mut out = zeros(d);
+            self.pipeline.aggregate(round, &mut out, &mut Verdict::default());
+            return std::mem::take(&mut self.seen().single);
+        };
+        let n = round.rows.n();
+        let mut whole = zeros(n * d);
+        for range in blocks.ranges(d) {
+            let rows = round.rows.of(round.rows.sent().columns(range.clone()));
+            let (part, _) = self.packed(&mut Round { rows, oracle: None, ..*round });
+            for (row, part) in whole.chunks_mut(d).zip(part.chunks(range.len())) {
+                row[range.clone()].copy_from_slice(part);
+            }
+        }
+        self.pipeline.blocks = Some(blocks);
+        (whole, n)
     }
 
     /// The same of rows of which nobody knows whether they are finite, found in passing; `None`
@@ -95,8 +118,21 @@ impl Stages {
     /// # Errors
     /// As [`Pipeline::exact`].
     pub fn exact(&self, round: &exact::Round<'_>) -> Result<Vec<Vec<f64>>, SpecError> {
-        self.pipeline.exact(round, &mut Verdict::default())?;
-        Ok(std::mem::take(&mut self.seen().double))
+        let Some(blocks) = &self.pipeline.blocks else {
+            self.pipeline.exact(round, &mut Verdict::default())?;
+            return Ok(std::mem::take(&mut self.seen().double));
+        };
+        let mut one = self.pipeline.of_a_block();
+        one.rule = Box::new(Capture(self.seen.clone()));
+        let mut rows = vec![Vec::new(); round.n()];
+        for range in blocks.ranges(round.d()) {
+            let part: Vec<Vec<f64>> =
+                round.rows.iter().map(|row| row[range.clone()].to_vec()).collect();
+            one.exact(&exact::Round { rows: &part, ..*round }, &mut Verdict::default())?;
+            let found = std::mem::take(&mut self.seen().double);
+            rows.iter_mut().zip(found).for_each(|(row, part)| row.extend(part));
+        }
+        Ok(rows)
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -107,12 +143,14 @@ impl Stages {
 impl Pipeline {
     /// The length to which the first stage cuts rows of these lengths, if it does that.
     pub(crate) fn cut(&self, norms: &[f64], f: usize) -> Option<f64> {
-        self.pre.first().and_then(|first| first.stage.cut(norms, f))
+        let first = self.pre.first().filter(|_| !self.is_by_block());
+        first.and_then(|first| first.stage.cut(norms, f))
     }
 
     /// The rows of these lengths that the first stage leaves out.
     pub(crate) fn left_out(&self, norms: &[f64], f: usize) -> Vec<usize> {
-        self.pre.first().map_or_else(Vec::new, |first| first.stage.left_out(norms, f))
+        let first = self.pre.first().filter(|_| !self.is_by_block());
+        first.map_or_else(Vec::new, |first| first.stage.left_out(norms, f))
     }
 }
 
@@ -150,7 +188,13 @@ mod tests {
         let wide: Vec<Vec<f64>> =
             rows.iter().map(|row| row.iter().map(|&x| x.into()).collect()).collect();
         let matrix = Matrix::from_rows(&rows);
-        for text in ["nnm", "arc | nnm", "clipping c=2", "bucketing s=2 | arc"] {
+        for text in [
+            "nnm",
+            "arc | nnm",
+            "clipping c=2",
+            "bucketing s=2 | arc",
+            "per-block length=1 | clipping c=median",
+        ] {
             let mut stages = Stages::parse(text).unwrap();
             stages.check(5, 1).unwrap();
             let mixed = stages.rows(&mut Round::of(matrix.rows(), 1));

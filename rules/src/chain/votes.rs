@@ -8,7 +8,7 @@ impl Pipeline {
     /// Whether packed votes can be counted as they are: one rule that reads signs alone, and no
     /// stage.
     pub fn counts_votes(&self) -> bool {
-        self.pre.is_empty() && self.post.is_empty() && self.rule.counts_votes()
+        self.is_bare() && self.rule.counts_votes()
     }
 
     /// Counts packed votes, one a worker in ascending id: the answer of [`Pipeline::aggregate`] to

@@ -9,8 +9,8 @@ impl Pipeline {
     /// one pass over them, for the rules that can. If not, the answer is nobody's.
     ///
     /// Returns `None`, and does nothing, where the pipeline cannot: where neither its first stage
-    /// nor, without stages, its rule finds it in passing; with weights, a memory, or a stage behind
-    /// the rule.
+    /// nor, without stages, its rule finds it in passing; with weights, a memory, blocks, or a
+    /// stage behind the rule.
     ///
     /// # Panics
     /// As [`Pipeline::aggregate`].
@@ -22,7 +22,7 @@ impl Pipeline {
     ) -> Option<bool> {
         let watches = self.pre.first().map_or(self.rule.watches(), |first| first.stage.watches());
         let plain = self.post.is_empty() && round.weights.is_none() && !self.has_memory();
-        if !watches || !plain || round.rows.recipe().is_some() {
+        if !watches || !plain || self.is_by_block() || round.rows.recipe().is_some() {
             return None;
         }
         let watch = Watch::default();

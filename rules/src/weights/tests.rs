@@ -7,7 +7,7 @@ use crate::{ALL, Family, Pipeline, Round, Verdict, build, exact};
 use varangian_base::{Domain, Matrix, Seed};
 
 /// Pipelines of which every stage has a form for weights.
-const SPECS: [&str; 15] = [
+const SPECS: [&str; 16] = [
     "average",
     "median",
     "median middle=lower",
@@ -23,6 +23,7 @@ const SPECS: [&str; 15] = [
     "median | ctma",
     "clipping c=1.5 | trimmed-mean",
     "arc | geometric-median",
+    "per-block length=2 | trimmed-mean",
 ];
 
 /// Those whose answer to a row of weight k is that to k copies of it.

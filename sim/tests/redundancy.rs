@@ -1,0 +1,192 @@
+//! RSA, election coding and DRACO: whole trajectories against slow replays, exact recovery, and
+//! that the bits hold.
+
+mod common;
+
+use common::{Four, plan};
+use std::sync::Arc;
+use varangian_base::{Domain, Memory, Seed};
+use varangian_learn::model::Place;
+use varangian_learn::optim::{Message, Optimiser};
+use varangian_learn::{Batch, Sampler};
+use varangian_sim::Plan;
+use varangian_sim::lockstep::Lockstep;
+
+/// Draws as [`Four`], for groups of workers, who stand in a ring of n.
+struct Groups {
+    draws: Four,
+    times: u32,
+    n: u32,
+}
+
+impl Sampler for Groups {
+    fn draw(&self, worker: u32, step: u64, indices: &mut Vec<u32>) {
+        self.draws.draw(worker / self.times, step, indices);
+    }
+
+    fn beside(&self, worker: u32, k: u32) -> u32 {
+        (worker + k) % self.n
+    }
+
+    fn steps_per_epoch(&self) -> f64 {
+        10.0
+    }
+}
+
+fn groups(times: u32, n: usize, of: Plan) -> Plan {
+    let sampler = Groups { draws: Four { len: 100 }, times, n: n as u32 };
+    Plan { sampler: Arc::new(sampler), ..of }
+}
+
+fn sending(message: &str, rate: f64) -> Optimiser {
+    Optimiser { message: Message::parse(message).unwrap(), ..Optimiser::sgd(rate) }
+}
+
+fn make(run: &mut Lockstep, steps: u64) {
+    for _ in 0..steps {
+        run.step();
+    }
+}
+
+fn after(plan: Plan, steps: u64) -> Vec<u32> {
+    let mut run = Lockstep::new(plan).unwrap();
+    make(&mut run, steps);
+    run.params().iter().map(|x| x.to_bits()).collect()
+}
+
+/// The gradient of `worker`'s minibatch.
+fn gradient(plan: &Plan, worker: u32, step: u64, at: &[f32]) -> Vec<f32> {
+    let (mut indices, mut batch) = (Vec::new(), Batch::default());
+    plan.sampler.draw(worker, step, &mut indices);
+    let mut draws = Seed(0).stream(Domain::Augment, worker, step);
+    plan.train.fill(&indices, &mut draws, &mut batch);
+    let mut prepared: varangian_learn::model::Prepared = Box::new(());
+    plan.model.prepare(at, &mut prepared);
+    let (mut space, mut out) = (plan.model.workspace(), vec![0.0; at.len()]);
+    let place = Place { seed: plan.seed, worker, step };
+    plan.model.gradient(at, &prepared, &batch, place, &mut space, &mut out);
+    out
+}
+
+fn sign(x: f32) -> f32 {
+    if x == 0.0 { 0.0 } else { x.signum() }
+}
+
+#[test]
+fn rsa_follows_a_slow_replay_of_the_papers_recursion() {
+    let (n, rate, lambda) = (4, 0.05f32, 0.3f32);
+    let make = || plan("rsa lambda=0.3", "none", n, 0, sending("rsa lambda=0.3", 0.05));
+    let told = make();
+    let mut server = told.model.init(told.seed);
+    let mut copies = vec![server.clone(); n];
+    for step in 0..30 {
+        let mut push = vec![0.0; server.len()];
+        for (worker, copy) in (0..).zip(&mut copies) {
+            let fresh = gradient(&told, worker, step, copy);
+            for k in 0..server.len() {
+                push[k] += sign(server[k] - copy[k]);
+                copy[k] -= rate * (fresh[k] + lambda * sign(copy[k] - server[k]));
+            }
+        }
+        server.iter_mut().zip(&push).for_each(|(x, push)| *x -= rate * lambda * push);
+    }
+    let found = after(make(), 30);
+    let off = |(found, wanted): (&u32, &f32)| (f32::from_bits(*found) - wanted).abs();
+    let far = found.iter().zip(&server).map(off).fold(0.0, f32::max);
+    assert!(far < 1e-4, "{far}");
+    assert!(server != told.model.init(told.seed));
+}
+
+#[test]
+fn election_coding_counts_the_signs_of_the_neighbours_minibatches() {
+    // In rings of five and seven the two votes never differ.
+    let (n, rate) = (9, 0.25f32);
+    let of = |message: &str| {
+        groups(1, n, plan("majority", "none", n, 0, sending(message, f64::from(rate))))
+    };
+    assert_eq!(after(of("election times=1"), 20), after(of("sign"), 20));
+    // Long enough to come where minibatches differ in their signs.
+    let (told, steps) = (of("sign"), 60);
+    let mut wanted = told.model.init(told.seed);
+    for step in 0..steps {
+        let signs: Vec<Vec<f32>> = (0..n as u32)
+            .map(|worker| gradient(&told, worker, step, &wanted).into_iter().map(sign).collect())
+            .collect();
+        for (k, x) in wanted.iter_mut().enumerate() {
+            let sent = |i: usize| sign((0..3).map(|j| signs[(i + j) % n][k]).sum::<f32>());
+            *x -= rate * sign((0..n).map(sent).sum::<f32>());
+        }
+    }
+    let wanted: Vec<u32> = wanted.iter().map(|x| x.to_bits()).collect();
+    assert_eq!(after(of("election times=3"), steps), wanted);
+    assert_ne!(wanted, after(of("sign"), steps));
+}
+
+#[test]
+fn draco_ends_on_the_bits_of_a_run_without_an_attack() {
+    let of = |attack: &str, f_real: usize| {
+        let whole = groups(3, 9, plan("draco r=3", attack, 9, 1, Optimiser::sgd(0.1)));
+        Plan { f_real, ..whole }
+    };
+    let clean = after(of("none", 0), 25);
+    for attack in ["sign-flip scale=100", "constant value=1e30", "alie z=1.5", "non-finite", "zero"]
+    {
+        assert_eq!(after(of(attack, 1), 25), clean, "{attack}");
+    }
+    // Where every worker draws its own, no group agrees, and nothing is learnt.
+    let alone = plan("draco r=3", "none", 9, 1, Optimiser::sgd(0.1));
+    let start = alone.model.init(alone.seed);
+    let alone = after(Plan { f_real: 0, ..alone }, 3);
+    assert!(alone.iter().zip(&start).all(|(a, b)| *a == b.to_bits()));
+}
+
+#[test]
+fn the_same_bits_at_any_number_of_threads_and_after_a_pause() {
+    let of = |k: usize| match k {
+        0 => plan("rsa lambda=0.1", "sign-flip", 7, 2, sending("rsa lambda=0.1", 0.05)),
+        1 => groups(1, 7, plan("majority", "oppose", 7, 2, sending("election times=3", 0.05))),
+        2 => plan(
+            "per-block length=9 | clipping c=median | average",
+            "alie",
+            7,
+            2,
+            Optimiser::sgd(0.1),
+        ),
+        3 => plan("per-block length=9 | centred-clipping tau=1", "alie", 7, 2, Optimiser::sgd(0.1)),
+        4 => plan("sequential-clipping tau=1", "relocation", 7, 2, Optimiser::sgd(0.1)),
+        5 => plan("gas p=7", "alie", 7, 2, Optimiser::sgd(0.1)),
+        _ => plan("signguard share=0.5", "alie", 7, 2, Optimiser::sgd(0.1)),
+    };
+    for k in 0..7 {
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| after(of(k), 12))
+        };
+        let whole = on(1);
+        assert_eq!(on(3), whole, "{k}");
+        let mut first = Lockstep::new(of(k)).unwrap();
+        make(&mut first, 5);
+        let saved: Memory = first.save();
+        let mut rest = Lockstep::new(of(k)).unwrap();
+        rest.load(&saved).unwrap();
+        make(&mut rest, 7);
+        let bits: Vec<u32> = rest.params().iter().map(|x| x.to_bits()).collect();
+        assert_eq!(bits, whole, "{k} after a pause");
+    }
+}
+
+#[test]
+fn what_rsa_and_election_cannot_go_with_is_refused() {
+    let with = |change: fn(&mut Optimiser)| {
+        let mut optimiser = sending("election", 0.1);
+        change(&mut optimiser);
+        Lockstep::new(plan("majority", "none", 5, 0, optimiser)).err().unwrap().to_string()
+    };
+    assert!(with(|o| o.local.steps = 2).contains("local_steps=1"));
+    let worker = |o: &mut Optimiser| {
+        o.momentum.coefficient = 0.9;
+        o.momentum.placement = varangian_learn::optim::Placement::Worker;
+    };
+    assert!(with(worker).contains("momentum=0"));
+    assert!(Message::parse("election times=4").is_err());
+}
