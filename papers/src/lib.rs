@@ -6,6 +6,7 @@
 
 mod bucketing;
 mod fall_of_empires;
+mod methods;
 pub mod momentum;
 mod safeguard;
 mod shapes;
@@ -24,4 +25,10 @@ pub const ALL: &[&Publication] = &[
     &zeno_pp::PUBLICATION,
     &safeguard::PUBLICATION,
     &fall_of_empires::PUBLICATION,
+    &methods::diloco::PUBLICATION,
+    &methods::demoa::PUBLICATION,
+    &methods::rosdhb::PUBLICATION,
+    &methods::ef21::PUBLICATION,
+    &methods::dm21::PUBLICATION,
+    &methods::nsgdm::PUBLICATION,
 ];

@@ -185,7 +185,7 @@ fn told(((rule, attack, _), found): (&Run<'_>, &Option<f64>)) -> String {
 }
 
 /// The mean of the last three accuracies of a finished run.
-fn end(outcome: &Outcome) -> Option<f64> {
+pub(super) fn end(outcome: &Outcome) -> Option<f64> {
     let curve = outcome.curve("accuracy");
     let last = &curve[curve.len().saturating_sub(3)..];
     (!last.is_empty()).then(|| last.iter().map(|point| point.1).sum::<f64>() / last.len() as f64)
