@@ -361,7 +361,7 @@ mod tests {
         for text in ["krum, one", "krum, other", "Of partition, f_real: the worst"] {
             assert!(svg.contains(text), "{text}");
         }
-        let lines = Lines::of(&entries, &style);
+        let lines = Lines::of(&entries, &style, &line_keys(&entries, ""));
         let mut places: Vec<usize> = lines.names.iter().map(|one| one.0).collect();
         places.sort_unstable();
         assert_eq!(places, [0, 1, 2, 3]);

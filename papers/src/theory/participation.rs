@@ -92,7 +92,7 @@ impl Tails {
 
 /// The chance that what happens with this chance in a round happens in any of them.
 fn ever(chance: f64, rounds: u64) -> f64 {
-    -(rounds as f64 * (-chance.min(1.0)).ln_1p()).exp_m1()
+    (-(rounds as f64 * (-chance.min(1.0)).ln_1p()).exp_m1()).max(0.0) + 0.0
 }
 
 /// D(½, β), the relative entropy of fair coins to coins that fall with chance β.
