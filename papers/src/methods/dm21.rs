@@ -38,12 +38,12 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
             |a, b| a > b,
         ),
         cells.claim(
-            "no worse than with one momentum (within 1 point), attacked",
+            "ours: no worse than with one momentum (within 1 point), attacked",
             [(double, robust, true), (single, robust, true)],
             |a, b| a > b - 1.0,
         ),
         cells.claim(
-            "a twentieth is as good as everything (within 5 points), attacked",
+            "ours: a twentieth is as good as everything (within 5 points), attacked",
             [(double, robust, true), (all, robust, true)],
             |a, b| a > b - 5.0,
         ),

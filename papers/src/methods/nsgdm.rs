@@ -33,12 +33,12 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
             |a, b| a >= b,
         ),
         cells.claim(
-            "the same under Krum",
+            "the same under Krum, with nearest neighbours mixed",
             [(normalised, krum, true), (plain, krum, true)],
             |a, b| a >= b,
         ),
         cells.claim(
-            "the worst attack costs 10 points at most",
+            "ours: the worst attack costs 10 points at most",
             [(normalised, mixed, true), (normalised, mixed, false)],
             |a, b| a > b - 10.0,
         ),

@@ -18,18 +18,19 @@ pub(crate) const PUBLICATION: Publication = Publication {
     more,
 };
 
-pub(super) const WAYS: [Way; 3] = [
+pub(super) const WAYS: [Way; 4] = [
     Way { name: "the same tenth", is: |s| s.compression.contains("shared") },
     Way {
         name: "own tenths",
-        is: |s| s.compression.contains("rand-k") && !s.compression.contains("shared"),
+        is: |s| s.compression.contains("keep=0.1") && !s.compression.contains("shared"),
     },
+    Way { name: "own twentieths", is: |s| s.compression.contains("keep=0.05") },
     Way { name: "everything", is: |s| s.compression == "none" },
 ];
 
 fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
     let cells = Cells(outcomes);
-    let [same, own, all] = &WAYS;
+    let [same, own, half, all] = &WAYS;
     let robust = "nnm | trimmed-mean";
     vec![
         cells.claim(
@@ -40,6 +41,11 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
         cells.claim(
             "coordinated tenths are better than own ones, attacked",
             [(same, robust, true), (own, robust, true)],
+            |a, b| a > b,
+        ),
+        cells.claim(
+            "and than own ones of as many bytes",
+            [(same, robust, true), (half, robust, true)],
             |a, b| a > b,
         ),
         cells.claim(
