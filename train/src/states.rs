@@ -2,13 +2,13 @@
 //!
 //! | kept | a message c makes of the row s | whose |
 //! |---|---|---|
-//! | the last | s ← c | DeMoA: delayed momentum aggregation (Otsuka, Yamada & Takezawa 2026, arXiv 2509.02970) |
+//! | the last | s ← c | DeMoA (Otsuka, Yamada & Takezawa 2026, arXiv 2509.02970) |
 //! | a sum | s ← s + c | EF21 (Richtárik et al. 2021, Algorithm 2; Rammal et al. 2024) |
 //! | a momentum | s ← μ·s + (1 − δ)·c | RoSDHB (Gupta et al. 2025, arXiv 2508.17129, Algorithm 1) |
 //!
-//! Rows begin at 0, as a worker's momentum does, and stay where no message comes: the rule always
-//! combines those of all workers, so that as many of them are hostile as of all workers. Only
-//! workers that a round proves hostile are left out of it.
+//! DeMoA is delayed momentum aggregation. Rows begin at 0, as a worker's momentum does, and stay
+//! where no message comes: the rule always combines those of all workers, so that as many of them
+//! are hostile as of all workers. Only workers that a round proves hostile are left out of it.
 //!
 //! *Differs:* DeMoA's and RoSDHB's full texts were not at hand: both are as remembered. What DeMoA
 //! combines of a worker that was never drawn is its momentum, which is 0 until then.

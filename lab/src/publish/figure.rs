@@ -46,8 +46,8 @@ fn inches(style: &Style) -> Option<f64> {
     })
 }
 
-/// What is drawn in one colour: a rule, and its folder where there are several; against bytes, which
-/// each compression has its own of, that too.
+/// What is drawn in one colour: a rule, and its folder where there are several; against bytes, its
+/// compression too, as each has its own.
 fn line_keys(entries: &Entries, x: &str) -> Vec<&'static str> {
     let varies = entries.varies();
     match () {

@@ -9,9 +9,9 @@
 //!
 //! `rand-k masks=shared` draws one set of coordinates a step for all workers, from the run's seed:
 //! the coordinated sparsification of RoSDHB (Gupta, Honsell, Xu, Gupta & Neglia 2025, arXiv
-//! 2508.17129, Algorithm 1), whose messages are values alone. `ef21` is Richtárik, Sokolov & Fatkhullin
-//! 2021 (arXiv 2106.05203, Algorithm 2), under a robust rule Byz-EF21 (Rammal, Gruntkowska,
-//! Fedin, Gorbunov & Richtárik 2024, arXiv 2310.09804).
+//! 2508.17129, Algorithm 1), whose messages are values alone. `ef21` is Richtárik, Sokolov &
+//! Fatkhullin 2021 (arXiv 2106.05203, Algorithm 2), under a robust rule Byz-EF21 (Rammal,
+//! Gruntkowska, Fedin, Gorbunov & Richtárik 2024, arXiv 2310.09804).
 //!
 //! *Differs:* both EF21 papers begin with g = C(∇fᵢ(θ₀)) or the gradient itself; g is 0 here, and
 //! the first message makes it C of the gradient.

@@ -4,12 +4,14 @@
 //! | name | step at θ, with g the gradient there |
 //! |---|---|
 //! | `sgd` | g ← g + λ·θ; b ← μ·b + g; θ ← θ − α·b, or θ − α·(g + μ·b) with Nesterov |
-//! | `adamw` | θ ← (1 − αλ)·θ; m ← β₁·m + (1 − β₁)·g; v ← β₂·v + (1 − β₂)·g²; θ ← θ − α·m̂/(√v̂ + ε), with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ) |
+//! | `adamw` | θ ← (1 − αλ)·θ − α·m̂/(√v̂ + ε) |
+//!
+//! with m ← β₁·m + (1 − β₁)·g, v ← β₂·v + (1 − β₂)·g², m̂ = m/(1 − β₁ᵗ) and v̂ = v/(1 − β₂ᵗ).
 //!
 //! Sources: FedAvg (McMahan et al. 2017, Algorithm 1): plain `sgd`. FedOpt (Reddi et al. 2021,
-//! arXiv 2003.00295, Algorithm 2): `sgd send=movement` with an adaptive server. DiLoCo (Douillard et
-//! al. 2023, arXiv 2311.08105, Algorithm 1): `adamw`, whose means each worker keeps from round to
-//! round, and `server_optimiser = "nesterov"`. AdamW: Loshchilov & Hutter 2019, Algorithm 2.
+//! arXiv 2003.00295, Algorithm 2): `sgd send=movement` with an adaptive server. DiLoCo (Douillard
+//! et al. 2023, arXiv 2311.08105, Algorithm 1): `adamw`, whose means each worker keeps from round
+//! to round, and `server_optimiser = "nesterov"`. AdamW: Loshchilov & Hutter 2019, Algorithm 2.
 //!
 //! What is sent is the movement, θ before minus θ after: DiLoCo's outer gradient Δ and FedOpt's −Δ.
 //! Plain `sgd` sends the sum of the gradients that it met unless `send=movement` is said, so that

@@ -78,7 +78,7 @@ impl Optimiser {
             || self.compression != Compression::None
     }
 
-    /// Whether a worker's message comes of one gradient at the parameters that the server published.
+    /// Whether a worker's message comes of one gradient at the parameters that were published.
     pub fn is_one_gradient(&self) -> bool {
         self.local.steps == 1 && self.inner.is_plain()
     }

@@ -1,5 +1,5 @@
-//! Local steps (DiLoCo, Douillard et al. 2023, arXiv 2311.08105; FedAvg, McMahan et al. 2017; FedOpt,
-//! Reddi et al. 2021) with hostile workers, which none of these papers has.
+//! Local steps (DiLoCo, Douillard et al. 2023, arXiv 2311.08105; FedAvg, McMahan et al. 2017;
+//! FedOpt, Reddi et al. 2021) with hostile workers, which none of these papers has.
 
 use super::{Cells, Way};
 use crate::shapes::{Publication, Shape};

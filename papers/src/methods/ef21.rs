@@ -1,5 +1,5 @@
-//! Byz-EF21 (Rammal, Gruntkowska, Fedin, Gorbunov & Richtárik, AISTATS 2024, arXiv 2310.09804): error
-//! feedback whose states the server combines.
+//! Byz-EF21 (Rammal, Gruntkowska, Fedin, Gorbunov & Richtárik, AISTATS 2024, arXiv 2310.09804):
+//! error feedback whose states the server combines.
 
 use super::{Cells, Way};
 use crate::shapes::{Publication, Shape};

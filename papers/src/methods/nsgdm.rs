@@ -1,4 +1,5 @@
-//! Byz-NSGDM (Bolatov et al. 2026, arXiv 2603.12512): a step of a given length along the rule's answer.
+//! Byz-NSGDM (Bolatov et al. 2026, arXiv 2603.12512): a step of a given length along the
+//! rule's answer.
 
 use super::{Cells, Way};
 use crate::shapes::{Publication, Shape};

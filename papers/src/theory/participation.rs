@@ -3,10 +3,10 @@
 //! Voitovych 2024, Byzantine-Robust Federated Learning: Impact of Client Subsampling and Local
 //! Updates, arXiv 2402.12780, Lemma 1 and the choice of n̂ and b̂ after it).
 //!
-//! Of n̂ workers drawn from n without replacement, b of the n hostile, the number of hostile ones is
-//! hypergeometric. A sample is bearable if b̂ < n̂/2 hostile ones are reckoned with and more come in
-//! any of T rounds with a chance of at most p: by the union over rounds T·P[H > b̂] ≤ p, exactly
-//! 1 − (1 − P[H > b̂])^T ≤ p as rounds are drawn independently.
+//! Of n̂ workers drawn from n without replacement, b of the n hostile, the number of hostile ones
+//! is hypergeometric. A sample is bearable if b̂ < n̂/2 hostile ones are reckoned with and more
+//! come in any of T rounds with a chance of at most p: by the union over rounds T·P[H > b̂] ≤ p,
+//! exactly 1 − (1 − P[H > b̂])^T ≤ p as rounds are drawn independently.
 //!
 //! *Differs:* the paper bounds the tail by exponentials in the relative entropy D(½, b/n), as
 //! remembered; that bound follows from Hoeffding 1963, Theorem 4, and stands beside the exact tail.
@@ -29,8 +29,8 @@ pub struct Numbers {
     pub samples: Vec<u64>,
 }
 
-/// The most workers: ln k! is summed for each.
-const MOST: u64 = 10_000_000;
+/// The most workers: the least sample is found in up to n·b steps.
+const MOST: u64 = 20_000;
 
 /// The hypergeometric tails of samples from n workers of whom b are hostile. Cost O(n) to make, and
 /// O(b) a tail.
@@ -83,7 +83,7 @@ impl Tails {
         0
     }
 
-    /// The least sample whose b̂ is below its half, if there is one: n̂ and b̂.
+    /// The least sample whose b̂ is below its half, if there is one: n̂ and b̂. Cost O(n̂·b).
     pub fn least(&self, rounds: u64, risk: f64) -> Option<(usize, usize)> {
         let all = (1..=self.n).map(|drawn| (drawn, self.reckoned(drawn, rounds, risk)));
         all.into_iter().find(|&(drawn, reckoned)| 2 * reckoned < drawn)
@@ -114,7 +114,7 @@ impl Numbers {
                 Err(SpecError::new(text))
             }
         };
-        demand((1..=MOST).contains(&workers), "1 to 10000000 workers", &workers)?;
+        demand((1..=MOST).contains(&workers), "1 to 20000 workers", &workers)?;
         demand(rounds >= 1, "a round", &rounds)?;
         demand(risk > 0.0 && risk < 1.0, "a risk between 0 and 1", &risk)?;
         for &b in &self.hostile {
