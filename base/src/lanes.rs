@@ -103,6 +103,15 @@ pub mod network {
     pub const TEMPERAMENTS: u32 = u32::MAX;
 }
 
+/// Lanes of `Domain::Compress`, of a worker's message; the worker of coordinates that all send is
+/// `u32::MAX`.
+pub mod compress {
+    /// Which coordinates are sent.
+    pub const MASK: u64 = 0;
+    /// Whether a coordinate is rounded up or down.
+    pub const COINS: u64 = 1;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,10 +120,11 @@ mod tests {
     fn no_two_purposes_of_a_domain_share_an_address() {
         use network as n;
         use partition as p;
-        let lanes: [&[u64]; 6] = [
+        let lanes: [&[u64]; 7] = [
             &[data::WEIGHTS, data::FEATURES, data::NOISE, data::TEST],
             &[p::ORDER, p::POOL, p::CLASS, p::WORKER, p::HELD, p::AMOUNT],
             &[batch::EPOCH, batch::REPLACED],
+            &[compress::MASK, compress::COINS],
             &[rule::BUCKETS, rule::SKETCH, rule::SIGNS, rule::GROUPS, rule::CLUSTERS]
                 .map(u64::from),
             &[oracle::ORDER, oracle::VALIDATION, oracle::AUGMENT, oracle::JUDGED].map(u64::from),

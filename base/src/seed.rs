@@ -46,6 +46,8 @@ pub enum Domain {
     Test = 15,
     /// Which workers take part in a round.
     Participation = 16,
+    /// What compression leaves out of a message.
+    Compress = 17,
 }
 
 /// The one seed of a run.

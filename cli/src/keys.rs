@@ -3,7 +3,7 @@
 use crate::{Failure, print};
 use varangian_base::{Param, SpecError};
 use varangian_lab::config::{FILE_HELP, KEYS, QUIRKS, Quirk, Settings, WEIGHTS};
-use varangian_learn::optim::{Compression, MESSAGES, SCHEDULES, ServerOptimiser};
+use varangian_learn::optim::{Compression, Inner, MESSAGES, SCHEDULES, ServerOptimiser};
 use varangian_learn::partition::SAMPLING;
 use varangian_sim::network::DELAYS;
 use varangian_sim::scenario::{NETWORK, UNIFORM};
@@ -108,6 +108,16 @@ static PLACEMENTS: Words = &[
         &[],
     ),
     ("worker", "at the workers, of their own gradients: each sends its momentum", &[]),
+    (
+        "worker-twice",
+        "as worker, and of that momentum a momentum again, which is sent: Byz-DM21's",
+        &[],
+    ),
+    (
+        "rows",
+        "at the server, one of each worker's messages, which the rule combines: RoSDHB's",
+        &[],
+    ),
 ];
 
 /// The words that a key takes, with their parameters, and where else there is to look.
@@ -124,6 +134,7 @@ fn values(name: &str) -> String {
         "model" => return also("`varangian models` lists"),
         "dataset" => return also("`varangian datasets` lists"),
         "partition" => return also("`varangian partitions` lists"),
+        "local_optimiser" => return named(Inner::NAMES, Inner::params),
         "compression" => return named(Compression::NAMES, Compression::params),
         "server_optimiser" => return named(ServerOptimiser::NAMES, ServerOptimiser::params),
         "participation" => return named(Participation::NAMES, Participation::params),
@@ -238,6 +249,7 @@ mod tests {
         for (key, word) in [
             ("participation", "risk=0.01"),
             ("compression", "keep=0.1"),
+            ("local_optimiser", "epsilon=1e-8"),
             ("server_optimiser", "tau=1e-3"),
             ("weights", "cap=10"),
         ] {

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// What the figure is: curves, heatmap or boxes
     #[arg(long, value_name = "WORD")]
     kind: Option<String>,
-    /// What the horizontal axis of curves shows: step, or a key
+    /// What the horizontal axis of curves shows: step, bytes (that a worker sent so far), or a key
     #[arg(long, value_name = "KEY")]
     x: Option<String>,
     /// What stands above; nothing by default

@@ -6,7 +6,7 @@ use crate::{Failure, print};
 use clap::Subcommand;
 use std::path::PathBuf;
 use varangian_base::Seed;
-use varangian_papers::theory::{empires, signsgd};
+use varangian_papers::theory::{empires, participation, signsgd};
 
 /// Arguments of `varangian theory`.
 #[derive(clap::Args)]
@@ -26,6 +26,8 @@ enum What {
     Zeno(server::Zeno),
     /// Zeno++: what its test lets through, and a bound that follows from the test alone
     ZenoPp(server::ZenoPp),
+    /// Samples of workers: how many to draw so that the hostile ones stay a minority in all rounds
+    Participation(Participation),
     /// SafeguardSGD: steps to a nearly stationary point, speed-up, and thresholds
     Safeguard(server::Safeguard),
 }
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         What::Zeno(args) => args.run(),
         What::ZenoPp(args) => args.run(),
         What::Safeguard(args) => args.run(),
+        What::Participation(args) => args.run(),
     }
 }
 
@@ -53,6 +56,41 @@ struct Empires {
     /// The seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+}
+
+/// Arguments of `varangian theory participation`.
+#[derive(clap::Args)]
+#[command(allow_negative_numbers = true)] // refused by what they are for
+struct Participation {
+    /// n, all workers
+    #[arg(long, default_value_t = 100)]
+    workers: u64,
+    /// b, numbers of hostile ones among them
+    #[arg(long, value_delimiter = ',', default_value = "10,20")]
+    hostile: Vec<u64>,
+    /// T, the number of rounds
+    #[arg(long, default_value_t = 500)]
+    rounds: u64,
+    /// The chance that some round holds more hostile workers than are reckoned with
+    #[arg(long, default_value_t = 0.01)]
+    risk: f64,
+    /// Sizes of samples to look at; by default some from the least to n
+    #[arg(long, value_delimiter = ',')]
+    samples: Vec<u64>,
+}
+
+impl Participation {
+    fn run(&self) -> Result<(), Failure> {
+        let numbers = participation::Numbers {
+            workers: self.workers,
+            hostile: self.hostile.clone(),
+            rounds: self.rounds,
+            risk: self.risk,
+            samples: self.samples.clone(),
+        };
+        print::line(&numbers.tables()?);
+        Ok(())
+    }
 }
 
 /// Arguments of `varangian theory signsgd`.

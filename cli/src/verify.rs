@@ -7,6 +7,7 @@ mod receipts;
 use crate::{Failure, print};
 use again::{Judged, Rounds};
 use std::path::PathBuf;
+use varangian_base::Seed;
 use varangian_lab::Experiment;
 use varangian_lab::config::{Settings, Source};
 use varangian_lab::results::{Look, Store};
@@ -111,18 +112,18 @@ fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<String, F
     let shelf = Shelf::new(args.data.clone());
     let bodies = audit::Bodies::open(&args.folder);
     let bodies = bodies.map_err(|trouble| Failure::failed(trouble.to_string()))?;
-    let letters = |model: &dyn varangian_learn::Model, optimiser: &Optimiser| {
+    let letters = |model: &dyn varangian_learn::Model, optimiser: &Optimiser, seed: Seed| {
         let starts = entries.iter().filter_map(begin);
-        let of = starts.map(|start| letter(&start.codec, model, optimiser));
+        let of = starts.map(|start| letter(&start.codec, model, optimiser, seed));
         of.collect::<Result<Vec<_>, _>>()
     };
     let (said, steps, parameters) = match shelf.course(&settings)? {
         Course::Lockstep(plan) | Course::Rounds(plan, _) => {
-            let letters = letters(plan.model.as_ref(), &plan.optimiser)?;
+            let letters = letters(plan.model.as_ref(), &plan.optimiser, plan.seed)?;
             Rounds::new(*plan, letters, bodies)?.run(entries)?
         }
         Course::Swarm(plan) => {
-            let letters = letters(plan.model.as_ref(), &plan.optimiser)?;
+            let letters = letters(plan.model.as_ref(), &plan.optimiser, plan.seed)?;
             Judged::new(*plan, letters, bodies)?.run(entries)?
         }
     };
@@ -165,9 +166,10 @@ fn letter(
     codec: &str,
     model: &dyn varangian_learn::Model,
     optimiser: &Optimiser,
+    seed: Seed,
 ) -> Result<Letter, Failure> {
     let d = model.dim();
     let name = if matches!(codec, "f32" | "bf16" | "f16") { codec } else { "auto" };
-    let codec = Codec::parse(name, optimiser, d)?;
+    let codec = Codec::parse(name, optimiser, d, seed)?;
     Ok(Letter { d, statistics: model.buffers(), codec })
 }

@@ -178,9 +178,9 @@ impl Arrivals {
         points::passes("model published");
     }
 
-    /// Reads a message into `row`; what is returned are its statistics.
-    fn unpack(&mut self, bytes: &[u8]) -> Result<Vec<f32>, (Reason, String)> {
-        self.desk.shared.terms.letter.decode(bytes, &mut self.row).map_err(malformed)
+    /// Reads the message of this number into `row`; what is returned are its statistics.
+    fn unpack(&mut self, number: u64, bytes: &[u8]) -> Result<Vec<f32>, (Reason, String)> {
+        self.desk.shared.terms.letter.at(number).decode(bytes, &mut self.row).map_err(malformed)
     }
 
     /// Hands a message to the server, and judges it.
@@ -209,7 +209,7 @@ impl Arrivals {
             }
             None => match bytes_of(&mut letter).and_then(|body| {
                 bytes = body;
-                self.unpack(&bytes)
+                self.unpack(number, &bytes)
             }) {
                 Ok(found) => {
                     statistics = found;

@@ -9,10 +9,9 @@ use crate::Trouble;
 use crate::client::{Client, Failed, Joined};
 use crate::work::{AGENT, Calm, Ending, Fresh, Hand, Happened, Model, Reader, sealed};
 use varangian_attacks::Attack;
-use varangian_base::{Matrix, SpecError};
-use varangian_learn::optim::Compression;
+use varangian_base::{Coins, Matrix, SpecError};
 use varangian_rules::Pipeline;
-use varangian_train::{Adversary, Held, Job, Poison, Sight};
+use varangian_train::{Adversary, Held, Job, Keeping, Poison, Sight};
 
 /// The hostile workers of a run.
 pub struct Drill<'a> {
@@ -54,6 +53,13 @@ impl<'a> Drill<'a> {
             return Err(SpecError::new(
                 "the attack reads the server's momentum, which no message shows; take another one",
             ));
+        }
+        if let Some(keeping) = Keeping::of(job.optimiser, None) {
+            return Err(SpecError::new(format!(
+                "a drill cannot know what the server keeps of each worker under {}; attacks on it \
+                 run in one process",
+                keeping.key()
+            )));
         }
         if sees.rule && (rule.has_memory() || rule.needs_oracle()) {
             return Err(SpecError::new(format!(
@@ -105,10 +111,9 @@ impl<'a> Drill<'a> {
         };
         let mut out = Matrix::zeros(count, d);
         self.adversary.forge(&model.broadcast(step), sight, out.rows_mut());
-        let compression = job.optimiser.compression.without_feedback();
-        if compression != Compression::None {
-            let rows = &mut out.rows_mut();
-            rows.iter_mut().for_each(|row| compression.apply(row, &mut Vec::new()));
+        for (k, &worker) in self.ids.iter().enumerate() {
+            let coins = Coins { seed: job.seed, worker, step };
+            job.optimiser.compression.limit(out.row_mut(k), coins);
         }
         Ok((out, losses))
     }
@@ -187,7 +192,7 @@ impl<'a> Drill<'a> {
             let worker = client.joined().expect("it joined").worker;
             let row = self.ids.binary_search(&worker).expect("it fits");
             let statistics = self.mine[row].worker.statistics();
-            let body = sealed(&terms.letter, rows.row(row), statistics);
+            let body = sealed(&terms.letter.at(step), rows.row(row), statistics);
             let receipt = client.push((model.version, step), &body, losses[row])?;
             listen(Happened::Answered(&receipt));
         }

@@ -289,7 +289,7 @@ impl Rounds {
     /// Hands the body of a message to the server, as a row or as a packed vote.
     fn read(&mut self, letter: &mut Letter, at: &mut Option<(u64, u64)>) -> Result<(), Refusal> {
         let (worker, step) = (letter.worker, letter.version);
-        let shape = self.desk.shared.terms.letter;
+        let shape = self.desk.shared.terms.letter.at(step);
         let packed = self.server.intake().takes_votes();
         let mut bytes = Vec::new();
         let read = bytes_of(letter).and_then(|body| {

@@ -2,6 +2,7 @@
 
 use crate::Trouble;
 use crate::proto::{self, JoinReply};
+use varangian_base::Seed;
 use varangian_learn::Model;
 use varangian_learn::optim::{Local, Optimiser, Placement};
 use varangian_train::Follower;
@@ -71,6 +72,10 @@ impl Terms {
             statistics: self.letter.statistics as u64,
             codec: codec.into(),
             kept,
+            mask_seed: match self.letter.codec {
+                Codec::Masked { seed, .. } => seed.0,
+                _ => 0,
+            },
             message_bytes: self.letter.most() as u64,
             chunk_bytes: CHUNK as u32,
             asynchronous: self.asynchronous,
@@ -98,7 +103,7 @@ impl Terms {
             })
         };
         let (d, kept) = (size("d", reply.d)?, size("kept", reply.kept)?);
-        let codec = decoded(reply.codec(), kept)?;
+        let codec = decoded(reply.codec(), kept, reply.mask_seed)?;
         let letter = Letter { d, statistics: size("statistics", reply.statistics)?, codec };
         let sizes = |tensor: &proto::Tensor| tensor.shape.iter().map(|&s| s as usize).collect();
         Ok(Terms {
@@ -152,7 +157,7 @@ impl Terms {
     }
 }
 
-/// A codec as the protocol names it, and the coordinates of a top-k message.
+/// A codec as the protocol names it, and the coordinates or levels of a message.
 fn coded(codec: Codec) -> (proto::Codec, u64) {
     match codec {
         Codec::F32 => (proto::Codec::F32, 0),
@@ -161,10 +166,12 @@ fn coded(codec: Codec) -> (proto::Codec, u64) {
         Codec::Signs { ternary: false } => (proto::Codec::Signs, 0),
         Codec::Signs { ternary: true } => (proto::Codec::TernarySigns, 0),
         Codec::TopK { kept } => (proto::Codec::TopK, kept as u64),
+        Codec::Masked { kept, .. } => (proto::Codec::Masked, kept as u64),
+        Codec::Quantised { levels } => (proto::Codec::Quantised, u64::from(levels)),
     }
 }
 
-fn decoded(codec: proto::Codec, kept: usize) -> Result<Codec, Trouble> {
+fn decoded(codec: proto::Codec, kept: usize, seed: u64) -> Result<Codec, Trouble> {
     Ok(match codec {
         proto::Codec::F32 => Codec::F32,
         proto::Codec::Bf16 => Codec::Bf16,
@@ -172,6 +179,13 @@ fn decoded(codec: proto::Codec, kept: usize) -> Result<Codec, Trouble> {
         proto::Codec::Signs => Codec::Signs { ternary: false },
         proto::Codec::TernarySigns => Codec::Signs { ternary: true },
         proto::Codec::TopK => Codec::TopK { kept },
+        proto::Codec::Masked => Codec::Masked { kept, seed: Seed(seed), step: 0 },
+        proto::Codec::Quantised => match u32::try_from(kept) {
+            Ok(levels @ 1..=255) => Codec::Quantised { levels },
+            _ => {
+                return Err(Trouble(format!("levels of the server are 1 to 255; found {kept}")));
+            }
+        },
         proto::Codec::Unspecified => {
             return Err(Trouble::new("the server names no codec that this worker knows"));
         }

@@ -181,6 +181,16 @@ impl Hand {
         behind
     }
 
+    /// Goes back to the state before this step, if it is the last one that was answered.
+    fn undo(&mut self, step: u64) -> Result<(), Trouble> {
+        match self.past.back() {
+            Some((of, state)) if *of == step => {
+                self.worker.load(state).map_err(|error| Trouble(error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Computes the row of `step` at this model, from the state that the worker had before that
     /// step where it has answered it before: a server that was set back gets the same row again.
     pub(crate) fn compute(
@@ -316,7 +326,7 @@ impl Labour {
         let is_again = self.last.as_ref().is_some_and(|(of, ..)| *of == step);
         if !is_again || terms.asynchronous {
             let loss = hand.compute(job, &model, step, None).map_err(Failed::Final)?;
-            let sent = sealed(&terms.letter, &hand.row, hand.worker.statistics());
+            let sent = sealed(&terms.letter.at(step), &hand.row, hand.worker.statistics());
             self.last = Some((step, sent, loss));
         }
         let (step, body, loss) = self.last.as_ref().expect("it was computed");
@@ -326,6 +336,10 @@ impl Labour {
         listen(Happened::Answered(&receipt));
         if receipt.admitted {
             listen(Happened::Ready(step + 1, &hand.worker));
+        } else if job.optimiser.compression.is_difference() {
+            // The server adds up what it admits: the worker must not add more.
+            hand.undo(*step).map_err(Failed::Final)?;
+            self.last = None;
         }
         if receipt.reason == "too-many" {
             crate::clock::rest(Duration::from_millis(100));

@@ -7,6 +7,7 @@
 mod bucketing;
 mod defences;
 mod fall_of_empires;
+mod methods;
 pub mod momentum;
 mod safeguard;
 mod shapes;
@@ -33,4 +34,10 @@ pub const ALL: &[&Publication] = &[
     &defences::rsa::PUBLICATION,
     &defences::election::PUBLICATION,
     &defences::draco::PUBLICATION,
+    &methods::diloco::PUBLICATION,
+    &methods::demoa::PUBLICATION,
+    &methods::rosdhb::PUBLICATION,
+    &methods::ef21::PUBLICATION,
+    &methods::dm21::PUBLICATION,
+    &methods::nsgdm::PUBLICATION,
 ];

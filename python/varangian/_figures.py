@@ -228,7 +228,7 @@ def plot(
     kind : "curves" (accuracy or test loss), "heatmap" (rules by ``columns``) or "boxes"
     style : a TOML file with any of the choices, kept beside a paper
     **choices : ``rules`` (which, in this order), ``where`` (["f_real=4"]), ``labels`` (other
-        names), ``columns`` (a panel for each value; attack), ``x`` (step, or a key), ``rest``
+        names), ``columns`` (a panel for each value; attack), ``x`` (step, bytes, or a key), ``rest``
         ("worst" or "mean" of what nothing tells apart), ``title``, ``width`` in inches,
         ``aspect``, ``font_size`` in points, ``font`` (a file; in a style, beside that file).
         ``formats`` of a style are what the command writes; here ``savefig`` says it

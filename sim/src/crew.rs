@@ -2,20 +2,19 @@
 
 use rayon::prelude::*;
 use std::sync::Mutex;
-use varangian_base::{Matrix, Rows, RowsMut};
+use varangian_base::{Coins, Matrix, Rows, RowsMut};
 use varangian_learn::Batch;
 use varangian_learn::model::{Place, Prepared, Wanted};
-use varangian_learn::optim::Compression;
 use varangian_rules::Pipeline;
 use varangian_train::{
-    Adversary, Bench, Broadcast, Held, Job, Lent, Poison, Server, Sight, Worker, inspect,
+    Adversary, Bench, Broadcast, Held, Job, Lent, Poison, Server, Sight, States, Worker, inspect,
 };
 
 /// Workers write straight into the server's slots: honest ones first, hostile ones last.
 pub(crate) fn step_in_place(crew: &Crew<'_>, team: Team<'_>, server: &mut Server) -> f64 {
-    let Lent { broadcast, slots, rule, weights, momentum } = server.lend();
+    let Lent { broadcast, slots, states, rule, weights, momentum } = server.lend();
     let (mine, theirs) = slots.split_at(team.honest.len());
-    let at_server = AtServer { rule, weights, momentum };
+    let at_server = AtServer { states, rule, weights, momentum };
     let (loss, inspected) = crew.round(team, &broadcast, at_server, mine, theirs);
     for (id, inspected) in inspected.into_iter().enumerate() {
         // A refusal is counted by the intake.
@@ -29,7 +28,8 @@ pub(crate) fn stage(crew: &Crew<'_>, team: Team<'_>, server: &Server, staged: &m
     let (mine, theirs) = staged.rows_mut().split_at(team.honest.len());
     let broadcast = server.broadcast();
     let (rule, weights, momentum) = (server.rule(), server.weights(), server.momentum());
-    crew.round(team, &broadcast, AtServer { rule, weights, momentum }, mine, theirs).0
+    let at_server = AtServer { states: server.states(), rule, weights, momentum };
+    crew.round(team, &broadcast, at_server, mine, theirs).0
 }
 
 /// Workers write into a staging matrix, honest ones first, and send copies.
@@ -61,6 +61,27 @@ fn picked<'a>(rows: Rows<'a>, places: &[usize], copies: &'a mut Matrix) -> Rows<
     copies.rows()
 }
 
+/// What the rule will combine of the honest workers `ids`: what their messages, at their places in
+/// `rows`, make of what the server keeps, and of the absent ones what it keeps.
+fn combined(states: &States, ids: &[u32], absent: &[bool], rows: Rows<'_>, out: &mut Matrix) {
+    *out = Matrix::zeros(ids.len(), rows.d());
+    for (place, &id) in ids.iter().enumerate() {
+        match is_away(absent, place) {
+            true => out.row_mut(place).copy_from_slice(states.row(id as usize)),
+            false => states.after(id as usize, rows.row(place), out.row_mut(place)),
+        }
+    }
+}
+
+/// Replaces the messages at `places`, as honest workers would send them, by what the server would
+/// keep then.
+fn kept_honestly(shadow: &mut States, places: &[usize], own: &mut Matrix) {
+    for &place in places {
+        shadow.take(place, own.row(place));
+        own.row_mut(place).copy_from_slice(shadow.row(place));
+    }
+}
+
 /// What computes a round: the job, benches to sit at, and the numbers of the plan.
 pub(crate) struct Crew<'a> {
     pub(crate) job: Job<'a>,
@@ -77,6 +98,9 @@ pub(crate) struct Team<'a> {
     pub(crate) hostile: &'a mut [Worker],
     pub(crate) adversary: &'a mut Adversary,
     pub(crate) own: &'a mut Matrix,
+    /// By place, what the server would keep of the hostile workers if they were honest, where that
+    /// is not their message.
+    pub(crate) shadow: Option<&'a mut States>,
     pub(crate) prepared: &'a mut Prepared,
     pub(crate) sampled: Option<&'a mut Matrix>,
     /// Workers, by place (honest ones first), that compute nothing this step; false beyond its end.
@@ -86,6 +110,7 @@ pub(crate) struct Team<'a> {
 /// What an omniscient adversary may see of the server.
 #[derive(Clone, Copy)]
 struct AtServer<'a> {
+    states: Option<&'a States>,
     rule: &'a Pipeline,
     weights: Option<&'a [f64]>,
     momentum: &'a [f32],
@@ -107,7 +132,7 @@ impl Crew<'_> {
         mut mine: RowsMut<'_>,
         mut theirs: RowsMut<'_>,
     ) -> (f64, Vec<Result<(), usize>>) {
-        let Team { honest, hostile, adversary, own, prepared, sampled, absent } = team;
+        let Team { honest, hostile, adversary, own, shadow, prepared, sampled, absent } = team;
         self.job.model.prepare(broadcast.params, prepared);
         let found =
             self.gradients(honest, broadcast, prepared, None, sampled, absent, mine.reborrow());
@@ -121,35 +146,48 @@ impl Crew<'_> {
                 let mind = Some(&*adversary);
                 self.gradients(hostile, broadcast, prepared, mind, None, those, own.rows_mut());
             }
+            if let Some(shadow) = shadow {
+                kept_honestly(shadow, &sent_by, own);
+            }
             let ids = |workers: &[Worker], places: &[usize]| -> Vec<u32> {
                 places.iter().map(|&place| workers[place].id()).collect()
             };
             let (honest_ids, hostile_ids) = (ids(honest, &here), ids(hostile, &sent_by));
             let (mut sent, mut owned) = Default::default();
-            let seen = picked(mine.as_rows(), &here, &mut sent).with_ids(&honest_ids);
+            let AtServer { states, rule, weights, momentum: server_momentum } = at_server;
+            let everyone: Vec<u32> = honest.iter().map(Worker::id).collect();
+            let seen = match states {
+                Some(states) => {
+                    combined(states, &everyone, absent, mine.as_rows(), &mut sent);
+                    sent.rows().with_ids(&everyone)
+                }
+                None => picked(mine.as_rows(), &here, &mut sent).with_ids(&honest_ids),
+            };
             let own = picked(own.rows(), &sent_by, &mut owned).with_ids(&hostile_ids);
             let loss = adversary.sees().loss;
             let held = loss.then(|| Held::draw(&self.job, &hostile_ids, broadcast.step));
             let (n, f, seed) = (self.n, self.f, self.job.seed);
-            let AtServer { rule, weights, momentum: server_momentum } = at_server;
             let honest = seen;
             let sight = Sight { honest, own, n, f, server_momentum, rule, weights, held, seed };
-            self.forge(adversary, broadcast, sight, &sent_by, theirs.reborrow());
+            self.forge(adversary, broadcast, sight, &sent_by, states, theirs.reborrow());
         }
         let theirs = theirs.as_rows();
         inspected.par_extend((0..theirs.n()).into_par_iter().map(|i| inspect(theirs.row(i))));
         (loss, inspected)
     }
 
-    /// Hostile rows into `theirs` at `places`, as short as messages are.
+    /// Hostile rows into `theirs` at `places`, as short as messages are. Where the server combines
+    /// what it keeps of each worker, the adversary writes that, and sends what makes it so.
     fn forge(
         &self,
         adversary: &mut Adversary,
         broadcast: &Broadcast<'_>,
         sight: Sight<'_>,
         places: &[usize],
+        states: Option<&States>,
         mut theirs: RowsMut<'_>,
     ) {
+        let ids: Vec<u32> = (0..sight.own.n()).map(|k| sight.own.id(k)).collect();
         if places.len() == theirs.n() {
             adversary.forge(broadcast, sight, theirs.reborrow());
         } else {
@@ -160,9 +198,13 @@ impl Crew<'_> {
             }
         }
         // The wire carries no more of a hostile row than of an honest one.
-        let compression = self.job.optimiser.compression.without_feedback();
-        if compression != Compression::None {
-            theirs.iter_mut().for_each(|row| compression.apply(row, &mut Vec::new()));
+        let Job { optimiser, seed, .. } = self.job;
+        for (&place, &worker) in places.iter().zip(&ids) {
+            let row = theirs.row_mut(place);
+            if let Some(states) = states {
+                states.message_for(worker as usize, row);
+            }
+            optimiser.compression.limit(row, Coins { seed, worker, step: broadcast.step });
         }
     }
 

@@ -8,14 +8,16 @@ use varangian_learn::model::{Prepared, Tally};
 use varangian_learn::optim::{Message, Optimiser};
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_train::{
-    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Passes, Refusal, Server, Settings, Shown,
-    Study, StudyRow, Worker,
+    Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Keeping, Passes, Refusal, Server, Settings,
+    Shown, States, Study, StudyRow, Worker,
 };
 
 /// What is known of a step when it is over.
 pub struct StepRecord<'a> {
-    /// Mean minibatch loss over the honest workers, penalties included.
+    /// Mean minibatch loss over the honest workers that took part, penalties included.
     pub loss: f64,
+    /// Honest workers that took part and said their loss; where there are none, `loss` is none.
+    pub losses: usize,
     /// The learning rate.
     pub rate: f64,
     /// The ids of the hostile workers.
@@ -67,15 +69,16 @@ pub struct Lockstep {
     adversary: Adversary,
     passes: Passes,
     in_place: bool,
+    /// Honest workers that take part in the open step.
+    here: usize,
     staged: Matrix,
     own: Matrix,
+    /// What the server would keep of the hostile workers if they were honest, by place.
+    shadow: Option<States>,
     prepared: Prepared,
     evaluator: Evaluator,
     benches: Mutex<Vec<Bench>>,
     study: Option<Studied>,
-    /// Workers of a round, and how many of them the rule is told are hostile.
-    workers: usize,
-    f: usize,
 }
 
 /// A study with the rows that only it needs.
@@ -107,7 +110,9 @@ impl Lockstep {
         plan.check()?;
         let hostile_ids = plan.hostile_ids();
         let (d, n) = (plan.model.dim(), plan.n);
-        let (workers, f) = plan.round();
+        let (_, f) = plan.round();
+        let keeping = Keeping::of(&plan.optimiser, plan.participation.as_ref());
+        let keeping = keeping.filter(|keeping| *keeping != Keeping::Last);
         let settings = Settings {
             n,
             f,
@@ -134,6 +139,7 @@ impl Lockstep {
         Ok(Lockstep {
             staged: Matrix::zeros(if in_place { 0 } else { n }, d),
             own: Matrix::zeros(hostile.len(), d),
+            shadow: keeping.map(|keeping| States::new(keeping, hostile.len(), d)),
             evaluator: Evaluator::new(plan.test.as_ref(), plan.test_samples),
             adversary: Adversary::new(plan.attack),
             honest: honest.into_iter().map(Worker::new).collect(),
@@ -151,8 +157,7 @@ impl Lockstep {
             hostile_ids,
             passes: plan.passes,
             in_place,
-            workers,
-            f,
+            here: 0,
         })
     }
 
@@ -192,6 +197,8 @@ impl Lockstep {
             Passes::Honest => &[][..],
             Passes::All => &self.hostile,
         };
+        let is_here = |place: &usize| !absent.get(*place).is_some_and(|&absent| absent);
+        self.here = (0..self.honest.len()).filter(is_here).count();
         let all = self.honest.iter().chain(hostile).enumerate();
         self.server.follow(all.filter_map(here).map(Worker::statistics));
     }
@@ -212,7 +219,8 @@ impl Lockstep {
         self.server.close();
         self.show_aggregate();
         let study = self.study.as_ref().map(|studied| &studied.row);
-        StepRecord { loss, rate, hostile: &self.hostile_ids, closed: self.server.closed(), study }
+        let (losses, hostile, closed) = (self.here, &self.hostile_ids, self.server.closed());
+        StepRecord { loss, losses, rate, hostile, closed, study }
     }
 
     fn with_crew<T>(
@@ -220,6 +228,7 @@ impl Lockstep {
         absent: &[bool],
         work: impl FnOnce(&Crew<'_>, Team<'_>, &mut Server, &mut Matrix) -> T,
     ) -> T {
+        let (n, f) = self.server.round();
         let crew = Crew {
             job: Job {
                 model: self.model.as_ref(),
@@ -229,8 +238,8 @@ impl Lockstep {
                 seed: self.seed,
             },
             benches: &self.benches,
-            n: self.workers,
-            f: self.f,
+            n,
+            f,
             all_pass: self.passes == Passes::All && self.model.buffers() > 0,
         };
         let team = Team {
@@ -238,6 +247,7 @@ impl Lockstep {
             hostile: &mut self.hostile,
             adversary: &mut self.adversary,
             own: &mut self.own,
+            shadow: self.shadow.as_mut(),
             prepared: &mut self.prepared,
             sampled: self.study.as_mut().and_then(|studied| studied.sampled.as_mut()),
             absent,
@@ -247,6 +257,7 @@ impl Lockstep {
 
     /// Shows the study what was sent, before the server aggregates.
     fn show_rows(&mut self, loss: f64) {
+        let (n, f) = self.server.round();
         let Some(studied) = &mut self.study else { return };
         let rows = if self.in_place { self.server.intake().slots() } else { self.staged.rows() };
         let honest = self.honest.len();
@@ -258,8 +269,8 @@ impl Lockstep {
             honest: rows.head(honest),
             attack: rows.tail(honest),
             params: self.server.params(),
-            variance_norm: self.server.rule().variance_norm(self.workers, self.f),
-            kappa: self.server.rule().kappa(self.workers, self.f),
+            variance_norm: self.server.rule().variance_norm(n, f),
+            kappa: self.server.rule().kappa(n, f),
             votes: self.optimiser.message != Message::Vector,
         };
         studied.study.before(&shown);
@@ -319,6 +330,9 @@ impl Lockstep {
         let mut memory = Memory::default();
         memory.absorb("server", self.server.save());
         memory.absorb("adversary", self.adversary.save());
+        if let Some(shadow) = &self.shadow {
+            memory.absorb("shadow", shadow.save());
+        }
         for worker in self.honest.iter().chain(&self.hostile) {
             memory.absorb(&format!("worker-{}", worker.id()), worker.save());
         }
@@ -332,6 +346,9 @@ impl Lockstep {
     pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         self.server.load(&memory.part("server"))?;
         self.adversary.load(&memory.part("adversary"))?;
+        if let Some(shadow) = &mut self.shadow {
+            shadow.load(&memory.part("shadow"))?;
+        }
         for worker in self.honest.iter_mut().chain(&mut self.hostile) {
             worker.load(&memory.part(&format!("worker-{}", worker.id())))?;
         }

@@ -7,7 +7,7 @@ use varangian_learn::data::Split;
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
-use varangian_train::{NonFinite, Participation, Passes};
+use varangian_train::{Keeping, NonFinite, Participation, Passes, Who};
 
 /// Which workers are hostile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,6 +111,7 @@ impl Plan {
             )));
         }
         self.optimiser.check()?;
+        Keeping::check(&self.optimiser, self.participation.as_ref())?;
         let (workers, f) = self.round();
         if workers > n || workers == 0 {
             return Err(SpecError::new(format!(
@@ -121,6 +122,13 @@ impl Plan {
             return Err(SpecError::new(
                 "study looks at the rows of all workers, so participation must be all",
             ));
+        }
+        if let (Some(keeping), true) = (self.keeping(), self.study.is_some()) {
+            return Err(SpecError::new(format!(
+                "study looks at what workers send, and the rule combines what the server keeps of \
+                 them under {}; study must be 0",
+                keeping.key()
+            )));
         }
         self.rule.check(workers, f)?;
         self.rule.fits(workers, f)?;
@@ -147,7 +155,22 @@ impl Plan {
 
     /// Workers of a round, and how many of them the rule is told are hostile.
     pub fn round(&self) -> (usize, usize) {
-        self.participation.map_or((self.n, self.f), |sample| (sample.workers, sample.f))
+        self.participation.map_or((self.n, self.f), |some| some.round(self.n))
+    }
+
+    /// The fewest rows of a round that is not waited with for more: what the rule needs at f, and
+    /// one where a round may hold any number.
+    pub fn least(&self) -> usize {
+        let (workers, f) = self.round();
+        match self.participation {
+            Some(some) if some.caches || matches!(some.who, Who::Chance(_)) => 1,
+            _ => self.rule.least(f).unwrap_or(workers),
+        }
+    }
+
+    /// What the server keeps of each worker, if it keeps anything.
+    pub fn keeping(&self) -> Option<Keeping> {
+        Keeping::of(&self.optimiser, self.participation.as_ref())
     }
 
     /// The ids of the hostile workers, ascending.

@@ -9,6 +9,7 @@ use crate::events::{Agenda, Trace};
 use crate::lockstep::{Evaluation, Lockstep, StepRecord};
 use crate::network::{Journey, Network, Temperament};
 use varangian_base::{Memory, Seed, SpecError, Value};
+use varangian_train::Keeping;
 use varangian_train::rounds::{Gathering, Policy};
 
 /// A message under way.
@@ -39,8 +40,14 @@ impl Rounds {
     /// If the plan's or the network's numbers do not fit together.
     pub fn new(plan: Plan, network: Network) -> Result<Self, SpecError> {
         network.check(plan.n)?;
+        if plan.keeping() == Some(Keeping::Sum) {
+            return Err(SpecError::new(
+                "compression=ef21 sends differences to what the server keeps, so that every message \
+                 must arrive; a network may lose one; network must be empty",
+            ));
+        }
         let (n, seed, honest) = (plan.n, plan.seed, plan.n - plan.f_real);
-        let least = plan.rule.least(plan.round().1).unwrap_or(n);
+        let least = plan.least();
         let temperaments = network.temperaments(n, seed);
         let policy = Policy { deadline: network.deadline, least, backs_off: false };
         let run = Lockstep::staged(plan)?;

@@ -6,7 +6,7 @@ mod resume;
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
 use varangian_attacks::Attack;
-use varangian_base::{Matrix, Seed, SpecError};
+use varangian_base::{Coins, Matrix, Seed, SpecError};
 use varangian_learn::model::{Prepared, Tally};
 use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
@@ -258,7 +258,7 @@ impl Squad {
         }
         if self.flights[w].state == State::Computed {
             self.flights[w].state = State::Sent;
-            let Squad { flights, rows, collusion, zeros, optimiser, .. } = self;
+            let Squad { flights, rows, collusion, zeros, optimiser, seed, .. } = self;
             let flight = &flights[w];
             let broadcast = Broadcast {
                 step: flight.number - 1,
@@ -270,8 +270,8 @@ impl Squad {
                 collusion.overhear(worker, rows.row(w));
             } else if attacks {
                 collusion.forge(worker, &broadcast, rows.row_mut(w));
-                let compression = optimiser.compression.without_feedback();
-                compression.apply(rows.row_mut(w), &mut Vec::new());
+                let coins = Coins { seed: *seed, worker, step: broadcast.step };
+                optimiser.compression.limit(rows.row_mut(w), coins);
             }
         }
         self.flights[w].clone()

@@ -46,7 +46,7 @@ fn everything() -> Plan {
         server: ServerOptimiser::parse("adam").unwrap(),
         ..with_momentum(0.1)
     };
-    let participation = Some(Participation { workers: 5, f: 1 });
+    let participation = Some(Participation::of(5, 1));
     Plan { participation, ..plan("median", "alie", 9, 2, optimiser) }
 }
 
@@ -73,9 +73,9 @@ fn what_leaves_nothing_out_changes_no_bit() {
         };
         let bare = after(plan(Compression::None, None), 20);
         let whole = Compression::TopK { keep: 1.0, feedback: true };
-        let all = Participation { workers: 9, f: 2 };
+        let all = Participation::of(9, 2);
         assert_eq!(bare, after(plan(whole, Some(all)), 20), "{hostile:?}");
-        let half = Participation { workers: 7, f: 2 };
+        let half = Participation::of(7, 2);
         assert_ne!(bare, after(plan(whole, Some(half)), 20), "{hostile:?}");
     }
 }
@@ -90,7 +90,7 @@ fn gradients_all_at_once_are_those_one_by_one() {
         Optimiser { momentum, regulariser, clip, compression, ..Optimiser::sgd(0.1) }
     };
     let signs = Optimiser { message: Message::Stochastic { bound: 1.0 }, ..Optimiser::sgd(0.1) };
-    let few = Some(Participation { workers: 5, f: 1 });
+    let few = Some(Participation::of(5, 1));
     let steps = 12;
     for (optimiser, attack, participation, at_once) in [
         (momentum(Placement::Worker, false), "sign-flip", None, true),
@@ -158,7 +158,7 @@ fn a_round_of_hostile_workers_alone_is_survived() {
     // One worker a round of six, two of them hostile: a third of the rounds hold no honest one.
     let mut tried = 0;
     for attack in varangian_attacks::ALL.iter().map(|entry| entry.name) {
-        let participation = Some(Participation { workers: 1, f: 0 });
+        let participation = Some(Participation::of(1, 0));
         let plan = plan("average", attack, 6, 2, Optimiser::sgd(0.1));
         // Points have no labels to flip.
         let Ok(mut run) = Lockstep::new(Plan { participation, ..plan }) else { continue };
@@ -181,7 +181,7 @@ fn what_does_not_fit_together_is_refused_by_name() {
     assert!(refused(plan).contains("server_optimiser"));
     let plan = Plan { study: Some(1), ..everything() };
     assert!(refused(plan).contains("participation"));
-    let sample = Some(Participation { workers: 2, f: 1 });
+    let sample = Some(Participation::of(2, 1));
     let plan = Plan { participation: sample, ..everything() };
     assert!(refused(plan).contains("median needs n ≥ 2f + 1; got n = 2, f = 1"));
 }

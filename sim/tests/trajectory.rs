@@ -40,7 +40,7 @@ fn replay(rule: &str, attack: &str, placement: Placement, nesterov: bool) -> Row
                 gradient.iter_mut().for_each(|x| *x *= CLIP / norm);
             }
             rows.push(match placement {
-                Placement::Update => gradient,
+                Placement::Update | Placement::WorkerTwice | Placement::Rows => gradient,
                 Placement::Server => add(&gradient, MU, &server),
                 Placement::Worker => {
                     *own = add(&gradient, MU, own);

@@ -1,6 +1,7 @@
 //! How the server moves: momentum or adaptive means, weight decay, the step, perturbations.
 
 use crate::escape::{Moment, Search};
+use varangian_base::kernels::norms;
 use varangian_base::{Memory, SpecError, Value};
 use varangian_learn::optim::{Optimiser, Placement, ServerOptimiser};
 
@@ -22,6 +23,7 @@ impl Descent {
         let momentum = optimiser.momentum;
         let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
         let adapts = matches!(optimiser.server, ServerOptimiser::Adaptive { .. });
+        let keeps = keeps || matches!(optimiser.server, ServerOptimiser::Nesterov { .. });
         let search = match optimiser.server {
             ServerOptimiser::Perturbed(escape) => Some(Search::new(escape, d)),
             _ => None,
@@ -40,7 +42,7 @@ impl Descent {
     }
 
     /// θ ← (1 − αλ)·θ − α·U, with U the aggregate, the momentum buffer where there is one, or what
-    /// an adaptive optimiser makes of it. What happened, where it is more than a step.
+    /// another optimiser makes of it. What happened, where it is more than a step.
     pub(crate) fn step(
         &mut self,
         optimiser: &Optimiser,
@@ -59,11 +61,22 @@ impl Descent {
             optimiser.server.step(self.steps, (rate, keep), aggregate, means, params);
             return None;
         }
+        if let ServerOptimiser::Nesterov { momentum } = optimiser.server {
+            ahead(aggregate, momentum as f32, &mut self.first, (rate, keep), params);
+            return None;
+        }
         let direction = if self.first.is_empty() {
             aggregate
         } else {
             optimiser.momentum.accumulate(&mut self.first, aggregate);
             &self.first
+        };
+        let rate = match optimiser.server {
+            ServerOptimiser::Normalised => match norms::norm2(direction).sqrt() {
+                0.0 => 0.0,
+                norm => rate / norm,
+            },
+            _ => rate,
         };
         along(direction, (rate, keep), params);
         None
@@ -101,6 +114,15 @@ fn along(direction: &[f32], (rate, keep): (f64, f64), params: &mut [f32]) {
     let (keep, rate) = (keep as f32, rate as f32);
     for (p, &u) in params.iter_mut().zip(direction) {
         *p = keep * *p - rate * u;
+    }
+}
+
+/// v ← μ·v + a; θ ← keep·θ − rate·(a + μ·v).
+fn ahead(aggregate: &[f32], mu: f32, v: &mut [f32], (rate, keep): (f64, f64), params: &mut [f32]) {
+    let (keep, rate) = (keep as f32, rate as f32);
+    for ((p, v), &a) in params.iter_mut().zip(v).zip(aggregate) {
+        *v = mu * *v + a;
+        *p = keep * *p - rate * (a + mu * *v);
     }
 }
 

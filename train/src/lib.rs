@@ -23,6 +23,7 @@ mod queue;
 pub mod rounds;
 mod running;
 mod server;
+mod states;
 mod study;
 mod traffic;
 #[cfg(feature = "adversary")]
@@ -36,10 +37,11 @@ pub use evaluate::Evaluator;
 pub use follower::Follower;
 pub use intake::{Bodies, Intake, NonFinite, Reason, Received, Refusal, inspect};
 pub use oracle::{Validation, hold_out};
-pub use participation::Participation;
+pub use participation::{Participation, Who};
 pub use queue::{Fate, Outcome, Queue, QueueSettings};
 pub use running::{Passes, Running};
 pub use server::{Broadcast, Closed, Lent, Server, Settings};
+pub use states::{Keeping, States};
 pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
 #[cfg(feature = "adversary")]

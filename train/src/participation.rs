@@ -1,4 +1,5 @@
-//! Which workers take part in a round: all, or a sample of them drawn anew each round.
+//! Which workers take part in a round: all, a sample of them drawn anew each round, or each by a
+//! coin of its own.
 //!
 //! How many of a sample are hostile is chance. The number that the rule reckons with is given, or
 //! the least for which the chance that any round of the run holds more is at most a given risk
@@ -7,13 +8,26 @@
 
 use varangian_base::{Domain, Kind, Param, Seed, SpecError, spec};
 
-/// A sample of workers a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Some of the workers a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Participation {
-    /// Workers that take part in a round.
-    pub workers: usize,
-    /// Hostile workers among them that the rule reckons with.
+    /// Who takes part.
+    pub who: Who,
+    /// Hostile workers that the rule reckons with: in a sample; or, where `who` is by chance or the
+    /// server caches, among all workers.
     pub f: usize,
+    /// Whether the rule combines the last messages of those who do not take part too, as delayed
+    /// momentum aggregation does (DeMoA; Otsuka, Yamada & Takezawa 2026, arXiv 2509.02970).
+    pub caches: bool,
+}
+
+/// How those are drawn that take part in a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Who {
+    /// So many, without replacement.
+    Sample(usize),
+    /// Each with this chance, independently.
+    Chance(f64),
 }
 
 const SAMPLE: &[Param] = &[
@@ -35,19 +49,46 @@ const SAMPLE: &[Param] = &[
         default: "0.01",
         help: "bound on the chance that any round of the run holds more than that, where f is auto",
     },
+    CACHE,
+];
+
+const CACHE: Param = Param {
+    name: "cache",
+    kind: Kind::Flag,
+    default: "false",
+    help: "whether the rule combines the last messages of the other workers too, with f of all n",
+};
+
+const CHANCE: &[Param] = &[
+    Param {
+        name: "p",
+        kind: Kind::Real { min: 1e-9, max: 1.0 },
+        default: "0.1",
+        help: "the chance of a worker to take part; of m the rule takes ⌈m·f/n⌉ to be hostile",
+    },
+    CACHE,
 ];
 
 impl Participation {
     /// The names.
-    pub const NAMES: &'static [&'static str] = &["all", "sample"];
+    pub const NAMES: &'static [&'static str] = &["all", "sample", "chance"];
 
     /// The parameters of `name`, none where it is unknown.
     pub fn params(name: &str) -> &'static [Param] {
-        if name == "sample" { SAMPLE } else { &[] }
+        match name {
+            "sample" => SAMPLE,
+            "chance" => CHANCE,
+            _ => &[],
+        }
     }
 
-    /// Reads `all`, which is `None`, or `sample workers=8 f=2` for a run of `steps` rounds of n
-    /// workers of which f are declared hostile.
+    /// So many workers a round, of which f are taken to be hostile.
+    pub fn of(workers: usize, f: usize) -> Self {
+        Participation { who: Who::Sample(workers), f, caches: false }
+    }
+
+    /// Reads `all`, which is `None`, `sample workers=8 f=2` or `chance p=0.1 cache=true` for a run
+    /// of `steps` rounds of n workers of which f are declared hostile.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -55,6 +96,12 @@ impl Participation {
         let spec = spec::parse(text)?;
         match spec.name.as_str() {
             "all" => return spec.args(&[]).map(|_| None),
+            "chance" => {
+                let args = spec.args(CHANCE)?;
+                let p = args.real("p").expect("has a default");
+                let caches = args.flag("cache");
+                return Ok(Some(Participation { who: Who::Chance(p), f, caches }));
+            }
             "sample" => {}
             other => return Err(SpecError::unknown("participation", other, Self::NAMES)),
         }
@@ -67,6 +114,15 @@ impl Participation {
                 "participation: workers is at most n; got workers = {workers}, n = {n}"
             )));
         }
+        if args.flag("cache") {
+            if args.count("f").is_some_and(|given| given != f) {
+                return Err(SpecError::new(format!(
+                    "participation: with cache=true the rule combines all n workers, of whom f = \
+                     {f} are hostile; leave out f=…"
+                )));
+            }
+            return Ok(Some(Participation { who: Who::Sample(workers), f, caches: true }));
+        }
         let risk = args.real("risk").expect("has a default");
         let reckoned = args.count("f").unwrap_or_else(|| least(n, f, workers, risk / steps as f64));
         if reckoned > f.min(workers) {
@@ -75,15 +131,47 @@ impl Participation {
                  {reckoned} in a sample of {workers}, f = {f} of all"
             )));
         }
-        Ok(Some(Participation { workers, f: reckoned }))
+        Ok(Some(Participation::of(workers, reckoned)))
     }
 
-    /// The workers of round `step`, ascending: a function of the seed and the step alone.
+    /// How many of n workers take part in a round; by chance, on average.
+    pub fn workers(&self, n: usize) -> f64 {
+        match self.who {
+            Who::Sample(workers) => workers as f64,
+            Who::Chance(p) => p * n as f64,
+        }
+    }
+
+    /// How many rows a round has at most and with how many hostile ones the rule reckons then.
+    pub fn round(&self, n: usize) -> (usize, usize) {
+        match self.who {
+            Who::Sample(workers) if !self.caches => (workers, self.f),
+            _ => (n, self.f),
+        }
+    }
+
+    /// With how many hostile rows the rule reckons in a round in which `drawn` of n workers take
+    /// part.
+    pub fn reckoned(&self, n: usize, drawn: usize) -> usize {
+        match self.who {
+            Who::Chance(_) if !self.caches => (drawn * self.f).div_ceil(n.max(1)),
+            _ => self.f,
+        }
+    }
+
+    /// The workers of round `step`, ascending: a function of the seed and the step alone. By chance
+    /// there may be none.
     pub fn draw(&self, n: usize, seed: Seed, step: u64) -> Vec<u32> {
-        let mut order = seed.stream(Domain::Participation, 0, step).permutation(n);
-        order.truncate(self.workers);
-        order.sort_unstable();
-        order
+        let mut stream = seed.stream(Domain::Participation, 0, step);
+        match self.who {
+            Who::Sample(workers) => {
+                let mut order = stream.permutation(n);
+                order.truncate(workers);
+                order.sort_unstable();
+                order
+            }
+            Who::Chance(p) => (0..n as u32).filter(|_| stream.coin(p)).collect(),
+        }
     }
 }
 
@@ -121,7 +209,7 @@ mod tests {
         assert_eq!(least(10, 4, 10, 0.5), 4); // all are drawn
         assert_eq!(least(10, 0, 5, 0.01), 0);
         let auto = Participation::parse("sample workers=5", 10, 4, 1).unwrap().unwrap();
-        assert_eq!(auto, Participation { workers: 5, f: 4 });
+        assert_eq!(auto, Participation::of(5, 4));
     }
 
     #[test]
@@ -139,7 +227,7 @@ mod tests {
 
     #[test]
     fn draws_depend_on_seed_and_step_and_every_worker_is_drawn() {
-        let sample = Participation { workers: 3, f: 0 };
+        let sample = Participation::of(3, 0);
         assert_eq!(sample.draw(7, Seed(1), 4), sample.draw(7, Seed(1), 4));
         let mut seen = [0; 7];
         for step in 0..700 {
@@ -148,6 +236,24 @@ mod tests {
             drawn.iter().for_each(|&worker| seen[worker as usize] += 1);
         }
         assert!(seen.iter().all(|count| (250..350).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn coins_draw_each_worker_as_often_as_they_say_and_the_rule_reckons_with_its_share() {
+        let chance = Participation::parse("chance p=0.1", 50, 10, 1).unwrap().unwrap();
+        assert_eq!((chance.round(50), chance.workers(50)), ((50, 10), 5.0));
+        assert_eq!([0, 1, 5, 6, 50].map(|m| chance.reckoned(50, m)), [0, 1, 1, 2, 10]);
+        let drawn: Vec<usize> =
+            (0..2000).map(|step| chance.draw(50, Seed(1), step).len()).collect();
+        let mean = drawn.iter().sum::<usize>() as f64 / 2000.0;
+        let square = drawn.iter().map(|&m| (m as f64 - mean).powi(2)).sum::<f64>() / 2000.0;
+        assert!((mean - 5.0).abs() < 0.2 && (square - 4.5).abs() < 0.5, "{mean} {square}");
+        let all = Participation::parse("chance p=0.1 cache=true", 50, 10, 1).unwrap().unwrap();
+        assert_eq!((all.round(50), all.reckoned(50, 3)), ((50, 10), 10));
+        let all = Participation::parse("sample workers=5 cache=true", 50, 10, 1).unwrap().unwrap();
+        assert_eq!((all.round(50), all.draw(50, Seed(1), 0).len()), ((50, 10), 5));
+        let error = Participation::parse("sample workers=5 f=2 cache=true", 50, 10, 1);
+        assert!(error.unwrap_err().to_string().contains("leave out f="));
     }
 
     #[test]

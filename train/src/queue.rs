@@ -3,7 +3,7 @@
 
 use crate::descent::Descent;
 use crate::escape::Moment;
-use crate::{Reason, Refusal, Running, inspect};
+use crate::{Keeping, Reason, Refusal, Running, inspect};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use varangian_base::{Memory, Seed, SpecError, Value};
@@ -112,6 +112,12 @@ impl Queue {
             return Err(SpecError::new(
                 "asynchronous training takes momentum at \"update\" or \"worker\", without Nesterov",
             ));
+        }
+        if let Some(keeping) = Keeping::of(optimiser, None) {
+            let what = keeping.key();
+            return Err(SpecError::new(format!(
+                "{what} has the server combine a row that it keeps of each worker: training in step"
+            )));
         }
         if matches!(optimiser.server, ServerOptimiser::Perturbed(_)) {
             return Err(SpecError::new(

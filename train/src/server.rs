@@ -2,13 +2,14 @@
 
 mod evidence;
 mod said;
+mod saved;
 
 pub use said::{Broadcast, Closed, Lent};
 
-use crate::descent::{Descent, restore};
+use crate::descent::Descent;
 use crate::escape::Moment;
-use crate::{Bodies, Intake, NonFinite, Participation, Reason, Refusal, Running};
-use varangian_base::{Memory, Seed, Signs, SpecError, Value};
+use crate::{Bodies, Intake, Keeping, NonFinite, Participation, Reason, Refusal, Running, States};
+use varangian_base::{Seed, Signs, SpecError};
 use varangian_learn::optim::{Optimiser, Placement};
 use varangian_rules::{Oracle, Pipeline, Round};
 
@@ -16,7 +17,8 @@ use varangian_rules::{Oracle, Pipeline, Round};
 pub struct Settings {
     /// The number of workers.
     pub n: usize,
-    /// The declared number of hostile workers; of those of a round, where not all take part.
+    /// The declared number of hostile workers; of those of a round, where not all take part; of all
+    /// workers again, where the server combines rows that it keeps of all.
     pub f: usize,
     /// How much each worker counts, by the server's own records; `None`: alike. Checked with the
     /// rule by [`Pipeline::check_weights`] when a step is closed.
@@ -53,6 +55,8 @@ pub struct Server {
     sampled: Vec<u32>,
     aggregate: Vec<f32>,
     running: Running,
+    /// What it keeps of each worker and combines, where that is not the messages alone.
+    states: Option<States>,
     oracle: Option<Box<dyn Oracle + Send>>,
     step: u64,
     rate: f64,
@@ -71,7 +75,8 @@ impl Server {
         params: Vec<f32>,
         oracle: Option<Box<dyn Oracle + Send>>,
     ) -> Result<Self, SpecError> {
-        let workers = settings.participation.map_or(settings.n, |sample| sample.workers);
+        let workers = settings.participation.map_or(settings.n, |some| some.round(settings.n).0);
+        Keeping::check(&settings.optimiser, settings.participation.as_ref())?;
         settings.rule.check(workers, settings.f)?;
         if settings.rule.needs_oracle() && oracle.is_none() {
             return Err(SpecError::new(format!(
@@ -87,12 +92,14 @@ impl Server {
             )));
         }
         let d = params.len();
+        let keeping = Keeping::of(&settings.optimiser, settings.participation.as_ref());
         let new = if settings.packs_votes { Intake::of_votes } else { Intake::new };
         let mut settings = settings;
         let mut server = Server {
             intake: new(settings.n, d),
             running: Running::new(std::mem::take(&mut settings.buffers)),
             descent: Descent::new(&settings.optimiser, d),
+            states: keeping.map(|keeping| States::new(keeping, settings.n, d)),
             settings,
             params,
             ahead: Vec::new(),
@@ -118,7 +125,7 @@ impl Server {
             self.intake.invite(&self.sampled);
         }
         let momentum = self.settings.optimiser.momentum;
-        if momentum.nesterov && momentum.placement != Placement::Worker {
+        if momentum.nesterov && !momentum.placement.is_at_worker() {
             self.ahead.resize(self.params.len(), 0.0);
             let buffer = match momentum.placement {
                 Placement::Update if !self.descent.momentum().is_empty() => self.descent.momentum(),
@@ -143,6 +150,7 @@ impl Server {
         Lent {
             broadcast,
             slots: self.intake.lend(),
+            states: self.states.as_ref(),
             rule: &self.settings.rule,
             weights: self.settings.weights.as_deref(),
             momentum: self.descent.momentum(),
@@ -167,6 +175,23 @@ impl Server {
     /// The workers that take part in the open step, ascending, where not all do.
     pub fn sampled(&self) -> Option<&[u32]> {
         self.settings.participation.is_some().then_some(self.sampled.as_slice())
+    }
+
+    /// What the server keeps of each worker, where it keeps anything.
+    pub fn states(&self) -> Option<&States> {
+        self.states.as_ref()
+    }
+
+    /// How many rows the open round can have, and with how many hostile ones the rule reckons.
+    pub fn round(&self) -> (usize, usize) {
+        let Settings { n, f, participation, .. } = self.settings;
+        match participation {
+            Some(some) if !some.caches => {
+                let drawn = self.sampled.len();
+                (drawn, some.reckoned(n, drawn))
+            }
+            _ => (n, f),
+        }
     }
 
     /// The rule.
@@ -270,25 +295,32 @@ impl Server {
     /// hostile). If what is left violates the rule's bound, or one row not finite is to spoil a
     /// round, the step is skipped and the record says so.
     pub fn close(&mut self) -> &Closed {
-        let Server { settings, intake, oracle, closed, aggregate, params, ahead, counted, .. } =
-            self;
-        let weights = &settings.weights;
+        let (_, declared) = self.round();
+        let Server { settings, intake, oracle, closed, aggregate, params, ahead, .. } = self;
+        let (counted, weights) = (&mut self.counted, &settings.weights);
         let received = intake.close();
-        let quiet = if settings.silence_is_hostile { received.silent } else { 0 };
-        let f = settings.f.saturating_sub(received.proven + quiet);
-        let n = received.ids.len();
-        (closed.step, closed.n, closed.f) = (self.step, n, f);
-        closed.refused.clear();
-        closed.refused.extend_from_slice(received.refused);
-        closed.ids.clear();
-        closed.ids.extend_from_slice(received.ids);
-        closed.verdict.clear();
+        // A silent worker's kept row is combined all the same.
+        let quiet = settings.silence_is_hostile && self.states.is_none();
+        let quiet = if quiet { received.silent } else { 0 };
+        let f = declared.saturating_sub(received.proven + quiet);
+        closed.begin(self.step, &received);
+        let mut bodies = received.bodies;
+        if let (Some(states), Bodies::Rows(rows)) = (&mut self.states, bodies) {
+            states.close(&closed.ids, rows, &|id| closed.proves_hostile(id));
+            let rows = states.counted();
+            closed.ids.clear();
+            closed.ids.extend((0..rows.n()).map(|i| rows.id(i)));
+            bodies = Bodies::Rows(rows);
+        }
+        let n = closed.ids.len();
+        (closed.n, closed.f) = (n, f);
         let counts = weights.as_ref().map(|weights| {
             counted.clear();
             counted.extend(closed.ids.iter().map(|&id| weights[id as usize]));
             counted.as_slice()
         });
-        let fits = settings.rule.check(n, f);
+        let nobody = || SpecError::new("nobody took part");
+        let fits = if n == 0 { Err(nobody()) } else { settings.rule.check(n, f) };
         let fits = fits.and_then(|()| match counts {
             Some(counts) => settings.rule.check_weights(counts, n, f),
             None => Ok(()),
@@ -296,7 +328,7 @@ impl Server {
         let spoilt = settings.non_finite.spoils(received.refused);
         closed.skipped = spoilt.or(fits.err().map(|error| error.to_string()));
         if closed.skipped.is_none() {
-            match received.bodies {
+            match bodies {
                 Bodies::Rows(rows) => {
                     let oracle = oracle.as_mut().map(|oracle| oracle.as_mut() as &mut dyn Oracle);
                     let mut round = Round {
@@ -329,39 +361,5 @@ impl Server {
         let told = self.descent.step(optimiser, at, &self.aggregate, &mut self.params);
         let rule = self.closed.verdict.event.take();
         self.closed.verdict.event = [rule, told].into_iter().flatten().reduce(|a, b| a + "; " + &b);
-    }
-
-    /// Saves parameters, buffers, step and the rule's memory. Only between steps.
-    pub fn save(&self) -> Memory {
-        let mut memory = Memory::default();
-        memory.put("params", Value::Floats(self.params.clone()));
-        self.descent.save(&mut memory);
-        memory.put("aggregate", Value::Floats(self.aggregate.clone()));
-        memory.put("step", Value::Integers(vec![self.step]));
-        let drawn = self.oracle.as_ref().map_or(0, |oracle| oracle.drawn());
-        memory.put("oracle", Value::Integers(vec![drawn]));
-        self.running.save(&mut memory);
-        memory.absorb("rule", self.settings.rule.save());
-        memory
-    }
-
-    /// Restores what `save` returned and opens that step.
-    ///
-    /// # Errors
-    /// If the memory is of another model or rule.
-    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
-        restore(memory, "params", &mut self.params)?;
-        restore(memory, "aggregate", &mut self.aggregate)?;
-        self.descent.load(memory)?;
-        let step = memory.integers("step")?;
-        self.step = *step.first().ok_or_else(|| SpecError::new("checkpoint: step is empty"))?;
-        self.settings.rule.load(&memory.part("rule"))?;
-        if let (Some(oracle), [drawn]) = (&mut self.oracle, memory.integers("oracle")?) {
-            oracle.resume(*drawn);
-        }
-        self.running.load(memory)?;
-        self.inform();
-        self.open();
-        Ok(())
     }
 }

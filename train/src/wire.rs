@@ -13,9 +13,12 @@
 //! assert!(letter.decode(&sent[1..], &mut row).is_err());
 //! ```
 
+mod packed;
+
+use packed::{pack_levels, pack_masked, unpack_levels, unpack_masked};
 use std::fmt;
-use varangian_base::{Coins, Signs, SpecError, ZeroPolicy};
-use varangian_learn::optim::{Compression, Optimiser};
+use varangian_base::{Coins, Seed, Signs, SpecError, ZeroPolicy};
+use varangian_learn::optim::{Compression, Optimiser, Pick, quantised_len, shared_mask};
 
 /// How a row of d coordinates becomes bytes. Numbers are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,31 +40,55 @@ pub enum Codec {
         /// The most coordinates of a message.
         kept: usize,
     },
+    /// So many coordinates, the same ones of all workers at a step: their values alone, 32 bits
+    /// each.
+    Masked {
+        /// The coordinates of a message.
+        kept: usize,
+        /// The run's seed, from which the coordinates are drawn.
+        seed: Seed,
+        /// The step of the message.
+        step: u64,
+    },
+    /// A unit of 32 bits, then a level a coordinate, in as many bits as 2·levels + 1 values take.
+    Quantised {
+        /// The most levels above 0.
+        levels: u32,
+    },
 }
 
 impl Codec {
-    /// The names that can be asked for; signs and top-k follow from the run's `message` and
+    /// The names that can be asked for; the others follow from the run's `message` and
     /// `compression`.
     pub const NAMES: &'static [&'static str] = &["auto", "f32", "bf16", "f16"];
 
     /// The codec that carries what a worker of this run sends to the bit: signs where it sends
-    /// signs, top-k where its message is compressed, else f32.
-    pub fn of(optimiser: &Optimiser, d: usize) -> Self {
-        match optimiser.compression {
+    /// signs, what its compression leaves where its message is compressed, else f32. `seed` is the
+    /// run's.
+    pub fn of(optimiser: &Optimiser, d: usize, seed: Seed) -> Self {
+        let kept = optimiser.compression.kept(d);
+        match (optimiser.compression, optimiser.compression.pick()) {
             _ if optimiser.message.is_sign() => {
                 Codec::Signs { ternary: optimiser.message.is_ternary() }
             }
-            Compression::TopK { .. } => Codec::TopK { kept: optimiser.compression.kept(d) },
-            Compression::None => Codec::F32,
+            (Compression::Quantised { levels, .. }, _) => Codec::Quantised { levels },
+            (_, Some(Pick::Shared)) => Codec::Masked { kept, seed, step: 0 },
+            (_, Some(_)) => Codec::TopK { kept },
+            (_, None) => Codec::F32,
         }
     }
 
-    /// The codec spelt `name` for this run.
+    /// The codec spelt `name` for this run of this seed.
     ///
     /// # Errors
     /// If there is none of the name, or it rounds what the run's message sends shorter already.
-    pub fn parse(name: &str, optimiser: &Optimiser, d: usize) -> Result<Self, SpecError> {
-        let exact = Codec::of(optimiser, d);
+    pub fn parse(
+        name: &str,
+        optimiser: &Optimiser,
+        d: usize,
+        seed: Seed,
+    ) -> Result<Self, SpecError> {
+        let exact = Codec::of(optimiser, d, seed);
         let asked = match name {
             "auto" => return Ok(exact),
             "f32" => Codec::F32,
@@ -84,6 +111,8 @@ impl Codec {
             Codec::Bf16 | Codec::F16 => 2 * d,
             Codec::Signs { ternary } => Signs::wire_len(d, ternary),
             Codec::TopK { kept } => 8 * kept,
+            Codec::Masked { kept, .. } => 4 * kept,
+            Codec::Quantised { levels } => quantised_len(d, levels),
         }
     }
 
@@ -114,6 +143,10 @@ impl Codec {
                 out.extend(sent.iter().flat_map(|at| at.to_le_bytes()));
                 out.extend(sent.iter().flat_map(|&at| row[at as usize].to_le_bytes()));
             }
+            Codec::Masked { kept, seed, step } => {
+                pack_masked(row, &shared_mask(kept, row.len(), seed, step), out);
+            }
+            Codec::Quantised { levels } => pack_levels(row, levels, out),
         }
     }
 
@@ -143,6 +176,10 @@ impl Codec {
                 signs.decode(row);
             }
             Codec::TopK { .. } => unreachable!("it was unpacked"),
+            Codec::Masked { kept, seed, step } => {
+                unpack_masked(body, &shared_mask(*kept, row.len(), *seed, *step), row);
+            }
+            Codec::Quantised { levels } => return unpack_levels(body, *levels, row),
         }
         Ok(())
     }
@@ -157,6 +194,8 @@ impl fmt::Display for Codec {
             Codec::Signs { ternary: false } => f.write_str("signs of one bit"),
             Codec::Signs { ternary: true } => f.write_str("signs of two bits"),
             Codec::TopK { kept } => write!(f, "top-k of {kept} coordinates"),
+            Codec::Masked { kept, .. } => write!(f, "{kept} coordinates that all send"),
+            Codec::Quantised { levels } => write!(f, "{levels} levels"),
         }
     }
 }
@@ -240,6 +279,17 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// The shape of messages of this step.
+    #[must_use]
+    pub fn at(self, step: u64) -> Self {
+        match self.codec {
+            Codec::Masked { kept, seed, .. } => {
+                Letter { codec: Codec::Masked { kept, seed, step }, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// The most bytes of a message.
     pub fn most(&self) -> usize {
         self.codec.len(self.d) + 4 * self.statistics
@@ -300,7 +350,6 @@ impl Letter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use varangian_base::Seed;
     use varangian_learn::optim::Message;
 
     fn letter(codec: Codec, d: usize) -> Letter {
@@ -324,6 +373,13 @@ mod tests {
             ("one-bit", "none"),
             ("stochastic-sign bound=3", "none"),
             ("vector", "top-k keep=0.2"),
+            ("vector", "rand-k keep=0.2"),
+            ("vector", "rand-k keep=0.2 masks=shared"),
+            ("vector", "ef21 keep=0.2"),
+            ("vector", "ef21 keep=0.2 by=shared-rand-k"),
+            ("vector", "quantised levels=1"),
+            ("vector", "quantised levels=5 norm=largest"),
+            ("vector", "quantised levels=255"),
         ] {
             let optimiser = Optimiser {
                 message: Message::parse(message).unwrap(),
@@ -333,8 +389,8 @@ mod tests {
             let mut sent = row.clone();
             let coins = Coins { seed: Seed(1), worker: 2, step: 3 };
             optimiser.message.apply(&mut sent, coins, &mut Signs::default());
-            optimiser.compression.apply(&mut sent, &mut Vec::new());
-            let codec = Codec::of(&optimiser, row.len());
+            optimiser.compression.apply(&mut sent, &mut Vec::new(), coins);
+            let codec = letter(Codec::of(&optimiser, row.len(), Seed(1)), 67).at(3).codec;
             assert_eq!(codec.len(67), optimiser.wire_len(67), "{message} {compression}");
             let came = back(codec, &sent);
             let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -358,6 +414,9 @@ mod tests {
         row[33] = f32::NAN;
         let came = back(Codec::TopK { kept: 2 }, &row);
         assert!(came[33].is_nan() && came.iter().filter(|x| **x != 0.0).count() == 1);
+        let masked = Codec::Masked { kept: 2, seed: Seed(1), step: 0 };
+        assert!(back(masked, &row).iter().any(|x| x.is_nan()));
+        assert!(back(Codec::Quantised { levels: 3 }, &row).iter().any(|x| x.is_nan()));
     }
 
     #[test]
@@ -403,11 +462,14 @@ mod tests {
         let with = Letter { d: 40, statistics: 3, codec: Codec::F32 };
         assert!(with.decode(&[0; 11], &mut [0.0; 40]).is_err());
         assert_eq!(with.decode(&[0; 172], &mut [0.0; 40]), Ok(vec![0.0; 3]));
-        let error = Codec::parse("f8", &Optimiser::sgd(0.1), 3).unwrap_err().to_string();
+        let levels = Codec::Quantised { levels: 1 };
+        assert!(refused(levels, &[255; 14]).contains("at most 2; found 3"));
+        assert!(refused(levels, &[0; 13]).contains("1 levels take 14 bytes; found 13"));
+        let error = Codec::parse("f8", &Optimiser::sgd(0.1), 3, Seed(1)).unwrap_err().to_string();
         assert!(error.starts_with("unknown codec \"f8\""), "{error}");
         let signs =
             Optimiser { message: Message::parse("one-bit").unwrap(), ..Optimiser::sgd(0.1) };
-        let error = Codec::parse("bf16", &signs, 3).unwrap_err().to_string();
+        let error = Codec::parse("bf16", &signs, 3, Seed(1)).unwrap_err().to_string();
         assert_eq!(
             error,
             "codec bf16 carries whole vectors; this run's messages are signs of one bit"
@@ -418,17 +480,20 @@ mod tests {
         #[test]
         fn whatever_bytes_come_are_a_message_or_refused(
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
-            d in 1usize..45, which in 0usize..6, statistics in 0usize..3,
+            d in 1usize..45, which in 0usize..8, statistics in 0usize..3,
         ) {
             let codec = [Codec::F32, Codec::Bf16, Codec::F16, Codec::Signs { ternary: false },
-                Codec::Signs { ternary: true }, Codec::TopK { kept: d.div_ceil(3) }][which];
+                Codec::Signs { ternary: true }, Codec::TopK { kept: d.div_ceil(3) },
+                Codec::Masked { kept: d.div_ceil(3), seed: Seed(1), step: 2 },
+                Codec::Quantised { levels: 5 }][which];
             let letter = Letter { d, statistics, codec };
             let mut row = vec![0.0; d];
             if let Ok(found) = letter.decode(&bytes, &mut row) {
                 prop_assert!(bytes.len() <= letter.most() && found.len() == statistics);
                 // What is read is written the same: there is one spelling of a message, but for
-                // the zeros that top-k need not send and the payload of a NaN.
-                if !matches!(codec, Codec::TopK { .. }) && row.iter().all(|x| x.is_finite()) {
+                // the zeros that top-k need not send, the unit of levels, and the payload of a NaN.
+                let many = matches!(codec, Codec::TopK { .. } | Codec::Quantised { .. });
+                if !many && row.iter().all(|x| x.is_finite()) {
                     prop_assert_eq!(letter.encode(&row, &found), bytes);
                 }
             }

@@ -2,7 +2,7 @@
 
 use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
-use varangian_learn::optim::{Local, Message, Optimiser, Placement, sanitise};
+use varangian_learn::optim::{Local, Message, Optimiser, Placement, Trail, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
 
 use crate::Broadcast;
@@ -36,9 +36,9 @@ impl Job<'_> {
     /// [`Model::gradients`] and [`Worker::finish`] in place of [`Worker::gradient`].
     pub fn is_at_once(&self) -> bool {
         let momentum = &self.optimiser.momentum;
-        let ahead = momentum.placement == Placement::Worker && momentum.nesterov;
+        let ahead = momentum.placement.is_at_worker() && momentum.nesterov;
         let own = self.optimiser.message.is_own();
-        self.model.takes_all_at_once() && self.optimiser.local.steps == 1 && !ahead && !own
+        self.model.takes_all_at_once() && self.optimiser.is_one_gradient() && !ahead && !own
     }
 }
 
@@ -72,7 +72,8 @@ impl Bench {
 }
 
 /// One worker: its id, its momentum where that lives at the worker, what compression left out of
-/// its messages, and its copy of the parameters where it has one.
+/// its messages, its copy of the parameters where it has one, and what the optimiser of its local
+/// steps remembers.
 pub struct Worker {
     id: u32,
     /// Whose minibatch it draws: another's in election coding.
@@ -80,7 +81,12 @@ pub struct Worker {
     /// Its own parameters in RSA; empty before its first step.
     copy: Vec<f32>,
     momentum: Vec<f32>,
+    /// The momentum of the momentum.
+    twice: Vec<f32>,
+    /// What compression left out, or what the server keeps of the worker where messages are
+    /// differences to that.
     residual: Vec<f32>,
+    trail: Trail,
     statistics: Vec<f32>,
     sanitised: u64,
 }
@@ -88,8 +94,8 @@ pub struct Worker {
 impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
-        let (momentum, residual, statistics, copy) = Default::default();
-        Worker { id, of: id, copy, momentum, residual, statistics, sanitised: 0 }
+        let (momentum, twice, residual, trail, statistics, copy) = Default::default();
+        Worker { id, of: id, copy, momentum, twice, residual, trail, statistics, sanitised: 0 }
     }
 
     /// Its id.
@@ -180,7 +186,7 @@ impl Worker {
     /// Whether momentum lives here; then there is room for it.
     fn has_momentum(&mut self, job: &Job<'_>, d: usize) -> bool {
         let momentum = &job.optimiser.momentum;
-        let at_worker = momentum.placement == Placement::Worker && momentum.coefficient > 0.0;
+        let at_worker = momentum.placement.is_at_worker() && momentum.coefficient > 0.0;
         if at_worker && self.momentum.is_empty() {
             self.momentum = vec![0.0; d];
         }
@@ -202,12 +208,16 @@ impl Worker {
         }
         if at_worker {
             momentum.accumulate_and_send(&mut self.momentum, out);
+            if momentum.placement == Placement::WorkerTwice {
+                self.twice.resize(out.len(), 0.0);
+                momentum.accumulate_and_send(&mut self.twice, out);
+            }
         } else if momentum.placement == Placement::Server {
             momentum.blend(out, broadcast.previous);
         }
         let coins = Coins { seed: job.seed, worker: self.id, step: broadcast.step };
         job.optimiser.message.apply(out, coins, &mut bench.ballot);
-        job.optimiser.compression.apply(out, &mut self.residual);
+        job.optimiser.compression.apply(out, &mut self.residual, coins);
     }
 
     /// RSA: writes the signs of how far the server is from this worker's copy, and moves the copy
@@ -274,6 +284,9 @@ impl Worker {
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
+        if !job.optimiser.inner.is_plain() {
+            return self.travel(job, broadcast, start, poison, bench, out);
+        }
         let Local { steps, rate } = job.optimiser.local;
         let rate = rate.unwrap_or(broadcast.rate) as f32;
         let first = broadcast.step * steps;
@@ -290,6 +303,46 @@ impl Worker {
             out.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += x);
         }
         (bench.point, bench.fresh, bench.prepared) = (point, fresh, prepared);
+        loss / steps as f64
+    }
+
+    /// Makes the local steps from `start` by an optimiser of its own, and leaves the movement, or
+    /// the movement over the local rate, in `out`. Returns the mean loss.
+    fn travel(
+        &mut self,
+        job: &Job<'_>,
+        broadcast: &Broadcast<'_>,
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let (Local { steps, rate }, inner) = (job.optimiser.local, job.optimiser.inner);
+        let rate = rate.unwrap_or(broadcast.rate);
+        let mut point = std::mem::take(&mut bench.point);
+        let mut prepared = std::mem::replace(&mut bench.prepared, Box::new(()));
+        let mut trail = std::mem::take(&mut self.trail);
+        point.clear();
+        point.extend_from_slice(start.0);
+        inner.begin(&mut trail);
+        let (first, mut loss) = (broadcast.step * steps, 0.0);
+        for draw in first..first + steps {
+            loss += if draw == first {
+                self.sample(job, draw, start, poison, bench, out)
+            } else {
+                job.model.prepare(&point, &mut prepared);
+                self.sample(job, draw, (&point, &prepared), poison, bench, out)
+            };
+            inner.step(rate, &mut trail, out, &mut point);
+        }
+        let over = if inner.sends_movement() { 1.0 } else { rate as f32 };
+        for ((x, &from), &to) in out.iter_mut().zip(start.0).zip(&point) {
+            *x = (from - to) / over;
+        }
+        // One step that leads nowhere is refused; those after it begin anew.
+        let lost = out.iter().any(|x| !x.is_finite());
+        self.trail = if lost { Trail::default() } else { trail };
+        (bench.point, bench.prepared) = (point, prepared);
         loss / steps as f64
     }
 
@@ -343,16 +396,26 @@ impl Worker {
         }
     }
 
-    /// Saves the momentum, what compression left out, its copy of the parameters, and what its last
+    /// Saves the momentum, what compression left out, its copy of the parameters, what local steps
+    /// remember, and what its last
     /// forward pass measured: a message under way brings it.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("momentum", Value::Floats(self.momentum.clone()));
+        if !self.twice.is_empty() {
+            memory.put("twice", Value::Floats(self.twice.clone()));
+        }
         if !self.residual.is_empty() {
             memory.put("residual", Value::Floats(self.residual.clone()));
         }
         if !self.copy.is_empty() {
             memory.put("copy", Value::Floats(self.copy.clone()));
+        }
+        let Trail { first, second, steps } = &self.trail;
+        if *steps > 0 {
+            memory.put("trail/first", Value::Floats(first.clone()));
+            memory.put("trail/second", Value::Floats(second.clone()));
+            memory.put("trail/steps", Value::Integers(vec![*steps]));
         }
         if !self.statistics.is_empty() {
             memory.put("statistics", Value::Floats(self.statistics.clone()));
@@ -370,8 +433,18 @@ impl Worker {
             false => Ok(Vec::new()),
         };
         self.momentum = memory.floats("momentum")?.to_vec();
+        self.twice = floats("twice")?;
         self.residual = floats("residual")?;
         self.copy = floats("copy")?;
+        let steps = match memory.values.contains_key("trail/steps") {
+            true => memory.integers("trail/steps")?.first().copied(),
+            false => Some(0),
+        };
+        self.trail = Trail {
+            first: floats("trail/first")?,
+            second: floats("trail/second")?,
+            steps: steps.ok_or_else(|| SpecError::new("checkpoint: trail/steps is empty"))?,
+        };
         self.statistics = floats("statistics")?;
         Ok(())
     }

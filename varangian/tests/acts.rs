@@ -58,6 +58,7 @@ const ACTING: &[(&str, &str, [&str; 2])] = &[
     ("message", "", ["'vector'", "'sign'"]),
     ("local_steps", "momentum=0", ["1", "2"]),
     ("local_rate", "momentum=0 local_steps=2", ["0.0", "0.5"]),
+    ("local_optimiser", "momentum=0 local_steps=2", ["'sgd'", "'adamw'"]),
     ("compression", "", ["'none'", "'top-k keep=0.1'"]),
     ("participation", "n=12 f=1", ["'all'", "'sample workers=9'"]),
     ("non_finite", "attack='non-finite'", ["'refuse-row'", "'skip-round'"]),

@@ -50,6 +50,27 @@ fn without_faults_the_bits_are_those_of_lockstep() {
           momentum = 0.9\nmomentum_at = 'server'",
             None,
         ),
+        (
+            "rule = 'trimmed-mean'\nattack = 'alie z=1.5'\nmomentum = 0\nlocal_steps = 3\n\
+             local_rate = 0.01\nlocal_optimiser = 'adamw'\nserver_optimiser = 'nesterov'",
+            alie,
+        ),
+        (
+            "rule = 'median'\nparticipation = 'chance p=0.5 cache=true'\nf_real = 0\n\
+             momentum = 0.9\ndampening = 0.9\nserver_optimiser = 'normalised'",
+            None,
+        ),
+        (
+            "rule = 'median'\nmomentum = 0.9\nmomentum_at = 'rows'\nf_real = 0\n\
+             compression = 'rand-k keep=0.3 masks=shared'",
+            None,
+        ),
+        (
+            "rule = 'median'\nmomentum = 0.9\nmomentum_at = 'worker-twice'\nf_real = 0\n\
+             compression = 'ef21 keep=0.3'",
+            None,
+        ),
+        ("rule = 'median'\nf_real = 0\ncompression = 'quantised levels=3'", None),
     ] {
         let mut site = Site::new(&experiment(more));
         let here = site.lockstep();

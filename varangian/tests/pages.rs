@@ -23,6 +23,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cd burn", "builds 200 crates for ten minutes"),
     ("cargo run --release --example gradient", "measures; its FOLDER holds PyTorch's gradients"),
     ("varangian reproduce signsgd", "takes more than a minute: three experiments of ten seeds"),
+    ("varangian run experiments/methods/NAME.toml", "NAME stands for one of six"),
+    ("varangian reproduce NAME", "NAME stands for one of six"),
     ("varangian reproduce momentum", "takes hours: 184 runs of 51 workers"),
     ("varangian run experiments/worst-mnist.toml", "takes minutes however few the steps: searches"),
     ("varangian run experiments/cifar10/NAME.toml", "NAME stands for one of four; takes days"),

@@ -155,7 +155,8 @@ impl Run for Stepping {
         if let Some(metrics) = metrics {
             metrics.step(closed.step, closed.n, closed.skipped.is_some(), closed.refused.len());
         }
-        Some(Advance::Step(StepRecord { loss, rate, hostile, closed, study: None }))
+        let losses = usize::from(loss.is_finite());
+        Some(Advance::Step(StepRecord { loss, losses, rate, hostile, closed, study: None }))
     }
 
     fn wants_saving(&mut self) -> bool {

@@ -58,9 +58,8 @@ impl Network {
             ));
         }
         plan.check()?;
-        let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim())?;
-        let (workers, f) = plan.round();
-        let least = plan.rule.least(f).unwrap_or(workers);
+        let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim(), plan.seed)?;
+        let ((_, f), least) = (plan.round(), plan.least());
         let text = toml::to_string(settings).map_err(|error| SpecError::new(error.to_string()))?;
         let about = (plan.n, text);
         let model = plan.model.as_ref();
@@ -94,7 +93,7 @@ impl Network {
             ));
         }
         plan.check()?;
-        let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim())?;
+        let codec = Codec::parse(&options.codec, &plan.optimiser, plan.model.dim(), plan.seed)?;
         let text = toml::to_string(settings).map_err(|error| SpecError::new(error.to_string()))?;
         let model = plan.model.as_ref();
         let terms = Terms::of((plan.n, text), model, &plan.optimiser, codec, None);

@@ -139,7 +139,8 @@ impl Rounds {
             received.map_err(|refusal| refused(refusal.why()))?;
             return Ok(pass);
         }
-        let pass = self.letter.decode(&bytes, &mut self.row).map_err(malformed)?;
+        let letter = self.letter.at(*number);
+        let pass = letter.decode(&bytes, &mut self.row).map_err(malformed)?;
         let received = self.server.receive(*worker, *number, &self.row);
         received.map_err(|refusal| refused(refusal.why()))?;
         Ok(pass)
@@ -216,7 +217,7 @@ impl Judged {
         let fate = if message.reason.is_empty() {
             let bytes = self.bodies.read(message, self.letter.most());
             let bytes = bytes.map_err(|trouble| Failure::failed(trouble.to_string()))?;
-            let pass = self.letter.decode(&bytes, &mut self.row);
+            let pass = self.letter.at(*number).decode(&bytes, &mut self.row);
             let pass = pass.map_err(|Malformed(why)| failed(why))?;
             let received = self.queue.receive(*worker, *number, *version, &self.row);
             received.map_err(|refusal| failed(refusal.why()))?;

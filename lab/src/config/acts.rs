@@ -99,12 +99,16 @@ const WHOLE: &[(&str, Reason)] = &[
     ("regularise", |s, _| (s.regulariser == "none").then(|| "regulariser is none".into())),
     ("message", |_, _| None),
     ("local_steps", |_, _| None),
-    ("local_rate", |s, _| (s.local_steps == 1).then(|| "local_steps is 1".into())),
+    ("local_rate", |s, _| {
+        (s.local_steps == 1 && s.local_optimiser == "sgd").then(|| "local_steps is 1".into())
+    }),
+    ("local_optimiser", |_, _| None),
     ("compression", |_, _| None),
     ("participation", |s, _| {
         let all = pair(&s.participation, "workers") == Some(s.n.to_string());
         let auto = pair(&s.participation, "f").is_none_or(|f| f == "auto" || f == s.f.to_string());
-        (all && auto).then(|| format!("all {} workers take part", s.n))
+        let caches = pair(&s.participation, "cache") == Some("true".into());
+        (all && auto && !caches).then(|| format!("all {} workers take part", s.n))
     }),
     ("non_finite", |_, g| g.filter.then(|| "a filter judges one row at a time".into())),
     ("server_optimiser", |_, _| None),

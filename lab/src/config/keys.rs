@@ -57,8 +57,9 @@ pub const KEYS: &[Key] = &[
     key("momentum", "momentum coefficient, in [0, 1)"),
     key(
         "momentum_at",
-        "where momentum lives: update (of aggregates, at the server), worker (of its gradients), or \
-         server (of the broadcast aggregate, in each message)",
+        "where momentum lives: update (of aggregates, at the server), worker (of its gradients), \
+         worker-twice (of that again), rows (of each worker's messages, at the server), or server \
+         (of the broadcast aggregate, in each message)",
     ),
     key("nesterov", "whether gradients are taken at the look-ahead point"),
     key("dampening", "new gradients enter momentum with weight 1 − dampening, in [0, 1]"),
@@ -73,15 +74,26 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "local_steps",
-        "steps of plain descent that a worker makes by itself, on a minibatch each, before it sends \
-         the sum of their gradients; 1: the gradient at the server's parameters",
+        "steps that a worker makes by itself, on a minibatch each, before it sends the sum of their \
+         gradients (or its movement); 1: the gradient at the server's parameters",
     ),
     key("local_rate", "step size of local steps; 0: the learning rate of the step"),
-    key("compression", "what of a vector is left out: none, or \"top-k keep=0.1 feedback=true\""),
+    key(
+        "local_optimiser",
+        "how a worker makes local steps: sgd, \"sgd momentum=0.9 send=movement\", or \"adamw …\", \
+         whose means it keeps from round to round (DiLoCo)",
+    ),
+    key(
+        "compression",
+        "what of a vector is left out: none, \"top-k keep=0.1 feedback=true\", \"rand-k keep=0.1 \
+         masks=shared\", \"quantised levels=4\", or \"ef21 keep=0.1\", the difference to what the \
+         server keeps of the worker",
+    ),
     key(
         "participation",
-        "workers that take part in a round: all, or \"sample workers=8 f=auto risk=0.01\", drawn anew \
-         each round; f of them hostile, by default so many that more are as rare as the risk",
+        "workers that take part in a round: all, \"sample workers=8 f=auto risk=0.01\", drawn anew \
+         each round, f of them hostile, by default so many that more are as rare as the risk; or \
+         \"chance p=0.1\", each by its own coin; cache=true combines the others' last messages too",
     ),
     key(
         "non_finite",
@@ -91,7 +103,8 @@ pub const KEYS: &[Key] = &[
     key(
         "server_optimiser",
         "how the server steps by the aggregate: sgd, or \"adagrad tau=1e-3\", \
-         \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum; or \
+         \"yogi beta1=0.9 beta2=0.99 tau=1e-3\", \"adam …\", whose beta1 is their momentum; \
+         \"nesterov momentum=0.9\" (DiLoCo's outer step), normalised (to length 1); or \
          \"byzantine-pgd epsilon=0.1 r=1 R=1 Q=10 T=100\", which perturbs where aggregates are short",
     ),
     key(

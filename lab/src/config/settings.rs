@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 use varangian_base::SpecError;
 use varangian_learn::optim::{
-    Clip, ClipMode, Compression, Local, Message, Momentum, Optimiser, Placement, Regulariser,
-    Schedule, ServerOptimiser,
+    Clip, ClipMode, Compression, Inner, Local, Message, Momentum, Optimiser, Placement,
+    Regulariser, Schedule, ServerOptimiser,
 };
 use varangian_sim::Hostile;
 use varangian_train::{Participation, Passes};
@@ -55,6 +55,8 @@ pub struct Settings {
     pub local_steps: u64,
     #[serde(skip_serializing_if = "unsaid::is_zero")]
     pub local_rate: f64,
+    #[serde(skip_serializing_if = "unsaid::is_sgd")]
+    pub local_optimiser: String,
     #[serde(skip_serializing_if = "unsaid::is_none")]
     pub compression: String,
     #[serde(skip_serializing_if = "unsaid::is_all")]
@@ -116,6 +118,7 @@ impl Default for Settings {
             message: "vector".into(),
             local_steps: 1,
             local_rate: 0.0,
+            local_optimiser: "sgd".into(),
             compression: "none".into(),
             participation: "all".into(),
             non_finite: "refuse-row".into(),
@@ -298,7 +301,7 @@ impl Settings {
     /// # Errors
     /// If a placement, mode, regulariser or schedule is unknown or malformed.
     pub fn optimiser(&self) -> Result<Optimiser, SpecError> {
-        let at = choice("momentum_at", &self.momentum_at, &["update", "server", "worker"])?;
+        let at = choice("momentum_at", &self.momentum_at, Placement::NAMES)?;
         let mode = match choice("clip_mode", &self.clip_mode, &["rescale", "unit"])? {
             "unit" => ClipMode::Unit,
             _ => ClipMode::Rescale,
@@ -326,6 +329,7 @@ impl Settings {
                 steps: self.local_steps,
                 rate: (self.local_rate > 0.0).then_some(self.local_rate),
             },
+            inner: Inner::parse(&self.local_optimiser)?,
             compression: Compression::parse(&self.compression)?,
             server: ServerOptimiser::parse(&self.server_optimiser)?,
             weight_decay: self.weight_decay,
@@ -358,6 +362,7 @@ mod tests {
             start_prefix: "module.".into(),
             local_steps: 2,
             local_rate: 0.1,
+            local_optimiser: "adamw".into(),
             compression: "top-k".into(),
             participation: "sample workers=2".into(),
             non_finite: "skip-round".into(),

@@ -23,6 +23,7 @@ pub const WEIGHTS: &[Param] = &[
 pub(super) const UNSAID: &[(&str, &str)] = &[
     ("local_steps", "1"),
     ("local_rate", "0.0"),
+    ("local_optimiser", "sgd"),
     ("compression", "none"),
     ("participation", "all"),
     ("non_finite", "refuse-row"),

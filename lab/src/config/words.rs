@@ -142,7 +142,7 @@ impl Judge {
         let Some(entry) = own.filter_of(&settings.rule)? else {
             let pipeline = own.pipeline(&settings.rule)?;
             let sample = settings.participation()?;
-            let (n, f) = sample.map_or((n, f), |sample| (sample.workers, sample.f));
+            let (n, f) = sample.map_or((n, f), |some| some.round(n));
             let spelling = pipeline.spec().to_owned();
             let fits = pipeline.check(n, f);
             return Ok(fits.map(|()| (Judge::Rule(Mutex::new(Box::new(pipeline))), spelling)));
@@ -224,6 +224,7 @@ fn in_one_spelling(settings: &Settings, rule: String) -> Result<Settings, Failur
             short if short == "one-bit" => "sign zero=plus-one".into(),
             message => message,
         },
+        local_optimiser: one(&settings.local_optimiser)?,
         compression: one(&settings.compression)?,
         participation: one(&settings.participation)?,
         non_finite: one(&settings.non_finite)?,

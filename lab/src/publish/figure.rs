@@ -46,24 +46,47 @@ fn inches(style: &Style) -> Option<f64> {
     })
 }
 
-/// What is drawn in one colour: a rule, and its folder where there are several.
-fn line_keys(entries: &Entries) -> Vec<&'static str> {
-    let several = entries.varies().contains(&FOLDER);
-    if several { vec!["rule", FOLDER] } else { vec!["rule"] }
+/// What is drawn in one colour: a rule, and its folder where there are several; against bytes, its
+/// compression too, as each has its own.
+fn line_keys(entries: &Entries, x: &str) -> Vec<&'static str> {
+    let varies = entries.varies();
+    match () {
+        () if varies.contains(&FOLDER) => vec!["rule", FOLDER],
+        () if x == BYTES && varies.contains(&"compression") => vec!["rule", "compression"],
+        () => vec!["rule"],
+    }
 }
 
-/// The names of lines with their places in the style: a rule of the first folder that has it has
-/// its own colour.
+/// The name of the axis of what a worker has sent so far.
+const BYTES: &str = "bytes";
+
+/// Megabytes that a worker sends a step, the same in all runs of a group.
+fn sent(group: &Group<'_>) -> Result<f64, Failure> {
+    let runs = group.combos.iter().flat_map(|combo| &combo.runs);
+    let ups = runs.filter_map(|run| Some(run.outcome.curve("bytes/up").last()?.1));
+    let mut ups: Vec<f64> = ups.collect();
+    ups.sort_by(f64::total_cmp);
+    ups.dedup();
+    match ups[..] {
+        [] => Ok(0.0),
+        [up] => Ok(1e-6 * up),
+        [least, .., most] => Err(Failure::refused(format!(
+            "x=bytes draws runs that send as much a step in one line; these send {least} to {most} \
+             bytes: choose some of them"
+        ))),
+    }
+}
+
+/// The names of lines with their places in the style: the first line of a rule has its own colour.
 struct Lines {
     names: Vec<(usize, String)>,
     at: Vec<Vec<String>>,
 }
 
 impl Lines {
-    fn of(entries: &Entries, style: &Style) -> Self {
-        let keys = line_keys(entries);
+    fn of(entries: &Entries, style: &Style, keys: &[&str]) -> Self {
         let mut all: Vec<Vec<String>> =
-            entries.groups(&keys).into_iter().map(|group| group.at).collect();
+            entries.groups(keys).into_iter().map(|group| group.at).collect();
         let order = entries.values("rule", style);
         let place = |rule: &String| order.iter().position(|one| one == rule);
         all.sort_by_key(|at| place(&at[0]));
@@ -92,27 +115,31 @@ impl Lines {
 
 fn lines(entries: &Entries, style: &Style) -> Result<Picture, Failure> {
     let (x, column) = (style.x.as_deref().unwrap_or("step"), panels_of(entries, style)?);
-    if x != "step" {
+    let timed = x == "step" || x == BYTES;
+    if !timed {
         entries.known(x)?;
     }
-    let legend = Lines::of(entries, style);
-    let line = line_keys(entries);
+    let line = line_keys(entries, x);
+    let legend = Lines::of(entries, style, &line);
     let mut keys = line.clone();
     keys.push(column);
-    if x != "step" && !keys.contains(&x) {
+    if !timed && !keys.contains(&x) {
         keys.push(x);
     }
-    let (titles, places) = (entries.values(column, style), entries.values(x, style));
+    let titles = entries.values(column, style);
+    let places = if timed { Vec::new() } else { entries.values(x, style) };
     let numbers: Option<Vec<f64>> = places.iter().map(|text| text.parse().ok()).collect();
-    let numeric = x != "step" && numbers.as_ref().is_some_and(|all| all.iter().all(|x| *x >= 0.0));
+    let numeric = !timed && numbers.as_ref().is_some_and(|all| all.iter().all(|x| *x >= 0.0));
     let mut curves: BTreeMap<(usize, usize), Vec<Spread>> = BTreeMap::new();
     let whole = entries.groups(&keys);
     for group in &whole {
         let panel = group.at[line.len()].as_str();
         let panel = titles.iter().position(|title| title == panel).unwrap_or(0);
         let own = curves.entry((panel, legend.place(&group.at[..line.len()]))).or_default();
-        if x == "step" {
-            own.extend(curve(entries, group, style)?);
+        if timed {
+            let scale = if x == BYTES { sent(group)? } else { 1.0 };
+            let points = curve(entries, group, style)?.into_iter();
+            own.extend(points.map(|point| Spread { step: scale * point.step, ..point }));
             continue;
         }
         let at = keys.iter().position(|key| *key == x).unwrap_or(0);
@@ -137,17 +164,17 @@ fn lines(entries: &Entries, style: &Style) -> Result<Picture, Failure> {
     let names: Vec<String> = places.iter().map(|place| style.label(place)).collect();
     let sheet = Sheet {
         title: style.title.clone().unwrap_or_default(),
-        x_label: style.label(x),
+        x_label: style.label(if x == BYTES { "megabytes sent by a worker" } else { x }),
         y_label: style.label(&entries.metric.replace('_', " ")),
         legend: legend.names,
         panels,
         percent: entries.metric == "accuracy",
-        notes: notes(entries, style, &keys, x)?,
+        notes: notes(entries, style, &keys, if timed { "step" } else { x })?,
         wide: style.width.map(|inches| {
             let points = style.font_size.unwrap_or(POINTS);
             (inches * 72.0 / points * LETTERS, style.aspect.unwrap_or(ASPECT))
         }),
-        x_names: if x == "step" || numeric { Vec::new() } else { names },
+        x_names: if timed || numeric { Vec::new() } else { names },
     };
     Ok(sheet.draw())
 }
@@ -213,10 +240,11 @@ fn spreads(entries: &Entries, style: &Style) -> Result<Picture, Failure> {
             "boxes show accuracies, and these runs have a test loss; kind=curves shows it",
         ));
     }
-    let lines = Lines::of(entries, style);
+    let line = line_keys(entries, "");
+    let lines = Lines::of(entries, style, &line);
     let value = style.value()?;
     let mut groups = Vec::new();
-    let all = entries.groups(&line_keys(entries));
+    let all = entries.groups(&line);
     for (at, (line, name)) in lines.at.iter().zip(&lines.names) {
         let own = all.iter().filter(|group| group.at == *at).flat_map(|group| &group.combos);
         let runs = own.flat_map(|combo| &combo.runs).filter(|run| run.outcome.is_finished());
@@ -333,9 +361,34 @@ mod tests {
         for text in ["krum, one", "krum, other", "Of partition, f_real: the worst"] {
             assert!(svg.contains(text), "{text}");
         }
-        let lines = Lines::of(&entries, &style);
+        let lines = Lines::of(&entries, &style, &line_keys(&entries, ""));
         let mut places: Vec<usize> = lines.names.iter().map(|one| one.0).collect();
         places.sort_unstable();
         assert_eq!(places, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn against_bytes_each_compression_has_its_own_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::make(folder.path()).unwrap();
+        for (compression, up) in [("none", 4e6), ("top-k keep=0.1", 8e5)] {
+            let compression = compression.to_owned();
+            let settings = Settings { compression, f_real: Some(0), ..Settings::default() };
+            let mut one = Outcome::sample("average", "none", 1, &[0.1, 0.5]);
+            (one.key, one.settings) = (key(&settings, &[0; 32]), settings);
+            one.points.push(results::Point { step: 10, metric: "bytes/up".into(), value: up });
+            store.save(&one).unwrap();
+        }
+        let list: String =
+            store.keys().unwrap().iter().map(|key| format!("[[run]] # {key}\n")).collect();
+        store.write("experiment.toml", format!("name = 'bytes'\n{list}").as_bytes()).unwrap();
+        let entries = Entries::read(&[folder.path().to_path_buf()]).unwrap();
+        let style = Style { x: Some("bytes".into()), ..Style::default() };
+        let drawn = figure(&entries, &style).unwrap().bytes("svg").unwrap();
+        let svg = String::from_utf8(drawn).unwrap();
+        assert!(svg.contains("megabytes sent by a worker"), "{svg}");
+        assert!(svg.contains("average, top-k keep=0.1") && svg.contains("average, none"), "{svg}");
+        let all = entries.groups(&["rule"]);
+        assert!(sent(&all[0]).unwrap_err().to_string().contains("send 800000 to 4000000 bytes"));
     }
 }

@@ -22,7 +22,7 @@ pub struct Style {
     pub rows: Vec<String>,
     /// The key that has a column of a table, or a panel of a figure, for each value.
     pub columns: Option<String>,
-    /// What the horizontal axis shows: step, or a key.
+    /// What the horizontal axis shows: step, bytes (that a worker sent so far), or a key.
     pub x: Option<String>,
     /// Which number of a run: mean, last or best.
     pub value: Option<String>,

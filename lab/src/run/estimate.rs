@@ -36,9 +36,10 @@ pub(super) fn seconds(jobs: &[&Job], shelf: &Shelf) -> Option<f64> {
 /// Gradients of samples that a step takes, or an arrival.
 fn of_step(job: &Job) -> f64 {
     let (settings, words) = (job.settings(), job.words());
-    let drawn = words.participation.map_or(settings.n, |some| some.workers);
-    let workers = if words.are_of_a_filter() { 1 } else { drawn };
-    workers as f64 * settings.batch as f64 * settings.local_steps as f64
+    let n = settings.n;
+    let drawn = words.participation.map_or(n as f64, |some| some.workers(n));
+    let workers = if words.are_of_a_filter() { 1.0 } else { drawn };
+    workers * settings.batch as f64 * settings.local_steps as f64
 }
 
 /// What a whole run costs, in gradients of samples.

@@ -325,7 +325,9 @@ impl Notes<'_, '_> {
     /// Notes a step.
     pub(super) fn step(&mut self, record: &StepRecord<'_>) {
         let closed = record.closed;
-        self.train_loss.add(record.loss);
+        if record.losses > 0 {
+            self.train_loss.add(record.loss);
+        }
         if let Some(weight) = record.hostile_weight() {
             self.hostile_weight.add(weight);
         }

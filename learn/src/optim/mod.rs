@@ -5,6 +5,7 @@
 mod clip;
 mod compress;
 mod escape;
+mod local;
 mod message;
 mod momentum;
 mod regularise;
@@ -12,8 +13,9 @@ mod schedule;
 mod server;
 
 pub use clip::{Clip, ClipMode};
-pub use compress::Compression;
+pub use compress::{Compression, Pick, add_to, level_bits, quantised_len, shared_mask};
 pub use escape::Escape;
+pub use local::{Inner, Local, Trail};
 pub use message::{MESSAGES, Message, sanitise};
 pub use momentum::{Momentum, Placement};
 pub use regularise::Regulariser;
@@ -21,26 +23,6 @@ pub use schedule::{SCHEDULES, Schedule};
 pub use server::{Second, ServerOptimiser};
 
 use varangian_base::SpecError;
-
-/// Local steps (McMahan et al. 2017, FedAvg): a worker makes K steps of plain descent from θ, on a
-/// minibatch each, and sends the sum of the gradients that it met, which is its movement over the
-/// local learning rate. K = 1 sends the gradient at θ.
-///
-/// *Differs:* FedAvg averages models; the mean of these messages under `learning_rate` equal to
-/// the local rate is that average.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Local {
-    /// K ≥ 1.
-    pub steps: u64,
-    /// The local learning rate; `None`: the learning rate of the step.
-    pub rate: Option<f64>,
-}
-
-impl Default for Local {
-    fn default() -> Self {
-        Local { steps: 1, rate: None }
-    }
-}
 
 /// Everything that turns aggregates into steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +41,8 @@ pub struct Optimiser {
     pub message: Message,
     /// The steps that a worker makes by itself before it sends.
     pub local: Local,
+    /// The optimiser of those steps.
+    pub inner: Inner,
     /// What of a message is left out.
     pub compression: Compression,
     /// How the server steps by the aggregate.
@@ -78,6 +62,7 @@ impl Optimiser {
             regulariser: Regulariser::None,
             message: Message::Vector,
             local: Local::default(),
+            inner: Inner::default(),
             compression: Compression::None,
             server: ServerOptimiser::Sgd,
             weight_decay: 0.0,
@@ -88,9 +73,14 @@ impl Optimiser {
     pub fn changes_gradients(&self) -> bool {
         let momentum = &self.momentum;
         let moves = momentum.coefficient > 0.0 || momentum.dampening > 0.0;
-        moves && momentum.placement != Placement::Update
+        moves && !matches!(momentum.placement, Placement::Update | Placement::Rows)
             || self.message != Message::Vector
             || self.compression != Compression::None
+    }
+
+    /// Whether a worker's message comes of one gradient at the parameters that were published.
+    pub fn is_one_gradient(&self) -> bool {
+        self.local.steps == 1 && self.inner.is_plain()
     }
 
     /// Bytes of one message of d coordinates on the wire.
@@ -124,6 +114,19 @@ impl Optimiser {
             );
         }
         let at_update = momentum.placement == Placement::Update;
+        let looks_ahead = !matches!(momentum.placement, Placement::WorkerTwice | Placement::Rows);
+        if momentum.nesterov && momentum.coefficient > 0.0 && !looks_ahead {
+            return Err(SpecError::new(format!(
+                "momentum_at={} has no look-ahead point; set nesterov=false beside it",
+                momentum.placement.name()
+            )));
+        }
+        if self.compression.is_difference() && momentum.placement == Placement::Rows {
+            return refuse(
+                "compression=ef21 has the server keep a sum of each worker's messages, \
+                 momentum_at=rows a momentum of them; take momentum_at=worker or worker-twice",
+            );
+        }
         let moves = momentum.coefficient > 0.0;
         if matches!(self.server, ServerOptimiser::Perturbed(_)) && moves {
             return refuse(
@@ -131,7 +134,13 @@ impl Optimiser {
                  beside it",
             );
         }
-        if self.server != ServerOptimiser::Sgd && moves && at_update {
+        if matches!(self.server, ServerOptimiser::Nesterov { .. }) && moves && at_update {
+            return refuse(
+                "server_optimiser=nesterov keeps a momentum of its own; \
+                 set momentum=0 or momentum_at=worker beside it",
+            );
+        }
+        if matches!(self.server, ServerOptimiser::Adaptive { .. }) && moves && at_update {
             return refuse(
                 "an adaptive server_optimiser keeps a momentum of its own, beta1; \
                  set momentum=0 or momentum_at=worker beside it",

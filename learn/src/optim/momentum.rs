@@ -6,6 +6,12 @@
 //! | `update` | gᵢ | v ← μ·v + (1 − δ)·A |
 //! | `server` | (1 − δ)·gᵢ + μ·A₋₁ with A₋₁ the last aggregate | A |
 //! | `worker` | vᵢ ← μ·vᵢ + (1 − δ)·gᵢ | A |
+//! | `worker-twice` | uᵢ ← μ·uᵢ + (1 − δ)·vᵢ, vᵢ as at `worker` | A |
+//! | `rows` | gᵢ | A of vᵢ ← μ·vᵢ + (1 − δ)·gᵢ, which the server keeps |
+//!
+//! `worker-twice` is the double momentum of Byz-DM21 (AISTATS 2026, arXiv 2603.15144), with δ = μ
+//! and η = 1 − μ there; `rows` is that of RoSDHB (Gupta et al. 2025, arXiv 2508.17129), where
+//! workers send compressed gradients and keep nothing. Both are as remembered.
 //!
 //! All buffers start at 0. δ = μ makes the sum an exponential mean. With Nesterov, gradients are
 //! taken at θ − μ·α·(the buffer).
@@ -21,15 +27,30 @@ pub enum Placement {
     Server,
     /// At each worker, before aggregation: "at the workers" in the paper.
     Worker,
+    /// At each worker, and of that momentum a momentum again, which is sent.
+    WorkerTwice,
+    /// At the server, one of each worker's messages, before aggregation.
+    Rows,
 }
 
 impl Placement {
+    /// The names, in the order of the variants.
+    pub const NAMES: &'static [&'static str] =
+        &["update", "server", "worker", "worker-twice", "rows"];
+
+    /// Whether a buffer lives at each worker.
+    pub fn is_at_worker(self) -> bool {
+        matches!(self, Placement::Worker | Placement::WorkerTwice)
+    }
+
     /// The placement called `name`.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "update" => Some(Placement::Update),
             "server" => Some(Placement::Server),
             "worker" => Some(Placement::Worker),
+            "worker-twice" => Some(Placement::WorkerTwice),
+            "rows" => Some(Placement::Rows),
             _ => None,
         }
     }
@@ -40,6 +61,8 @@ impl Placement {
             Placement::Update => "update",
             Placement::Server => "server",
             Placement::Worker => "worker",
+            Placement::WorkerTwice => "worker-twice",
+            Placement::Rows => "rows",
         }
     }
 }

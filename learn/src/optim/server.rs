@@ -10,7 +10,16 @@
 //! | `yogi` | as above | v − (1 − β₂)·A²·sign(v − A²) | as above |
 //! | `adam` | as above | β₂·v + (1 − β₂)·A² | as above |
 //!
-//! A third way, `byzantine-pgd`, perturbs θ where the aggregate is short: see [`Escape`].
+//! | `nesterov` | v ← μ·v + A (v₋₁ = 0) | | θ − α·(A + μ·v) |
+//! | `normalised` | | | θ − α·u/‖u‖ |
+//!
+//! `nesterov` is DiLoCo's outer step (Douillard et al. 2023, arXiv 2311.08105, Algorithm 1 and §3;
+//! α = 0.7, μ = 0.9 there), as PyTorch writes it. Its θ is the look-ahead point of
+//! `nesterov = true` with `momentum_at = "update"`, which evaluates the model before looking ahead.
+//! `normalised` is the step of Byz-NSGDM (Bolatov et al. 2026, arXiv 2603.12512): u is A, or the
+//! momentum of aggregates where that lives at the update; where ‖u‖ = 0 nothing moves.
+//!
+//! Another way, `byzantine-pgd`, perturbs θ where the aggregate is short: see [`Escape`].
 //!
 //! *Differs:* the paper aggregates the workers' movements, we aggregate movements over the local
 //! learning rate (gradients, with one local step), so that τ is measured in gradients.
@@ -49,6 +58,13 @@ pub enum ServerOptimiser {
         /// `adam` only).
         corrected: bool,
     },
+    /// v ← μ·v + A; θ ← θ − α·(A + μ·v).
+    Nesterov {
+        /// μ in [0, 1).
+        momentum: f64,
+    },
+    /// θ ← θ − α·u/‖u‖, u as for `Sgd`.
+    Normalised,
     /// θ ← θ − α·A, and a search for a way out where A is short.
     Perturbed(Escape),
 }
@@ -72,13 +88,16 @@ const CORRECTED: Param = Param {
     default: "false",
     help: "true: as Kingma & Ba 2015, with v from 0 and both means corrected",
 };
+const NESTEROV: &[Param] =
+    &[Param { name: "momentum", kind: BETA, default: "0.9", help: "μ: weight of the old v" }];
 const ADAGRAD: &[Param] = &[BETA1_ADAGRAD, TAU];
 const YOGI: &[Param] = &[BETA1, BETA2, TAU];
 const ADAM: &[Param] = &[BETA1, BETA2, TAU, CORRECTED];
 
 impl ServerOptimiser {
     /// The names.
-    pub const NAMES: &'static [&'static str] = &["sgd", "adagrad", "yogi", "adam", "byzantine-pgd"];
+    pub const NAMES: &'static [&'static str] =
+        &["sgd", "adagrad", "yogi", "adam", "nesterov", "normalised", "byzantine-pgd"];
 
     /// The parameters of `name`, none where it is unknown.
     pub fn params(name: &str) -> &'static [Param] {
@@ -86,13 +105,14 @@ impl ServerOptimiser {
             "adagrad" => ADAGRAD,
             "yogi" => YOGI,
             "adam" => ADAM,
+            "nesterov" => NESTEROV,
             "byzantine-pgd" => escape::PARAMS,
             _ => &[],
         }
     }
 
-    /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99`, `adam bias-correction=true` or
-    /// `byzantine-pgd epsilon=0.1 r=1`.
+    /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99`, `adam bias-correction=true`,
+    /// `nesterov momentum=0.9`, `normalised` or `byzantine-pgd epsilon=0.1 r=1`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -100,6 +120,11 @@ impl ServerOptimiser {
         let spec = spec::parse(text)?;
         let second = match spec.name.as_str() {
             "sgd" => return spec.args(&[]).map(|_| ServerOptimiser::Sgd),
+            "normalised" => return spec.args(&[]).map(|_| ServerOptimiser::Normalised),
+            "nesterov" => {
+                let momentum = spec.args(NESTEROV)?.real("momentum").expect("has a default");
+                return Ok(ServerOptimiser::Nesterov { momentum });
+            }
             "byzantine-pgd" => {
                 let args = spec.args(escape::PARAMS)?;
                 return Ok(ServerOptimiser::Perturbed(Escape::of(&args)));

@@ -16,7 +16,10 @@ impl Server {
         if self.intake.takes_votes() {
             return self.votes_found();
         }
-        let rows = self.intake.slots().head(*n).with_ids(ids);
+        let rows = match &self.states {
+            Some(states) => states.counted(),
+            None => self.intake.slots().head(*n).with_ids(ids),
+        };
         let shape = (*n, *f, rows.d());
         let refused = |worker: u32, why: String| {
             Evidence::refused(settings.rule.spec(), shape, *step, worker, why)

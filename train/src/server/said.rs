@@ -1,6 +1,6 @@
 //! What a server says of one step: at its start to all, to a driver in its process, at its end.
 
-use crate::Refusal;
+use crate::{Received, Refusal, States};
 use varangian_rules::{Pipeline, Verdict};
 
 /// What the server tells all workers at the start of a step.
@@ -22,6 +22,8 @@ pub struct Lent<'a> {
     pub broadcast: Broadcast<'a>,
     /// One slot a worker, to be written and then committed.
     pub slots: varangian_base::RowsMut<'a>,
+    /// What the server keeps of each worker, where it keeps anything.
+    pub states: Option<&'a States>,
     /// The rule.
     pub rule: &'a Pipeline,
     /// How much each worker counts, where they do not count alike.
@@ -35,7 +37,7 @@ pub struct Lent<'a> {
 pub struct Closed {
     /// The step.
     pub step: u64,
-    /// Rows that the rule saw.
+    /// Rows that the rule saw, those that the server keeps of absent workers included.
     pub n: usize,
     /// Hostile rows that the rule reckoned with.
     pub f: usize,
@@ -47,4 +49,21 @@ pub struct Closed {
     pub ids: Vec<u32>,
     /// What the rule said.
     pub verdict: Verdict,
+}
+
+impl Closed {
+    /// Begins the record of a step that held this.
+    pub(super) fn begin(&mut self, step: u64, received: &Received<'_>) {
+        self.step = step;
+        self.refused.clear();
+        self.refused.extend_from_slice(received.refused);
+        self.ids.clear();
+        self.ids.extend_from_slice(received.ids);
+        self.verdict.clear();
+    }
+
+    /// Whether something of the step proves this worker hostile.
+    pub fn proves_hostile(&self, worker: u32) -> bool {
+        self.refused.iter().any(|one| one.worker == worker && one.reason.proves_hostile())
+    }
 }
