@@ -50,7 +50,12 @@ const whole = (x: unknown): number => typeof x === "number" && Number.isFinite(x
 const number = (x: unknown): number => typeof x === "number" ? x : NaN;
 const entries = (x: unknown): [string, unknown][] => isObject(x) ? Object.entries(x) : [];
 
+const isPoint = (x: unknown): boolean =>
+  Array.isArray(x) && x.length === 2 && typeof x[0] === "number" && (x[1] === null || typeof x[1] === "number");
+
 function curve(x: unknown): Point[] {
+  // What is as it should be is taken as it is: a million points are not made twice.
+  if (Array.isArray(x) && x.every(isPoint)) return x as Point[];
   const out: Point[] = [];
   for (const pair of list(x)) {
     if (Array.isArray(pair) && typeof pair[0] === "number") out.push([pair[0], typeof pair[1] === "number" ? pair[1] : null]);

@@ -166,7 +166,8 @@ impl Reader {
         if first || changed {
             let over: Vec<&Outcome> = self.over().collect();
             self.results = Results::of(&self.about, &over);
-            self.keep();
+            self.lasting = self.results.lasting().into();
+            self.tag = blake3::hash(&self.lasting).to_hex()[..16].to_owned();
         }
         (self.running, self.trouble) = (running, trouble);
         self.publish();
@@ -249,7 +250,8 @@ impl Reader {
         let known = results.rules.len();
         results.going_on(running, *silent, &self.about);
         if self.results.rules.len() != known {
-            self.keep();
+            // A rule of a run that goes on alone; what is over is what it was.
+            self.lasting = self.results.lasting().into();
         }
         let results = &self.results;
         let event = Event {
@@ -267,12 +269,6 @@ impl Reader {
         let (lasting, passing) = (self.lasting.clone(), results.passing().into());
         self.out.send_replace(Arc::new(View { lasting, passing, event }));
         self.bell.ring();
-    }
-
-    /// Makes the text anew of what is over.
-    fn keep(&mut self) {
-        self.lasting = self.results.lasting().into();
-        self.tag = blake3::hash(&self.lasting).to_hex()[..16].to_owned();
     }
 }
 
