@@ -226,7 +226,7 @@ impl Fuzzer {
         if rule.entries().len() == 1 && !other_rfa {
             check_claims(case, &rule, &out);
         }
-        if !["fltrust", "majority", "sum"].contains(&rule.entry().name) {
+        if !["fltrust", "majority", "rsa", "sum"].contains(&rule.entry().name) {
             in_box(case, &case.rows, &rule, &out, true);
         }
     }
