@@ -251,7 +251,8 @@ def plot(
     draw = {"curves": _curves, "heatmap": _heatmap, "boxes": _boxes}.get(kind)
     if draw is None:
         raise ValueError(f'a figure is "curves", "heatmap" or "boxes"; got {kind!r}')
-    with plt.rc_context({"font.size": float(own.get("font_size", 9.0)), **_font(own)}):
+    looks: Any = {"font.size": float(own.get("font_size", 9.0)), **_font(own)}
+    with plt.rc_context(looks):
         figure, note = draw(choice, own, plt)
         if own.get("title"):
             figure.suptitle(str(own["title"]))
