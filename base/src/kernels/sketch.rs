@@ -2,7 +2,7 @@
 //! and their products with a direction, in one pass.
 //!
 //! A vector is written in lines of [`BUCKETS`] numbers, each line gets a sign, and the lines are
-//! added up. Lines are summed in f32, at most [`LINES`] of them, then in f64; squares and products
+//! added up. Lines are summed in f32, at most `LINES` of them, then in f64; squares and products
 //! are f64 from the start. Work is cut by position alone: the bits depend neither on the number of
 //! threads nor on the instruction set.
 
