@@ -59,6 +59,8 @@ pub mod rule {
     pub const GROUPS: u32 = 3;
     /// Who of a cluster goes into which bucket; the lane is the stage's place.
     pub const CLUSTERS: u32 = 4;
+    /// Whether the work of a step is checked: drawn by the server and by its workers alike.
+    pub const CHECK: u32 = 5;
 }
 
 /// Workers of `Domain::Noise`, which is the server's: lanes are blocks of coordinates.
@@ -125,7 +127,7 @@ mod tests {
             &[p::ORDER, p::POOL, p::CLASS, p::WORKER, p::HELD, p::AMOUNT],
             &[batch::EPOCH, batch::REPLACED],
             &[compress::MASK, compress::COINS],
-            &[rule::BUCKETS, rule::SKETCH, rule::SIGNS, rule::GROUPS, rule::CLUSTERS]
+            &[rule::BUCKETS, rule::SKETCH, rule::SIGNS, rule::GROUPS, rule::CLUSTERS, rule::CHECK]
                 .map(u64::from),
             &[oracle::ORDER, oracle::VALIDATION, oracle::AUGMENT, oracle::JUDGED].map(u64::from),
             &[

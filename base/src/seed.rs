@@ -70,6 +70,14 @@ impl Seed {
         key[24..].copy_from_slice(&lane.to_le_bytes());
         Stream { rng: ChaCha8Rng::from_seed(key) }
     }
+
+    /// Whether the work of a step is checked by repeating it, where each step is with a chance from
+    /// 0 to 1, of which twelve digits count: the same coin for who draws minibatches and for who
+    /// compares what came of them.
+    pub fn checks(self, step: u64, chance: f64) -> bool {
+        let chance = (chance * 1e12).round() / 1e12;
+        self.stream(Domain::Rule, crate::lanes::rule::CHECK, step).coin(chance)
+    }
 }
 
 /// The draws at one address. Implements `rand`'s `Rng`, so `rand_distr` works on it.

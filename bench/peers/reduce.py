@@ -1,6 +1,7 @@
 """Times the robust reduce beside plain DDP's all-reduce, and counts the bytes on the sockets.
 
-    python reduce.py [--ranks 4 8] [--parameters 25000000] [--repeats 5] [--sharded] [--work ROWS]
+    python reduce.py [--ranks 4 8] [--parameters 25000000] [--repeats 5] [--sharded]
+                     [--work ROWS | --images IMAGES]
 
 Every rank is a process; they talk through gloo on a loopback of their own, whose counters say what went
 over it (where the system lets a process have one; else those of the machine's, and whatever else talks
@@ -10,7 +11,8 @@ with a copy of the gradient into these. `sketches` is
 what `mode="observe"` adds to that: the sketches of one's own gradient, and their exchange. The wheel should
 be built with --release. With VARANGIAN_TORCH_SOCKETS=1 columns go over sockets, as between hosts, and not
 through memory that the ranks share. --work times whole training steps instead, forward, backward and
-optimiser, of 24 layers of 1024 × 1024 on so many rows a rank: plain DDP's, and those under a guard. Two processes a core wait for one another: the ratios are those of this machine.
+optimiser, of 24 layers of 1024 × 1024 on so many rows a rank, and --images those of ResNet-20 on so many
+images: plain DDP's, and those under a guard. Two processes a core wait for one another: the ratios are those of this machine.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import os
 import socket
 import statistics
 import struct
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -136,7 +139,26 @@ def work(
     dist.destroy_process_group()
 
 
-def train(rank: int, ranks: int, port: int, rows: int, repeats: int) -> None:
+def perceptron() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(*(torch.nn.Linear(1024, 1024) for _ in range(24)))
+
+
+def residual() -> torch.nn.Module:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "python" / "drills"))
+    from bad_rank import network
+
+    return network(20)
+
+
+#: What is trained, and the shape of one of its inputs.
+NETWORKS = {
+    "24 layers of 1024 × 1024, {} rows": (perceptron, (1024,)),
+    "ResNet-20, {} images": (residual, (3, 32, 32)),
+}
+
+
+def train(rank: int, ranks: int, port: int, network: str, rows: int, repeats: int) -> None:
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=ranks)
@@ -145,13 +167,12 @@ def train(rank: int, ranks: int, port: int, rows: int, repeats: int) -> None:
         ("DDP", None), ("observe", {"mode": "observe"}),
         ("trimmed mean", {"rule": "trimmed-mean", "mode": "warn"}),
     ]:
-        torch.manual_seed(0)
-        deep = torch.nn.Sequential(*(torch.nn.Linear(1024, 1024) for _ in range(24)))
-        model = torch.nn.parallel.DistributedDataParallel(deep)
+        model = torch.nn.parallel.DistributedDataParallel(NETWORKS[network][0]())
         if given is not None:
             vt.Guard(f=1, **given).attach(model)
         steps[name] = (model, torch.optim.SGD(model.parameters(), lr=1e-3))
-    batch = torch.randn(rows, 1024, generator=torch.Generator().manual_seed(rank))
+    draw = torch.Generator().manual_seed(rank)
+    batch = torch.randn(rows, *NETWORKS[network][1], generator=draw)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for repeat in range(repeats + 2):
         for name, (model, optimizer) in steps.items():
@@ -165,7 +186,7 @@ def train(rank: int, ranks: int, port: int, rows: int, repeats: int) -> None:
                 times[name].append(time.perf_counter() - begun)
     if rank == 0:
         base = statistics.median(times["DDP"])
-        print(f"\n{ranks} ranks, 24 layers of 1024 × 1024, {rows} rows a rank, medians of {repeats}\n")
+        print(f"\n{ranks} ranks, {network.format(rows)} a rank, medians of {repeats}\n")
         print("| step | time | beside DDP |\n|---|---|---|")
         for name, found in times.items():
             middle = statistics.median(found)
@@ -180,6 +201,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sharded", action="store_true", help="no other layouts: less memory")
     parser.add_argument("--work", type=int, help="whole steps on so many rows a rank")
+    parser.add_argument("--images", type=int, help="whole steps of ResNet-20 on so many images a rank")
     options = parser.parse_args()
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     alone = own_loopback()
@@ -188,8 +210,9 @@ def main() -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        if options.work:
-            given = (ranks, port, options.work, options.repeats)
+        if options.work or options.images:
+            network = list(NETWORKS)[0 if options.work else 1]
+            given = (ranks, port, network, options.work or options.images, options.repeats)
             torch.multiprocessing.spawn(train, given, nprocs=ranks)
             continue
         given = (ranks, port, options.parameters, options.repeats, options.sharded)

@@ -2,6 +2,7 @@
 
     python bad_rank.py                 all of docs/bad-rank.md: about half an hour on two cores
     python bad_rank.py --quick         a few minutes: fewer steps of everything
+    python bad_rank.py --depth 20 --part train     the first table with ResNet-20
 
 Three trainings of a small residual network over eight processes (gloo): fault-free DDP, DDP with a
 rank whose gradients a broken accelerator falsifies, and the same with a guard. Then, in one process
@@ -48,13 +49,22 @@ class Block(nn.Module):
         return torch.relu(self.norm2(self.second(out)) + self.around(x))
 
 
-def network() -> nn.Module:
-    """ResNet-8: one block a stage. Group norm, as statistics of a batch are shared by no reduce."""
+def network(depth: int = 8) -> nn.Module:
+    """ResNet-8, one narrow block a stage, or ResNet-20, three of the width of He et al. 2016.
+
+    Group norm stands in for batch norm, as statistics of a batch are shared by no reduce.
+    """
     torch.manual_seed(0)
+    wide, blocks = {8: (8, 1), 20: (16, 3)}[depth]
+    stages, come = [], wide
+    for stage in range(3):
+        go = wide << stage
+        for k in range(blocks):
+            stages.append(Block(come, go, 2 if stage and not k else 1))
+            come = go
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, 1, 1, bias=False), nn.GroupNorm(4, 8), nn.ReLU(),
-        Block(8, 8, 1), Block(8, 16, 2), Block(16, 32, 2),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10),
+        nn.Conv2d(3, wide, 3, 1, 1, bias=False), nn.GroupNorm(4, wide), nn.ReLU(),
+        *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(come, 10),
     )
 
 
@@ -115,7 +125,7 @@ def train(rank: int, port: int, how: dict, out: str) -> None:
     (images, labels), (tests, answers) = data(how["data"])
     tests, answers = tests[:1000], answers[:1000]
     for name in ("fault-free", "plain", "guarded"):
-        model = nn.parallel.DistributedDataParallel(network())
+        model = nn.parallel.DistributedDataParallel(network(how["depth"]))
         guard = None
         if name == "guarded":
             guard = vt.Guard(
@@ -285,6 +295,8 @@ def main() -> None:
     parser.add_argument("--data", help="the folder cifar-10-batches-bin; glyphs without it")
     parser.add_argument("--out", help="where the evidence goes")
     parser.add_argument("--part", choices=["train", "named", "clean"], help="one part alone")
+    parser.add_argument("--depth", type=int, choices=[8, 20], default=8, help="of the network")
+    parser.add_argument("--steps", type=int, help="of a training; faults begin after a third")
     options = parser.parse_args()
     if sys.flags.interactive:
         return
@@ -293,9 +305,10 @@ def main() -> None:
         out.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(1)
         quick = options.quick
+        steps = options.steps or (90 if quick else 600)
         how = {
-            "steps": 90 if quick else 600, "start": 45 if quick else 200,
-            "every": 30 if quick else 50, "data": options.data,
+            "steps": steps, "start": 45 if quick and not options.steps else steps // 3,
+            "every": 30 if quick else 50, "data": options.data, "depth": options.depth,
         }
         if options.part in (None, "train"):
             trainings(how, out)

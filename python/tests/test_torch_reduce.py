@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import socket
 import subprocess
@@ -32,7 +33,7 @@ from varangian.torch._collect import Group  # noqa: E402
 from varangian.torch._guard import spread  # noqa: E402
 from varangian.torch._layouts import Order, Reducer  # noqa: E402
 from varangian.torch._pieces import Pieces  # noqa: E402
-from varangian.torch._sketch import Sketcher, layers_of  # noqa: E402
+from varangian.torch._sketch import BUCKETS, HEAD, Sketcher, layers_of  # noqa: E402
 from varangian.torch._suspicion import Suspicion  # noqa: E402
 
 RANKS = 4
@@ -913,6 +914,44 @@ def goes_bad(rank: int, folder: str) -> Any:
     guard.clear(2)
     guard.close()
     return (heard[0].rank, heard[0].step), left_out, f, sorted(guard.convicted)
+
+
+def test_a_rank_that_is_certainly_bad_takes_the_place_of_one_that_seemed_so(ranks: Ranks) -> None:
+    assert ranks(displaced) == [([1], [2], True)] * 4
+
+
+def displaced(rank: int) -> Any:
+    model = DDP(net())
+    guard = vt.Guard("trimmed-mean", f=1, mode="exclude")
+    guard.attach(model)
+
+    def step(factor: float) -> None:
+        model.zero_grad()
+        (model(torch.randn(32, 20)).square().sum() * factor).backward()
+
+    step(1.0)
+    # A false alarm, and then more bad ranks than f, if it were right.
+    guard._judge([vt.Alarm(1, 0, "step", "0", "norm", 1e-6)])
+    seemed = sorted(guard.convicted)
+    step(math.nan if rank == 2 else 1.0)
+    # A weaker suspicion moves nobody.
+    guard._judge([vt.Alarm(3, 1, "step", "0", "norm", 1e-9)])
+    finite = all(bool(p.grad.isfinite().all()) for p in model.parameters())
+    return seemed, sorted(guard.convicted), finite
+
+
+def test_directions_of_heavy_tails_raise_no_more_alarms_than_asked_for() -> None:
+    draw = np.random.default_rng(4)
+    n, steps, rate = 8, 1500, 1e-3
+    suspicion = Suspicion(["one", "two"], n, rate)
+    alarms = 0
+    for step in range(steps):
+        sketches = draw.normal(size=(n, 2, HEAD + BUCKETS))
+        sketches[:, :, 0] = 64.0
+        sketches[:, :, 1] = draw.standard_t(3.0, size=(n, 2))
+        alarms += len(suspicion.look(sketches, step))
+    # 1.5 are asked for. An exponential tail gives 6 here, one of them at p = 7e-12.
+    assert alarms <= 4
 
 
 @pytest.mark.parametrize("mode", ["observe", "warn", "exclude"])

@@ -267,6 +267,17 @@ class RSA(Listed):
         lambda_: float | None = None,
     ) -> None: ...
 
+class Reactive(Listed):
+    """The mean, with a chance a step that work is repeated and liars are caught for good."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        chance: float | None = None,
+        r: int | None = None,
+    ) -> None: ...
+
 class SMEA(Listed):
     """Mean of the n − f rows whose covariance has the least top eigenvalue, found exactly."""
 
@@ -402,6 +413,7 @@ __all__ = [
     "Phocas",
     "RFA",
     "RSA",
+    "Reactive",
     "SMEA",
     "Safeguard",
     "SequentialClipping",

@@ -118,6 +118,14 @@ impl Pipeline {
                 rule_entry.name, stage.entry.name
             )));
         }
+        let catches = rule.redundancy(0).is_some_and(|redundancy| redundancy.chance.is_some());
+        if let Some(stage) = pre.first().filter(|_| catches) {
+            return Err(SpecError::new(format!(
+                "{} catches whoever did not send what others sent, bit by bit; {} before it hands on \
+                 other rows than were sent",
+                rule_entry.name, stage.entry.name
+            )));
+        }
         let pipeline = Pipeline { spec, blocks, pre, rule, rule_entry, post, masses: Vec::new() };
         pipeline.may_be_by_block()?;
         Ok(pipeline)
@@ -222,6 +230,11 @@ impl Pipeline {
     /// Whether a stage remembers earlier rounds.
     pub fn has_memory(&self) -> bool {
         self.entries().iter().any(|entry| entry.facts.has_memory)
+    }
+
+    /// How workers must repeat each other's work for the rule to say anything, where they must.
+    pub fn redundancy(&self, f: usize) -> Option<crate::Redundancy> {
+        self.rule.redundancy(f)
     }
 
     /// Whether the answer is nothing but signs, so that one bit a coordinate carries it (two where

@@ -20,7 +20,9 @@
 //! assert_eq!(out, [2.0]);
 //! ```
 
-use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
+use crate::{
+    Bound, Claims, Kappa, Redundancy, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact,
+};
 use varangian_base::kernels::combine;
 use varangian_base::{Kind, Param};
 
@@ -49,25 +51,30 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     },
     build: |args| {
         let r = args.count("r");
-        Ok(Box::new(Stage::Rule(Box::new(Draco { r, ..Draco::default() }))))
+        Ok(Box::new(Stage::Rule(Box::new(Draco::of(r)))))
     },
 };
 
 #[derive(Clone, Default)]
-struct Draco {
-    r: Option<usize>,
+pub(crate) struct Draco {
+    pub(crate) r: Option<usize>,
     /// The first row like each row.
-    like: Vec<usize>,
+    pub(crate) like: Vec<usize>,
     copies: Vec<usize>,
     /// The row that stands for each group with a majority.
-    chosen: Vec<usize>,
+    pub(crate) chosen: Vec<usize>,
     weights: Vec<f64>,
     rooms: [Vec<f32>; 2],
 }
 
 impl Draco {
+    /// For groups of r workers.
+    pub(crate) fn of(r: Option<usize>) -> Draco {
+        Draco { r, ..Draco::default() }
+    }
+
     /// Chooses a row for each group; answers how many groups have none.
-    fn choose(
+    pub(crate) fn choose(
         &mut self,
         (n, f): (usize, usize),
         id: impl Fn(usize) -> u32,
@@ -148,6 +155,14 @@ impl Rule for Draco {
 
     fn knows_workers(&self) -> bool {
         true
+    }
+
+    fn redundancy(&self, f: usize) -> Option<Redundancy> {
+        Some(Redundancy {
+            times: self.r.unwrap_or(2 * f + 1),
+            given: self.r.is_some(),
+            chance: None,
+        })
     }
 
     fn check(&self, _: usize, f: usize) -> Result<(), String> {

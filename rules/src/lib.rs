@@ -39,6 +39,7 @@ mod monna;
 mod nnm;
 mod oracle;
 mod phocas;
+mod reactive;
 mod rfa;
 mod round;
 mod rsa;
@@ -60,5 +61,5 @@ pub use filter::{
     Arrival, Decision, FILTERS, Filter, FilterEntry, FilterFacts, build_filter, build_filter_among,
 };
 pub use oracle::Oracle;
-pub use round::{Mixing, Post, Pre, Round, Rule, Verdict};
+pub use round::{Mixing, Post, Pre, Redundancy, Round, Rule, Verdict};
 pub use safeguard::theory_threshold;

@@ -93,6 +93,18 @@ impl Verdict {
     }
 }
 
+/// Which work is repeated: that of groups of consecutive workers, in all steps or in some.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Redundancy {
+    /// Workers of a group, which draw the same minibatch.
+    pub times: usize,
+    /// Whether the rule was given that number, and does not work it out from f, which falls in a
+    /// round where a row is refused.
+    pub given: bool,
+    /// The chance that a step is one in which they do; `None`: each is.
+    pub chance: Option<f64>,
+}
+
 /// A gradient aggregation rule: rows to one vector.
 pub trait Rule: Send {
     /// Aggregates the round's rows into `out` (d floats) and says what got in.
@@ -158,6 +170,13 @@ pub trait Rule: Send {
     /// Whether it remembers each worker by id, so that every row must be some worker's.
     fn knows_workers(&self) -> bool {
         false
+    }
+
+    /// How the workers must repeat each other's work for the rule to say anything; f is the
+    /// declared number of hostile ones. `None`: they need not.
+    fn redundancy(&self, f: usize) -> Option<Redundancy> {
+        let _ = f;
+        None
     }
 
     /// What the parameters demand of n and f beyond the entry's bound, as the missing condition.

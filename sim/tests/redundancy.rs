@@ -1,5 +1,5 @@
-//! RSA, election coding and DRACO: whole trajectories against slow replays, exact recovery, and
-//! that the bits hold.
+//! RSA, election coding, DRACO and reactive redundancy: whole trajectories against slow replays,
+//! exact recovery, and that the bits hold.
 
 mod common;
 
@@ -140,9 +140,68 @@ fn draco_ends_on_the_bits_of_a_run_without_an_attack() {
     assert!(alone.iter().zip(&start).all(|(a, b)| *a == b.to_bits()));
 }
 
+/// Draws as [`Four`] by worker, and by group in the steps that are checked.
+struct Checking {
+    draws: Four,
+    times: u32,
+    chance: f64,
+    seed: Seed,
+}
+
+impl Sampler for Checking {
+    fn draw(&self, worker: u32, step: u64, indices: &mut Vec<u32>) {
+        let who = match self.seed.checks(step, self.chance) {
+            true => 1000 + worker / self.times,
+            false => worker,
+        };
+        self.draws.draw(who, step, indices);
+    }
+
+    fn steps_per_epoch(&self) -> f64 {
+        10.0
+    }
+}
+
+fn checking(attack: &str, (chance, times): (f64, u32), n: usize, f: usize) -> Plan {
+    let rule = format!("reactive chance={chance} r={times}");
+    let whole = plan(&rule, attack, n, f, Optimiser::sgd(0.1));
+    let (draws, seed) = (Four { len: 100 }, whole.seed);
+    Plan { sampler: Arc::new(Checking { draws, times, chance, seed }), ..whole }
+}
+
+#[test]
+fn reactive_redundancy_follows_a_slow_replay_and_catches_liars_alone() {
+    let (n, f, steps) = (9, 1, 40);
+    let told = checking("constant value=0.5", (0.2, 3), n, f);
+    let mut wanted = told.model.init(told.seed);
+    let (mut caught, mut before) = (false, 0);
+    for step in 0..steps {
+        let checked = told.seed.checks(step, 0.2);
+        caught |= checked;
+        before += u64::from(!caught);
+        // The last worker is hostile; in a step that is checked the first of a group stands for it.
+        let who: Vec<u32> = if checked { vec![0, 3, 6] } else { (0..8).collect() };
+        let mut sum = vec![0.0f64; wanted.len()];
+        for &worker in &who {
+            let fresh = gradient(&told, worker, step, &wanted);
+            sum.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += f64::from(x));
+        }
+        let lies = if caught { 0 } else { 1 };
+        sum.iter_mut().for_each(|sum| *sum += 0.5 * f64::from(lies));
+        let count = (who.len() + lies as usize) as f64;
+        wanted.iter_mut().zip(&sum).for_each(|(x, sum)| *x -= (0.1 * sum / count) as f32);
+    }
+    assert!(caught && before > 1, "{before}");
+    let found = after(checking("constant value=0.5", (0.2, 3), n, f), steps);
+    let off = |(found, wanted): (&u32, &f32)| (f32::from_bits(*found) - wanted).abs();
+    let far = found.iter().zip(&wanted).map(off).fold(0.0, f32::max);
+    assert!(far < 1e-4, "{far}");
+}
+
 #[test]
 fn the_same_bits_at_any_number_of_threads_and_after_a_pause() {
     let of = |k: usize| match k {
+        7 => checking("sign-flip scale=3", (0.3, 5), 11, 2),
         0 => plan("rsa lambda=0.1", "sign-flip", 7, 2, sending("rsa lambda=0.1", 0.05)),
         1 => groups(1, 7, plan("majority", "oppose", 7, 2, sending("election times=3", 0.05))),
         2 => plan(
@@ -157,7 +216,7 @@ fn the_same_bits_at_any_number_of_threads_and_after_a_pause() {
         5 => plan("gas p=7", "alie", 7, 2, Optimiser::sgd(0.1)),
         _ => plan("signguard share=0.5", "alie", 7, 2, Optimiser::sgd(0.1)),
     };
-    for k in 0..7 {
+    for k in 0..8 {
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| after(of(k), 12))

@@ -46,6 +46,11 @@ fn without_faults_the_bits_are_those_of_lockstep() {
         ("rule = 'per-block by=layer | clipping c=median | average'\nattack = 'alie z=1.5'", alie),
         ("rule = 'draco r=5'\nsampling = 'repeated times=5'\nattack = 'alie z=1.5'", alie),
         (
+            "rule = 'reactive chance=0.5 r=5'\nsampling = 'checked chance=0.5 times=5'\n\
+             momentum = 0.0\nattack = 'alie z=1.5'",
+            alie,
+        ),
+        (
             "rule = 'median'\nparticipation = 'sample workers=4 f=1'\nf_real = 0\nnesterov = true\n\
           momentum = 0.9\nmomentum_at = 'server'",
             None,

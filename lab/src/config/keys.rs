@@ -36,7 +36,11 @@ pub const KEYS: &[Key] = &[
          or \"_orig_mod.\"; empty: nothing",
     ),
     key("partition", "how the training set is split over workers"),
-    key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
+    key(
+        "sampling",
+        "how a worker draws minibatches: epochs, with-replacement, shared-stream; repeated and \
+         checked for rules that compare repeated work",
+    ),
     key("n", "workers, hostile ones included"),
     key("f", "hostile workers that the server is told of; each rule has its bound"),
     key("f_real", "hostile workers that there are; by default f"),

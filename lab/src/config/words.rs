@@ -1,6 +1,8 @@
 //! The words of a run's settings, each read once: what they name, checked as far as that can be
 //! without data.
 
+mod redundant;
+
 use super::{Own, Settings};
 use crate::Failure;
 use std::sync::Mutex;
@@ -123,7 +125,11 @@ impl Words {
     fn demand_bounds(&self, settings: &Settings) -> Result<(), Failure> {
         let Settings { n, f, .. } = *settings;
         if let Judge::Rule(rule) = &self.judge {
-            rule.lock().expect("no thread panicked").check(n, f)?;
+            let rule = rule.lock().expect("no thread panicked");
+            rule.check(n, f)?;
+            if let Some(redundancy) = rule.redundancy(f) {
+                redundant::demand(settings, self, rule.spec(), redundancy)?;
+            }
         }
         match settings.f_real() {
             0 => Ok(()),

@@ -32,6 +32,14 @@ pub enum Sampling {
         /// Workers of a group; the last one may be smaller.
         times: usize,
     },
+    /// In each step with a chance as [`Sampling::Repeated`], else as [`Sampling::Epochs`]: what
+    /// reactive redundancy needs (Gupta & Vaidya 2019).
+    Checked {
+        /// Workers of a group; the last one may be smaller.
+        times: usize,
+        /// The chance of a step, in millionths of a millionth.
+        chance: u64,
+    },
 }
 
 /// The ways of sampling by name, with a summary and parameters each, for help and the catalogue.
@@ -42,16 +50,31 @@ pub static SAMPLING: &[(&str, &str, &[Param])] = &[
     (
         "repeated",
         "groups of consecutive workers draw the same batches from all of their shares",
-        TIMES,
+        &[TIMES],
+    ),
+    (
+        "checked",
+        "as epochs, and in some steps as repeated: for the rule reactive",
+        &[CHANCE, TIMES],
     ),
 ];
 
-const TIMES: &[Param] = &[Param {
+const TIMES: Param = Param {
     name: "times",
     kind: Kind::Count { min: 1, max: 1_000_000 },
     default: "3",
     help: "workers that draw the same batches",
-}];
+};
+
+const CHANCE: Param = Param {
+    name: "chance",
+    kind: Kind::Real { min: 0.0, max: 1.0 },
+    default: "0.1",
+    help: "the chance that a step is one in which they do",
+};
+
+/// Chances are kept as whole numbers, so that two of them can be compared.
+const WHOLE: f64 = 1e12;
 
 const LAST: Param = Param {
     name: "last",
@@ -75,8 +98,17 @@ impl Sampling {
             "epochs" => Sampling::Epochs { drop_last: args.text("last") == "drop" },
             "shared-stream" => Sampling::SharedStream { drop_last: args.text("last") == "drop" },
             "repeated" => Sampling::Repeated { times: args.count("times").expect("has a default") },
+            "checked" => Sampling::checked(
+                args.real("chance").expect("has a default"),
+                args.count("times").expect("has a default"),
+            ),
             _ => Sampling::WithReplacement,
         })
+    }
+
+    /// [`Sampling::Checked`] with a chance from 0 to 1.
+    pub fn checked(chance: f64, times: usize) -> Sampling {
+        Sampling::Checked { times, chance: (chance * WHOLE).round() as u64 }
     }
 }
 
@@ -144,6 +176,11 @@ impl Minibatches {
             }
             Sampling::Repeated { times } => {
                 shares.chunks(times).map(<[Vec<u32>]>::concat).collect()
+            }
+            // The workers' own, and behind them those of the groups.
+            Sampling::Checked { times, .. } => {
+                let groups: Vec<_> = shares.chunks(times).map(<[Vec<u32>]>::concat).collect();
+                shares.into_iter().chain(groups).collect()
             }
             _ => shares,
         };
@@ -221,6 +258,13 @@ impl Sampler for Minibatches {
                 let group = worker as usize / times;
                 self.take(group, group as u32, step, out);
             }
+            Sampling::Checked { times, chance } => {
+                let pool = match self.seed.checks(step, chance as f64 / WHOLE) {
+                    true => self.workers + worker as usize / times,
+                    false => worker as usize,
+                };
+                self.take(pool, pool as u32, step, out);
+            }
             Sampling::SharedStream { .. } => {
                 let number = step * self.workers as u64 + u64::from(worker);
                 self.take(0, SHARED, number, out);
@@ -234,7 +278,11 @@ impl Sampler for Minibatches {
 
     /// The mean over workers where their shares differ in size.
     fn steps_per_epoch(&self) -> f64 {
-        let batches: u64 = self.pools.iter().map(|pool| self.batches(pool)).sum();
+        let pools = match self.sampling {
+            Sampling::Checked { .. } => &self.pools[..self.workers],
+            _ => &self.pools[..],
+        };
+        let batches: u64 = pools.iter().map(|pool| self.batches(pool)).sum();
         let drawing = match self.sampling {
             Sampling::Repeated { .. } => self.pools.len(),
             _ => self.workers,

@@ -2,9 +2,12 @@
 
 pub(super) mod draco;
 pub(super) mod election;
+pub(super) mod fedseca;
 pub(super) mod foundation;
 pub(super) mod gas;
+pub(super) mod lasa;
 pub(super) mod per_block;
+pub(super) mod reactive;
 pub(super) mod rsa;
 pub(super) mod sequential_clipping;
 pub(super) mod signguard;

@@ -428,13 +428,24 @@ class Guard:
                 self.clear(rank)
         for alarm in alarms:
             self.alarms.append(alarm)
-            # No more ranks than f are left out: the rule holds against no more.
-            room = len(self.convicted) < self._reducer.f
-            if self.mode == "exclude" and room and alarm.rank not in self.convicted:
+            if self.mode == "exclude" and alarm.rank not in self.convicted and self._room(alarm):
                 self.convicted[alarm.rank] = alarm
                 self._clean[alarm.rank] = 0
             if self._on_alarm is not None:
                 self._on_alarm(alarm)
+
+    def _room(self, alarm: Alarm) -> bool:
+        """Whether a rank is left out for this. No more than f are, as the rule holds against no
+        more: the f of the surest alarms, and who makes room for another takes part again.
+        """
+        if len(self.convicted) < self._reducer.f:
+            return True
+        # The first of two that are as sure stays.
+        least = max(self.convicted, key=lambda rank: self.convicted[rank].p, default=None)
+        if least is None or self.convicted[least].p <= alarm.p:
+            return False
+        self.clear(least)
+        return True
 
     def _nothing(self, row: Any, step: int, why: str) -> Any:
         """What stands for an aggregate where there is none."""

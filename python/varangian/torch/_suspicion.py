@@ -4,15 +4,17 @@ Each step gives three numbers for every rank and layer, of sketches alone, each 
 median over the ranks: how long the gradient is, how far it lies from the ranks' coordinate-wise
 median, and how little it points along the last aggregate. A number is compared with those of the
 last steps of all ranks, which share one distribution while nothing is wrong, and so gets a p-value: the share of
-earlier numbers that were at least as large, and beyond the largest tenth an exponential tail
-fitted to them (of logarithms, so a Pareto tail of ratios: the estimator of Hill 1975, widened by
-twice its own error).
+earlier numbers that were at least as large, and beyond the largest tenth a tail fitted to them.
+Lengths and distances are logarithms and have an exponential tail, a Pareto tail of ratios (the
+estimator of Hill 1975, widened by twice its own error). Directions are none, and have a tail of
+their own shape: a generalised Pareto distribution whose shape comes from the mean and the variance
+of what lies beyond (Hosking & Wallis 1987), at least exponential, plus twice its own error.
 
 Two tests share the false-alarm rate, which counts alarms a step over all ranks, layers and
 numbers:
 
 - a single step: p below its share of the rate (Bonferroni);
-- a long suspicion: each p becomes an e-value ((1 − p + p·ln p)/(p·ln² p), whose mean is at most 1
+- a long suspicion: each p, that of a direction without its tail, becomes an e-value ((1 − p + p·ln p)/(p·ln² p), whose mean is at most 1
   while nothing is wrong), and the Shiryaev–Roberts sum M ← (M + 1)·e raises an alarm at the inverse
   of its share (Shin, Ramdas & Rinaldo 2023: it does so at most once in that many steps).
 
@@ -44,7 +46,7 @@ REFIT = 8
 #: What is kept of tests, by name.
 ARRAYS = {
     "past": "_past", "sorted": "_sorted", "threshold": "_threshold", "excess": "_excess",
-    "sums": "sums", "last": "last",
+    "shape": "_shape", "sums": "sums", "last": "last",
 }
 
 
@@ -78,6 +80,7 @@ class Suspicion:
         self._next, self._known, self._age = 0, 0, 0
         self._threshold = np.zeros(shape)
         self._excess = np.ones(shape)
+        self._shape = np.zeros(shape)
         self._sorted = self._past
         #: M of each rank, layer and number.
         self.sums = np.zeros((n, *shape))
@@ -105,10 +108,10 @@ class Suspicion:
         alarms: list[Alarm] = []
         if self._known >= LEAST:
             self._fit()
-            p = self._p_values(scores)
-            p[~finite] = 1.0
+            p, seen = self._p_values(scores)
+            p[~finite], seen[~finite] = 1.0, 1.0
             self.last = np.where(finite[:, None, None], p, np.nan)
-            alarms = self._raise(p, step)
+            alarms = self._raise(p, seen, step)
         for rank in {alarm.rank for alarm in alarms}:
             learnt[rank] = False
         self._remember(scores[learnt])
@@ -150,9 +153,9 @@ class Suspicion:
         """The least false-alarm rate at which a rank would be suspected for long by now."""
         return float(min(1.0, 2.0 * self.tests / max(self.sums[rank].max(), 1e-300)))
 
-    def _raise(self, p: np.ndarray, step: int) -> list[Alarm]:
+    def _raise(self, p: np.ndarray, seen: np.ndarray, step: int) -> list[Alarm]:
         at_once = 2.0 * self.tests * p
-        e = _calibrated(p)
+        e = _calibrated(seen)
         self.sums = np.minimum((self.sums + 1.0) * e, 1e300)
         for_long = 2.0 * self.tests / np.maximum(self.sums, 1e-300)
         alarms = []
@@ -177,11 +180,17 @@ class Suspicion:
             self._threshold = known[..., -count - 1]
             excess = (known[..., -count:] - self._threshold[..., None]).mean(axis=-1)
             self._excess = np.maximum(excess * (1.0 + 2.0 / count**0.5), 1e-12)
+            spread = known[..., -count:].var(axis=-1)
+            shape = (1.0 - excess**2 / np.maximum(spread, 1e-24)) / 2.0
+            self._shape = np.maximum(shape, 0.0) + 2.0 / count**0.5
+            # Those of lengths and distances are logarithms.
+            self._shape[..., : STATISTICS.index("direction")] = 0.0
         self._age += 1
 
-    def _p_values(self, scores: np.ndarray) -> np.ndarray:
+    def _p_values(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The p-values, and those of a long suspicion: of directions without the tail."""
         known = self._sorted.shape[-1]
-        p = np.empty(scores.shape)
+        p, seen = np.empty(scores.shape), np.empty(scores.shape)
         for layer in range(scores.shape[1]):
             for statistic in range(scores.shape[2]):
                 past, x = self._sorted[layer, statistic], scores[:, layer, statistic]
@@ -189,9 +198,14 @@ class Suspicion:
                 bulk = (above + 1.0) / (known + 1.0)
                 count = max(int(TAIL * known), 2)
                 beyond = (x - self._threshold[layer, statistic]) / self._excess[layer, statistic]
-                tail = (count + 1.0) / (known + 1.0) * np.exp(-np.maximum(beyond, 0.0))
+                far, shape = np.maximum(beyond, 0.0), self._shape[layer, statistic]
+                if shape > 0.0:
+                    far = np.log1p(shape * far) / shape
+                tail = (count + 1.0) / (known + 1.0) * np.exp(-far)
                 p[:, layer, statistic] = np.where(beyond > 0.0, tail, bulk)
-        return np.clip(p, 1e-300, 1.0)
+                long = bulk if STATISTICS[statistic] == "direction" else p[:, layer, statistic]
+                seen[:, layer, statistic] = long
+        return np.clip(p, 1e-300, 1.0), np.clip(seen, 1e-300, 1.0)
 
     def _remember(self, scores: np.ndarray) -> None:
         for one in scores:
