@@ -36,7 +36,10 @@ pub const KEYS: &[Key] = &[
          or \"_orig_mod.\"; empty: nothing",
     ),
     key("partition", "how the training set is split over workers"),
-    key("sampling", "how a worker draws minibatches: epochs, with-replacement, shared-stream"),
+    key(
+        "sampling",
+        "how a worker draws minibatches: epochs, with-replacement, shared-stream, shared-pool",
+    ),
     key("n", "workers, hostile ones included"),
     key("f", "hostile workers that the server is told of; each rule has its bound"),
     key("f_real", "hostile workers that there are; by default f"),
@@ -48,6 +51,11 @@ pub const KEYS: &[Key] = &[
     key(
         "judge_on",
         "training samples that are held out and evaluated on instead of the test set; 0: the test set",
+    ),
+    key(
+        "optimum",
+        "newton: each evaluation also tells the optimality_gap f(θ) − f*, in f64, f the mean over \
+         honest workers' samples with the penalty, of model=logistic with regulariser=half-squared; none",
     ),
     key("learning_rate", "step size at step 0"),
     key(

@@ -62,6 +62,7 @@ impl Read {
     pub(crate) fn of(given: &Settings, own: &Own) -> Result<Reading, Failure> {
         // Settings that were built in code, or changed since they were read, are held to the same.
         given.check_numbers()?;
+        given.optimum()?;
         let (judge, spelling) = match Judge::of(given, own)? {
             Ok(judge) => judge,
             Err(below) => return Ok(Reading::Below(below)),

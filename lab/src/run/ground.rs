@@ -33,7 +33,7 @@ impl Shelf {
             schedule: words.optimiser.schedule.clone(),
             test,
             held: held.map_or(0, |held| held.len()),
-            pools: if settings.sampling.starts_with("shared-stream") { vec![all] } else { pools },
+            pools: if settings.sampling.starts_with("shared-") { vec![all] } else { pools },
             whole: all == train.len(),
             epoch: sampler.steps_per_epoch() * arrivals,
         })
