@@ -43,4 +43,5 @@ pub const ALL: &[&Publication] = &[
     &methods::nsgdm::PUBLICATION,
     &finite_sums::marina::PUBLICATION,
     &finite_sums::saga::PUBLICATION,
+    &methods::gossip::PUBLICATION,
 ];

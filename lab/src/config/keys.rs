@@ -134,7 +134,8 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "network",
-        "empty: lockstep; network …: virtual time; uniform …: drawn staleness (filters only)",
+        "empty: lockstep; network …: virtual time; uniform …: drawn staleness (filters only); gossip \
+         …: no server, nodes exchange models along a graph",
     ),
     key("study", "past mean gradients in the curvature of the study metrics; 0: no study"),
     key(

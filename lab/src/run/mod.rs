@@ -4,6 +4,7 @@
 //! its [`Events`].
 
 mod check;
+mod digest;
 mod drive;
 mod estimate;
 mod events;

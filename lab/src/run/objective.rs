@@ -35,7 +35,7 @@ impl Objective {
     /// If Newton's method does not come to rest.
     pub(super) fn of(settings: &Settings, course: &Course) -> Result<Self, Failure> {
         let (data, sampler, n, hostile) = match course {
-            Course::Lockstep(plan) | Course::Rounds(plan, _) => {
+            Course::Lockstep(plan) | Course::Rounds(plan, _) | Course::Gossip(plan, _) => {
                 (&plan.train, &plan.sampler, plan.n, plan.hostile_ids())
             }
             Course::Swarm(plan) => (&plan.train, &plan.sampler, plan.n, plan.hostile_ids()),

@@ -147,6 +147,10 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
 /// Whether there are classes to tell apart, and the bytes that a worker sends and gets a step.
 fn outline(course: &Course) -> (bool, Traffic) {
     match course {
+        Course::Gossip(plan, gossip) => {
+            let bytes = gossip.bytes(plan);
+            (plan.test.classes() > 0, Traffic { up: bytes, down: bytes })
+        }
         Course::Lockstep(plan) | Course::Rounds(plan, _) => {
             let traffic = Traffic::of(plan.model.dim(), &plan.optimiser, &plan.rule);
             (plan.test.classes() > 0, traffic)
@@ -344,15 +348,16 @@ impl Notes<'_, '_> {
         params: &[f32],
     ) {
         let means = [&mut self.train_loss, &mut self.hostile_weight].map(std::mem::take);
-        self.evaluation(evaluation, seconds, params);
+        self.evaluation(evaluation, (seconds, None), params);
         [self.train_loss, self.hostile_weight] = means;
     }
 
-    /// Notes an evaluation at `params` and its virtual time, once: a pause repeats the last one.
+    /// Notes an evaluation at `params`, its virtual time and how far nodes are apart, once: a pause
+    /// repeats the last one.
     pub(super) fn evaluation(
         &mut self,
         evaluation: &Evaluation,
-        seconds: Option<f64>,
+        (seconds, apart): (Option<f64>, Option<f64>),
         params: &[f32],
     ) {
         if self.evaluated.replace(evaluation.step) == Some(evaluation.step) {
@@ -369,6 +374,9 @@ impl Notes<'_, '_> {
             self.put(step, "accuracy", tally.accuracy());
         }
         self.put(step, "test_loss", tally.mean_loss());
+        if let Some(apart) = apart {
+            self.put(step, "disagreement", apart);
+        }
         if let Some(gap) = self.objective.as_ref().map(|objective| objective.gap(params)) {
             self.put(step, "optimality_gap", gap);
         }
