@@ -38,6 +38,10 @@ pub mod batch {
     pub const EPOCH: u64 = 0;
     /// Draws with replacement.
     pub const REPLACED: u64 = 1;
+    /// Whether a step takes whole gradients; the worker is that of [`ALL`].
+    pub const WHOLE: u64 = 2;
+    /// The worker of what all workers draw alike: no worker has this number.
+    pub const ALL: u32 = u32::MAX;
 }
 
 /// Lanes of `Domain::Attack`, of a hostile worker and step.
@@ -125,7 +129,7 @@ mod tests {
         let lanes: [&[u64]; 7] = [
             &[data::WEIGHTS, data::FEATURES, data::NOISE, data::TEST],
             &[p::ORDER, p::POOL, p::CLASS, p::WORKER, p::HELD, p::AMOUNT],
-            &[batch::EPOCH, batch::REPLACED],
+            &[batch::EPOCH, batch::REPLACED, batch::WHOLE],
             &[compress::MASK, compress::COINS],
             &[rule::BUCKETS, rule::SKETCH, rule::SIGNS, rule::GROUPS, rule::CLUSTERS, rule::CHECK]
                 .map(u64::from),

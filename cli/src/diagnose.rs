@@ -196,6 +196,11 @@ fn of_run(args: &Args, folder: &Path) -> Result<Vec<Step>, Failure> {
                 take(run.server())?;
             }
         }
+        Course::Gossip(..) => {
+            return Err(Failure::refused(format!(
+                "run {key} has no server: no rows of one step stand beside each other"
+            )));
+        }
         Course::Swarm(_) => {
             return Err(Failure::refused(format!(
                 "run {key} is asynchronous: its messages come one by one, and none stands beside \

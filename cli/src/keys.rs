@@ -5,6 +5,7 @@ use varangian_base::{Param, SpecError};
 use varangian_lab::config::{FILE_HELP, KEYS, QUIRKS, Quirk, Settings, WEIGHTS};
 use varangian_learn::optim::{Compression, Inner, MESSAGES, SCHEDULES, ServerOptimiser};
 use varangian_learn::partition::SAMPLING;
+use varangian_sim::gossip::{GOSSIP, SHAPES};
 use varangian_sim::network::DELAYS;
 use varangian_sim::scenario::{NETWORK, UNIFORM};
 use varangian_train::Participation;
@@ -83,6 +84,7 @@ type Words = &'static [(&'static str, &'static str, &'static [Param])];
 static NETWORKS: Words = &[
     ("network", "messages travel in virtual time", NETWORK),
     ("uniform", "filters only: each gradient is taken at a model of a drawn age", UNIFORM),
+    ("gossip", "no server: nodes exchange models with their neighbours in a graph", GOSSIP),
 ];
 
 /// What `regulariser` takes.
@@ -123,7 +125,11 @@ static PLACEMENTS: Words = &[
 /// The words that a key takes, with their parameters, and where else there is to look.
 fn values(name: &str) -> String {
     let lists: &[(&str, Words)] = match name {
-        "network" => &[("", NETWORKS), ("delays, such as compute=(exponential mean=1)", DELAYS)],
+        "network" => &[
+            ("", NETWORKS),
+            ("delays, such as compute=(exponential mean=1)", DELAYS),
+            ("graphs, such as graph=(ring reach=2)", SHAPES),
+        ],
         "schedule" => &[("", SCHEDULES)],
         "sampling" => &[("", SAMPLING)],
         "message" => &[("", MESSAGES)],
@@ -238,8 +244,14 @@ mod tests {
         for word in DELAYS.iter().filter(|word| word.0 != "trace") {
             Delay::parse(&full(word)).unwrap();
         }
-        for word in NETWORKS {
+        for word in NETWORKS.iter().filter(|word| word.0 != "gossip") {
             varangian_sim::Scenario::parse(&full(word)).unwrap();
+        }
+        for word in NETWORKS.iter().filter(|word| word.0 == "gossip") {
+            varangian_sim::gossip::Gossip::parse(&full(word)).unwrap();
+        }
+        for word in SHAPES {
+            varangian_sim::gossip::Shape::parse(&full(word)).unwrap();
         }
         assert!(PLACEMENTS.iter().all(|word| Placement::from_name(word.0).is_some()));
         for (word, ..) in REGULARISERS {

@@ -63,6 +63,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             let hostile = run.step().hostile.to_vec();
             Shown::of(run.server(), &hostile)
         }
+        Course::Gossip(..) => {
+            return Err(Failure::refused(
+                "replay shows what a server made of a step; under network=\"gossip\" there is none",
+            ));
+        }
         Course::Swarm(plan) => arrival(*plan, args.step, &settings.rule, settings.f)?,
     };
     match args.json {

@@ -122,6 +122,9 @@ fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<String, F
             let letters = letters(plan.model.as_ref(), &plan.optimiser, plan.seed)?;
             Rounds::new(*plan, letters, bodies)?.run(entries)?
         }
+        Course::Gossip(..) => {
+            return Err(Failure::refused("a run without a server has no audit of one"));
+        }
         Course::Swarm(plan) => {
             let letters = letters(plan.model.as_ref(), &plan.optimiser, plan.seed)?;
             Judged::new(*plan, letters, bodies)?.run(entries)?

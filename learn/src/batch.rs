@@ -60,6 +60,13 @@ pub trait Sampler: Send + Sync {
         worker
     }
 
+    /// All samples that `worker`'s minibatches come from, each once; none where a sampler does not
+    /// say.
+    fn share(&self, worker: u32) -> &[u32] {
+        let _ = worker;
+        &[]
+    }
+
     /// Steps after which a worker has seen its samples once; schedules and records count epochs by
     /// it.
     fn steps_per_epoch(&self) -> f64;

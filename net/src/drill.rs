@@ -113,7 +113,7 @@ impl<'a> Drill<'a> {
         self.adversary.forge(&model.broadcast(step), sight, out.rows_mut());
         for (k, &worker) in self.ids.iter().enumerate() {
             let coins = Coins { seed: job.seed, worker, step };
-            job.optimiser.compression.limit(out.row_mut(k), coins);
+            job.optimiser.of_rows().limit(out.row_mut(k), coins);
         }
         Ok((out, losses))
     }

@@ -4,7 +4,7 @@ use crate::Trouble;
 use crate::proto::{self, JoinReply};
 use varangian_base::Seed;
 use varangian_learn::Model;
-use varangian_learn::optim::{Local, Optimiser, Placement};
+use varangian_learn::optim::{Local, Message, Optimiser, Placement};
 use varangian_train::Follower;
 use varangian_train::wire::{Codec, Letter};
 
@@ -50,7 +50,8 @@ impl Terms {
             letter,
             asynchronous: rule.is_none(),
             local: optimiser.local,
-            previous: optimiser.momentum.placement == Placement::Server,
+            previous: optimiser.momentum.placement == Placement::Server
+                || matches!(optimiser.message, Message::Marina { .. }),
             updates: rule.and_then(|rule| Follower::can_follow(optimiser, rule)),
         }
     }

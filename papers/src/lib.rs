@@ -7,6 +7,7 @@
 mod bucketing;
 mod defences;
 mod fall_of_empires;
+mod finite_sums;
 mod methods;
 pub mod momentum;
 mod safeguard;
@@ -43,4 +44,7 @@ pub const ALL: &[&Publication] = &[
     &methods::ef21::PUBLICATION,
     &methods::dm21::PUBLICATION,
     &methods::nsgdm::PUBLICATION,
+    &finite_sums::marina::PUBLICATION,
+    &finite_sums::saga::PUBLICATION,
+    &methods::gossip::PUBLICATION,
 ];

@@ -200,9 +200,16 @@ mod tests {
         for publication in crate::ALL.iter().filter(|one| one.name != "bucketing") {
             for text in [publication.quick, publication.full] {
                 let experiment = Experiment::parse(text, "x", &Source::default()).unwrap();
-                let outcome = |settings: &varangian_lab::config::Settings| Outcome {
-                    settings: settings.clone(),
-                    ..Outcome::sample("average", "none", 1, &[0.5])
+                let outcome = |settings: &varangian_lab::config::Settings| {
+                    let mut outcome = Outcome::sample("average", "none", 1, &[0.5]);
+                    let metric = "optimality_gap".to_owned();
+                    outcome.points.push(varangian_lab::results::Point {
+                        step: 0,
+                        metric,
+                        value: 0.1,
+                    });
+                    outcome.settings = settings.clone();
+                    outcome
                 };
                 let outcomes: Vec<Outcome> = experiment.runs.iter().map(outcome).collect();
                 for shape in (publication.judge)(&outcomes) {

@@ -204,7 +204,7 @@ impl Crew<'_> {
             if let Some(states) = states {
                 states.message_for(worker as usize, row);
             }
-            optimiser.compression.limit(row, Coins { seed, worker, step: broadcast.step });
+            optimiser.of_rows().limit(row, Coins { seed, worker, step: broadcast.step });
         }
     }
 

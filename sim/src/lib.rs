@@ -2,10 +2,11 @@
 //!
 //! [`lockstep`] is the classical parameter server: every worker answers every step. [`rounds`]
 //! carries the same steps over a simulated [`network`] in virtual time, [`swarm`] drives
-//! asynchronous training.
+//! asynchronous training, [`gossip`] training without a server.
 
 mod crew;
 pub mod events;
+pub mod gossip;
 pub mod lockstep;
 pub mod network;
 mod plan;

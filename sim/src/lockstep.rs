@@ -5,7 +5,7 @@ use crate::{Hostile, Plan};
 use std::sync::{Arc, Mutex};
 use varangian_base::{Matrix, Memory, Seed, SpecError};
 use varangian_learn::model::{Prepared, Tally};
-use varangian_learn::optim::{Message, Optimiser};
+use varangian_learn::optim::Optimiser;
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_train::{
     Adversary, Bench, COLUMNS, Closed, Evaluator, Job, Keeping, Passes, Refusal, Server, Settings,
@@ -271,7 +271,7 @@ impl Lockstep {
             params: self.server.params(),
             variance_norm: self.server.rule().variance_norm(n, f),
             kappa: self.server.rule().kappa(n, f),
-            votes: self.optimiser.message != Message::Vector,
+            votes: self.optimiser.message.is_sign(),
         };
         studied.study.before(&shown);
         let (mut indices, local) = (Vec::new(), self.optimiser.local.steps);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use varangian_attacks::{Attack, Ground};
 use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::data::Split;
-use varangian_learn::optim::Optimiser;
+use varangian_learn::optim::{Message, Optimiser};
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Oracle, Pipeline};
 use varangian_train::{Keeping, NonFinite, Participation, Passes, Who};
@@ -20,6 +20,9 @@ pub enum Hostile {
     /// Drawn from the seed.
     Random,
 }
+
+/// The most numbers that SAGA's tables of all workers may hold: 4 GiB.
+const MOST_KEPT: usize = 1 << 30;
 
 /// Everything that a run needs. Declared f and real f are two numbers.
 pub struct Plan {
@@ -122,6 +125,22 @@ impl Plan {
             return Err(SpecError::new(
                 "study looks at the rows of all workers, so participation must be all",
             ));
+        }
+        let share = self.sampler.share(0).len();
+        if self.optimiser.message.is_of_finite_sums() && share == 0 {
+            return Err(SpecError::new(
+                "message=marina and message=saga take gradients over all of a worker's samples, \
+                 which this sampler does not name",
+            ));
+        }
+        if self.optimiser.message == Message::Saga {
+            let table = n.saturating_mul(share).saturating_mul(self.model.dim());
+            if table > MOST_KEPT {
+                return Err(SpecError::new(format!(
+                    "message=saga keeps a gradient of each sample: workers × samples × parameters \
+                     is at most {MOST_KEPT}; got {table}"
+                )));
+            }
         }
         if let (Some(keeping), true) = (self.keeping(), self.study.is_some()) {
             return Err(SpecError::new(format!(

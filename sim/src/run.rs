@@ -1,6 +1,7 @@
 //! A run between two steps, however it is driven.
 
 use crate::Plan;
+use crate::gossip::{Gossip, Peers};
 use crate::lockstep::{Evaluation, Lockstep, StepRecord};
 use crate::network::Network;
 use crate::rounds::Rounds;
@@ -17,13 +18,17 @@ pub enum Course {
     Rounds(Box<Plan>, Network),
     /// One gradient at a time.
     Swarm(Box<AsyncPlan>),
+    /// No server: nodes that exchange models along a graph.
+    Gossip(Box<Plan>, Gossip),
 }
 
 impl Course {
     /// The model that is trained.
     pub fn model(&self) -> &Arc<dyn Model> {
         match self {
-            Course::Lockstep(plan) | Course::Rounds(plan, _) => &plan.model,
+            Course::Lockstep(plan) | Course::Rounds(plan, _) | Course::Gossip(plan, _) => {
+                &plan.model
+            }
             Course::Swarm(plan) => &plan.model,
         }
     }
@@ -37,6 +42,7 @@ impl Course {
             Course::Lockstep(plan) => Box::new(Lockstep::new(*plan)?),
             Course::Rounds(plan, network) => Box::new(Rounds::new(*plan, network)?),
             Course::Swarm(plan) => Box::new(Swarm::new(*plan)?),
+            Course::Gossip(plan, gossip) => Box::new(Peers::new(*plan, gossip)?),
         })
     }
 }
@@ -125,7 +131,13 @@ pub trait Run: Send {
         None
     }
 
-    /// The current parameters.
+    /// How far nodes that have a model each are apart: the mean over honest ones of the squared
+    /// distance to the mean of their models.
+    fn disagreement(&self) -> Option<f64> {
+        None
+    }
+
+    /// The current parameters; the mean over honest nodes where each has its own.
     fn params(&self) -> &[f32];
 
     /// The current running statistics, in the layout of the model's buffers.

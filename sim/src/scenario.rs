@@ -91,7 +91,13 @@ impl Scenario {
                 let max_delay = args.count("max-delay").expect("has a default");
                 (Staleness::Uniform { max_delay }, args)
             }
-            other => return Err(SpecError::unknown("network", other, &["network", "uniform"])),
+            other => {
+                return Err(SpecError::unknown(
+                    "network",
+                    other,
+                    &["network", "uniform", "gossip"],
+                ));
+            }
         };
         let number = |name| args.count(name).expect("has a default");
         Ok(Scenario { staleness, clean: number("clean") as u64, keep: number("keep") })

@@ -271,7 +271,7 @@ impl Squad {
             } else if attacks {
                 collusion.forge(worker, &broadcast, rows.row_mut(w));
                 let coins = Coins { seed: *seed, worker, step: broadcast.step };
-                optimiser.compression.limit(rows.row_mut(w), coins);
+                optimiser.of_rows().limit(rows.row_mut(w), coins);
             }
         }
         self.flights[w].clone()

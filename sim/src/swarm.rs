@@ -90,6 +90,12 @@ impl AsyncPlan {
             network.check(n)?;
         }
         Queue::check(&self.optimiser)?;
+        if self.optimiser.message.is_of_finite_sums() {
+            return Err(SpecError::new(
+                "message=marina and message=saga build on the step before; a filter takes \
+                 gradients of any age, so that message must be another beside it",
+            ));
+        }
         if f_real > 0 {
             let hostile = hostile_ids(self.hostile, n, f_real, self.seed);
             fits(self.attack.as_ref(), n, &hostile, &*self.model, &*self.train)?;

@@ -66,8 +66,9 @@ impl Codec {
     /// signs, what its compression leaves where its message is compressed, else f32. `seed` is the
     /// run's.
     pub fn of(optimiser: &Optimiser, d: usize, seed: Seed) -> Self {
-        let kept = optimiser.compression.kept(d);
-        match (optimiser.compression, optimiser.compression.pick()) {
+        let compression = optimiser.of_rows();
+        let kept = compression.kept(d);
+        match (compression, compression.pick()) {
             _ if optimiser.message.is_sign() => {
                 Codec::Signs { ternary: optimiser.message.is_ternary() }
             }

@@ -1,5 +1,6 @@
 //! A worker: minibatch, gradient, clipping, momentum, and what is sent of it.
 
+mod reduced;
 mod several;
 
 use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
@@ -80,8 +81,15 @@ pub struct Worker {
     id: u32,
     /// Whose minibatch it draws: another's in election coding.
     of: u32,
-    /// Its own parameters in RSA; empty before its first step.
+    /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA; empty before its
+    /// first step.
     copy: Vec<f32>,
+    /// The step of that copy, in Byz-VR-MARINA.
+    copied: u64,
+    /// In SAGA, the last gradient of each of its samples, in the order of its share, and their
+    /// mean.
+    table: Vec<f32>,
+    average: Vec<f64>,
     momentum: Vec<f32>,
     /// The momentum of the momentum.
     twice: Vec<f32>,
@@ -96,8 +104,22 @@ pub struct Worker {
 impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
-        let (momentum, twice, residual, trail, statistics, copy) = Default::default();
-        Worker { id, of: id, copy, momentum, twice, residual, trail, statistics, sanitised: 0 }
+        let (momentum, twice, residual, trail, statistics) = Default::default();
+        let (copy, copied, table, average) = Default::default();
+        Worker {
+            id,
+            of: id,
+            copy,
+            copied,
+            table,
+            average,
+            momentum,
+            twice,
+            residual,
+            trail,
+            statistics,
+            sanitised: 0,
+        }
     }
 
     /// Its id.
@@ -139,6 +161,10 @@ impl Worker {
             self.couple(job, broadcast, lambda, poison, bench, out)
         } else if let Message::Election { times } = job.optimiser.message {
             self.elect(job, (broadcast.step, times), start, poison, bench, out)
+        } else if let Message::Marina { whole } = job.optimiser.message {
+            self.compare(job, broadcast, whole, start, poison, bench, out)
+        } else if job.optimiser.message == Message::Saga {
+            self.correct(job, broadcast.step, start, poison, bench, out)
         } else if at_worker && momentum.nesterov {
             let mut ahead = std::mem::take(&mut bench.ahead);
             ahead.resize(out.len(), 0.0);
@@ -163,7 +189,9 @@ impl Worker {
         poison: Option<&dyn Poison>,
         batch: &mut Batch,
     ) -> Place {
-        self.fill(job, broadcast.step, poison, &mut Vec::new(), batch);
+        let mut indices = Vec::new();
+        job.sampler.draw(self.of, broadcast.step, &mut indices);
+        self.load_batch(job, broadcast.step, poison, &indices, batch);
         Place { seed: job.seed, worker: self.id, step: broadcast.step }
     }
 
@@ -219,7 +247,7 @@ impl Worker {
         }
         let coins = Coins { seed: job.seed, worker: self.id, step: broadcast.step };
         job.optimiser.message.apply(out, coins, &mut bench.ballot);
-        job.optimiser.compression.apply(out, &mut self.residual, coins);
+        job.optimiser.of_rows().apply(out, &mut self.residual, coins);
     }
 
     /// The clipped gradient of minibatch `draw` at these parameters, into `out`, and its loss.
@@ -227,18 +255,37 @@ impl Worker {
         &mut self,
         job: &Job<'_>,
         draw: u64,
+        at: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let mut indices = std::mem::take(&mut bench.indices);
+        job.sampler.draw(self.of, draw, &mut indices);
+        let loss = self.raw(job, draw, &indices, at, poison, bench, out);
+        bench.indices = indices;
+        self.temper(job, at.0, loss, out)
+    }
+
+    /// The gradient of these samples at these parameters, as the model gives it, into `out`, and
+    /// its loss. Whatever is drawn of it is drawn at `draw`.
+    fn raw(
+        &mut self,
+        job: &Job<'_>,
+        draw: u64,
+        indices: &[u32],
         (params, prepared): (&[f32], &Prepared),
         poison: Option<&dyn Poison>,
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
-        self.fill(job, draw, poison, &mut bench.indices, &mut bench.batch);
+        self.load_batch(job, draw, poison, indices, &mut bench.batch);
         let place = Place { seed: job.seed, worker: self.of, step: draw };
         let Bench { workspace, batch, .. } = bench;
         let loss = job.model.gradient(params, prepared, batch, place, workspace, out);
         self.statistics.resize(job.model.buffers(), 0.0);
         job.model.statistics(workspace, &mut self.statistics);
-        self.temper(job, params, loss, out)
+        loss
     }
 
     /// Regularises and clips the gradient in `out`, and returns the loss with the regulariser's.
@@ -253,16 +300,15 @@ impl Worker {
         loss
     }
 
-    /// Fills in minibatch `draw` and, for a hostile worker, poisons its labels.
-    fn fill(
+    /// Fills in these samples as of `draw` and, for a hostile worker, poisons their labels.
+    fn load_batch(
         &self,
         job: &Job<'_>,
         draw: u64,
         poison: Option<&dyn Poison>,
-        indices: &mut Vec<u32>,
+        indices: &[u32],
         batch: &mut Batch,
     ) {
-        job.sampler.draw(self.of, draw, indices);
         let mut augment = job.seed.stream(Domain::Augment, self.of, draw);
         job.train.fill(indices, &mut augment, batch);
         let classes = job.train.classes() as u32;
@@ -272,9 +318,9 @@ impl Worker {
         }
     }
 
-    /// Saves the momentum, what compression left out, its copy of the parameters, what local steps
-    /// remember, and what its last
-    /// forward pass measured: a message under way brings it.
+    /// Saves the momentum, what compression left out, its copy of the parameters, its samples'
+    /// gradients, what local steps remember, and what its last forward pass measured: a message
+    /// under way brings it.
     pub fn save(&self) -> Memory {
         let mut memory = Memory::default();
         memory.put("momentum", Value::Floats(self.momentum.clone()));
@@ -286,6 +332,11 @@ impl Worker {
         }
         if !self.copy.is_empty() {
             memory.put("copy", Value::Floats(self.copy.clone()));
+            memory.put("copied", Value::Integers(vec![self.copied]));
+        }
+        if !self.table.is_empty() {
+            memory.put("table", Value::Floats(self.table.clone()));
+            memory.put("average", Value::Doubles(self.average.clone()));
         }
         let Trail { first, second, steps } = &self.trail;
         if *steps > 0 {
@@ -312,14 +363,24 @@ impl Worker {
         self.twice = floats("twice")?;
         self.residual = floats("residual")?;
         self.copy = floats("copy")?;
-        let steps = match memory.values.contains_key("trail/steps") {
-            true => memory.integers("trail/steps")?.first().copied(),
-            false => Some(0),
+        self.table = floats("table")?;
+        self.average = match memory.values.contains_key("average") {
+            true => memory.doubles("average")?.to_vec(),
+            false => Vec::new(),
         };
+        let number = |name: &str| match memory.values.contains_key(name) {
+            true => memory
+                .integers(name)?
+                .first()
+                .copied()
+                .ok_or_else(|| SpecError::new(format!("checkpoint: {name} is empty"))),
+            false => Ok(0),
+        };
+        self.copied = number("copied")?;
         self.trail = Trail {
             first: floats("trail/first")?,
             second: floats("trail/second")?,
-            steps: steps.ok_or_else(|| SpecError::new("checkpoint: trail/steps is empty"))?,
+            steps: number("trail/steps")?,
         };
         self.statistics = floats("statistics")?;
         Ok(())

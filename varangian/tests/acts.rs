@@ -45,6 +45,11 @@ const ACTING: &[(&str, &str, [&str; 2])] = &[
     ("evaluate_every", "", ["4", "5"]),
     ("test_samples", "", ["100", "200"]),
     ("judge_on", "", ["0", "50"]),
+    (
+        "optimum",
+        "model='logistic' regulariser='half-squared' regularise=0.01",
+        ["'none'", "'newton'"],
+    ),
     ("learning_rate", "", ["0.05", "0.06"]),
     ("schedule", "", ["'constant'", "'steps at=5:0.01'"]),
     ("momentum", "", ["0.9", "0.5"]),
@@ -82,7 +87,7 @@ const IDLE: &[(&str, &str)] = &[
     ("dataset='csv file=a.csv test=a.csv' model='linear' data_seed=5", "data_seed=5 does nothing"),
     (
         "sampling='shared-stream' partition='dirichlet alpha=0.1'",
-        "partition=dirichlet alpha=0.1 does nothing: sampling=shared-stream",
+        "partition=dirichlet alpha=0.1 does nothing: sampling=shared-stream draws from all",
     ),
     ("f_real=0 hostile='first'", "hostile=first does nothing: no worker is hostile"),
     ("f_real=0", "attack=sign-flip does nothing: no worker is hostile"),

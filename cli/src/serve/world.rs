@@ -114,6 +114,9 @@ impl World for Network {
         match course {
             Course::Lockstep(plan) | Course::Rounds(plan, _) => self.rounds(settings, *plan),
             Course::Swarm(plan) => self.arrivals(settings, *plan),
+            Course::Gossip(..) => Err(SpecError::new(
+                "network=\"gossip\" is without a server, so that none can be started for it",
+            )),
         }
     }
 

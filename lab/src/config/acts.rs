@@ -56,8 +56,8 @@ const WHOLE: &[(&str, Reason)] = &[
     ("start", |_, _| None),
     ("start_prefix", |s, _| s.start.is_empty().then(|| "start is empty".into())),
     ("partition", |s, g| {
-        let shared = s.sampling.starts_with("shared-stream") && g.whole;
-        shared.then(|| "sampling=shared-stream draws from all samples, whoever holds them".into())
+        let shared = s.sampling.starts_with("shared-") && g.whole;
+        shared.then(|| format!("sampling={} draws from all samples", s.sampling))
     }),
     ("sampling", |_, _| None),
     ("n", |_, _| None),
@@ -71,6 +71,7 @@ const WHOLE: &[(&str, Reason)] = &[
         (s.test_samples > g.test).then(|| format!("the test set has {} samples", g.test))
     }),
     ("judge_on", |_, _| None),
+    ("optimum", |_, _| None),
     ("learning_rate", |_, g| match &g.schedule {
         Schedule::Steps(at) if at.iter().any(|(step, _)| *step == 0) => {
             Some("the schedule sets the rate from step 0 on".into())
@@ -149,7 +150,8 @@ const PART: &[(&str, fn(&Settings, &Ground) -> Vec<(String, String)>)] = &[
     }),
     ("batch", |s, g| {
         let fewest = g.pools.iter().copied().min().unwrap_or(usize::MAX);
-        let cut = s.batch > fewest && !s.sampling.starts_with("with-replacement");
+        let again = s.sampling == "with-replacement" || s.sampling == "shared-pool";
+        let cut = s.batch > fewest && !again;
         let why = format!("cut to what there is; the fewest samples to draw from are {fewest}");
         one(cut, &s.batch.to_string(), &why)
     }),

@@ -38,8 +38,8 @@ pub const KEYS: &[Key] = &[
     key("partition", "how the training set is split over workers"),
     key(
         "sampling",
-        "how a worker draws minibatches: epochs, with-replacement, shared-stream; repeated and \
-         checked for rules that compare repeated work",
+        "how a worker draws minibatches: epochs, with-replacement, shared-stream, shared-pool; \
+         repeated and checked for rules that compare repeated work",
     ),
     key("n", "workers, hostile ones included"),
     key("f", "hostile workers that the server is told of; each rule has its bound"),
@@ -52,6 +52,11 @@ pub const KEYS: &[Key] = &[
     key(
         "judge_on",
         "training samples that are held out and evaluated on instead of the test set; 0: the test set",
+    ),
+    key(
+        "optimum",
+        "newton: each evaluation also tells the optimality_gap f(θ) − f*, in f64, f the mean over \
+         honest workers' samples with the penalty, of model=logistic with regulariser=half-squared; none",
     ),
     key("learning_rate", "step size at step 0"),
     key(
@@ -130,7 +135,8 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "network",
-        "empty: lockstep; network …: virtual time; uniform …: drawn staleness (filters only)",
+        "empty: lockstep; network …: virtual time; uniform …: drawn staleness (filters only); gossip \
+         …: no server, nodes exchange models along a graph",
     ),
     key("study", "past mean gradients in the curvature of the study metrics; 0: no study"),
     key(

@@ -38,6 +38,9 @@ pub struct Settings {
     pub evaluate_every: u64,
     pub test_samples: usize,
     pub judge_on: usize,
+    /// Left out at its default, as the keys below that came later.
+    #[serde(skip_serializing_if = "unsaid::is_none")]
+    pub optimum: String,
     pub learning_rate: f64,
     pub schedule: String,
     pub momentum: f64,
@@ -105,6 +108,7 @@ impl Default for Settings {
             evaluate_every: 10,
             test_samples: 10_000,
             judge_on: 0,
+            optimum: "none".into(),
             learning_rate: 0.1,
             schedule: "constant".into(),
             momentum: 0.9,
@@ -260,6 +264,25 @@ impl Settings {
         })
     }
 
+    /// Whether the gap to the optimum is measured.
+    ///
+    /// # Errors
+    /// If the word is unknown, or the optimum of this model and penalty is not known.
+    pub fn optimum(&self) -> Result<bool, SpecError> {
+        if choice("optimum", &self.optimum, &["none", "newton"])? == "none" {
+            return Ok(false);
+        }
+        let model = varangian_base::spec::parse(&self.model)?.name;
+        if model != "logistic" || self.regulariser != "half-squared" || self.regularise <= 0.0 {
+            return Err(SpecError::new(format!(
+                "optimum=newton is found for model=logistic with regulariser=half-squared and \
+                 regularise above 0; got model={model}, regulariser={}, regularise={}",
+                self.regulariser, self.regularise
+            )));
+        }
+        Ok(true)
+    }
+
     /// Whose forward passes move the model's running statistics.
     ///
     /// # Errors
@@ -360,6 +383,7 @@ mod tests {
             f_real: Some(0),
             start: "file".into(),
             start_prefix: "module.".into(),
+            optimum: "newton".into(),
             local_steps: 2,
             local_rate: 0.1,
             local_optimiser: "adamw".into(),

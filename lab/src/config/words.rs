@@ -12,6 +12,7 @@ use varangian_learn::model::Recipe;
 use varangian_learn::optim::Optimiser;
 use varangian_learn::partition::{Partition, Sampling};
 use varangian_rules::{Filter, FilterEntry, Pipeline};
+use varangian_sim::gossip::Gossip;
 use varangian_sim::swarm::Staleness;
 use varangian_sim::{Hostile, Scenario};
 use varangian_train::{NonFinite, Participation, Passes};
@@ -40,6 +41,8 @@ pub(crate) struct Words {
     pub(crate) dataset: Spec,
     /// `None` where the settings name none.
     pub(crate) network: Option<Scenario>,
+    /// `None` where there is a server.
+    pub(crate) gossip: Option<Gossip>,
 }
 
 /// Settings that were read: in one spelling, with what their words name.
@@ -64,6 +67,7 @@ impl Read {
     pub(crate) fn of(given: &Settings, own: &Own) -> Result<Reading, Failure> {
         // Settings that were built in code, or changed since they were read, are held to the same.
         given.check_numbers()?;
+        given.optimum()?;
         let (judge, spelling) = match Judge::of(given, own)? {
             Ok(judge) => judge,
             Err(below) => return Ok(Reading::Below(below)),
@@ -80,6 +84,7 @@ impl Read {
             model: (spec::parse(&settings.model)?.name, own.recipe(&settings.model)?),
             dataset: dataset_of(&settings, own)?,
             network: network_of(&settings, &judge)?,
+            gossip: gossip_of(&settings, &judge)?,
             attack: own.attack(&settings.attack)?,
             judge,
         };
@@ -176,6 +181,34 @@ fn dataset_of(settings: &Settings, own: &Own) -> Result<Spec, Failure> {
     Ok(dataset)
 }
 
+/// Whether nodes exchange models along a graph.
+fn gossip_of(settings: &Settings, judge: &Judge) -> Result<Option<Gossip>, Failure> {
+    if !is_gossip(settings)? {
+        return Ok(None);
+    }
+    match judge {
+        Judge::Rule(_) => {
+            let gossip = Gossip::parse(&settings.network)?;
+            if gossip.dissensus > 0.0 && settings.attack != "none" {
+                return Err(Failure::refused(format!(
+                    "dissensus is what hostile nodes send, so that attack must be none beside it; \
+                     got {}",
+                    settings.attack
+                )));
+            }
+            Ok(Some(gossip))
+        }
+        Judge::Filter(entry, _) => Err(Failure::refused(format!(
+            "under network=\"gossip\" there is no server at which {} could judge",
+            entry.name
+        ))),
+    }
+}
+
+fn is_gossip(settings: &Settings) -> Result<bool, SpecError> {
+    Ok(!settings.network.is_empty() && spec::parse(&settings.network)?.name == "gossip")
+}
+
 /// Where messages take time; filters always have a network.
 fn network_of(settings: &Settings, judge: &Judge) -> Result<Option<Scenario>, Failure> {
     let text = match (settings.network.as_str(), judge) {
@@ -183,6 +216,9 @@ fn network_of(settings: &Settings, judge: &Judge) -> Result<Option<Scenario>, Fa
         ("", Judge::Filter(..)) => "uniform",
         (text, _) => text,
     };
+    if is_gossip(settings)? {
+        return Ok(None);
+    }
     let scenario = Scenario::parse(text)?;
     match (&scenario.staleness, judge) {
         (Staleness::Network(network), _) => network.check(settings.n)?,

@@ -34,7 +34,7 @@ const KEPT: usize = 256 << 20;
 /// About how many bytes a course holds by itself: whose sample each is, and where the model starts.
 fn size_of(course: &Course) -> usize {
     let train = match course {
-        Course::Lockstep(plan) | Course::Rounds(plan, _) => &plan.train,
+        Course::Lockstep(plan) | Course::Rounds(plan, _) | Course::Gossip(plan, _) => &plan.train,
         Course::Swarm(plan) => &plan.train,
     };
     8 * (train.len() + course.model().dim())

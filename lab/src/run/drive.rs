@@ -39,7 +39,7 @@ pub(super) fn drive(
                 let seconds = run.seconds();
                 start = Some((run.params().to_vec(), run.statistics().to_vec(), seconds));
             }
-            true => notes.evaluation(&run.evaluate(), run.seconds()),
+            true => look(notes, run),
             false => {}
         }
         if step >= steps {
@@ -64,7 +64,7 @@ pub(super) fn drive(
             Some(Advance::Step(record)) => notes.step(&record),
             Some(Advance::Arrival(record)) => notes.arrival(&record),
             None => {
-                notes.evaluation(&run.evaluate(), run.seconds());
+                look(notes, run);
                 break;
             }
         }
@@ -76,12 +76,18 @@ pub(super) fn drive(
             glanced = clock::now();
         }
         if !waits && let Some((params, statistics, seconds)) = start.take() {
-            notes.untrained(&run.evaluate_at(0, &params, &statistics), seconds);
+            notes.untrained(&run.evaluate_at(0, &params, &statistics), seconds, &params);
         }
     }
     notes.end(run);
     run.end();
     Ok(true)
+}
+
+/// Evaluates the run where it stands, and notes that.
+fn look(notes: &mut Notes<'_, '_>, run: &mut dyn Run) {
+    let evaluation = run.evaluate();
+    notes.evaluation(&evaluation, (run.seconds(), run.disagreement()), run.params());
 }
 
 #[cfg(test)]

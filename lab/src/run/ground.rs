@@ -19,7 +19,7 @@ impl Shelf {
             shared_out(train.as_ref(), read)?.samples.iter().map(Vec::len).collect();
         let all: usize = pools.iter().sum();
         let (filter, validates, test, sampler) = match course {
-            Course::Lockstep(plan) | Course::Rounds(plan, _) => {
+            Course::Lockstep(plan) | Course::Rounds(plan, _) | Course::Gossip(plan, _) => {
                 (false, plan.rule.needs_oracle(), plan.test.len(), &plan.sampler)
             }
             Course::Swarm(plan) => (true, words.validate(), plan.test.len(), &plan.sampler),
@@ -33,7 +33,7 @@ impl Shelf {
             schedule: words.optimiser.schedule.clone(),
             test,
             held: held.map_or(0, |held| held.len()),
-            pools: if settings.sampling.starts_with("shared-stream") { vec![all] } else { pools },
+            pools: if settings.sampling.starts_with("shared-") { vec![all] } else { pools },
             whole: all == train.len(),
             epoch: sampler.steps_per_epoch() * arrivals,
         })

@@ -116,7 +116,7 @@ pub(super) fn measure_all<'a>(
     }
     let mut changed = all.len() < before;
     let (mut wanted, mut known) = (Vec::<Measured>::new(), all.len());
-    for read in runs.filter(|read| !read.settings.sampling.starts_with("shared-stream")) {
+    for read in runs.filter(|read| !read.settings.sampling.starts_with("shared-")) {
         let settings = &read.settings;
         if let Some(k) = all.iter().take(known).position(|one| one.is_of(settings))
             && !wanted.iter().any(|one| one.is_of(settings))

@@ -4,6 +4,7 @@
 //! its [`Events`].
 
 mod check;
+mod digest;
 mod drive;
 mod estimate;
 mod events;
@@ -13,8 +14,10 @@ mod how;
 mod kept;
 pub mod live;
 mod matrix;
+mod mean;
 pub mod memory;
 mod notices;
+mod objective;
 mod one;
 mod planned;
 mod progress;

@@ -1,6 +1,8 @@
 //! One run: from its plan to its outcome, with what is measured on the way.
 
 use super::drive;
+use super::mean::Mean;
+use super::objective::Objective;
 use super::progress::Progress;
 use super::setup::Shelf;
 use super::world::World;
@@ -101,7 +103,12 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
     let begun = clock::now();
     context.progress.begin(job);
     let (classifies, traffic) = outline(&course);
-    let mut notes = Notes { traffic, ..Notes::new(classifies, &job.key, context.progress) };
+    let objective = match job.settings().optimum()? {
+        true => Some(Objective::of(job.settings(), &course)?),
+        false => None,
+    };
+    let mut notes =
+        Notes { traffic, objective, ..Notes::new(classifies, &job.key, context.progress) };
     let Settings { steps, evaluate_every, .. } = *job.settings();
     let model = course.model().clone();
     let mut kept = String::new();
@@ -140,6 +147,10 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
 /// Whether there are classes to tell apart, and the bytes that a worker sends and gets a step.
 fn outline(course: &Course) -> (bool, Traffic) {
     match course {
+        Course::Gossip(plan, gossip) => {
+            let bytes = gossip.bytes(plan);
+            (plan.test.classes() > 0, Traffic { up: bytes, down: bytes })
+        }
         Course::Lockstep(plan) | Course::Rounds(plan, _) => {
             let traffic = Traffic::of(plan.model.dim(), &plan.optimiser, &plan.rule);
             (plan.test.classes() > 0, traffic)
@@ -172,38 +183,10 @@ pub(super) struct Notes<'a, 'e> {
     key: &'a str,
     progress: &'a Progress<'e>,
     traffic: Traffic,
+    /// What the gap to the optimum is measured by, where it is.
+    objective: Option<Objective>,
     train_loss: Mean,
     hostile_weight: Mean,
-}
-
-/// A mean over the steps since the last evaluation.
-#[derive(Default)]
-struct Mean {
-    sum: f64,
-    count: u64,
-}
-
-impl Mean {
-    fn add(&mut self, value: f64) {
-        self.sum += value;
-        self.count += 1;
-    }
-
-    fn save(&self, memory: &mut Memory, name: &str) {
-        memory.put(name, Value::Doubles(vec![self.sum, self.count as f64]));
-    }
-
-    fn load(&mut self, memory: &Memory, name: &str) {
-        if let Ok([sum, count]) = memory.doubles(name) {
-            (self.sum, self.count) = (*sum, *count as u64);
-        }
-    }
-
-    /// The mean, which then starts again; nothing if there was no value.
-    fn take(&mut self) -> Option<f64> {
-        let Mean { sum, count } = std::mem::take(self);
-        (count > 0).then(|| sum / count as f64)
-    }
 }
 
 impl<'a, 'e> Notes<'a, 'e> {
@@ -221,6 +204,7 @@ impl<'a, 'e> Notes<'a, 'e> {
             key,
             progress,
             traffic,
+            objective: None,
             train_loss,
             hostile_weight,
         }
@@ -357,14 +341,25 @@ impl Notes<'_, '_> {
 
     /// Notes the evaluation of the untrained model where the first step came before it: what was
     /// measured in that step belongs to the next evaluation.
-    pub(super) fn untrained(&mut self, evaluation: &Evaluation, seconds: Option<f64>) {
+    pub(super) fn untrained(
+        &mut self,
+        evaluation: &Evaluation,
+        seconds: Option<f64>,
+        params: &[f32],
+    ) {
         let means = [&mut self.train_loss, &mut self.hostile_weight].map(std::mem::take);
-        self.evaluation(evaluation, seconds);
+        self.evaluation(evaluation, (seconds, None), params);
         [self.train_loss, self.hostile_weight] = means;
     }
 
-    /// Notes an evaluation and its virtual time, once: a pause repeats the last one.
-    pub(super) fn evaluation(&mut self, evaluation: &Evaluation, seconds: Option<f64>) {
+    /// Notes an evaluation at `params`, its virtual time and how far nodes are apart, once: a pause
+    /// repeats the last one.
+    pub(super) fn evaluation(
+        &mut self,
+        evaluation: &Evaluation,
+        (seconds, apart): (Option<f64>, Option<f64>),
+        params: &[f32],
+    ) {
         if self.evaluated.replace(evaluation.step) == Some(evaluation.step) {
             return;
         }
@@ -379,6 +374,12 @@ impl Notes<'_, '_> {
             self.put(step, "accuracy", tally.accuracy());
         }
         self.put(step, "test_loss", tally.mean_loss());
+        if let Some(apart) = apart {
+            self.put(step, "disagreement", apart);
+        }
+        if let Some(gap) = self.objective.as_ref().map(|objective| objective.gap(params)) {
+            self.put(step, "optimality_gap", gap);
+        }
         if let Some(seconds) = seconds {
             self.put(step, "seconds", seconds);
         }

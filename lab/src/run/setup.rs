@@ -1,16 +1,17 @@
 //! From settings to a plan: data from the shelf, a model for them, a rule, an attack.
 
+use super::digest::digest;
 use super::memory;
 use crate::config::{Judge, Own, Read, Settings, Words};
 use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use varangian_base::{Domain, Seed, SpecError, lanes};
+use varangian_base::{Seed, SpecError, lanes};
 use varangian_learn::data::{Shape, Split};
 use varangian_learn::model::{self, Tensor, state};
 use varangian_learn::partition::{self, Minibatches, Shares};
-use varangian_learn::{Batch, Dataset, Model, Targets};
+use varangian_learn::{Dataset, Model};
 use varangian_rules::{Filter, Oracle, Pipeline};
 use varangian_sim::swarm::{AsyncPlan, Staleness};
 use varangian_sim::{Course, Plan, Scenario};
@@ -163,6 +164,10 @@ impl Shelf {
             Judge::Rule(rule) => fork_of(rule),
         };
         let plan = Box::new(self.plan_of(read, rule)?);
+        if let Some(gossip) = read.words.gossip {
+            gossip.check(&plan)?;
+            return Ok(Course::Gossip(plan, gossip));
+        }
         Ok(match read.words.network.as_ref().map(|network| &network.staleness) {
             Some(Staleness::Network(network)) => Course::Rounds(plan, network.clone()),
             _ => Course::Lockstep(plan),
@@ -362,39 +367,5 @@ fn demand_oracle(name: &str, needs: bool, has: bool) -> Result<(), Failure> {
         true => Err(Failure::refused(format!(
             "{name} needs samples on the server: set validation; got 0"
         ))),
-    }
-}
-
-/// A hash of sizes, all labels, and the pixels of 256 samples spread over each split: enough for
-/// sets that are generated. Of what was read from files it takes in every number.
-fn digest(split: &Split) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for part in [&split.train, &split.test] {
-        hash_part(part.as_ref(), &mut hasher);
-    }
-    *hasher.finalize().as_bytes()
-}
-
-fn hash_part(data: &dyn Dataset, hasher: &mut blake3::Hasher) {
-    if let Some(whole) = data.fingerprint() {
-        hasher.update(&whole);
-    }
-    let (len, shape) = (data.len(), data.shape());
-    for number in [len, shape.channels, shape.height, shape.width, data.classes()] {
-        hasher.update(&(number as u64).to_le_bytes());
-    }
-    for i in 0..len {
-        hasher.update(&data.label(i).to_le_bytes());
-    }
-    let chosen: Vec<u32> = (0..len).step_by(len.div_ceil(256).max(1)).map(|i| i as u32).collect();
-    let mut batch = Batch::default();
-    data.fill(&chosen, &mut Seed(0).stream(Domain::Evaluation, 0, 0), &mut batch);
-    batch.inputs.iter().for_each(|x| {
-        hasher.update(&x.to_bits().to_le_bytes());
-    });
-    if let Targets::Values(values) = &batch.targets {
-        values.iter().for_each(|x| {
-            hasher.update(&x.to_bits().to_le_bytes());
-        });
     }
 }

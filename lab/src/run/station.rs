@@ -60,7 +60,7 @@ impl Station {
         let shelf = Shelf::among(brought.data.clone(), brought.own.clone());
         let settings = settings.clone();
         Ok(match shelf.course(&settings)? {
-            Course::Lockstep(plan) | Course::Rounds(plan, _) => Station {
+            Course::Lockstep(plan) | Course::Rounds(plan, _) | Course::Gossip(plan, _) => Station {
                 settings,
                 model: plan.model,
                 train: plan.train,

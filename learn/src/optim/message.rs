@@ -50,6 +50,22 @@ pub enum Message {
         /// Minibatches a worker and step, odd.
         times: u32,
     },
+    /// Byz-VR-MARINA (Gorbunov, Horváth, Richtárik & Gidel, ICLR 2023, arXiv 2206.00529, Algorithm
+    /// 1): with probability p the worker sends ∇fᵢ(xᵏ) over all of its samples, else gᵏ⁻¹ + Q(Δᵢ)
+    /// with gᵏ⁻¹ the last aggregate, Δᵢ = ∇fᵢ,ᵦ(xᵏ) − ∇fᵢ,ᵦ(xᵏ⁻¹) on one minibatch, and Q the run's
+    /// compression. All workers of a step see one coin. What stands in the row is the vector.
+    ///
+    /// *Differs:* a worker that took no part in the step before sends ∇fᵢ(xᵏ) whatever the coin
+    /// says, as it does not know xᵏ⁻¹; over a network the whole row travels and not Q(Δᵢ) alone.
+    Marina {
+        /// p, the probability of a whole gradient, in (0, 1].
+        whole: f64,
+    },
+    /// Byrd-SAGA (Wu, Ling, Chen & Giannakis 2020, arXiv 1912.12716, Algorithm 1): the worker keeps
+    /// the last gradient of each of its samples, and sends ∇fᵢ,ⱼ(x) − (that of j that it keeps) +
+    /// (the mean of all that it keeps), averaged over the samples j of its minibatch, of which the
+    /// paper has one. The paper's rule is the geometric median.
+    Saga,
 }
 
 const SIGN: &[Param] = &[Param {
@@ -101,6 +117,14 @@ const ELECTION: &[Param] = &[Param {
     help: "minibatches, each another worker's, whose signs a worker counts; odd",
 }];
 
+const MARINA: &[Param] = &[Param {
+    name: "p",
+    kind: Kind::Real { min: 1e-6, max: 1.0 },
+    default: "0.05",
+    help: "probability of a step on which workers send the gradient of all of their samples; \
+           the paper takes batch / samples",
+}];
+
 /// The messages by name, with a summary and parameters each, for help.
 pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("vector", "the vector itself: 32 bits a coordinate", &[]),
@@ -110,13 +134,24 @@ pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("dp-sign", "a sign drawn so that the worker's data stay private: one bit", PRIVATE),
     ("rsa", "the signs of how far the server is from the worker's own copy: two bits", COUPLED),
     ("election", "the signs that most of several workers' gradients have: two bits", ELECTION),
+    ("marina", "the last aggregate and what a minibatch's gradient has changed by since", MARINA),
+    ("saga", "a gradient, corrected by the last ones of each of the worker's samples", &[]),
 ];
 
 impl Message {
     /// The names; `sto-sign` is another name of `stochastic-sign`, and `one-bit` is short for
     /// `sign zero=plus-one`.
-    pub const NAMES: &'static [&'static str] =
-        &["vector", "sign", "one-bit", "stochastic-sign", "dp-sign", "rsa", "election"];
+    pub const NAMES: &'static [&'static str] = &[
+        "vector",
+        "sign",
+        "one-bit",
+        "stochastic-sign",
+        "dp-sign",
+        "rsa",
+        "election",
+        "marina",
+        "saga",
+    ];
 
     /// Reads `vector`, `sign`, `one-bit`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
     ///
@@ -150,20 +185,30 @@ impl Message {
                     _ => Err(SpecError::new(format!("election: times is odd; found \"{times}\""))),
                 }
             }
+            "marina" => {
+                let whole = spec.args(MARINA)?.real("p").expect("has a default");
+                Ok(Message::Marina { whole })
+            }
+            "saga" => spec.args(&[]).map(|_| Message::Saga),
             other => Err(SpecError::unknown("message", other, Self::NAMES)),
         }
     }
 
     /// Whether only signs are sent.
     pub fn is_sign(&self) -> bool {
-        *self != Message::Vector
+        !matches!(self, Message::Vector | Message::Marina { .. } | Message::Saga)
+    }
+
+    /// Whether the worker looks at all of its samples, not at minibatches alone.
+    pub fn is_of_finite_sums(&self) -> bool {
+        matches!(self, Message::Marina { .. } | Message::Saga)
     }
 
     /// Replaces `row` by what is sent, as −1, 0 and +1 where signs are. `packed` is scratch and
     /// holds the ballot afterwards. Cost O(d).
     pub fn apply(&self, row: &mut [f32], coins: Coins, packed: &mut Signs) {
         match *self {
-            Message::Vector => return,
+            Message::Vector | Message::Marina { .. } | Message::Saga => return,
             Message::Sign(zero) => {
                 packed.encode(row, zero, coins);
             }
@@ -191,11 +236,17 @@ impl Message {
     /// Whether it is no function of one gradient: then the worker makes it in a way of its own.
     pub fn is_own(&self) -> bool {
         matches!(self, Message::Coupled { .. } | Message::Election { .. })
+            || self.is_of_finite_sums()
     }
 
-    /// Gradients that a worker takes a step for it.
+    /// Gradients of minibatches that a worker takes a step for it; those of all samples, which
+    /// `marina` and `saga` take now and then, are not counted.
     pub fn gradients(&self) -> u64 {
-        if let Message::Election { times } = self { u64::from(*times) } else { 1 }
+        match self {
+            Message::Election { times } => u64::from(*times),
+            Message::Marina { .. } => 2,
+            _ => 1,
+        }
     }
 
     /// Bytes of one message of d coordinates on the wire: 4·d, or 4·⌈d/32⌉ a plane of signs.

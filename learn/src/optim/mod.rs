@@ -83,10 +83,24 @@ impl Optimiser {
         self.local.steps == 1 && self.inner.is_plain()
     }
 
-    /// Bytes of one message of d coordinates on the wire.
+    /// How the row that a worker sends is shortened as a whole: not under `marina`, which shortens
+    /// the difference that is a part of it.
+    pub fn of_rows(&self) -> Compression {
+        match self.message {
+            Message::Marina { .. } => Compression::None,
+            _ => self.compression,
+        }
+    }
+
+    /// Bytes of one message of d coordinates on the wire; of `marina` in the mean.
     pub fn wire_len(&self, d: usize) -> usize {
         match self.message {
-            Message::Vector => self.compression.wire_len(d),
+            Message::Vector | Message::Saga => self.compression.wire_len(d),
+            // The mean over the coin, to the nearest byte.
+            Message::Marina { whole } => {
+                let (all, short) = (4 * d, self.compression.wire_len(d));
+                (whole * all as f64 + (1.0 - whole) * short as f64).round() as usize
+            }
             _ => self.message.wire_len(d),
         }
     }
@@ -109,8 +123,15 @@ impl Optimiser {
         let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
         if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
             return refuse(
-                "message=rsa and message=election take gradients in a way of their own; set \
+                "message=rsa, election, marina and saga take gradients in a way of their own; set \
                  local_steps=1, and momentum=0 or momentum_at=update, beside them",
+            );
+        }
+        let keeps = self.compression.is_difference() || self.compression.remembers();
+        if matches!(self.message, Message::Marina { .. }) && keeps {
+            return refuse(
+                "message=marina shortens differences by a compressor without memory; take \
+                 compression=\"rand-k keep=0.1\" or quantised",
             );
         }
         let at_update = momentum.placement == Placement::Update;

@@ -26,6 +26,10 @@ pub enum Sampling {
         /// Leave out an epoch's last batch if it is smaller than the others.
         drop_last: bool,
     },
+    /// Each batch is drawn, by each worker for itself, from all samples with replacement: every
+    /// worker has the same data (the homogeneous setting of Gorbunov, Horváth, Richtárik & Gidel
+    /// 2023, Byz-VR-MARINA, §3).
+    SharedPool,
     /// Groups of `times` consecutive workers draw the same batches, in epochs from all that their
     /// shares hold: what redundancy needs (Chen et al. 2018, DRACO's repetition code).
     Repeated {
@@ -47,6 +51,7 @@ pub static SAMPLING: &[(&str, &str, &[Param])] = &[
     ("epochs", "without replacement, a fresh order each epoch, within the worker's share", &[LAST]),
     ("with-replacement", "each batch drawn anew from the worker's share", &[]),
     ("shared-stream", "consecutive batches of one shuffled stream over all samples", &[LAST]),
+    ("shared-pool", "each batch drawn anew, by each worker for itself, from all samples", &[]),
     (
         "repeated",
         "groups of consecutive workers draw the same batches from all of their shares",
@@ -84,7 +89,7 @@ const LAST: Param = Param {
 };
 
 impl Sampling {
-    /// Reads `epochs`, `epochs last=drop`, `with-replacement`, `shared-stream`.
+    /// Reads `epochs`, `epochs last=drop`, `with-replacement`, `shared-stream`, `shared-pool`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown.
@@ -97,6 +102,7 @@ impl Sampling {
         Ok(match *name {
             "epochs" => Sampling::Epochs { drop_last: args.text("last") == "drop" },
             "shared-stream" => Sampling::SharedStream { drop_last: args.text("last") == "drop" },
+            "shared-pool" => Sampling::SharedPool,
             "repeated" => Sampling::Repeated { times: args.count("times").expect("has a default") },
             "checked" => Sampling::checked(
                 args.real("chance").expect("has a default"),
@@ -169,7 +175,7 @@ impl Minibatches {
             return Err(SpecError::new(format!("worker {w} has no data to draw minibatches from")));
         }
         let shares = match sampling {
-            Sampling::SharedStream { .. } => {
+            Sampling::SharedStream { .. } | Sampling::SharedPool => {
                 let mut all = shares.concat();
                 all.sort_unstable();
                 vec![all]
@@ -204,6 +210,17 @@ impl Minibatches {
     /// The most samples in a batch.
     pub fn batch(&self) -> usize {
         self.batch
+    }
+
+    /// Which pool a worker draws from.
+    fn pool_of(&self, worker: u32) -> usize {
+        match self.sampling {
+            Sampling::SharedStream { .. } | Sampling::SharedPool => 0,
+            Sampling::Repeated { times } => worker as usize / times,
+            Sampling::Epochs { .. } | Sampling::WithReplacement | Sampling::Checked { .. } => {
+                worker as usize
+            }
+        }
     }
 
     /// Batch `number` of the endless sequence of a pool's batches, epoch after epoch.
@@ -247,8 +264,8 @@ impl Sampler for Minibatches {
         assert!((worker as usize) < self.workers, "worker {worker} of {}", self.workers);
         out.clear();
         match self.sampling {
-            Sampling::WithReplacement => {
-                let samples = &self.pools[worker as usize].samples;
+            Sampling::WithReplacement | Sampling::SharedPool => {
+                let samples = &self.pools[self.pool_of(worker)].samples;
                 let mut stream =
                     self.seed.lane(Domain::Batch, worker, step, lanes::batch::REPLACED);
                 out.extend((0..self.batch).map(|_| samples[stream.below(samples.len())]));
@@ -276,6 +293,10 @@ impl Sampler for Minibatches {
         ((u64::from(worker) + u64::from(k)) % self.workers as u64) as u32
     }
 
+    fn share(&self, worker: u32) -> &[u32] {
+        &self.pools[self.pool_of(worker)].samples
+    }
+
     /// The mean over workers where their shares differ in size.
     fn steps_per_epoch(&self) -> f64 {
         let pools = match self.sampling {
@@ -284,7 +305,7 @@ impl Sampler for Minibatches {
         };
         let batches: u64 = pools.iter().map(|pool| self.batches(pool)).sum();
         let drawing = match self.sampling {
-            Sampling::Repeated { .. } => self.pools.len(),
+            Sampling::Repeated { .. } | Sampling::SharedPool => self.pools.len(),
             _ => self.workers,
         };
         batches as f64 / drawing as f64
@@ -380,6 +401,21 @@ mod tests {
         let drawn: Vec<u32> = (0..20).flat_map(|step| draw(&s, 0, step)).collect();
         let sevens = drawn.iter().filter(|&&i| i == 7).count();
         assert!(drawn.iter().all(|i| [7, 8].contains(i)) && (30..70).contains(&sevens));
+    }
+
+    #[test]
+    fn a_shared_pool_gives_each_worker_draws_of_its_own_from_all_samples() {
+        let s = sampler("shared-pool", &[&[7, 8], &[9, 4]], 3).unwrap();
+        assert_eq!((s.share(0), s.share(1)), (&[4, 7, 8, 9][..], &[4, 7, 8, 9][..]));
+        let of = |worker: u32| (0..40).flat_map(|t| draw(&s, worker, t)).collect::<Vec<u32>>();
+        let (first, second) = (of(0), of(1));
+        assert_ne!(first, second);
+        assert!([4, 7, 8, 9].iter().all(|i| first.contains(i) && second.contains(i)));
+        assert_eq!(s.steps_per_epoch(), 2.0);
+        let own = sampler("epochs", &[&[7, 8], &[9, 4]], 3).unwrap();
+        assert_eq!((own.share(0), own.share(1)), (&[7, 8][..], &[9, 4][..]));
+        let twice = sampler("repeated times=2", &[&[7], &[9], &[4]], 3).unwrap();
+        assert_eq!((twice.share(1), twice.share(2)), (&[7, 9][..], &[4][..]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(super) mod demoa;
 pub(super) mod diloco;
 pub(super) mod dm21;
 pub(super) mod ef21;
+pub(super) mod gossip;
 pub(super) mod nsgdm;
 pub(super) mod rosdhb;
 

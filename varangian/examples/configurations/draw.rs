@@ -10,6 +10,7 @@ use varangian::lab::config::Settings;
 use varangian::lab::run::Shelf;
 use varangian::sim::Course;
 use varangian_base::{Domain, Seed, Stream};
+use varangian_sim::gossip::Peers;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::rounds::Rounds;
 use varangian_sim::swarm::Swarm;
@@ -80,6 +81,13 @@ fn one(shelf: &Shelf, settings: &Settings) -> Result<Option<String>, String> {
         }
         Course::Rounds(plan, network) => {
             let mut run = Rounds::new(*plan, network).map_err(late)?;
+            for _ in 0..settings.steps {
+                run.step();
+            }
+            run.evaluate();
+        }
+        Course::Gossip(plan, gossip) => {
+            let mut run = Peers::new(*plan, gossip).map_err(late)?;
             for _ in 0..settings.steps {
                 run.step();
             }
