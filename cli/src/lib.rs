@@ -9,6 +9,7 @@
 mod admin;
 mod aggregate;
 mod arrays;
+mod benchmark;
 mod ca;
 mod catalogue;
 mod compare;
@@ -19,9 +20,11 @@ mod evidence;
 mod forge;
 mod interrupt;
 mod keys;
+mod leaderboard;
 mod plot;
 mod print;
 mod query;
+mod recommend;
 mod replay;
 mod report;
 mod reproduce;
@@ -114,6 +117,12 @@ pub(crate) enum Command {
     Duel(duel::Args),
     /// Run a published experiment and set our numbers beside its own
     Reproduce(reproduce::Args),
+    /// Judge pipelines by their worst case, all by one fixed protocol
+    Benchmark(benchmark::Args),
+    /// Set judged pipelines side by side, best worst case first
+    Leaderboard(leaderboard::Args),
+    /// Say which pipeline to take for n workers of which f may be hostile, and when none helps
+    Recommend(recommend::Args),
     /// List data sets, verify a folder of data files, or fetch a public set
     Data(data::Args),
     /// Evaluate published bounds
@@ -159,6 +168,9 @@ impl Command {
             Command::Evidence(args) => suspects::run(&args),
             Command::Duel(args) => duel::run(&args),
             Command::Reproduce(args) => reproduce::run(&args),
+            Command::Benchmark(args) => benchmark::run(&args),
+            Command::Leaderboard(args) => leaderboard::run(&args),
+            Command::Recommend(args) => recommend::run(&args),
             Command::Data(args) => data::run(&args),
             Command::Theory(args) => theory::run(&args),
             Command::Serve(args) => serve::run(&args),

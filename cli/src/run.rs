@@ -87,6 +87,11 @@ impl How {
         }
     }
 
+    /// Whether nothing but errors is printed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Who listens.
     pub(crate) fn terminal(&self) -> Terminal {
         Terminal::new(self.quiet, self.watch)

@@ -17,12 +17,14 @@
 //! # Ok::<(), varangian_lab::Failure>(())
 //! ```
 
+pub mod benchmark;
 mod clock;
 pub mod config;
 pub mod diagnose;
 pub mod evidence;
 mod failure;
 pub mod files;
+pub mod kappa;
 pub mod page;
 pub mod pictures;
 pub mod plot;

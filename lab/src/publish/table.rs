@@ -284,7 +284,7 @@ impl Number {
 }
 
 /// A text in which LaTeX takes nothing for an order of its own.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for sign in text::one_line(text).chars() {
         match sign {

@@ -1,0 +1,104 @@
+//! `varangian benchmark RULE…`: pipelines judged by the fixed protocol.
+
+use crate::run::How;
+use crate::{Failure, print};
+use varangian_lab::benchmark::{Benchmark, Cell, Entry, Tier};
+use varangian_lab::config::Own;
+
+/// What stands below the help.
+const EXAMPLES: &str = "Examples:
+  varangian benchmark \"nnm | median\"                 # minutes on two cores
+  varangian benchmark median krum --out my-entries
+  varangian benchmark krum --shard 2/8               # one of eight machines that share the folder
+Each pipeline leaves RULE.json in the folder, and its runs beside it. What is over is never done
+again; after Ctrl-C the same command goes on. `varangian leaderboard FOLDER` sets entries side by
+side.";
+
+/// Arguments of `varangian benchmark`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Pipelines: "nnm | multi-krum m=3"
+    #[arg(required = true, value_name = "RULE")]
+    rules: Vec<String>,
+    /// small: drawn data, minutes; full: data from files, days
+    #[arg(long, value_name = "WORD", default_value = "small", value_parser = Tier::NAMES)]
+    tier: String,
+    /// List the runs with their keys and what is still to do, and train nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    how: How,
+}
+
+/// Judges pipelines, one after the other.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let tier = Tier::from_name(&args.tier).expect("one of the known words");
+    let of = |rule: &String| {
+        let (rule, how) = (rule.clone(), args.how.run());
+        Benchmark { tier, rule, how, own: Own::default() }
+    };
+    let all: Vec<Benchmark> = args.rules.iter().map(of).collect();
+    // What is wrong with a later one is said before hours with an earlier.
+    let experiments: Result<Vec<_>, Failure> = all.iter().map(Benchmark::experiment).collect();
+    for (one, experiment) in all.iter().zip(experiments?) {
+        if args.dry_run {
+            crate::run::list(&experiment)?;
+            continue;
+        }
+        let entry = one.run(&mut args.how.terminal())?;
+        if !args.how.is_quiet() {
+            print::line(&told(&entry));
+            let file = one.folder().join(Entry::file(&entry.rule));
+            print::line(&format!("\nEntry: {}\n", file.display()));
+        }
+    }
+    Ok(())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+/// What was found of a pipeline, setting by setting.
+fn told(entry: &Entry) -> String {
+    let row = |cell: &Cell| {
+        let setting = cell.setting.label();
+        match &cell.refused {
+            Some(why) => vec![setting, "-".into(), "-".into(), percent(cell.worst), why.clone()],
+            None => vec![
+                setting,
+                percent(cell.clean),
+                percent(cell.usual),
+                percent(cell.worst),
+                cell.by.clone(),
+            ],
+        }
+    };
+    let mut rows: Vec<Vec<String>> = entry.cells.iter().map(row).collect();
+    let all = [entry.clean, entry.usual, entry.score].map(percent);
+    let mut mean = vec!["mean".to_owned()];
+    mean.extend(all);
+    mean.push(format!("± {} over seeds", percent(entry.half)));
+    rows.push(mean);
+    let head = ["setting", "no attack", "usual five", "worst", "by"];
+    let right = [false, true, true, true, false];
+    let calm: Vec<String> = entry.calm.iter().map(|one| percent(one.accuracy)).collect();
+    let kappa = entry.kappa.iter().map(|one| {
+        let number = |x: Option<f64>| x.map_or("?".into(), |x| format!("{x:.3}"));
+        let sign = if one.kind == "exact" { "=" } else { "≤" };
+        let (known, found) = (number(one.known), number(one.found));
+        format!("f = {}: κ {sign} {known}, found {found}", one.f)
+    });
+    let cost = entry.cost.means.map_or("not timed".into(), |x| format!("{x:.1} plain means"));
+    format!(
+        "{}: accuracy in %, last ten evaluations, mean over five seeds\n\n{}\nNobody hostile, f = 0: \
+         {}\n{}\nAn aggregation of {} × {}: {cost}",
+        entry.rule,
+        print::table(&head, &rows, &right),
+        calm.join(", "),
+        kappa.collect::<Vec<_>>().join("; "),
+        entry.cost.n,
+        entry.cost.d
+    )
+}

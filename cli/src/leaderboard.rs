@@ -1,0 +1,50 @@
+//! `varangian leaderboard FOLDER`: entries of the benchmark side by side.
+
+use crate::{Failure, print};
+use std::path::PathBuf;
+use varangian_lab::benchmark::Board;
+use varangian_lab::files;
+
+/// What stands below the help.
+const EXAMPLES: &str = "Examples:
+  varangian leaderboard experiments/benchmark/small-v1
+  varangian leaderboard experiments/benchmark/small-v1 --format latex --output table.tex
+  varangian leaderboard experiments/benchmark/small-v1 --picture leaderboard
+Score: the mean over settings of the accuracy under each setting's worst attack, in %. \"Usual five\":
+had sign flips, flipped labels, ALIE, inner products and mimicry been all. \"Time\": of an
+aggregation, in plain means, on the machine that judged.";
+
+/// Arguments of `varangian leaderboard`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A folder of entries, as `varangian benchmark` leaves it
+    folder: PathBuf,
+    /// text, markdown, latex, csv (a row for each setting) or json
+    #[arg(long, value_name = "WORD", default_value = "text")]
+    #[arg(value_parser = ["text", "markdown", "latex", "csv", "json"])]
+    format: String,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Draw the worst case of each pipeline in each setting to FILE.svg and FILE.png
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+}
+
+/// Writes the leaderboard.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let board = Board::load(&args.folder)?;
+    let text = match args.format.as_str() {
+        "markdown" => board.markdown(),
+        "latex" => board.latex(),
+        "csv" => board.csv(),
+        "json" => board.json(),
+        _ => board.table(print::width().filter(|_| args.output.is_none())),
+    };
+    match &args.output {
+        Some(file) => files::write_to(file, text.as_bytes())?,
+        None => print::line(text.trim_end()),
+    }
+    args.picture.as_ref().map_or(Ok(()), |path| board.picture().write(path))
+}

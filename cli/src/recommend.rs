@@ -1,0 +1,113 @@
+//! `varangian recommend --n N --f F`: which pipeline to take, and when none helps.
+
+use crate::{Failure, print};
+use std::path::PathBuf;
+use varangian_lab::benchmark::{Advice, Board, Pick, Wanted};
+use varangian_lab::kappa::Known;
+
+/// The leaderboard that comes with this program: small tier, version 1.
+const SHIPPED: &str = include_str!("../experiments/benchmark/leaderboard-small-v1.json");
+
+/// What stands below the help.
+const EXAMPLES: &str = "Examples:
+  varangian recommend --n 20 --f 3
+  varangian recommend --n 20 --f 3 --task glyphs --partition sorted
+  varangian recommend --n 12 --f 2 --b 2            # heterogeneity as `varangian run` measures it
+The leaderboard is that of this program, or --board; docs/leaderboard.md says how it is made.";
+
+/// Arguments of `varangian recommend`.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Workers
+    #[arg(long)]
+    n: usize,
+    /// Hostile ones among them, at most
+    #[arg(long)]
+    f: usize,
+    /// The task of the leaderboard that is most like yours: logreg or glyphs [default: all]
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// How your data are split: iid, dirichlet or sorted [default: all]
+    #[arg(long, value_name = "NAME")]
+    partition: Option<String>,
+    /// B of your data's (G, B)-dissimilarity, if you know it
+    #[arg(long, value_name = "B")]
+    b: Option<f64>,
+    /// A folder of entries, or a leaderboard as JSON, in place of the one of this program
+    #[arg(long, value_name = "PATH")]
+    board: Option<PathBuf>,
+}
+
+/// Says what to take and why.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let board = match &args.board {
+        Some(path) => Board::load(path)?,
+        None => Board::parse(SHIPPED)?,
+    };
+    let wanted = Wanted {
+        n: args.n,
+        f: args.f,
+        task: args.task.clone(),
+        partition: args.partition.clone(),
+        dissimilarity: args.b,
+        validates: false,
+    };
+    print::line(told(&board.recommend(&wanted)?, &wanted).trim_end());
+    Ok(())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+fn told(advice: &Advice, wanted: &Wanted) -> String {
+    if let Some(why) = &advice.hopeless {
+        return format!("Nothing helps: {why}.");
+    }
+    let Some(best) = advice.picks.first() else {
+        return format!(
+            "No pipeline of the leaderboard takes n = {}, f = {}: every bound is above it.",
+            wanted.n, wanted.f
+        );
+    };
+    let row = |pick: &Pick| {
+        vec![
+            pick.rule.clone(),
+            percent(pick.worst),
+            percent(pick.usual),
+            percent(pick.clean),
+            percent(pick.tax),
+            kappa(pick.known),
+            pick.means.map_or("-".into(), |x| format!("{x:.1}")),
+        ]
+    };
+    let rows: Vec<Vec<String>> = advice.picks.iter().map(row).collect();
+    let head = ["pipeline", "worst case", "usual five", "no attack", "tax", "κ", "time"];
+    let right = [false, true, true, true, true, true, true];
+    let mut text = format!(
+        "Take \"{}\".\n\nIts accuracy under the worst attack is {} %, the best of what takes n = {}, \
+         f = {}; the five usual attacks alone would have said {} %. Where nobody attacks it costs \
+         {} points against the plain mean.\n\n{}",
+        best.rule,
+        percent(best.worst),
+        wanted.n,
+        wanted.f,
+        percent(best.usual),
+        percent(best.tax),
+        print::table(&head, &rows, &right)
+    );
+    for note in &advice.notes {
+        text += &format!("\nNote: {note}.\n");
+    }
+    text + "\nκ is proven at your n and f: = exactly, ≤ at most, ? nothing; the least possible is \
+            f/(n − 2f).\n"
+}
+
+fn kappa(known: Known) -> String {
+    match known {
+        Known::Exact(value) => format!("= {value:.3}"),
+        Known::AtMost(value) => format!("≤ {value:.3}"),
+        Known::Nothing => "?".into(),
+    }
+}

@@ -1,0 +1,269 @@
+//! The leaderboard: entries of one protocol side by side, best worst case first.
+
+use super::entry::{Entry, Kappa, Setting};
+use super::protocol::{Kind, VERSION};
+use crate::plot::{self, Picture};
+use crate::results::mean;
+use crate::{Failure, files};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The largest leaderboard that is read, in bytes.
+const MOST: u64 = 1 << 24;
+
+/// Entries of one protocol, the best first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Board {
+    /// The protocol's version.
+    pub version: u32,
+    /// Its tier.
+    pub tier: String,
+    /// A hash of its text.
+    pub protocol: String,
+    /// One for each pipeline.
+    pub standings: Vec<Standing>,
+}
+
+/// An entry without its attacks: a line of the leaderboard. Accuracies are shares of 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// The pipeline.
+    pub rule: String,
+    /// Whether it asks for the loss on samples of the server's own.
+    pub validates: bool,
+    /// Whether it names a rule or stage from outside the program.
+    pub own: bool,
+    /// The mean over settings of the accuracy under the worst attack.
+    pub score: f64,
+    /// Half of its 95 % interval over seeds.
+    pub half: f64,
+    /// What the five usual attacks alone would have said.
+    pub usual: f64,
+    /// The mean over settings where hostile workers behave honestly.
+    pub clean: f64,
+    /// The mean over tasks where nobody is hostile and f = 0.
+    pub calm: f64,
+    /// Attacked runs that ended more than 5 points below their best.
+    pub collapsed: usize,
+    /// Attacked runs.
+    pub runs: usize,
+    /// Settings in which a search was worst, and the objective that was so most often.
+    pub searched: usize,
+    /// That objective's attack; empty where no search was worst anywhere.
+    pub strategy: String,
+    /// κ at each f.
+    pub kappa: Vec<Kappa>,
+    /// Time of an aggregation in plain means, on the machine that judged.
+    pub means: Option<f64>,
+    /// The hash of the runs.
+    pub configuration: String,
+    /// Every setting.
+    pub cells: Vec<Place>,
+}
+
+/// A pipeline in one setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Where.
+    pub setting: Setting,
+    /// Whether the pipeline's bound leaves it out.
+    pub refused: bool,
+    /// The accuracy under the worst attack.
+    pub worst: f64,
+    /// That attack.
+    pub by: String,
+    /// Under the worst of the usual five.
+    pub usual: f64,
+    /// Where hostile workers behave honestly.
+    pub clean: f64,
+}
+
+impl Standing {
+    fn of(entry: &Entry) -> Self {
+        let attacked = || {
+            let lines = entry.cells.iter().flat_map(|cell| &cell.attacks);
+            lines.filter(|line| line.kind != Kind::None.name())
+        };
+        let searches = entry.cells.iter().filter(|cell| Kind::of(&cell.by) == Kind::Search);
+        let searches: Vec<&str> = searches.map(|cell| cell.by.as_str()).collect();
+        let times = |attack: &str| searches.iter().filter(|one| **one == attack).count();
+        // Equally often: the first.
+        let strategy = searches.iter().rev().max_by_key(|one| times(one));
+        let place = |cell: &super::Cell| Place {
+            setting: cell.setting.clone(),
+            refused: cell.refused.is_some(),
+            worst: cell.worst,
+            by: cell.by.clone(),
+            usual: cell.usual,
+            clean: cell.clean,
+        };
+        let calm: Vec<f64> = entry.calm.iter().map(|one| one.accuracy).collect();
+        Standing {
+            rule: entry.rule.clone(),
+            validates: entry.validates,
+            own: entry.own,
+            score: entry.score,
+            half: entry.half,
+            usual: entry.usual,
+            clean: entry.clean,
+            calm: mean(&calm),
+            collapsed: attacked().map(|line| line.collapsed).sum(),
+            runs: attacked().map(|line| line.seeds.len()).sum(),
+            searched: searches.len(),
+            strategy: strategy.map_or(String::new(), |one| (*one).to_owned()),
+            kappa: entry.kappa.clone(),
+            means: entry.cost.means,
+            configuration: entry.configuration.clone(),
+            cells: entry.cells.iter().map(place).collect(),
+        }
+    }
+
+    /// What the usual five leave unsaid, in accuracy.
+    pub fn overstated(&self) -> f64 {
+        self.usual - self.score
+    }
+}
+
+impl Board {
+    /// The entries in a folder, `*.json`.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, holds no entry, a file that is none, entries of two
+    /// protocols, or of one that is not this program's version.
+    pub fn read(folder: &Path) -> Result<Self, Failure> {
+        let list = std::fs::read_dir(folder).map_err(|e| Failure::file("read", folder, &e))?;
+        let mut files: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+        files.sort();
+        let entries: Result<Vec<Entry>, Failure> = files.iter().map(|p| Entry::read(p)).collect();
+        Self::of(&entries?).map_err(|failure| failure.at(folder.display()))
+    }
+
+    /// The leaderboard of these entries.
+    ///
+    /// # Errors
+    /// If there is none, or they are of two protocols or another version.
+    pub fn of(entries: &[Entry]) -> Result<Self, Failure> {
+        let Some(first) = entries.first() else {
+            let text = "holds no entry; `varangian benchmark RULE --out FOLDER` makes one";
+            return Err(Failure::refused(text));
+        };
+        for entry in entries {
+            let (own, all) = (&entry.protocol, &first.protocol);
+            if entry.version != VERSION || own != all {
+                return Err(Failure::refused(format!(
+                    "entries are of one protocol of version {VERSION}: {} is of version {}, {own}; \
+                     {} is of {all}",
+                    entry.rule, entry.version, first.rule
+                )));
+            }
+        }
+        let mut standings: Vec<Standing> = entries.iter().map(Standing::of).collect();
+        let order = |a: &Standing, b: &Standing| {
+            b.score.total_cmp(&a.score).then_with(|| a.rule.cmp(&b.rule))
+        };
+        standings.sort_by(order);
+        let (tier, protocol) = (first.tier.clone(), first.protocol.clone());
+        Ok(Board { version: VERSION, tier, protocol, standings })
+    }
+
+    /// A leaderboard from a folder of entries, or from a file that [`Board::json`] made.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            return Board::read(path);
+        }
+        let bytes = files::read_own(path, MOST).map_err(|e| Failure::file("read", path, &e))?;
+        Board::parse(&String::from_utf8_lossy(&bytes)).map_err(|failure| failure.at(path.display()))
+    }
+
+    /// A leaderboard from the text that [`Board::json`] makes.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let wrong = |error| Failure::refused(format!("is no leaderboard: {error}"));
+        serde_json::from_str(text).map_err(wrong)
+    }
+
+    /// As JSON: what [`Board::load`] reads.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain values") + "\n"
+    }
+
+    /// The worst case of each pipeline in each setting, as a picture.
+    pub fn picture(&self) -> Picture {
+        let first = self.standings.first().map_or(&[][..], |first| &first.cells);
+        let worst = |standing: &Standing| {
+            let value = |place: &Place| if place.refused { f64::NAN } else { place.worst };
+            standing.cells.iter().map(value).collect()
+        };
+        let grid = plot::Grid {
+            rows: self.standings.iter().map(|standing| standing.rule.clone()).collect(),
+            columns: first.iter().map(|place| place.setting.label()).collect(),
+            values: self.standings.iter().map(worst).collect(),
+        };
+        let notes = vec![format!(
+            "Protocol {}, version {}: the last ten evaluations, mean over five seeds. Grey: the \
+             rule's bound leaves it out.",
+            self.tier, self.version
+        )];
+        plot::heatmap("Accuracy under the worst attack", "setting", "pipeline", grid, notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge::tests::entry;
+    use super::*;
+
+    #[test]
+    fn the_best_worst_case_comes_first_and_protocols_are_not_mixed() {
+        let entries = [entry("average", 0.5), entry("median", 0.9), entry("krum", 0.7)];
+        let board = Board::of(&entries).unwrap();
+        let rules: Vec<&str> = board.standings.iter().map(|one| one.rule.as_str()).collect();
+        assert_eq!(rules, ["median", "krum", "average"]);
+        let median = &board.standings[0];
+        assert_eq!((median.searched, median.cells.len()), (8, 8));
+        assert_eq!(median.strategy, "worst budget=32 objective=loss");
+        assert!((median.overstated() - 0.05).abs() < 1e-12);
+        assert_eq!(median.runs, 8 * 12 * 5);
+        let other = Entry { protocol: "another".into(), ..entry("faba", 0.5) };
+        let mixed = Board::of(&[entries[0].clone(), other]).unwrap_err().to_string();
+        assert!(mixed.contains("faba is of version 1, another"), "{mixed}");
+        assert!(Board::of(&[]).unwrap_err().to_string().contains("holds no entry"));
+    }
+
+    #[test]
+    fn a_folder_of_entries_and_the_file_made_of_it_are_one_board() {
+        let folder = tempfile::tempdir().unwrap();
+        for one in [entry("median", 0.75), entry("nnm | krum", 0.5)] {
+            super::super::judge::write(folder.path(), &one).unwrap();
+        }
+        let board = Board::load(folder.path()).unwrap();
+        let file = folder.path().join("board.txt");
+        std::fs::write(&file, board.json()).unwrap();
+        assert_eq!(Board::load(&file).unwrap(), board);
+        assert!(board.picture().svg().contains("nnm | krum"));
+        std::fs::write(&file, "{}").unwrap();
+        assert!(Board::load(&file).unwrap_err().to_string().contains("is no leaderboard"));
+    }
+
+    #[test]
+    fn the_shipped_board_and_its_page_are_those_of_the_shipped_entries() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let entries = root.join("experiments/benchmark");
+        let board = Board::read(&entries.join("small-v1")).unwrap();
+        let shipped = std::fs::read_to_string(entries.join("leaderboard-small-v1.json")).unwrap();
+        let again = "`varangian leaderboard experiments/benchmark/small-v1` writes it anew";
+        assert!(shipped == board.json(), "leaderboard-small-v1.json is old: {again}");
+        let page = std::fs::read_to_string(root.join("docs/leaderboard.md")).unwrap();
+        assert!(page.contains(&board.markdown()), "docs/leaderboard.md has an old table: {again}");
+        assert_eq!(board.protocol, super::super::Tier::Small.hash());
+    }
+}

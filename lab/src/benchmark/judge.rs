@@ -1,0 +1,323 @@
+//! From the runs of a pipeline to what the benchmark says of it.
+
+use super::entry::{Calm, Cell, Cost, Entry, Kappa, Line, Setting, Tuned};
+use super::protocol::{Kind, Tier, VERSION, chance, knowledge};
+use crate::config::{Own, Settings};
+use crate::kappa::{self, Known};
+use crate::results::{Fate, Judged, Outcome, judge, mean, student};
+use crate::{Failure, files};
+use std::path::Path;
+use varangian_attacks::search::Measure;
+use varangian_base::Seed;
+
+/// Trials of the search for κ, for each number of coordinates.
+const TRIALS: usize = 3000;
+/// Coordinates of the rows that are searched: one is enough for most rules, two for those that
+/// compare directions.
+const COORDINATES: [usize; 2] = [1, 2];
+
+/// What `outcomes`, the runs of one pipeline, come to. `asked` are the settings that the protocol
+/// asks for: what the rule's bound leaves out of them is there without a run.
+///
+/// # Errors
+/// If runs are missing, as where other shards have not done theirs yet.
+pub(super) fn entry(
+    tier: Tier,
+    own: &Own,
+    asked: &[Settings],
+    outcomes: &[Outcome],
+    cost: Cost,
+) -> Result<Entry, Failure> {
+    let rule = asked[0].rule.clone();
+    let (mut cells, mut calm) = (Vec::<Cell>::new(), Vec::<Calm>::new());
+    for settings in asked {
+        let setting = setting_of(settings);
+        if settings.f == 0 {
+            let known = calm.iter().any(|one| one.setting == setting);
+            if !known && let Some(accuracy) = undisturbed(&setting, asked, outcomes)? {
+                calm.push(Calm { setting, accuracy });
+            }
+        } else if cells.iter().all(|cell| cell.setting != setting) {
+            cells.push(cell(setting, own, asked, outcomes)?);
+        }
+    }
+    let average = |of: fn(&Cell) -> f64| mean(&cells.iter().map(of).collect::<Vec<_>>());
+    let pipeline = own.pipeline(&rule)?;
+    Ok(Entry {
+        format: Entry::format(),
+        version: VERSION,
+        tier: tier.name().to_owned(),
+        protocol: tier.hash(),
+        configuration: configuration(outcomes),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        validates: pipeline.needs_oracle(),
+        own: own.is_in(&asked[0]),
+        score: average(|cell| cell.worst),
+        half: student(&by_seed(&cells)).half,
+        usual: average(|cell| cell.usual),
+        clean: average(|cell| cell.clean),
+        kappa: kappas(&rule, own, &cells)?,
+        rule,
+        cells,
+        calm,
+        cost,
+    })
+}
+
+/// The score of each seed: the mean over cells under the attack that is worst in the mean.
+fn by_seed(cells: &[Cell]) -> Vec<f64> {
+    let worst = |cell: &Cell| {
+        let line = cell.attacks.iter().find(|line| line.attack == cell.by);
+        line.map_or(Vec::new(), |line| line.seeds.clone())
+    };
+    let all: Vec<Vec<f64>> = cells.iter().map(worst).collect();
+    let seeds = all.iter().map(Vec::len).max().unwrap_or(0);
+    let of = |k: usize| {
+        let value = |(cell, own): (&Cell, &Vec<f64>)| own.get(k).copied().unwrap_or(cell.worst);
+        mean(&cells.iter().zip(&all).map(value).collect::<Vec<_>>())
+    };
+    (0..seeds).map(of).collect()
+}
+
+fn setting_of(settings: &Settings) -> Setting {
+    Setting {
+        dataset: settings.dataset.clone(),
+        model: settings.model.clone(),
+        partition: settings.partition.clone(),
+        n: settings.n,
+        f: settings.f,
+    }
+}
+
+/// The runs in a setting under an attack, one for each seed that was asked for; none at all where
+/// the rule's bound leaves them out.
+fn runs<'a>(
+    setting: &Setting,
+    attack: &str,
+    asked: &[Settings],
+    outcomes: &'a [Outcome],
+) -> Result<Vec<&'a Outcome>, Failure> {
+    let is = |one: &Settings| setting_of(one) == *setting && one.attack == attack;
+    let found: Vec<&Outcome> = outcomes.iter().filter(|one| is(&one.settings)).collect();
+    let wanted = asked.iter().filter(|one| is(one)).count();
+    match found.len() {
+        0 => Ok(found),
+        there if there == wanted => Ok(found),
+        there => Err(Failure::failed(format!(
+            "{there} of {wanted} runs of {} under {attack} are there; the others are for other \
+             shards: when these are over, give the same command again",
+            setting.label()
+        ))),
+    }
+}
+
+fn undisturbed(
+    setting: &Setting,
+    asked: &[Settings],
+    outcomes: &[Outcome],
+) -> Result<Option<f64>, Failure> {
+    let runs = runs(setting, "none", asked, outcomes)?;
+    Ok((!runs.is_empty()).then(|| mean(&tails(&runs))))
+}
+
+/// The last ten evaluations of each run in the mean; a run without any is worth nothing.
+fn judged(run: &Outcome) -> Judged {
+    let nothing = Judged { last: 0.0, tail: 0.0, counted: 0, best: 0.0 };
+    judge(&run.curve("accuracy"), true).filter(|_| run.is_finished()).unwrap_or(nothing)
+}
+
+fn tails(runs: &[&Outcome]) -> Vec<f64> {
+    runs.iter().map(|run| judged(run).tail).collect()
+}
+
+fn cell(
+    setting: Setting,
+    own: &Own,
+    asked: &[Settings],
+    outcomes: &[Outcome],
+) -> Result<Cell, Failure> {
+    let mut attacks: Vec<&str> = Vec::new();
+    for settings in asked.iter().filter(|one| setting_of(one) == setting) {
+        if !attacks.contains(&settings.attack.as_str()) {
+            attacks.push(&settings.attack);
+        }
+    }
+    let (mut lines, mut tuned) = (Vec::new(), None);
+    for attack in attacks {
+        let runs = runs(&setting, attack, asked, outcomes)?;
+        let Some(first) = runs.first() else { continue };
+        let (learning_rate, momentum) = (first.settings.learning_rate, first.settings.momentum);
+        tuned = Some(Tuned { learning_rate, momentum });
+        lines.push(line(attack, own, &runs));
+    }
+    if lines.is_empty() {
+        let why = own.pipeline(&asked[0].rule)?.check(setting.n, setting.f);
+        let why = why.err().map(|why| why.to_string());
+        let missing = || Failure::failed(format!("no run of {} is there", setting.label()));
+        let refused = Some(why.ok_or_else(missing)?);
+        let guess = chance(&setting.dataset);
+        let (worst, usual, clean) = (guess, guess, guess);
+        let by = String::new();
+        return Ok(Cell { setting, refused, tuned, worst, by, usual, clean, attacks: lines });
+    }
+    let least = |among: &dyn Fn(&Line) -> bool| {
+        let among = lines.iter().filter(|line| among(line));
+        among.min_by(|a, b| a.accuracy.total_cmp(&b.accuracy))
+    };
+    let of = |kind: Kind| {
+        let found = least(&|line: &Line| line.kind == kind.name());
+        found.map_or(f64::NAN, |line| line.accuracy)
+    };
+    let worst = least(&|line: &Line| line.kind != Kind::None.name());
+    let (worst, by) = worst.map_or((f64::NAN, String::new()), |l| (l.accuracy, l.attack.clone()));
+    let (usual, clean) = (of(Kind::Usual), of(Kind::None));
+    Ok(Cell { setting, refused: None, tuned, worst, by, usual, clean, attacks: lines })
+}
+
+fn line(attack: &str, own: &Own, runs: &[&Outcome]) -> Line {
+    let seeds = tails(runs);
+    let interval = student(&seeds);
+    let bests: Vec<f64> = runs.iter().map(|run| judged(run).best).collect();
+    Line {
+        attack: attack.to_owned(),
+        kind: Kind::of(attack).name().to_owned(),
+        knows: knowledge(attack, own),
+        accuracy: interval.mean,
+        half: interval.half,
+        best: mean(&bests),
+        seeds,
+        collapsed: runs.iter().filter(|run| Fate::of(run).collapsed).count(),
+    }
+}
+
+/// κ at every number of hostile workers that is asked for.
+fn kappas(rule: &str, own: &Own, cells: &[Cell]) -> Result<Vec<Kappa>, Failure> {
+    let mut out: Vec<Kappa> = Vec::new();
+    for Setting { n, f, .. } in cells.iter().map(|cell| &cell.setting) {
+        let (n, f) = (*n, *f);
+        let pipeline = own.pipeline(rule)?;
+        if out.iter().any(|one| (one.n, one.f) == (n, f)) || pipeline.check(n, f).is_err() {
+            continue;
+        }
+        let (known, kind) = match kappa::known(&pipeline, n, f) {
+            Known::Exact(value) => (Some(value), "exact"),
+            Known::AtMost(value) => (Some(value), "bound"),
+            Known::Nothing => (None, "none"),
+        };
+        let mut found = f64::NAN;
+        for d in COORDINATES.into_iter().filter(|_| !pipeline.needs_oracle()) {
+            let own = own.pipeline(rule)?;
+            let value = kappa::found(own, (n, f, d), TRIALS, Measure::Trace, Seed(1))?;
+            // NaN: nothing was searched yet.
+            found = found.max(value);
+        }
+        let known = known.filter(|value| value.is_finite());
+        let found = Some(found).filter(|value| value.is_finite());
+        out.push(Kappa { n, f, known, kind: kind.to_owned(), found });
+    }
+    Ok(out)
+}
+
+/// A hash of the keys of the runs, in order of the keys: of all that their numbers depend on.
+fn configuration(outcomes: &[Outcome]) -> String {
+    let mut keys: Vec<&str> = outcomes.iter().map(|outcome| outcome.key.as_str()).collect();
+    keys.sort_unstable();
+    blake3::hash(keys.join("\n").as_bytes()).to_hex()[..16].to_owned()
+}
+
+/// Writes the entry into the folder.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(folder: &Path, entry: &Entry) -> Result<(), Failure> {
+    files::make_folder(folder)?;
+    files::write(&folder.join(Entry::file(&entry.rule)), entry.text().as_bytes())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::results::key;
+
+    fn cost() -> Cost {
+        let (seconds, means, kept) = (Some(0.001), Some(2.5), Some(0.0));
+        Cost { seconds, means, n: 11, d: 1000, sent: 4.0, kept, runs: 60.0 }
+    }
+
+    /// The entry of a rule whose runs all end at `value`, but for the search, which costs another
+    /// tenth, and mimicry, which costs a twentieth.
+    pub(in crate::benchmark) fn entry(rule: &str, value: f64) -> Entry {
+        judge_all(rule, |settings| match settings.attack.as_str() {
+            "worst budget=32 objective=loss" => value - 0.1,
+            "mimic" => value - 0.05,
+            _ => value,
+        })
+        .unwrap()
+    }
+
+    fn outcomes(rule: &str, of: impl Fn(&Settings) -> f64) -> (Vec<Settings>, Vec<Outcome>) {
+        let asked = Tier::Small.experiment(rule, &Own::default()).unwrap().runs;
+        let fits = |one: &&Settings| varangian_rules::build(rule, one.n, one.f).is_ok();
+        let outcome = |settings: &Settings| Outcome {
+            settings: settings.clone(),
+            key: key(settings, &[0; 32]),
+            ..Outcome::sample("", "", 1, &[0.1, of(settings)])
+        };
+        let all = asked.iter().filter(fits).map(outcome).collect();
+        (asked, all)
+    }
+
+    fn judge_all(rule: &str, of: impl Fn(&Settings) -> f64) -> Result<Entry, Failure> {
+        let (asked, outcomes) = outcomes(rule, of);
+        super::entry(Tier::Small, &Own::default(), &asked, &outcomes, cost())
+    }
+
+    #[test]
+    fn the_worst_attack_of_each_cell_counts_and_the_usual_five_say_less() {
+        let entry = entry("median", 0.75);
+        assert_eq!((entry.cells.len(), entry.calm.len()), (8, 4));
+        assert!((entry.score - 0.65).abs() < 1e-12 && (entry.usual - 0.7).abs() < 1e-12);
+        assert!((entry.clean - 0.75).abs() < 1e-12 && entry.half.abs() < 1e-12);
+        for cell in &entry.cells {
+            assert_eq!(
+                (cell.by.as_str(), cell.attacks.len()),
+                ("worst budget=32 objective=loss", 13)
+            );
+            assert!((cell.overstated() - 0.05).abs() < 1e-12);
+            assert!(cell.attacks.iter().all(|line| line.seeds.len() == 5));
+        }
+        // (n − 1)/(n + 1 − 2f) for an odd n: exact, and found.
+        for (kappa, exact) in entry.kappa.iter().zip([10.0 / 8.0, 10.0 / 4.0]) {
+            assert_eq!((kappa.known, kappa.kind.as_str()), (Some(exact), "exact"));
+            let found = kappa.found.unwrap();
+            assert!(found > 0.9 * exact && found < 1.001 * exact, "{found} {exact}");
+        }
+    }
+
+    #[test]
+    fn what_a_bound_leaves_out_is_worth_a_guess_and_what_is_missing_is_asked_for() {
+        let bulyan = judge_all("bulyan", |_| 0.8).unwrap();
+        let refused: Vec<&Cell> =
+            bulyan.cells.iter().filter(|cell| cell.refused.is_some()).collect();
+        assert_eq!(refused.len(), 4);
+        let guesses = |cell: &&Cell| cell.setting.f == 4 && [0.1, 0.5].contains(&cell.worst);
+        assert!(refused.iter().all(guesses));
+        assert!(refused[0].refused.as_ref().unwrap().contains("n ≥ 4f + 3"));
+        assert_eq!(bulyan.kappa.len(), 1);
+        let (asked, mut some) = outcomes("median", |_| 0.8);
+        some.pop();
+        let own = Own::default();
+        let missing = super::entry(Tier::Small, &own, &asked, &some, cost()).unwrap_err();
+        assert!(missing.to_string().contains("4 of 5 runs"), "{missing}");
+    }
+
+    #[test]
+    fn the_configuration_is_that_of_the_runs_whatever_their_order() {
+        let (_, mut some) = outcomes("median", |_| 0.8);
+        let whole = configuration(&some);
+        some.reverse();
+        assert_eq!(configuration(&some), whole);
+        some.pop();
+        assert_ne!(configuration(&some), whole);
+    }
+}

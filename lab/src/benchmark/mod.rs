@@ -1,0 +1,176 @@
+//! The benchmark: one fixed protocol for every pipeline, and the leaderboard that it makes.
+//!
+//! A pipeline is judged by its worst case over attacks that were chosen before it was known, a
+//! search on a copy of it among them, after the same tuning that every other one gets. Protocols
+//! are experiment files of a version that never change: `experiments/benchmark/`.
+//!
+//! - The score is the mean over settings (task, partition, number of hostile workers) of the
+//!   accuracy under the setting's worst attack: of each run the mean over its last ten evaluations,
+//!   and of these the mean over five seeds. A setting that the rule's bound excludes is worth a
+//!   guess.
+//! - "The usual five" is what the same mean would be had the five attacks that papers usually take
+//!   been all.
+//! - Hyperparameters are chosen among the same candidates for every pipeline, by the worst case
+//!   over attacks, on samples held out of the training set ([`Tune`](crate::config::Tune)).
+//!
+//! ```no_run
+//! use varangian_lab::benchmark::{Benchmark, Tier};
+//! use varangian_lab::run::{How, Silent};
+//!
+//! let benchmark = Benchmark::of(Tier::Small, "nnm | median");
+//! let entry = benchmark.run(&mut Silent)?;
+//! println!("{:.3} where the usual five say {:.3}", entry.score, entry.usual);
+//! # Ok::<(), varangian_lab::Failure>(())
+//! ```
+
+mod board;
+mod board_text;
+mod cost;
+mod entry;
+mod judge;
+mod protocol;
+mod recommend;
+
+pub use board::{Board, Place, Standing};
+pub use entry::{Calm, Cell, Cost, Entry, Kappa, Line, Setting, Tuned};
+pub use protocol::{Tier, VERSION};
+pub use recommend::{Advice, Pick, Wanted};
+
+use crate::config::{Own, Settings, spelt};
+use crate::results::Outcome;
+use crate::run::{Events, How, Live};
+use crate::{Experiment, Failure, files};
+use std::path::PathBuf;
+
+/// A pipeline that is to be judged.
+#[derive(Clone, Debug)]
+pub struct Benchmark {
+    /// By which protocol.
+    pub tier: Tier,
+    /// The pipeline: "nnm | median".
+    pub rule: String,
+    /// Threads, shares, the folder of data; `out` is the folder of entries, in which every pipeline
+    /// has a folder of runs, `benchmark` where none is named.
+    pub how: How,
+    /// Rules and stages from outside that the pipeline may name.
+    pub own: Own,
+}
+
+impl Benchmark {
+    /// A pipeline of the lists, judged in the folder `benchmark` on all cores.
+    pub fn of(tier: Tier, rule: impl Into<String>) -> Self {
+        Benchmark { tier, rule: rule.into(), how: How::default(), own: Own::default() }
+    }
+
+    /// The runs that it takes, hyperparameters still to be chosen.
+    ///
+    /// # Errors
+    /// If there is no such rule, or it is a filter of asynchronous training.
+    pub fn experiment(&self) -> Result<Experiment, Failure> {
+        let experiment = self.tier.experiment(&self.rule, &self.own)?;
+        let rule = &experiment.runs[0].rule;
+        let out = Some(self.folder().join("runs").join(files::name(rule)));
+        Ok(Experiment { how: How { out, ..self.how.clone() }, ..experiment })
+    }
+
+    /// The folder of entries.
+    pub fn folder(&self) -> PathBuf {
+        self.how.out.clone().unwrap_or_else(|| "benchmark".into())
+    }
+
+    /// Does what is left of the runs, judges them, and writes the entry into the folder. Its
+    /// numbers, those of [`Cost`] apart, are the same at any number of threads and however often
+    /// the runs were interrupted.
+    ///
+    /// # Errors
+    /// As [`Experiment::run`]; or if runs are missing because they are other shards'.
+    pub fn run(&self, events: &mut dyn Events) -> Result<Entry, Failure> {
+        self.judge(&self.experiment()?, events)
+    }
+
+    /// Judges by the runs of `experiment`.
+    fn judge(&self, experiment: &Experiment, events: &mut dyn Events) -> Result<Entry, Failure> {
+        let asked = experiment.runs.iter().map(|one| spelt(one, &self.own));
+        let asked: Vec<Settings> = asked.collect::<Result<_, _>>()?;
+        let outcomes = experiment.run(&mut Untold(events))?;
+        let cost = cost::of(&asked[0].rule, &self.own, &outcomes)?;
+        let entry = judge::entry(self.tier, &self.own, &asked, &outcomes, cost)?;
+        judge::write(&self.folder(), &entry)?;
+        Ok(entry)
+    }
+}
+
+/// Whoever listens, without the tables of the runs: the entry says what they come to.
+struct Untold<'a>(&'a mut dyn Events);
+
+impl Events for Untold<'_> {
+    fn note(&mut self, text: &str) {
+        self.0.note(text);
+    }
+
+    fn width(&self) -> Option<usize> {
+        self.0.width()
+    }
+
+    fn begin(&mut self, runs: usize, steps: u64) {
+        self.0.begin(runs, steps);
+    }
+
+    fn resumed(&mut self, run: &Live) {
+        self.0.resumed(run);
+    }
+
+    fn step(&mut self, run: &Live) {
+        self.0.step(run);
+    }
+
+    fn finished(&mut self, outcome: &Outcome, done: usize, line: &str) {
+        self.0.finished(outcome, done, line);
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+
+    fn confirm(&mut self, question: &str) -> bool {
+        self.0.confirm(question)
+    }
+
+    fn stop(&mut self) -> bool {
+        self.0.stop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Silent;
+
+    /// Judges the median by a part of the protocol: one task, two attacks, few steps.
+    fn judged(threads: usize, folder: &std::path::Path) -> Entry {
+        let (out, threads) = (Some(folder.to_owned()), Some(threads));
+        let how = How { out, threads, ..How::default() };
+        let benchmark = Benchmark { how, ..Benchmark::of(Tier::Small, "median") };
+        let mut experiment = benchmark.experiment().unwrap();
+        let attacks = ["none", "alie", "worst budget=32 objective=distance"];
+        experiment.runs.retain(|run| {
+            run.dataset == "logreg" && run.seed < 3 && attacks.contains(&run.attack.as_str())
+        });
+        for run in &mut experiment.runs {
+            (run.steps, run.evaluate_every, run.test_samples) = (12, 2, 100);
+        }
+        benchmark.judge(&experiment, &mut Silent).unwrap()
+    }
+
+    #[test]
+    fn a_judgement_has_the_same_numbers_at_any_threads_and_done_again() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let one = judged(1, folders[0].path());
+        let same = |other: Entry| assert_eq!(Entry { cost: one.cost.clone(), ..other }, one);
+        same(judged(2, folders[1].path()));
+        same(judged(2, folders[0].path()));
+        assert_eq!((one.cells.len(), one.cells[0].attacks.len(), one.calm.len()), (4, 3, 2));
+        assert!(one.cells.iter().all(|cell| cell.worst <= cell.usual && cell.tuned.is_some()));
+        assert!(folders[0].path().join(Entry::file("median")).is_file());
+    }
+}

@@ -1,0 +1,286 @@
+//! Which pipeline to take for n workers of which f may be hostile: from the leaderboard, from what
+//! is proven, and from when nothing helps.
+
+use super::board::{Board, Place, Standing};
+use crate::Failure;
+use crate::kappa::{self, Known};
+use crate::results::mean;
+
+/// What is to be defended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// Workers.
+    pub n: usize,
+    /// Hostile ones among them, at most.
+    pub f: usize,
+    /// The data set of the leaderboard that is most like the task; all of them where none is named.
+    pub task: Option<String>,
+    /// How data are split, by the partition's name: iid, dirichlet or sorted; all where none is
+    /// named.
+    pub partition: Option<String>,
+    /// B of (G, B)-dissimilarity, if it is known: 1/n·Σ‖∇Lᵢ − ∇L‖² ≤ G² + B²·‖∇L‖².
+    pub dissimilarity: Option<f64>,
+    /// Whether the server holds samples of its own.
+    pub validates: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// Why nothing helps, where that is so.
+    pub hopeless: Option<String>,
+    /// Pipelines, the best first.
+    pub picks: Vec<Pick>,
+    /// What else one should know.
+    pub notes: Vec<String>,
+}
+
+/// A pipeline and what speaks for it. Accuracies are shares of 1, means over the settings that were
+/// looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pick {
+    /// The pipeline.
+    pub rule: String,
+    /// Under the worst attack of each setting.
+    pub worst: f64,
+    /// Under the worst of the usual five.
+    pub usual: f64,
+    /// Where the hostile workers behave honestly.
+    pub clean: f64,
+    /// What is lost against the plain mean where nobody attacks.
+    pub tax: f64,
+    /// Half of the 95 % interval of the pipeline's score, over seeds.
+    pub half: f64,
+    /// κ that is proven at the wanted n and f.
+    pub known: Known,
+    /// Time of an aggregation in plain means.
+    pub means: Option<f64>,
+}
+
+/// An accuracy that is this little above that of the undefended mean is no defence: 2 points.
+const WORTH: f64 = 0.02;
+/// Pipelines that are named.
+const NAMED: usize = 5;
+
+impl Board {
+    /// Which pipelines to take, by the worst case in those settings of the leaderboard that are
+    /// like what is wanted: of the least share of hostile workers that is no less than that.
+    ///
+    /// # Errors
+    /// If n or f is out of range, or the leaderboard has no such task or partition.
+    pub fn recommend(&self, wanted: &Wanted) -> Result<Advice, Failure> {
+        let Wanted { n, f, .. } = *wanted;
+        if n == 0 || f >= n {
+            return Err(Failure::refused(format!("f is less than n; got n = {n}, f = {f}")));
+        }
+        if let Some(b) = wanted.dissimilarity.filter(|b| !b.is_finite() || *b < 0.0) {
+            return Err(Failure::refused(format!("B is at least 0; got {b}")));
+        }
+        let like = self.like(wanted)?;
+        let hopeless = hopeless(wanted);
+        if hopeless.is_some() {
+            return Ok(Advice { hopeless, picks: Vec::new(), notes: Vec::new() });
+        }
+        let mut notes = Vec::new();
+        let share = share_of(&like, (n, f));
+        if (share.1 * n) < (f * share.0) {
+            notes.push(format!(
+                "nothing was judged at {f} of {n} hostile workers; these are the worst cases at {} of \
+                 {}, and yours is worse",
+                share.1, share.0
+            ));
+        }
+        let is_like =
+            |place: &&Place| (place.setting.n, place.setting.f) == share && wanted.covers(place);
+        let mut picks: Vec<Pick> = Vec::new();
+        for standing in &self.standings {
+            let places: Vec<&Place> = standing.cells.iter().filter(is_like).collect();
+            let fits = !places.is_empty() && places.iter().all(|place| !place.refused);
+            if standing.own || standing.validates && !wanted.validates || !fits {
+                continue;
+            }
+            let Ok(pipeline) = varangian_rules::build(&standing.rule, n, f) else { continue };
+            picks.push(pick(standing, &places, kappa::known(&pipeline, n, f)));
+        }
+        picks.sort_by(|a, b| b.worst.total_cmp(&a.worst));
+        let undefended = picks.iter().find(|pick| pick.rule == "average").cloned();
+        if let Some(undefended) = undefended {
+            picks.iter_mut().for_each(|pick| pick.tax = undefended.clean - pick.clean);
+            notes.extend(worth(&picks, &undefended));
+        }
+        notes.extend(near(&picks));
+        picks.truncate(NAMED);
+        Ok(Advice { hopeless, picks, notes })
+    }
+
+    /// The (n, f) of the settings that are like what is wanted.
+    fn like(&self, wanted: &Wanted) -> Result<Vec<(usize, usize)>, Failure> {
+        let places = || self.standings.iter().flat_map(|standing| &standing.cells);
+        let of = |place: &Place| (place.setting.n, place.setting.f);
+        let like: Vec<_> = places().filter(|place| wanted.covers(place)).map(of).collect();
+        if !like.is_empty() {
+            return Ok(like);
+        }
+        let mut known: Vec<String> = places()
+            .map(|place| format!("{} {}", place.setting.dataset, name(&place.setting.partition)))
+            .collect();
+        known.sort();
+        known.dedup();
+        let (task, partition) = (wanted.task.as_deref(), wanted.partition.as_deref());
+        Err(Failure::refused(format!(
+            "no setting of the leaderboard is of task {} and partition {}; it has {}",
+            task.unwrap_or("any"),
+            partition.unwrap_or("any"),
+            known.join(", ")
+        )))
+    }
+}
+
+impl Wanted {
+    fn covers(&self, place: &Place) -> bool {
+        let setting = &place.setting;
+        self.task.as_ref().is_none_or(|task| *task == setting.dataset)
+            && self.partition.as_ref().is_none_or(|one| one == name(&setting.partition))
+    }
+}
+
+/// A partition without its parameters.
+fn name(partition: &str) -> &str {
+    partition.split_whitespace().next().unwrap_or_default()
+}
+
+/// Why no rule on rows alone can help.
+fn hopeless(wanted: &Wanted) -> Option<String> {
+    let Wanted { n, f, .. } = *wanted;
+    if 2 * f >= n {
+        return Some(format!(
+            "f = {f} of n = {n} is half of the workers or more: whatever looks at nothing but rows \
+             cannot tell which half is honest. Only data of the server's own can; zeno and fltrust \
+             ask for it and take any f below n, which the leaderboard does not judge"
+        ));
+    }
+    let b = wanted.dissimilarity?;
+    let most = 1.0 / (2.0 + b * b);
+    (f as f64 / n as f64 >= most).then(|| {
+        format!(
+            "f/n = {:.3} is not below 1/(2 + B²) = {most:.3} at B = {b}: with data so different no \
+             method learns for sure (Allouah et al., NeurIPS 2023, arXiv 2309.13591); data must be \
+             more alike, or hostile workers fewer than {:.1}",
+            f as f64 / n as f64,
+            most * n as f64
+        )
+    })
+}
+
+/// Of the judged (n, f) the one of the least share that is no less than the wanted one; of the
+/// largest share where there is none.
+fn share_of(like: &[(usize, usize)], (n, f): (usize, usize)) -> (usize, usize) {
+    let share = |one: &(usize, usize)| one.1 as f64 / one.0 as f64;
+    let enough = like.iter().filter(|one| one.1 * n >= f * one.0);
+    let least = enough.min_by(|a, b| share(a).total_cmp(&share(b)));
+    let most = || like.iter().max_by(|a, b| share(a).total_cmp(&share(b)));
+    *least.or_else(most).expect("some are like it")
+}
+
+fn pick(standing: &Standing, places: &[&Place], known: Known) -> Pick {
+    let average = |of: fn(&Place) -> f64| mean(&places.iter().map(|p| of(p)).collect::<Vec<_>>());
+    Pick {
+        rule: standing.rule.clone(),
+        worst: average(|place| place.worst),
+        usual: average(|place| place.usual),
+        clean: average(|place| place.clean),
+        tax: f64::NAN,
+        half: standing.half,
+        known,
+        means: standing.means,
+    }
+}
+
+/// Whether a defence is worth it at all.
+fn worth(picks: &[Pick], undefended: &Pick) -> Option<String> {
+    let best = picks.first()?;
+    (best.worst < undefended.worst + WORTH).then(|| {
+        format!(
+            "no defence is worth it there: the plain mean ends at {:.1} % under its worst attack, the \
+             best at {:.1} %",
+            100.0 * undefended.worst,
+            100.0 * best.worst
+        )
+    })
+}
+
+/// Those that the seeds do not tell from the best.
+fn near(picks: &[Pick]) -> Option<String> {
+    let (best, others) = picks.split_first()?;
+    let close = others.iter().filter(|pick| pick.worst + pick.half + best.half >= best.worst);
+    let close: Vec<&str> = close.take(NAMED - 1).map(|pick| pick.rule.as_str()).collect();
+    (!close.is_empty()).then(|| {
+        format!("the seeds do not tell it from: {}; take the cheapest of them", close.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge::tests::entry;
+    use super::*;
+
+    fn board() -> Board {
+        let entries = [
+            entry("average", 0.45),
+            entry("median", 0.9),
+            entry("trimmed-mean", 0.8),
+            entry("bulyan", 0.95),
+            entry("zeno b=4", 0.99),
+        ];
+        Board::of(&entries).unwrap()
+    }
+
+    fn wanted(n: usize, f: usize) -> Wanted {
+        Wanted { n, f, ..Wanted::default() }
+    }
+
+    fn rules(advice: &Advice) -> Vec<&str> {
+        advice.picks.iter().map(|pick| pick.rule.as_str()).collect()
+    }
+
+    #[test]
+    fn the_best_worst_case_that_takes_the_wanted_n_and_f_is_named() {
+        let advice = board().recommend(&wanted(20, 3)).unwrap();
+        assert_eq!(rules(&advice), ["bulyan", "median", "trimmed-mean", "average"]);
+        let median = &advice.picks[1];
+        // The mean gets 0.45, the median twice that, where nobody attacks.
+        assert!((median.tax + 0.45).abs() < 1e-12 && (median.worst - 0.8).abs() < 1e-12);
+        assert_eq!(advice.picks[2].known, Known::Exact(3.0 / 14.0));
+        // At four of eleven bulyan's bound leaves it out; the server's data let zeno in.
+        let own = Wanted { validates: true, ..wanted(10, 3) };
+        assert_eq!(rules(&board().recommend(&own).unwrap())[..2], ["zeno b=4", "median"]);
+        let beyond = board().recommend(&wanted(100, 45)).unwrap();
+        assert!(beyond.notes[0].contains("at 4 of 11"), "{:?}", beyond.notes);
+    }
+
+    #[test]
+    fn when_nothing_helps_that_is_said() {
+        let half = board().recommend(&wanted(10, 5)).unwrap();
+        assert!(half.picks.is_empty() && half.hopeless.unwrap().contains("half of the workers"));
+        let b = Wanted { dissimilarity: Some(2.0), ..wanted(12, 2) };
+        let why = board().recommend(&b).unwrap().hopeless.unwrap();
+        assert!(why.contains("1/(2 + B²) = 0.167 at B = 2"), "{why}");
+        let less = Wanted { dissimilarity: Some(1.0), ..wanted(12, 2) };
+        assert_eq!(board().recommend(&less).unwrap().hopeless, None);
+        let useless = Board::of(&[entry("average", 0.9), entry("median", 0.9)]).unwrap();
+        let notes = useless.recommend(&wanted(11, 2)).unwrap().notes;
+        assert!(notes[0].starts_with("no defence is worth it"), "{notes:?}");
+    }
+
+    #[test]
+    fn wishes_are_held_to_what_was_judged() {
+        let sorted = Wanted { partition: Some("sorted".into()), ..wanted(11, 2) };
+        assert!(!board().recommend(&sorted).unwrap().picks.is_empty());
+        let task = Wanted { task: Some("mnist".into()), ..wanted(11, 2) };
+        let error = board().recommend(&task).unwrap_err().to_string();
+        assert!(error.contains("of task mnist") && error.contains("glyphs sorted"), "{error}");
+        assert!(board().recommend(&wanted(3, 3)).is_err());
+        let b = Wanted { dissimilarity: Some(f64::NAN), ..wanted(3, 1) };
+        assert!(board().recommend(&b).unwrap_err().to_string().contains("B is at least 0"));
+    }
+}
