@@ -110,7 +110,7 @@ impl Kind {
                  shown with a rule: before the mean, or after the median. What remembers earlier \
                  rounds is shown in its first.\n\n",
             );
-            out.push_str(&format!("{svg}\n"));
+            out.push_str(&format!("<figure>{}</figure>\n\n", svg.trim_end()));
         }
         if !params.is_empty() {
             out.push_str("## Parameters\n\n| written | takes | meaning |\n|---|---|---|\n");
