@@ -89,7 +89,7 @@ class Site:
             parts[i] = re.sub(r"(\]\()([^)\s]+)(\))", lambda m: m[1] + self.link(path, folder, here, m[2]) + m[3], parts[i])
             if path.startswith("book/"):
                 parts[i] = re.sub(r"^!\[([^\]]*)\]\((\S+\.svg)\)$", lambda m: self.drawn(here, m), parts[i], flags=re.M)
-        text = "".join(parts)
+        text = "".join(bare_pipes(parts))
         self.write(here, formulas(text) if path.startswith("book/") else text)
 
     @staticmethod
@@ -152,7 +152,13 @@ def formulas(text: str) -> str:
         block = lambda m: f'<div class="formula" tabindex="0" markdown="0">{mathml(m[1], "block")}</div>'
         parts[i] = re.sub(r"\$\$\s*(.+?)\s*\$\$", block, parts[i], flags=re.S)
         parts[i] = re.sub(r"\$([^$\n]+)\$", lambda m: mathml(m[1], "inline"), parts[i])
-    return "".join(parts)
+    return "".join(bare_pipes(parts))
+
+
+def bare_pipes(parts: list[str]) -> list[str]:
+    """Code in a table's cell keeps its backslash before a pipe with this generator, and needs none."""
+    code = lambda part: part.startswith("`") and not part.startswith("```")
+    return [part.replace("\\|", "|") if code(part) else part for part in parts]
 
 
 # What the converter does not know, or what few fonts have, in words that it knows.
