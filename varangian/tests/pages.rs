@@ -1,5 +1,6 @@
 //! What the pages say is what the command does: every block of README.md, ARCHITECTURE.md, docs/
-//! and the book, every command in their sentences, and every example below a `--help`, as it stands.
+//! and the book, every command in their sentences, and every example below a `--help`, as it
+//! stands.
 //!
 //! Commands that train are run with fewer steps, seeds and test samples ([`SHRINK`]), on the folder
 //! `~/data` of made-up files; what cannot be run so stands in [`NOT_RUN`] with its reason.

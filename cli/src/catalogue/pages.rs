@@ -106,9 +106,9 @@ impl Kind {
         if let Some(svg) = picture {
             out.push_str(
                 "## How far two colluders of eleven move it\n\nNine honest rows in two \
-                 dimensions, two hostile ones that stand together at a growing distance. A stage is \
-                 shown with a rule: before the mean, or after the median. What remembers earlier \
-                 rounds is shown in its first.\n\n",
+                 dimensions, two hostile ones that stand together at a growing distance. A stage \
+                 is shown with a rule: before the mean, or after the median. What remembers \
+                 earlier rounds is shown in its first.\n\n",
             );
             out.push_str(&format!("<figure>{}</figure>\n\n", svg.trim_end()));
         }
