@@ -208,8 +208,11 @@ impl Bench {
 }
 
 /// Commands that begin as one that is not run does.
-const RUN_ALL_THE_SAME: &[&str] =
-    &["varangian run experiments/network", "varangian run experiments/mnist-51"];
+const RUN_ALL_THE_SAME: &[&str] = &[
+    "varangian run compare.toml",
+    "varangian run experiments/network",
+    "varangian run experiments/mnist-51",
+];
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
