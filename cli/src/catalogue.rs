@@ -1,4 +1,9 @@
-//! `varangian catalogue`: CATALOGUE.md, from what the entries say of themselves.
+//! `varangian catalogue`: CATALOGUE.md and the book's reference, from what the entries say of
+//! themselves.
+
+mod formulas;
+mod influence;
+mod pages;
 
 use crate::show::{self, Facts};
 use crate::{Failure, print};
@@ -12,10 +17,16 @@ pub(crate) struct Args {
     /// Where it goes; printed if absent
     #[arg(long, value_name = "FILE.md")]
     output: Option<PathBuf>,
+    /// Write the pages of the book's reference below this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
+    pages: Option<PathBuf>,
 }
 
 /// Prints or writes the catalogue.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if let Some(folder) = &args.pages {
+        return pages::write(folder);
+    }
     match &args.output {
         Some(path) => files::write_to(path, catalogue().as_bytes()),
         None => {

@@ -41,8 +41,10 @@ fn list() -> String {
         let default = if key.name == "f_real" { "f".into() } else { default_of(key.name) };
         rows.push(vec![key.name.into(), default, key.help.into()]);
     }
-    let mut text =
-        String::from("Any key may hold a list: the runs are the product of all lists.\n\n");
+    let mut text = String::from(
+        "Any key may hold a list: the runs are the product of all lists. A key of numbers takes \
+             ranges too, both ends included: seed = \"1..5\", learning_rate = \"0.1..0.5 step 0.1\".\n\n",
+    );
     text.push_str(&print::table(&["key", "default", "what it means"], &rows, &[false; 3]));
     let row = |key: &varangian_lab::config::Key| vec![key.name.to_owned(), key.help.to_owned()];
     let rows: Vec<Vec<String>> = FILE_HELP.iter().map(row).collect();
@@ -51,7 +53,7 @@ fn list() -> String {
     text
 }
 
-fn explain(name: &str) -> Result<String, Failure> {
+pub(crate) fn explain(name: &str) -> Result<String, Failure> {
     // A table may be asked for as it is written: [tune], [[run]].
     let name = name.trim_matches(['[', ']']);
     let of_file = FILE_HELP.iter().find(|key| key.name.trim_matches(['[', ']']) == name);

@@ -21,6 +21,7 @@ mod forge;
 mod interrupt;
 mod keys;
 mod leaderboard;
+mod manual;
 mod plot;
 mod print;
 mod query;
@@ -105,6 +106,10 @@ pub(crate) enum Command {
     Partitions(show::Args),
     /// Write the catalogue of everything that has a name
     Catalogue(catalogue::Args),
+    /// Print what a shell needs to complete commands and options
+    Completions(manual::CompletionArgs),
+    /// Print the manual's page, or write the pages of all commands
+    Man(manual::ManArgs),
     /// Aggregate rows from an .npy file
     Aggregate(aggregate::Args),
     /// Write what hostile workers would send beside honest rows from an .npy file
@@ -162,6 +167,8 @@ impl Command {
             Command::Datasets(args) => show::datasets(&args),
             Command::Partitions(args) => show::partitions(&args),
             Command::Catalogue(args) => catalogue::run(&args),
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::man(&args),
             Command::Aggregate(args) => aggregate::run(&args),
             Command::Forge(args) => forge::run(&args),
             Command::Diagnose(args) => diagnose::run(&args),

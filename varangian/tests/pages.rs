@@ -1,5 +1,6 @@
-//! What the pages say is what the command does: every block of README.md, ARCHITECTURE.md and
-//! docs/, every command in their sentences, and every example below a `--help`, as it stands.
+//! What the pages say is what the command does: every block of README.md, ARCHITECTURE.md, docs/
+//! and the book, every command in their sentences, and every example below a `--help`, as it
+//! stands.
 //!
 //! Commands that train are run with fewer steps, seeds and test samples ([`SHRINK`]), on the folder
 //! `~/data` of made-up files; what cannot be run so stands in [`NOT_RUN`] with its reason.
@@ -58,7 +59,7 @@ fn root() -> PathBuf {
 /// The pages, by their path from the root.
 fn pages() -> Vec<String> {
     let mut pages = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
-    for folder in ["docs", "docs/momentum-mnist"] {
+    for folder in ["docs", "docs/momentum-mnist", "book", "book/systems"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {
@@ -122,6 +123,9 @@ impl Bench {
         fs::create_dir(at("docs")).unwrap();
         copy(&root().join("experiments"), &at("experiments"));
         fs::write(at("my.toml"), readme("toml")).unwrap();
+        let compare = blocks(&page("book/start-rules.md"));
+        let compare = compare.into_iter().find(|(language, _)| language == "toml");
+        fs::write(at("compare.toml"), compare.expect("an experiment").1).unwrap();
         for (part, count) in [("train", 1200), ("t10k", 60)] {
             let idx = |magic: u8, more: &[u8], bytes: Vec<u8>| {
                 let head = [&[0, 0, 8, magic][..], &u32::to_be_bytes(count)[..], more].concat();
@@ -206,8 +210,11 @@ impl Bench {
 }
 
 /// Commands that begin as one that is not run does.
-const RUN_ALL_THE_SAME: &[&str] =
-    &["varangian run experiments/network", "varangian run experiments/mnist-51"];
+const RUN_ALL_THE_SAME: &[&str] = &[
+    "varangian run compare.toml",
+    "varangian run experiments/network",
+    "varangian run experiments/mnist-51",
+];
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -306,7 +313,9 @@ fn every_line_of_python_runs_where_its_library_is_at_hand() {
     let bench = Bench::new();
     let made = bench.sh("varangian run my.toml -q --set steps=4 --set test_samples=50 --seed 1");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    for line in readme("python").lines() {
+    let blocks = blocks(&page("README.md"));
+    let reads = |block: &&(String, String)| block.0 == "python" && block.1.contains("read_parquet");
+    for line in blocks.iter().find(reads).expect("a block that reads tables").1.lines() {
         let line = line.split('#').next().unwrap();
         let library = line.split('.').next().unwrap();
         if !bench.sh(&format!("python3 -c 'import {library}'")).status.success() {

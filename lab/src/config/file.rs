@@ -2,7 +2,7 @@
 
 use super::keys::FILE_KEYS;
 use super::settings::one_line;
-use super::{KEYS, Own, Settings, Tune, grid, optimisers, profile};
+use super::{KEYS, Own, Settings, Tune, grid, optimisers, profile, range};
 use crate::Failure;
 use crate::run::{How, Worlds};
 use std::collections::BTreeSet;
@@ -149,6 +149,7 @@ impl Experiment {
         let mut tables = Vec::new();
         for mut part in parts(table)? {
             part.extend(overrides.clone());
+            range::expand(&mut part)?;
             tables.extend(optimisers::expand(part)?);
         }
         let count = tables.iter().map(grid::count).fold(0, usize::saturating_add);

@@ -1,8 +1,9 @@
 //! Experiment files: one TOML file is a matrix of runs.
 //!
-//! Any key may hold a list; the runs are the product of the lists, in the order of [`KEYS`]. Tables
-//! `[[run]]` are products of their own that take the other keys as defaults; where there are any,
-//! only they are run. `optimiser = "signum"` is short for the keys that make it.
+//! Any key may hold a list, and one of numbers a range; the runs are the product of the lists, in
+//! the order of [`KEYS`]. Tables `[[run]]` are products of their own that take the other keys as
+//! defaults; where there are any, only they are run. `optimiser = "signum"` is short for the keys
+//! that make it.
 
 mod acts;
 mod file;
@@ -11,6 +12,7 @@ mod keys;
 mod optimisers;
 mod own;
 mod profile;
+mod range;
 mod settings;
 mod tune;
 mod unsaid;

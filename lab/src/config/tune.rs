@@ -1,6 +1,6 @@
 //! `[tune]`: hyperparameters chosen for each rule, with the same budget for all.
 
-use super::{KEYS, Settings, demand_few, grid};
+use super::{KEYS, Settings, demand_few, grid, range};
 use crate::Failure;
 use toml::{Table, Value};
 use varangian_base::SpecError;
@@ -38,6 +38,7 @@ impl Tune {
     /// # Errors
     /// If a key cannot be tuned or holds what it cannot hold.
     pub fn read(mut table: Table) -> Result<Self, Failure> {
+        range::expand(&mut table)?;
         let validation = match table.remove("validation") {
             None => 1000,
             Some(Value::Integer(count)) if count >= 1 => count as usize,
