@@ -126,7 +126,7 @@ pub(crate) enum Command {
     Benchmark(benchmark::Args),
     /// Set judged pipelines side by side, best worst case first
     Leaderboard(leaderboard::Args),
-    /// Say which pipeline to take for n workers of which f may be hostile, and when none helps
+    /// Say which pipeline to take for n workers, f of them hostile, or that none helps
     Recommend(recommend::Args),
     /// List data sets, verify a folder of data files, or fetch a public set
     Data(data::Args),
