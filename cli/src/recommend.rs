@@ -87,8 +87,8 @@ fn told(advice: &Advice, wanted: &Wanted) -> String {
     let right = [false, true, true, true, true, true, true];
     let mut text = format!(
         "Take \"{}\".\n\nIts accuracy under the worst attack is {} %, the best of what takes n = {}, \
-         f = {}; the five usual attacks alone would have said {} %. Where nobody attacks it costs \
-         {} points against the plain mean.\n\n{}",
+         f = {}; the five usual attacks alone would have said {} %. Where nobody attacks it is \
+         {} points behind the best of them there.\n\n{}",
         best.rule,
         percent(best.worst),
         wanted.n,
