@@ -232,7 +232,8 @@ fn most_workers_may_be_hostile_where_the_server_validates_each_message() {
     // The simulation's workers arrive equally often; here the honest ones are quicker, and a model
     // that has learnt more has gradients of which more point either way.
     let found = last(&there, "rejected/hostile");
-    assert!(found > 0.5 && found > 2.0 * last(&there, "rejected/honest"), "{found}");
+    let honest = last(&there, "rejected/honest");
+    assert!(found > 0.5 && found > honest + 0.2, "{found} of hostile, {honest} of honest ones");
 }
 
 #[test]
