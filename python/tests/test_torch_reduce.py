@@ -936,7 +936,8 @@ def displaced(rank: int) -> Any:
     step(math.nan if rank == 2 else 1.0)
     # A weaker suspicion moves nobody.
     guard._judge([vt.Alarm(3, 1, "step", "0", "norm", 1e-9)])
-    finite = all(bool(p.grad.isfinite().all()) for p in model.parameters())
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    finite = len(gradients) > 0 and all(bool(g.isfinite().all()) for g in gradients)
     return seemed, sorted(guard.convicted), finite
 
 
