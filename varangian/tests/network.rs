@@ -218,7 +218,7 @@ fn with_hostile_workers_and_killed_ones_training_goes_on() {
 #[test]
 fn most_workers_may_be_hostile_where_the_server_validates_each_message() {
     let text = "name = 'many'\ndataset = 'logreg'\nmodel = 'logreg-net'\nn = 10\nf = 8\n\
-                batch = 16\nsteps = 400\nevaluate_every = 100\nlearning_rate = 0.1\nseed = 1\n\
+                batch = 16\nsteps = 200\nevaluate_every = 100\nlearning_rate = 0.1\nseed = 1\n\
                 rule = 'zeno++'\nattack = 'sign-flip scale=10'\nvalidation = 200\n";
     let mut site = Site::new(text);
     let here = site.lockstep();
@@ -233,7 +233,7 @@ fn most_workers_may_be_hostile_where_the_server_validates_each_message() {
     // that has learnt more has gradients of which more point either way.
     let found = last(&there, "rejected/hostile");
     let honest = last(&there, "rejected/honest");
-    assert!(found > 0.5 && found > honest + 0.2, "{found} of hostile, {honest} of honest ones");
+    assert!(found > 0.5 && found > 2.0 * honest, "{found} of hostile, {honest} of honest ones");
 }
 
 #[test]
