@@ -65,6 +65,8 @@ pub mod rule {
     pub const CLUSTERS: u32 = 4;
     /// Whether the work of a step is checked: drawn by the server and by its workers alike.
     pub const CHECK: u32 = 5;
+    /// Random projections of coded rows; the lane is the projection.
+    pub const CODE: u32 = 6;
 }
 
 /// Workers of `Domain::Noise`, which is the server's: lanes are blocks of coordinates.

@@ -60,6 +60,11 @@ pub trait Sampler: Send + Sync {
         worker
     }
 
+    /// How many workers the ring has.
+    fn ring(&self, worker: u32) -> u32 {
+        (1..).find(|&k| self.beside(worker, k) == worker).expect("a ring comes back")
+    }
+
     /// All samples that `worker`'s minibatches come from, each once; none where a sampler does not
     /// say.
     fn share(&self, worker: u32) -> &[u32] {

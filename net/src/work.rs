@@ -336,7 +336,7 @@ impl Labour {
         listen(Happened::Answered(&receipt));
         if receipt.admitted {
             listen(Happened::Ready(step + 1, &hand.worker));
-        } else if job.optimiser.compression.is_difference() {
+        } else if job.optimiser.is_difference() {
             // The server adds up what it admits: the worker must not add more.
             hand.undo(*step).map_err(Failed::Final)?;
             self.last = None;

@@ -37,6 +37,7 @@ pub const ALL: &[&Publication] = &[
     &defences::rsa::PUBLICATION,
     &defences::election::PUBLICATION,
     &defences::draco::PUBLICATION,
+    &defences::draco_cyclic::PUBLICATION,
     &defences::reactive::PUBLICATION,
     &methods::diloco::PUBLICATION,
     &methods::demoa::PUBLICATION,
@@ -44,7 +45,10 @@ pub const ALL: &[&Publication] = &[
     &methods::ef21::PUBLICATION,
     &methods::dm21::PUBLICATION,
     &methods::nsgdm::PUBLICATION,
+    &methods::sign_muon::PUBLICATION,
+    &methods::sto_sign::PUBLICATION,
     &finite_sums::marina::PUBLICATION,
+    &finite_sums::dasha::PUBLICATION,
     &finite_sums::saga::PUBLICATION,
     &methods::gossip::PUBLICATION,
 ];

@@ -30,7 +30,7 @@ pub(crate) static ENTRY: RuleEntry = RuleEntry {
     name: "draco",
     summary: "mean over groups of r workers of the gradient that a group's majority sent",
     paper: "Chen, Wang, Charles & Papailiopoulos, DRACO: Byzantine-resilient Distributed Training via Redundant Gradients, ICML 2018, arXiv 1803.09877, §4.1 (repetition code)",
-    differs: &["the cyclic code of §4.2 is not there"],
+    differs: &[],
     params: &[Param {
         name: "r",
         kind: Kind::Count { min: 1, max: 1_000_000 },
@@ -162,6 +162,7 @@ impl Rule for Draco {
             times: self.r.unwrap_or(2 * f + 1),
             given: self.r.is_some(),
             chance: None,
+            coded: false,
         })
     }
 

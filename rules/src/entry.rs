@@ -271,6 +271,7 @@ pub static ALL: &[&RuleEntry] = &[
     &crate::safeguard::SINGLE,
     &crate::safeguard::CONVEX,
     &crate::draco::ENTRY,
+    &crate::draco_cyclic::ENTRY,
     &crate::reactive::ENTRY,
     &crate::rsa::ENTRY,
     &crate::chain::blocks::ENTRY,

@@ -18,6 +18,7 @@ mod cover;
 mod ctma;
 mod dnc;
 mod draco;
+mod draco_cyclic;
 pub mod entry;
 pub mod evidence;
 pub mod exact;
@@ -55,6 +56,7 @@ pub mod weights;
 mod zeno;
 
 pub use chain::{Blocks, Pipeline, Stages, build};
+pub use draco_cyclic::cyclic_code;
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};
 pub use evidence::{Evidence, Standing};
 pub use filter::{

@@ -103,6 +103,8 @@ pub struct Redundancy {
     pub given: bool,
     /// The chance that a step is one in which they do; `None`: each is.
     pub chance: Option<f64>,
+    /// Whether they send coded sums of `times` gradients each, and draw minibatches of their own.
+    pub coded: bool,
 }
 
 /// A gradient aggregation rule: rows to one vector.

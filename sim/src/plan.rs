@@ -129,9 +129,18 @@ impl Plan {
         let share = self.sampler.share(0).len();
         if self.optimiser.message.is_of_finite_sums() && share == 0 {
             return Err(SpecError::new(
-                "message=marina and message=saga take gradients over all of a worker's samples, \
-                 which this sampler does not name",
+                "message=marina, saga and dasha take gradients over all of a worker's samples, which \
+                 this sampler does not name",
             ));
+        }
+        if let Message::Cyclic { times } = self.optimiser.message {
+            let ring = self.sampler.ring(0) as usize;
+            if ring % 2 == 0 || times as usize > ring {
+                return Err(SpecError::new(format!(
+                    "message=draco-cyclic takes an odd number of workers, at least r = {times}; found \
+                     {ring}"
+                )));
+            }
         }
         if self.optimiser.message == Message::Saga {
             let table = n.saturating_mul(share).saturating_mul(self.model.dim());

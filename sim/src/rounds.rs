@@ -42,8 +42,8 @@ impl Rounds {
         network.check(plan.n)?;
         if plan.keeping() == Some(Keeping::Sum) {
             return Err(SpecError::new(
-                "compression=ef21 sends differences to what the server keeps, so that every message \
-                 must arrive; a network may lose one; network must be empty",
+                "compression=ef21 and message=dasha send differences to what the server keeps, so that \
+                 every message must arrive; a network may lose one; network must be empty",
             ));
         }
         let (n, seed, honest) = (plan.n, plan.seed, plan.n - plan.f_real);

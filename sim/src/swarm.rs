@@ -14,7 +14,7 @@ use crate::{Collusion, Flight, Hostile, Squad};
 use std::sync::Arc;
 use varangian_attacks::Attack;
 use varangian_base::{Domain, Seed, SpecError};
-use varangian_learn::optim::Optimiser;
+use varangian_learn::optim::{Message, Optimiser};
 use varangian_learn::{Dataset, Model, Sampler};
 use varangian_rules::{Filter, Oracle};
 use varangian_train::{Evaluator, Fate, Outcome, Passes, Queue, QueueSettings, Reason};
@@ -92,8 +92,14 @@ impl AsyncPlan {
         Queue::check(&self.optimiser)?;
         if self.optimiser.message.is_of_finite_sums() {
             return Err(SpecError::new(
-                "message=marina and message=saga build on the step before; a filter takes \
-                 gradients of any age, so that message must be another beside it",
+                "message=marina, saga and dasha build on the step before; a filter takes gradients of \
+                 any age, so that message must be another beside it",
+            ));
+        }
+        if matches!(self.optimiser.message, Message::Cyclic { .. }) {
+            return Err(SpecError::new(
+                "message=draco-cyclic is undone by the rule draco-cyclic from all rows of a step; a \
+                 filter takes one message at a time",
             ));
         }
         if f_real > 0 {

@@ -329,6 +329,33 @@ fn the_normalised_step_has_the_length_of_the_rate() {
     agree(&after(Plan { optimiser, ..attack() }, steps), &theta);
 }
 
+fn scaled_sign(feedback: bool) -> Plan {
+    let text = format!("scaled-sign feedback={feedback}");
+    let server = ServerOptimiser::parse(&text).unwrap();
+    Plan { optimiser: Optimiser { server, ..Optimiser::sgd(0.2) }, ..attack() }
+}
+
+#[test]
+fn scaled_signs_make_up_for_what_they_left_out() {
+    for feedback in [true, false] {
+        let (steps, mut theta, mut held) = (40, start(), vec![0.0; D]);
+        for step in 0..steps {
+            let rows = (0..N - F).map(|id| gradient(&theta, id as u32, step)).collect();
+            let whole = add(&trimmed(&attacked(rows)), 1.0, &held);
+            let length = whole.iter().map(|x| x.abs()).sum::<f64>() / D as f64;
+            let told: Row = whole.iter().map(|x| length * x.signum()).collect();
+            if feedback {
+                held = add(&whole, -1.0, &told);
+            }
+            theta = add(&theta, -0.2, &told);
+        }
+        agree(&after(scaled_sign(feedback), steps), &theta);
+    }
+    let mut plan = scaled_sign(true);
+    plan.optimiser.momentum = momentum(Placement::Update);
+    assert!(Lockstep::new(plan).err().unwrap().to_string().contains("scaled-sign"));
+}
+
 #[test]
 fn the_bits_of_every_method_hold_over_threads_and_a_pause() {
     let normalised = || {
@@ -341,8 +368,9 @@ fn the_bits_of_every_method_hold_over_threads_and_a_pause() {
         let attack = varangian_attacks::build("sign-flip").unwrap();
         Plan { attack, ..rosdhb() }
     };
-    let methods: [&(dyn Fn() -> Plan + Sync); 6] =
-        [&|| diloco(Hostile::Random), &demoa, &dm21, &rosdhb, &normalised, &flipped];
+    let signed = || scaled_sign(true);
+    let methods: [&(dyn Fn() -> Plan + Sync); 7] =
+        [&|| diloco(Hostile::Random), &demoa, &dm21, &rosdhb, &normalised, &flipped, &signed];
     for make in methods {
         let run = |run: &mut Lockstep, steps: u64| {
             (0..steps).for_each(|_| assert!(run.step().closed.skipped.is_none()))

@@ -140,6 +140,32 @@ fn draco_ends_on_the_bits_of_a_run_without_an_attack() {
     assert!(alone.iter().zip(&start).all(|(a, b)| *a == b.to_bits()));
 }
 
+#[test]
+fn the_cyclic_code_makes_the_steps_of_the_mean_of_all_gradients() {
+    let of = |rule: &str, message: &str, attack: &str, f_real: usize| {
+        let whole = groups(1, 9, plan(rule, attack, 9, 2, sending(message, 0.1)));
+        Plan { f_real, ..whole }
+    };
+    let floats = |bits: Vec<u32>| bits.into_iter().map(f32::from_bits).collect::<Vec<_>>();
+    let (rule, message) = ("draco-cyclic r=5 n=9", "draco-cyclic r=5");
+    let mean = floats(after(of("average", "vector", "none", 0), 25));
+    let start = of("average", "vector", "none", 0);
+    let start = start.model.init(start.seed);
+    let apart = |a: &[f32], b: &[f32]| {
+        a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt()
+    };
+    let moved = apart(&mean, &start);
+    for (attack, f_real) in
+        [("none", 0), ("sign-flip scale=100", 2), ("constant value=1e30", 2), ("alie z=1.5", 2)]
+    {
+        let found = floats(after(of(rule, message, attack, f_real), 25));
+        assert!(apart(&found, &mean) < 1e-4 * moved, "{attack}: {}", apart(&found, &mean));
+    }
+    // A row that is refused is one of the two.
+    let found = floats(after(of(rule, message, "non-finite", 2), 25));
+    assert!(apart(&found, &mean) < 1e-4 * moved);
+}
+
 /// Draws as [`Four`] by worker, and by group in the steps that are checked.
 struct Checking {
     draws: Four,

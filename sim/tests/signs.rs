@@ -7,6 +7,7 @@ use common::plan;
 use std::sync::Arc;
 use varangian_base::{Domain, Seed, Stream, spec};
 use varangian_learn::data::{self, Shape};
+use varangian_learn::model::Tensor;
 use varangian_learn::optim::{Message, Momentum, Optimiser, Placement, Schedule};
 use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
 use varangian_learn::{Batch, Dataset, Targets};
@@ -42,6 +43,68 @@ fn one_worker_without_momentum_steps_by_the_sign() {
         let downhill = (plain[k] - start[k]).signum();
         assert!((end[k] - start[k] - 0.25 * downhill).abs() < 1e-6, "coordinate {k}");
     }
+}
+
+/// A bowl whose parameters are a matrix and a vector behind it.
+fn shaped(of: Plan, shapes: &[&[usize]]) -> Plan {
+    let start: Vec<f32> = of.model.init(of.seed);
+    let mut bowl = common::Bowl::new(0.5, &start);
+    let mut offset = 0;
+    bowl.tensors.clear();
+    for shape in shapes {
+        let shape = shape.to_vec();
+        let len: usize = shape.iter().product();
+        bowl.tensors.push(Tensor { name: format!("at{offset}"), shape, offset });
+        offset += len;
+    }
+    Plan { model: Arc::new(bowl), ..of }
+}
+
+#[test]
+fn sign_muon_votes_by_the_signs_of_polar_factors_of_momenta() {
+    let shapes: [&[usize]; 3] = [&[4, 10], &[5, 2, 2], &[10]];
+    let of = |message: &str| {
+        let mut optimiser = signum(0.05, 0.9, "zero");
+        optimiser.message = Message::parse(message).unwrap();
+        shaped(plan("majority", "none", 5, 0, optimiser), &shapes)
+    };
+    let told = of("sign");
+    let tensors = told.model.tensors().to_vec();
+    let mut wanted = told.model.init(told.seed);
+    let mut momenta = vec![vec![0.0f32; wanted.len()]; 5];
+    for step in 0..30 {
+        let mut votes = vec![0i32; wanted.len()];
+        for (worker, v) in (0..).zip(&mut momenta) {
+            let (mut indices, mut batch) = (Vec::new(), Batch::default());
+            told.sampler.draw(worker, step, &mut indices);
+            let mut draws = Seed(0).stream(Domain::Augment, worker, step);
+            told.train.fill(&indices, &mut draws, &mut batch);
+            for (k, v) in v.iter_mut().enumerate() {
+                let points = batch.inputs.chunks(wanted.len());
+                let gradient: f32 = points.map(|x| 0.5 * (wanted[k] - x[k]) / 4.0).sum();
+                *v = 0.9 * *v + 0.1 * gradient;
+            }
+            let mut row = v.clone();
+            varangian_learn::optim::polar(&tensors, 5, &mut row);
+            votes.iter_mut().zip(&row).for_each(|(votes, x)| *votes += sign_of(*x));
+        }
+        let step = |(x, votes): (&mut f32, &i32)| *x -= 0.05 * votes.signum() as f32;
+        wanted.iter_mut().zip(&votes).for_each(step);
+    }
+    let found = after(of("sign-muon"), 30);
+    assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-4));
+    assert_ne!(found, after(of("sign"), 30));
+    // Of vectors alone it is the plain sign.
+    let flat = |message: &str| {
+        let mut optimiser = signum(0.05, 0.9, "zero");
+        optimiser.message = Message::parse(message).unwrap();
+        after(plan("majority", "none", 5, 0, optimiser), 30)
+    };
+    assert_eq!(flat("sign-muon"), flat("sign"));
+}
+
+fn sign_of(x: f32) -> i32 {
+    i32::from(x > 0.0) - i32::from(x < 0.0)
 }
 
 #[test]

@@ -85,17 +85,31 @@ fn add(x: &[f64], c: f64, y: &[f64]) -> Row {
     x.iter().zip(y).map(|(x, y)| x + c * y).collect()
 }
 
-/// The median of the honest rows and the one that ALIE makes of them.
-fn combined(honest: &[Row]) -> Row {
+/// The row that ALIE makes of the honest ones.
+fn alie(honest: &[Row]) -> Row {
     let of = |k: usize| {
-        let mut column: Row = honest.iter().map(|row| row[k]).collect();
+        let column: Row = honest.iter().map(|row| row[k]).collect();
         let mean = column.iter().sum::<f64>() / HONEST as f64;
         let square = column.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
-        column.push(mean - 1.5 * (square / (HONEST as f64 - 1.0)).sqrt());
+        mean - 1.5 * (square / (HONEST as f64 - 1.0)).sqrt()
+    };
+    (0..honest[0].len()).map(of).collect()
+}
+
+fn median(rows: &[Row]) -> Row {
+    let of = |k: usize| {
+        let mut column: Row = rows.iter().map(|row| row[k]).collect();
         column.sort_by(f64::total_cmp);
         column[N / 2]
     };
-    (0..honest[0].len()).map(of).collect()
+    (0..rows[0].len()).map(of).collect()
+}
+
+/// The median of the honest rows and the one that ALIE makes of them.
+fn combined(honest: &[Row]) -> Row {
+    let mut rows = honest.to_vec();
+    rows.push(alie(honest));
+    median(&rows)
 }
 
 fn drawn(plan: &Plan, worker: u32, step: u64) -> Vec<u32> {
@@ -162,6 +176,54 @@ fn marina_shortens_the_difference_and_not_whole_gradients() {
     marina("rand-k keep=0.25 masks=shared", "with-replacement");
 }
 
+fn dasha(message: &str, pull: f64, compression: &str) {
+    let made = || plan(message, compression, "with-replacement");
+    let (told, steps) = (made(), 40);
+    let table = Table::of(told.train.as_ref());
+    let (mut x, d) = (start(&told), told.model.dim());
+    let mut before = x.clone();
+    let (mut h, mut g) = (vec![vec![0.0; d]; HONEST], vec![vec![0.0; d]; N]);
+    for step in 0..steps {
+        let mut coin = SEED.lane(Domain::Batch, lanes::batch::ALL, step, lanes::batch::WHOLE);
+        let whole = coin.coin(0.2) || step == 0;
+        let kept = shared_mask(told.optimiser.compression.kept(d), d, SEED, step);
+        let masked = |row: &[f64], factor: f64| -> Row {
+            let of = |k: usize| if kept.contains(&(k as u32)) { factor * row[k] } else { 0.0 };
+            (0..d).map(of).collect()
+        };
+        for worker in 0..HONEST {
+            let next = if whole {
+                table.mean(&x, told.sampler.share(worker as u32))
+            } else {
+                let batch = drawn(&told, worker as u32, step);
+                let change = add(&table.mean(&x, &batch), -1.0, &table.mean(&before, &batch));
+                add(&h[worker], 1.0, &change)
+            };
+            let lacks = add(&g[worker], -1.0, &h[worker]);
+            let message = add(&add(&next, -1.0, &h[worker]), -pull, &lacks);
+            g[worker] = add(&g[worker], 1.0, &masked(&message, d as f64 / kept.len() as f64));
+            h[worker] = next;
+        }
+        // What the hostile worker wants kept of it, as far as one message goes: ALIE's row.
+        let wanted = alie(&g[..HONEST]);
+        g[HONEST] = add(&g[HONEST], 1.0, &masked(&add(&wanted, -1.0, &g[HONEST]), 1.0));
+        before.clone_from(&x);
+        x = add(&x, -RATE, &median(&g));
+    }
+    agree(made(), steps, &x);
+}
+
+#[test]
+fn dasha_sends_what_the_servers_copy_of_its_estimate_lacks() {
+    dasha("dasha p=0.2", 1.0, "none");
+    dasha("dasha p=0.2 a=0.3", 0.3, "none");
+    // ω = d/k − 1; a = 1/(2ω + 1).
+    let (made, mask) = (plan("dasha", "none", "with-replacement"), "rand-k keep=0.25 masks=shared");
+    let d = made.model.dim();
+    let omega = d as f64 / (0.25 * d as f64).ceil() - 1.0;
+    dasha("dasha p=0.2", 1.0 / (2.0 * omega + 1.0), mask);
+}
+
 #[test]
 fn saga_corrects_a_gradient_by_the_last_one_of_each_sample() {
     let made = || plan("saga", "none", "with-replacement");
@@ -191,9 +253,13 @@ fn saga_corrects_a_gradient_by_the_last_one_of_each_sample() {
 
 #[test]
 fn the_bits_hold_over_threads_and_a_pause() {
-    for (message, compression) in
-        [("marina p=0.2", "none"), ("marina p=0.2", "quantised levels=3"), ("saga", "none")]
-    {
+    for (message, compression) in [
+        ("marina p=0.2", "none"),
+        ("marina p=0.2", "quantised levels=3"),
+        ("saga", "none"),
+        ("dasha p=0.2", "rand-k keep=0.3"),
+        ("dasha p=0.2", "quantised levels=3"),
+    ] {
         let made = || plan(message, compression, "shared-pool");
         let step = |run: &mut Lockstep, steps: u64| {
             (0..steps).for_each(|_| assert!(run.step().closed.skipped.is_none()));

@@ -13,6 +13,8 @@ pub(crate) struct Descent {
     second: Vec<f32>,
     /// Steps made; counted for adaptive optimisers only.
     steps: u64,
+    /// What scaled signs left out, or empty.
+    held: Vec<f32>,
     /// The search for a way out of a saddle, where the optimiser has one.
     search: Option<Search>,
 }
@@ -28,8 +30,10 @@ impl Descent {
             ServerOptimiser::Perturbed(escape) => Some(Search::new(escape, d)),
             _ => None,
         };
+        let holds = matches!(optimiser.server, ServerOptimiser::ScaledSign { feedback: true });
         Descent {
             search,
+            held: vec![0.0; if holds { d } else { 0 }],
             first: vec![0.0; if keeps || adapts { d } else { 0 }],
             second: vec![optimiser.server.first_second(); if adapts { d } else { 0 }],
             steps: 0,
@@ -65,6 +69,10 @@ impl Descent {
             ahead(aggregate, momentum as f32, &mut self.first, (rate, keep), params);
             return None;
         }
+        if let ServerOptimiser::ScaledSign { .. } = optimiser.server {
+            by_sign(aggregate, &mut self.held, (rate, keep), params);
+            return None;
+        }
         let direction = if self.first.is_empty() {
             aggregate
         } else {
@@ -89,6 +97,9 @@ impl Descent {
             memory.put("second", Value::Floats(self.second.clone()));
             memory.put("descents", Value::Integers(vec![self.steps]));
         }
+        if !self.held.is_empty() {
+            memory.put("held", Value::Floats(self.held.clone()));
+        }
         if let Some(search) = &self.search {
             search.save(memory);
         }
@@ -105,6 +116,9 @@ impl Descent {
             let steps = memory.integers("descents")?.first();
             self.steps = *steps.ok_or_else(|| SpecError::new("checkpoint: descents is empty"))?;
         }
+        if !self.held.is_empty() {
+            restore(memory, "held", &mut self.held)?;
+        }
         self.search.as_mut().map_or(Ok(()), |search| search.load(memory))
     }
 }
@@ -114,6 +128,23 @@ fn along(direction: &[f32], (rate, keep): (f64, f64), params: &mut [f32]) {
     let (keep, rate) = (keep as f32, rate as f32);
     for (p, &u) in params.iter_mut().zip(direction) {
         *p = keep * *p - rate * u;
+    }
+}
+
+/// θ ← keep·θ − rate·C(a + e), e ← a + e − C(a + e), C(x) = (‖x‖₁/d)·sign(x); e = 0 where nothing is
+/// held.
+fn by_sign(aggregate: &[f32], held: &mut [f32], (rate, keep): (f64, f64), params: &mut [f32]) {
+    let whole =
+        |held: &[f32], k: usize, a: f32| f64::from(a) + held.get(k).map_or(0.0, |&e| f64::from(e));
+    let sum: f64 = aggregate.iter().enumerate().map(|(k, &a)| whole(held, k, a).abs()).sum();
+    let length = sum / aggregate.len().max(1) as f64;
+    for (k, (p, &a)) in params.iter_mut().zip(aggregate).enumerate() {
+        let whole = whole(held, k, a);
+        let told = if whole == 0.0 { 0.0 } else { length.copysign(whole) };
+        *p = (keep * f64::from(*p) - rate * told) as f32;
+        if let Some(e) = held.get_mut(k) {
+            *e = (whole - told).clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
+        }
     }
 }
 

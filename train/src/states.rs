@@ -3,7 +3,7 @@
 //! | kept | a message c makes of the row s | whose |
 //! |---|---|---|
 //! | the last | s ← c | DeMoA (Otsuka, Yamada & Takezawa 2026, arXiv 2509.02970) |
-//! | a sum | s ← s + c | EF21 (Richtárik et al. 2021, Algorithm 2; Rammal et al. 2024) |
+//! | a sum | s ← s + c | EF21 (Richtárik et al. 2021, Algorithm 2), Byz-DASHA-PAGE (Rammal et al. 2024) |
 //! | a momentum | s ← μ·s + (1 − δ)·c | RoSDHB (Gupta et al. 2025, arXiv 2508.17129, Algorithm 1) |
 //!
 //! DeMoA is delayed momentum aggregation. Rows begin at 0, as a worker's momentum does, and stay
@@ -33,7 +33,7 @@ impl Keeping {
     /// What the server of such a run keeps, if it keeps rows.
     pub fn of(optimiser: &Optimiser, participation: Option<&Participation>) -> Option<Self> {
         let momentum = optimiser.momentum;
-        if optimiser.compression.is_difference() {
+        if optimiser.is_difference() {
             Some(Keeping::Sum)
         } else if momentum.placement == Placement::Rows && momentum.coefficient > 0.0 {
             let (old, new) = (momentum.coefficient, 1.0 - momentum.dampening);
@@ -47,7 +47,7 @@ impl Keeping {
     pub fn key(&self) -> &'static str {
         match self {
             Keeping::Last => "participation with cache=true",
-            Keeping::Sum => "compression=ef21",
+            Keeping::Sum => "compression=ef21 or message=dasha",
             Keeping::Momentum(..) => "momentum_at=rows",
         }
     }

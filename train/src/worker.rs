@@ -5,7 +5,7 @@ mod several;
 
 use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
-use varangian_learn::optim::{Message, Optimiser, Placement, Trail, sanitise};
+use varangian_learn::optim::{Message, Optimiser, Placement, Trail, add_to, polar, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
 
 use crate::Broadcast;
@@ -81,11 +81,13 @@ pub struct Worker {
     id: u32,
     /// Whose minibatch it draws: another's in election coding.
     of: u32,
-    /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA; empty before its
-    /// first step.
+    /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA and Byz-DASHA-PAGE; empty
+    /// before its first step.
     copy: Vec<f32>,
-    /// The step of that copy, in Byz-VR-MARINA.
+    /// The step of that copy, in Byz-VR-MARINA and Byz-DASHA-PAGE.
     copied: u64,
+    /// Its estimate of its gradient, in Byz-DASHA-PAGE; empty before its first step.
+    estimate: Vec<f32>,
     /// In SAGA, the last gradient of each of its samples, in the order of its share, and their
     /// mean.
     table: Vec<f32>,
@@ -105,12 +107,13 @@ impl Worker {
     /// Worker `id` with a momentum of zero.
     pub fn new(id: u32) -> Self {
         let (momentum, twice, residual, trail, statistics) = Default::default();
-        let (copy, copied, table, average) = Default::default();
+        let (copy, copied, estimate, table, average) = Default::default();
         Worker {
             id,
             of: id,
             copy,
             copied,
+            estimate,
             table,
             average,
             momentum,
@@ -163,6 +166,10 @@ impl Worker {
             self.elect(job, (broadcast.step, times), start, poison, bench, out)
         } else if let Message::Marina { whole } = job.optimiser.message {
             self.compare(job, broadcast, whole, start, poison, bench, out)
+        } else if let Message::Dasha { whole, pull } = job.optimiser.message {
+            self.follow(job, broadcast.step, (whole, pull), start, poison, bench, out)
+        } else if let Message::Cyclic { times } = job.optimiser.message {
+            self.encode(job, (broadcast.step, times), start, poison, bench, out)
         } else if job.optimiser.message == Message::Saga {
             self.correct(job, broadcast.step, start, poison, bench, out)
         } else if at_worker && momentum.nesterov {
@@ -246,8 +253,15 @@ impl Worker {
             momentum.blend(out, broadcast.previous);
         }
         let coins = Coins { seed: job.seed, worker: self.id, step: broadcast.step };
+        if let Message::Polar { iterations, .. } = job.optimiser.message {
+            polar(job.model.tensors(), iterations, out);
+        }
         job.optimiser.message.apply(out, coins, &mut bench.ballot);
         job.optimiser.of_rows().apply(out, &mut self.residual, coins);
+        if job.optimiser.message.is_difference() && out.iter().all(|x| x.is_finite()) {
+            // What the server makes of it.
+            add_to(&mut self.residual, out);
+        }
     }
 
     /// The clipped gradient of minibatch `draw` at these parameters, into `out`, and its loss.
@@ -334,6 +348,9 @@ impl Worker {
             memory.put("copy", Value::Floats(self.copy.clone()));
             memory.put("copied", Value::Integers(vec![self.copied]));
         }
+        if !self.estimate.is_empty() {
+            memory.put("estimate", Value::Floats(self.estimate.clone()));
+        }
         if !self.table.is_empty() {
             memory.put("table", Value::Floats(self.table.clone()));
             memory.put("average", Value::Doubles(self.average.clone()));
@@ -363,6 +380,7 @@ impl Worker {
         self.twice = floats("twice")?;
         self.residual = floats("residual")?;
         self.copy = floats("copy")?;
+        self.estimate = floats("estimate")?;
         self.table = floats("table")?;
         self.average = match memory.values.contains_key("average") {
             true => memory.doubles("average")?.to_vec(),

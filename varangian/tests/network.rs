@@ -43,6 +43,22 @@ fn without_faults_the_bits_are_those_of_lockstep() {
         ("rule = 'median'\nlocal_steps = 3\ncompression = 'top-k keep=0.3'", None),
         ("rule = 'rsa lambda=0.05'\nmessage = 'rsa lambda=0.05'\nmomentum = 0.0", None),
         ("rule = 'majority'\nmessage = 'election times=3'\nmomentum = 0.0", None),
+        ("rule = 'majority'\nmessage = 'sign-muon'\nmomentum = 0.9\nmomentum_at = 'worker'", None),
+        (
+            "rule = 'draco-cyclic r=3 n=5'\nmessage = 'draco-cyclic r=3'\nmomentum = 0.0\n\
+             attack = 'alie z=1.5'",
+            alie,
+        ),
+        (
+            "rule = 'average'\nmessage = 'stochastic-sign bound=0.5'\nmomentum = 0.0\nf_real = 0\n\
+             server_optimiser = 'scaled-sign'",
+            None,
+        ),
+        (
+            "rule = 'median'\nmessage = 'dasha p=0.3'\ncompression = 'rand-k keep=0.3'\n\
+             momentum = 0.0\nattack = 'alie z=1.5'",
+            alie,
+        ),
         ("rule = 'per-block by=layer | clipping c=median | average'\nattack = 'alie z=1.5'", alie),
         ("rule = 'draco r=5'\nsampling = 'repeated times=5'\nattack = 'alie z=1.5'", alie),
         (

@@ -125,6 +125,10 @@ pub(super) static RULES: &[Formula] = &[
         r"\frac{r}{n} \sum_{g=1}^{n/r} \operatorname{majority}\{x_i: i \text{ in group } g\}, \quad r \ge 2f + 1",
     ),
     (
+        "draco-cyclic",
+        r"\sum_{i \notin E} v_i x_i = \frac{1}{n} \sum_{j=1}^{n} g_j, \quad x_i = \sum_{k<r} c_k\, g_{(i+k) \bmod n}, \quad E: \text{ the fewest rows without which the others agree}",
+    ),
+    (
         "reactive",
         r"\frac{1}{|L|} \sum_{i \in L} x_i, \text{ with chance } q \text{ that of draco; } L: \text{ whom no check has caught}",
     ),

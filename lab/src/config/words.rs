@@ -132,9 +132,7 @@ impl Words {
         if let Judge::Rule(rule) = &self.judge {
             let rule = rule.lock().expect("no thread panicked");
             rule.check(n, f)?;
-            if let Some(redundancy) = rule.redundancy(f) {
-                redundant::demand(settings, self, rule.spec(), redundancy)?;
-            }
+            redundant::demand(settings, self, rule.spec(), rule.redundancy(f))?;
         }
         match settings.f_real() {
             0 => Ok(()),

@@ -168,6 +168,32 @@ impl Compression {
         matches!(self, Compression::Ef21 { .. })
     }
 
+    /// Whether it remembers nothing, and what it makes of a vector has that vector as its mean.
+    pub fn is_unbiased(&self) -> bool {
+        match self {
+            Compression::None | Compression::Quantised { .. } => true,
+            Compression::RandK { scale, feedback, .. } => *scale && !feedback,
+            Compression::TopK { .. } | Compression::Ef21 { .. } => false,
+        }
+    }
+
+    /// ω: for every v of d coordinates, what it makes of v lies no further from v than √ω·‖v‖ in
+    /// the mean of squares. d/k − 1 of `rand-k` (Stich, Cordonnier & Jaggi 2018, §2);
+    /// min(d/s², √d/s) of `quantised`, which is QSGD's (Alistarh et al. 2017, lemma 3.1) and holds
+    /// for both of its units. Only where [`Compression::is_unbiased`]; else no ω is enough.
+    pub fn variance(&self, d: usize) -> f64 {
+        let size = d as f64;
+        match *self {
+            Compression::None => 0.0,
+            Compression::RandK { .. } if self.is_unbiased() => size / self.kept(d) as f64 - 1.0,
+            Compression::Quantised { levels, .. } => {
+                let levels = f64::from(levels);
+                (size / (levels * levels)).min(size.sqrt() / levels)
+            }
+            _ => f64::INFINITY,
+        }
+    }
+
     /// Whether a worker adds what it left out to its next message.
     pub fn remembers(&self) -> bool {
         let (Compression::TopK { feedback, .. } | Compression::RandK { feedback, .. }) = *self

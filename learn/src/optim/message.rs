@@ -66,6 +66,47 @@ pub enum Message {
     /// (the mean of all that it keeps), averaged over the samples j of its minibatch, of which the
     /// paper has one. The paper's rule is the geometric median.
     Saga,
+    /// Byz-DASHA-PAGE (Rammal, Gruntkowska, Fedin, Gorbunov & Richtárik, AISTATS 2024, arXiv
+    /// 2310.09804, Algorithm 1): the worker follows its gradient by hᵢ, which with probability p is
+    /// ∇fᵢ(xᵏ) over all of its samples and else grows by Δᵢ = ∇fᵢ,ᵦ(xᵏ) − ∇fᵢ,ᵦ(xᵏ⁻¹) of one
+    /// minibatch, and sends Q(hᵢᵏ − hᵢᵏ⁻¹ − a·(gᵢ − hᵢᵏ⁻¹)), Q the run's compression. The server adds
+    /// that to the gᵢ that it keeps of each worker, and combines those. What stands in the row is the
+    /// difference. All workers of a step see one coin.
+    ///
+    /// *Differs:* hᵢ and gᵢ begin at 0, and the first message makes gᵢ = Q(∇fᵢ(x⁰)), where the
+    /// authors' code begins with ∇fᵢ(x⁰) unshortened; a worker that took no part in the step before
+    /// takes ∇fᵢ(xᵏ) whatever the coin says, as it does not know xᵏ⁻¹; hostile messages are as short
+    /// as honest ones, where that code writes gᵢ itself.
+    Dasha {
+        /// p, the probability of a whole gradient, in (0, 1].
+        whole: f64,
+        /// a in (0, 1]; `None`: 1/(2ω + 1), with ω the variance of Q relative to the square of what
+        /// it shortens.
+        pull: Option<f64>,
+    },
+    /// SignMuon (Mishra, Trivedi & Kumar 2026, arXiv 2605.16311): the signs of the polar factor of
+    /// each tensor of two dimensions and more, as a matrix with a row an output, worked out by a
+    /// Newton–Schulz iteration; of other tensors, their signs. What stands in the row before is a
+    /// gradient or, as in the paper, a momentum.
+    ///
+    /// *Differs:* the abstract and the introduction alone were at hand: the iteration is Muon's
+    /// (Jordan et al. 2024; see [`polar`](super::polar)), tensors of one dimension are ours, and the
+    /// optional polar step after the vote is not there.
+    Polar {
+        /// Newton–Schulz iterations.
+        iterations: u32,
+        /// The sign of 0.
+        zero: ZeroPolicy,
+    },
+    /// DRACO's cyclic code (Chen, Wang, Charles & Papailiopoulos, ICML 2018, arXiv 1803.09877,
+    /// §4.2): the worker takes the gradients of r = 2f + 1 workers' minibatches, its own and those
+    /// of the workers after it in a ring, and sends one weighted sum of them. What stands in the
+    /// row is that sum. The rule `draco-cyclic` makes the mean of all n gradients of it, and tells
+    /// which deviations from the paper the two have.
+    Cyclic {
+        /// r, odd.
+        times: u32,
+    },
 }
 
 const SIGN: &[Param] = &[Param {
@@ -125,6 +166,46 @@ const MARINA: &[Param] = &[Param {
            the paper takes batch / samples",
 }];
 
+const DASHA: &[Param] = &[
+    Param {
+        name: "p",
+        kind: Kind::Real { min: 1e-6, max: 1.0 },
+        default: "0.05",
+        help: "probability of a step on which workers look at all of their samples; the paper takes \
+               batch / samples",
+    },
+    Param {
+        name: "a",
+        kind: Kind::Real { min: 1e-9, max: 1.0 },
+        default: "auto",
+        help: "how fast what the server keeps is drawn to the worker's estimate; auto is the paper's \
+               1/(2ω + 1), for instance keep/(2 − keep) of rand-k",
+    },
+];
+
+const POLAR: &[Param] = &[
+    Param {
+        name: "iterations",
+        kind: Kind::Count { min: 1, max: 100 },
+        default: "5",
+        help: "Newton–Schulz iterations for the polar factor; Muon makes 5",
+    },
+    Param {
+        name: "zero",
+        kind: Kind::Choice(ZeroPolicy::NAMES),
+        default: "zero",
+        help: "the sign of 0: zero (the worker abstains; two bits a coordinate), plus-one, random",
+    },
+];
+
+const CYCLIC: &[Param] = &[Param {
+    name: "r",
+    kind: Kind::Count { min: 1, max: 63 },
+    default: "3",
+    help: "minibatches, each another worker's, whose gradients a worker adds up: 2f + 1; that of \
+           rule=\"draco-cyclic\"",
+}];
+
 /// The messages by name, with a summary and parameters each, for help.
 pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("vector", "the vector itself: 32 bits a coordinate", &[]),
@@ -136,6 +217,9 @@ pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("election", "the signs that most of several workers' gradients have: two bits", ELECTION),
     ("marina", "the last aggregate and what a minibatch's gradient has changed by since", MARINA),
     ("saga", "a gradient, corrected by the last ones of each of the worker's samples", &[]),
+    ("dasha", "what the server's copy of the worker's gradient lacks, shortened", DASHA),
+    ("sign-muon", "the signs of the polar factor of each matrix: two bits a coordinate", POLAR),
+    ("draco-cyclic", "a weighted sum of several workers' gradients, which the rule undoes", CYCLIC),
 ];
 
 impl Message {
@@ -151,6 +235,9 @@ impl Message {
         "election",
         "marina",
         "saga",
+        "dasha",
+        "sign-muon",
+        "draco-cyclic",
     ];
 
     /// Reads `vector`, `sign`, `one-bit`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
@@ -190,26 +277,60 @@ impl Message {
                 Ok(Message::Marina { whole })
             }
             "saga" => spec.args(&[]).map(|_| Message::Saga),
+            "dasha" => {
+                let args = spec.args(DASHA)?;
+                let whole = args.real("p").expect("has a default");
+                Ok(Message::Dasha { whole, pull: args.real("a") })
+            }
+            "sign-muon" => {
+                let args = spec.args(POLAR)?;
+                let iterations = args.count("iterations").expect("has a default") as u32;
+                Ok(Message::Polar { iterations, zero: ZeroPolicy::named(args.text("zero"))? })
+            }
+            "draco-cyclic" => {
+                let times = spec.args(CYCLIC)?.count("r").expect("has a default") as u32;
+                match times % 2 {
+                    1 => Ok(Message::Cyclic { times }),
+                    _ => Err(SpecError::new(format!("draco-cyclic: r is odd; found \"{times}\""))),
+                }
+            }
             other => Err(SpecError::unknown("message", other, Self::NAMES)),
         }
     }
 
     /// Whether only signs are sent.
     pub fn is_sign(&self) -> bool {
-        !matches!(self, Message::Vector | Message::Marina { .. } | Message::Saga)
+        matches!(
+            self,
+            Message::Sign(_)
+                | Message::Stochastic { .. }
+                | Message::Private { .. }
+                | Message::Coupled { .. }
+                | Message::Election { .. }
+                | Message::Polar { .. }
+        )
     }
 
     /// Whether the worker looks at all of its samples, not at minibatches alone.
     pub fn is_of_finite_sums(&self) -> bool {
-        matches!(self, Message::Marina { .. } | Message::Saga)
+        matches!(self, Message::Marina { .. } | Message::Saga | Message::Dasha { .. })
+    }
+
+    /// Whether a message is a difference to what the server keeps of the worker.
+    pub fn is_difference(&self) -> bool {
+        matches!(self, Message::Dasha { .. })
     }
 
     /// Replaces `row` by what is sent, as −1, 0 and +1 where signs are. `packed` is scratch and
     /// holds the ballot afterwards. Cost O(d).
     pub fn apply(&self, row: &mut [f32], coins: Coins, packed: &mut Signs) {
         match *self {
-            Message::Vector | Message::Marina { .. } | Message::Saga => return,
-            Message::Sign(zero) => {
+            Message::Vector
+            | Message::Marina { .. }
+            | Message::Saga
+            | Message::Dasha { .. }
+            | Message::Cyclic { .. } => return,
+            Message::Sign(zero) | Message::Polar { zero, .. } => {
                 packed.encode(row, zero, coins);
             }
             Message::Coupled { .. } | Message::Election { .. } => {
@@ -229,22 +350,25 @@ impl Message {
     pub fn is_ternary(&self) -> bool {
         matches!(
             self,
-            Message::Sign(ZeroPolicy::Zero) | Message::Coupled { .. } | Message::Election { .. }
+            Message::Sign(ZeroPolicy::Zero)
+                | Message::Polar { zero: ZeroPolicy::Zero, .. }
+                | Message::Coupled { .. }
+                | Message::Election { .. }
         )
     }
 
     /// Whether it is no function of one gradient: then the worker makes it in a way of its own.
     pub fn is_own(&self) -> bool {
-        matches!(self, Message::Coupled { .. } | Message::Election { .. })
+        matches!(self, Message::Coupled { .. } | Message::Election { .. } | Message::Cyclic { .. })
             || self.is_of_finite_sums()
     }
 
     /// Gradients of minibatches that a worker takes a step for it; those of all samples, which
-    /// `marina` and `saga` take now and then, are not counted.
+    /// `marina`, `saga` and `dasha` take now and then, are not counted.
     pub fn gradients(&self) -> u64 {
         match self {
-            Message::Election { times } => u64::from(*times),
-            Message::Marina { .. } => 2,
+            Message::Election { times } | Message::Cyclic { times } => u64::from(*times),
+            Message::Marina { .. } | Message::Dasha { .. } => 2,
             _ => 1,
         }
     }

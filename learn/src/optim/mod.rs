@@ -8,6 +8,7 @@ mod escape;
 mod local;
 mod message;
 mod momentum;
+mod polar;
 mod regularise;
 mod schedule;
 mod server;
@@ -18,6 +19,7 @@ pub use escape::Escape;
 pub use local::{Inner, Local, Trail};
 pub use message::{MESSAGES, Message, sanitise};
 pub use momentum::{Momentum, Placement};
+pub use polar::polar;
 pub use regularise::Regulariser;
 pub use schedule::{SCHEDULES, Schedule};
 pub use server::{Second, ServerOptimiser};
@@ -92,10 +94,17 @@ impl Optimiser {
         }
     }
 
+    /// Whether a message is a difference to what the server keeps of the worker.
+    pub fn is_difference(&self) -> bool {
+        self.compression.is_difference() || self.message.is_difference()
+    }
+
     /// Bytes of one message of d coordinates on the wire; of `marina` in the mean.
     pub fn wire_len(&self, d: usize) -> usize {
         match self.message {
-            Message::Vector | Message::Saga => self.compression.wire_len(d),
+            Message::Vector | Message::Saga | Message::Dasha { .. } | Message::Cyclic { .. } => {
+                self.compression.wire_len(d)
+            }
             // The mean over the coin, to the nearest byte.
             Message::Marina { whole } => {
                 let (all, short) = (4 * d, self.compression.wire_len(d));
@@ -123,8 +132,8 @@ impl Optimiser {
         let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
         if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
             return refuse(
-                "message=rsa, election, marina and saga take gradients in a way of their own; set \
-                 local_steps=1, and momentum=0 or momentum_at=update, beside them",
+                "message=rsa, election, marina, saga, dasha and draco-cyclic take gradients in a way \
+                 of their own; set local_steps=1, and momentum=0 or momentum_at=update, beside them",
             );
         }
         let keeps = self.compression.is_difference() || self.compression.remembers();
@@ -132,6 +141,18 @@ impl Optimiser {
             return refuse(
                 "message=marina shortens differences by a compressor without memory; take \
                  compression=\"rand-k keep=0.1\" or quantised",
+            );
+        }
+        if self.message.is_difference() && !self.compression.is_unbiased() {
+            return refuse(
+                "message=dasha shortens differences by a compressor without memory whose mean is \
+                 what it shortens; take compression=\"rand-k keep=0.1\" or quantised",
+            );
+        }
+        if matches!(self.message, Message::Cyclic { .. }) && self.compression != Compression::None {
+            return refuse(
+                "message=draco-cyclic is undone by the rule from whole rows; set compression=none \
+                 beside it",
             );
         }
         let at_update = momentum.placement == Placement::Update;
@@ -142,10 +163,11 @@ impl Optimiser {
                 momentum.placement.name()
             )));
         }
-        if self.compression.is_difference() && momentum.placement == Placement::Rows {
+        if self.is_difference() && momentum.placement == Placement::Rows {
             return refuse(
-                "compression=ef21 has the server keep a sum of each worker's messages, \
-                 momentum_at=rows a momentum of them; take momentum_at=worker or worker-twice",
+                "compression=ef21 and message=dasha have the server keep a sum of each worker's \
+                 messages, momentum_at=rows a momentum of them; take momentum_at=worker or \
+                 worker-twice beside ef21, and momentum=0 beside dasha",
             );
         }
         let moves = momentum.coefficient > 0.0;
@@ -158,6 +180,12 @@ impl Optimiser {
         if matches!(self.server, ServerOptimiser::Nesterov { .. }) && moves && at_update {
             return refuse(
                 "server_optimiser=nesterov keeps a momentum of its own; \
+                 set momentum=0 or momentum_at=worker beside it",
+            );
+        }
+        if matches!(self.server, ServerOptimiser::ScaledSign { .. }) && moves && at_update {
+            return refuse(
+                "server_optimiser=scaled-sign takes the signs of aggregates as they come; \
                  set momentum=0 or momentum_at=worker beside it",
             );
         }

@@ -19,6 +19,12 @@
 //! `normalised` is the step of Byz-NSGDM (Bolatov et al. 2026, arXiv 2603.12512): u is A, or the
 //! momentum of aggregates where that lives at the update; where ‖u‖ = 0 nothing moves.
 //!
+//! `scaled-sign` tells the workers a bit a coordinate and one length, θ − α·C(A + e) with
+//! C(x) = (‖x‖₁/d)·sign(x), and with feedback e ← A + e − C(A + e): the server's half of Jin et al.'s
+//! stochastic signs with error feedback (2020, arXiv 2002.10940, as remembered of the paper), whose
+//! workers send `stochastic-sign` and whose rule is the mean. Karimireddy, Rebjock, Stich & Jaggi 2019
+//! (arXiv 1901.09847, Algorithm 1) do the same at the workers.
+//!
 //! Another way, `byzantine-pgd`, perturbs θ where the aggregate is short: see [`Escape`].
 //!
 //! *Differs:* the paper aggregates the workers' movements, we aggregate movements over the local
@@ -65,6 +71,11 @@ pub enum ServerOptimiser {
     },
     /// θ ← θ − α·u/‖u‖, u as for `Sgd`.
     Normalised,
+    /// θ ← θ − α·C(A + e), a sign a coordinate at one length.
+    ScaledSign {
+        /// Whether e is what was left out before; else it is 0.
+        feedback: bool,
+    },
     /// θ ← θ − α·A, and a search for a way out where A is short.
     Perturbed(Escape),
 }
@@ -90,14 +101,28 @@ const CORRECTED: Param = Param {
 };
 const NESTEROV: &[Param] =
     &[Param { name: "momentum", kind: BETA, default: "0.9", help: "μ: weight of the old v" }];
+const SCALED_SIGN: &[Param] = &[Param {
+    name: "feedback",
+    kind: Kind::Flag,
+    default: "true",
+    help: "whether what a step leaves out is added to the next aggregate",
+}];
 const ADAGRAD: &[Param] = &[BETA1_ADAGRAD, TAU];
 const YOGI: &[Param] = &[BETA1, BETA2, TAU];
 const ADAM: &[Param] = &[BETA1, BETA2, TAU, CORRECTED];
 
 impl ServerOptimiser {
     /// The names.
-    pub const NAMES: &'static [&'static str] =
-        &["sgd", "adagrad", "yogi", "adam", "nesterov", "normalised", "byzantine-pgd"];
+    pub const NAMES: &'static [&'static str] = &[
+        "sgd",
+        "adagrad",
+        "yogi",
+        "adam",
+        "nesterov",
+        "normalised",
+        "scaled-sign",
+        "byzantine-pgd",
+    ];
 
     /// The parameters of `name`, none where it is unknown.
     pub fn params(name: &str) -> &'static [Param] {
@@ -106,13 +131,15 @@ impl ServerOptimiser {
             "yogi" => YOGI,
             "adam" => ADAM,
             "nesterov" => NESTEROV,
+            "scaled-sign" => SCALED_SIGN,
             "byzantine-pgd" => escape::PARAMS,
             _ => &[],
         }
     }
 
     /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99`, `adam bias-correction=true`,
-    /// `nesterov momentum=0.9`, `normalised` or `byzantine-pgd epsilon=0.1 r=1`.
+    /// `nesterov momentum=0.9`, `normalised`, `scaled-sign feedback=true` or
+    /// `byzantine-pgd epsilon=0.1 r=1`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -124,6 +151,10 @@ impl ServerOptimiser {
             "nesterov" => {
                 let momentum = spec.args(NESTEROV)?.real("momentum").expect("has a default");
                 return Ok(ServerOptimiser::Nesterov { momentum });
+            }
+            "scaled-sign" => {
+                let feedback = spec.args(SCALED_SIGN)?.flag("feedback");
+                return Ok(ServerOptimiser::ScaledSign { feedback });
             }
             "byzantine-pgd" => {
                 let args = spec.args(escape::PARAMS)?;

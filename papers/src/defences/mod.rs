@@ -1,6 +1,7 @@
 //! Rules by block, rules of signs and redundancy, each with its experiment.
 
 pub(super) mod draco;
+pub(super) mod draco_cyclic;
 pub(super) mod election;
 pub(super) mod fedseca;
 pub(super) mod foundation;

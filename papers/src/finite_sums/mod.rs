@@ -1,5 +1,6 @@
 //! Variance reduction on finite sums: how close to the optimum methods come, on a logarithmic axis.
 
+pub(super) mod dasha;
 pub(super) mod marina;
 pub(super) mod saga;
 

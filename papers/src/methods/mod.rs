@@ -7,6 +7,8 @@ pub(super) mod ef21;
 pub(super) mod gossip;
 pub(super) mod nsgdm;
 pub(super) mod rosdhb;
+pub(super) mod sign_muon;
+pub(super) mod sto_sign;
 
 use super::shapes::{Shape, end};
 use std::path::Path;
@@ -19,6 +21,22 @@ use varangian_lab::{Failure, text};
 pub(super) struct Way {
     pub(super) name: &'static str,
     pub(super) is: fn(&Settings) -> bool,
+}
+
+/// Of each way's runs those at its best rate where nobody attacks.
+fn at_best_rates(outcomes: &[Outcome], ways: &[Way]) -> Vec<Outcome> {
+    let mut out = Vec::new();
+    for way in ways {
+        let own: Vec<&Outcome> = outcomes.iter().filter(|one| (way.is)(&one.settings)).collect();
+        let rate = |one: &Outcome| one.settings.learning_rate;
+        let clean = |of: f64| {
+            let is = |one: &&&Outcome| rate(one) == of && one.settings.attack == "none";
+            mean(&own.iter().filter(is).filter_map(|one| end(one)).collect::<Vec<_>>())
+        };
+        let best = own.iter().map(|one| rate(one)).max_by(|a, b| clean(*a).total_cmp(&clean(*b)));
+        out.extend(own.into_iter().filter(|one| Some(rate(one)) == best).cloned());
+    }
+    out
 }
 
 /// The ends of runs by way, rule and attack: means over seeds.

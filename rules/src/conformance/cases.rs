@@ -90,6 +90,8 @@ pub(super) const CASES: &[&str] = &[
     "rsa lambda=3",
     "draco",
     "draco r=5",
+    "draco-cyclic",
+    "draco-cyclic r=5",
     "reactive",
     "reactive chance=1 r=5",
     "nnm | average",

@@ -23,10 +23,64 @@ impl Worker {
         out: &mut [f32],
     ) -> f64 {
         let step = broadcast.step;
+        let (is_whole, loss) = self.differ(job, step, whole, start, poison, bench, out);
+        if !is_whole {
+            let coins = Coins { seed: job.seed, worker: self.id, step };
+            job.optimiser.compression.apply(out, &mut self.residual, coins);
+            out.iter_mut().zip(broadcast.previous).for_each(|(x, last)| *x += last);
+        }
+        loss
+    }
+
+    /// Byz-DASHA-PAGE's message before it is shortened, into `out`: what has changed of the worker's
+    /// estimate, and a part of what the server's copy of it lacks. Returns the loss. Cost: that of
+    /// [`Worker::compare`].
+    pub(super) fn follow(
+        &mut self,
+        job: &Job<'_>,
+        step: u64,
+        (whole, pull): (f64, Option<f64>),
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let d = out.len();
+        self.estimate.resize(d, 0.0);
+        self.residual.resize(d, 0.0);
+        let (is_whole, loss) = self.differ(job, step, whole, start, poison, bench, out);
+        if out.iter().any(|x| !x.is_finite()) {
+            // The server refuses it: the estimate stays, and the next one is of all samples.
+            self.copy.clear();
+            return loss;
+        }
+        let variance = job.optimiser.compression.variance(d);
+        let pull = pull.unwrap_or(1.0 / (2.0 * variance + 1.0)) as f32;
+        for ((x, h), g) in out.iter_mut().zip(&mut self.estimate).zip(&self.residual) {
+            let next = if is_whole { *x } else { (*h + *x).clamp(f32::MIN, f32::MAX) };
+            *x = (next - *h - pull * (g - *h)).clamp(f32::MIN, f32::MAX);
+            *h = next;
+        }
+        loss
+    }
+
+    /// The gradient over all of the worker's samples, or what the gradient of one minibatch has
+    /// changed by since the step before, into `out`; which of the two, and the loss.
+    fn differ(
+        &mut self,
+        job: &Job<'_>,
+        step: u64,
+        whole: f64,
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> (bool, f64) {
         let mut copy = std::mem::take(&mut self.copy);
         let follows = copy.len() == out.len() && self.copied + 1 == step;
         let mut coin = job.seed.lane(Domain::Batch, lanes::batch::ALL, step, lanes::batch::WHOLE);
-        let loss = if coin.coin(whole) || !follows {
+        let is_whole = coin.coin(whole) || !follows;
+        let loss = if is_whole {
             self.over_share(job, step, start, poison, bench, out)
         } else {
             let loss = self.sample(job, step, start, poison, bench, out);
@@ -37,15 +91,12 @@ impl Worker {
             self.sample(job, step, (&copy, &prepared), poison, bench, &mut before);
             out.iter_mut().zip(&before).for_each(|(x, before)| *x -= before);
             (bench.prepared, bench.fresh) = (prepared, before);
-            let coins = Coins { seed: job.seed, worker: self.id, step };
-            job.optimiser.compression.apply(out, &mut self.residual, coins);
-            out.iter_mut().zip(broadcast.previous).for_each(|(x, last)| *x += last);
             loss
         };
         copy.clear();
         copy.extend_from_slice(start.0);
         (self.copy, self.copied) = (copy, step);
-        loss
+        (is_whole, loss)
     }
 
     /// The gradient over all of the worker's samples, regularised and clipped, into `out`, and its

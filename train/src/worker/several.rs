@@ -5,6 +5,7 @@ use super::{Bench, Job, Poison, Worker};
 use crate::Broadcast;
 use varangian_learn::model::Prepared;
 use varangian_learn::optim::{Local, Trail};
+use varangian_rules::cyclic_code;
 
 impl Worker {
     /// RSA: writes the signs of how far the server is from this worker's copy, and moves the copy
@@ -55,6 +56,32 @@ impl Worker {
             loss += self.sample(job, step, start, poison, bench, &mut fresh);
             out.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += sign(x));
         }
+        self.of = self.id;
+        bench.fresh = fresh;
+        loss / f64::from(times)
+    }
+
+    /// DRACO's cyclic code: a weighted sum of several workers' gradients, into `out`. Returns the
+    /// mean of their losses.
+    pub(super) fn encode(
+        &mut self,
+        job: &Job<'_>,
+        (step, times): (u64, u32),
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let (mut fresh, mut loss) = (std::mem::take(&mut bench.fresh), 0.0);
+        fresh.resize(out.len(), 0.0);
+        let mut sums = vec![0.0; out.len()];
+        let code = cyclic_code(job.sampler.ring(self.id) as usize, times as usize);
+        for (k, weight) in (0..times).zip(code) {
+            self.of = job.sampler.beside(self.id, k);
+            loss += self.sample(job, step, start, poison, bench, &mut fresh);
+            sums.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += weight * f64::from(x));
+        }
+        out.iter_mut().zip(&sums).for_each(|(x, &sum)| *x = sum as f32);
         self.of = self.id;
         bench.fresh = fresh;
         loss / f64::from(times)

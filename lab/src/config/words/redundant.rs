@@ -13,9 +13,21 @@ pub(super) fn demand(
     settings: &Settings,
     words: &Words,
     rule: &str,
-    redundancy: Redundancy,
+    redundancy: Option<Redundancy>,
 ) -> Result<(), Failure> {
+    let coded = redundancy.filter(|redundancy| redundancy.coded);
+    if let (Message::Cyclic { times }, None) = (words.optimiser.message, coded) {
+        return Err(Failure::refused(format!(
+            "message=\"{}\" sends sums that the rule \"draco-cyclic r={times} n={}\" undoes; found \
+             \"{rule}\"",
+            settings.message, settings.n
+        )));
+    }
+    let Some(redundancy) = redundancy else { return Ok(()) };
     let times = redundancy.times;
+    if redundancy.coded {
+        return undone(settings, words, rule, redundancy);
+    }
     if !redundancy.given {
         return Err(Failure::refused(format!(
             "{rule} needs r in a training, r={times} for instance: what it works out from f falls \
@@ -45,6 +57,28 @@ pub(super) fn demand(
              found {what}"
         ))),
     }
+}
+
+/// Refuses workers that do not send the sums that the rule undoes.
+fn undone(
+    settings: &Settings,
+    words: &Words,
+    rule: &str,
+    Redundancy { times, given, .. }: Redundancy,
+) -> Result<(), Failure> {
+    if words.optimiser.message != (Message::Cyclic { times: times as u32 }) {
+        return Err(Failure::refused(format!(
+            "{rule} undoes what workers send by message=\"draco-cyclic r={times}\"; found \"{}\"",
+            settings.message
+        )));
+    }
+    given.then_some(()).ok_or_else(|| {
+        Failure::refused(format!(
+            "{rule} needs r and n in a training, \"draco-cyclic r={times} n={}\" for instance: what \
+             it works out from rows and f falls where a row is refused",
+            settings.n
+        ))
+    })
 }
 
 /// What a worker's message holds beside one gradient of the step's minibatch.
@@ -95,6 +129,17 @@ mod tests {
             refused(|s| (s.rule, s.sampling) = ("draco r=5".into(), sampling.into()))
         };
         assert_eq!(draco("repeated times=5"), "");
+        let cyclic = |rule: &'static str, message: &'static str| {
+            refused(|s| {
+                (s.rule, s.message) = (rule.into(), message.into());
+                s.sampling = "with-replacement".into();
+            })
+        };
+        let whole = "draco-cyclic r=5 n=15";
+        assert_eq!(cyclic(whole, "draco-cyclic r=5"), "");
+        assert!(cyclic(whole, "draco-cyclic r=3").contains("draco-cyclic r=5"));
+        assert!(cyclic("draco-cyclic r=5", "draco-cyclic r=5").contains("needs r and n"));
+        assert!(cyclic("median", "draco-cyclic r=5").contains("sends sums"));
         assert!(refused(|s| s.rule = "reactive chance=0.25".into()).contains("needs r"));
         assert!(draco("repeated times=3").contains("repeated times=5"));
         let momentum = refused(|s| (s.momentum, s.momentum_at) = (0.9, "worker".into()));
