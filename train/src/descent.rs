@@ -11,8 +11,10 @@ pub(crate) struct Descent {
     first: Vec<f32>,
     /// v of an adaptive optimiser, or empty.
     second: Vec<f32>,
-    /// Steps made; counted for adaptive optimisers only.
+    /// Steps made; counted for adaptive optimisers and averages only.
     steps: u64,
+    /// The iterate whose average the parameters are, of use after a step; empty elsewhere.
+    iterate: Vec<f32>,
     /// The search for a way out of a saddle, where the optimiser has one.
     search: Option<Search>,
 }
@@ -24,6 +26,7 @@ impl Descent {
         let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
         let adapts = matches!(optimiser.server, ServerOptimiser::Adaptive { .. });
         let keeps = keeps || matches!(optimiser.server, ServerOptimiser::Nesterov { .. });
+        let averages = matches!(optimiser.server, ServerOptimiser::AnyTime { .. });
         let search = match optimiser.server {
             ServerOptimiser::Perturbed(escape) => Some(Search::new(escape, d)),
             _ => None,
@@ -33,6 +36,7 @@ impl Descent {
             first: vec![0.0; if keeps || adapts { d } else { 0 }],
             second: vec![optimiser.server.first_second(); if adapts { d } else { 0 }],
             steps: 0,
+            iterate: vec![0.0; if averages { d } else { 0 }],
         }
     }
 
@@ -65,6 +69,10 @@ impl Descent {
             ahead(aggregate, momentum as f32, &mut self.first, (rate, keep), params);
             return None;
         }
+        if let ServerOptimiser::AnyTime { gamma } = optimiser.server {
+            self.average(aggregate, gamma, (rate, keep), params);
+            return None;
+        }
         let direction = if self.first.is_empty() {
             aggregate
         } else {
@@ -82,11 +90,36 @@ impl Descent {
         None
     }
 
+    /// w ← keep·w − rate·cₜ·a; θ ← θ + γₜ·(w − θ), with w₋₁ = θ₋₁.
+    fn average(
+        &mut self,
+        aggregate: &[f32],
+        gamma: Option<f64>,
+        (rate, keep): (f64, f64),
+        params: &mut [f32],
+    ) {
+        if self.steps == 0 {
+            self.iterate.copy_from_slice(params);
+        }
+        self.steps += 1;
+        let t = self.steps as f64;
+        let (weight, share) = gamma.map_or((t, 2.0 / (t + 2.0)), |gamma| (1.0, gamma));
+        let slots = self.iterate.iter_mut().zip(params).zip(aggregate);
+        for ((w, p), &a) in slots {
+            *w = (keep * f64::from(*w) - rate * weight * f64::from(a)) as f32;
+            *p = (f64::from(*p) + share * (f64::from(*w) - f64::from(*p))) as f32;
+        }
+    }
+
     /// Adds the memory to a machine's.
     pub(crate) fn save(&self, memory: &mut Memory) {
         memory.put("velocity", Value::Floats(self.first.clone()));
         if !self.second.is_empty() {
             memory.put("second", Value::Floats(self.second.clone()));
+            memory.put("descents", Value::Integers(vec![self.steps]));
+        }
+        if !self.iterate.is_empty() {
+            memory.put("iterate", Value::Floats(self.iterate.clone()));
             memory.put("descents", Value::Integers(vec![self.steps]));
         }
         if let Some(search) = &self.search {
@@ -100,8 +133,14 @@ impl Descent {
     /// If the memory is of another model or optimiser.
     pub(crate) fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         restore(memory, "velocity", &mut self.first)?;
+        let averages = !self.iterate.is_empty();
+        if averages {
+            restore(memory, "iterate", &mut self.iterate)?;
+        }
         if !self.second.is_empty() {
             restore(memory, "second", &mut self.second)?;
+        }
+        if averages || !self.second.is_empty() {
             let steps = memory.integers("descents")?.first();
             self.steps = *steps.ok_or_else(|| SpecError::new("checkpoint: descents is empty"))?;
         }

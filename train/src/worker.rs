@@ -84,10 +84,10 @@ pub struct Worker {
     /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA; empty before its
     /// first step.
     copy: Vec<f32>,
-    /// The step of that copy, in Byz-VR-MARINA.
+    /// The step of that copy, in Byz-VR-MARINA; in STORM how many messages there were.
     copied: u64,
     /// In SAGA, the last gradient of each of its samples, in the order of its share, and their
-    /// mean.
+    /// mean; in STORM its last message.
     table: Vec<f32>,
     average: Vec<f64>,
     momentum: Vec<f32>,
@@ -165,6 +165,8 @@ impl Worker {
             self.compare(job, broadcast, whole, start, poison, bench, out)
         } else if job.optimiser.message == Message::Saga {
             self.correct(job, broadcast.step, start, poison, bench, out)
+        } else if let Message::Storm { beta } = job.optimiser.message {
+            self.follow(job, broadcast.step, beta, start, poison, bench, out)
         } else if at_worker && momentum.nesterov {
             let mut ahead = std::mem::take(&mut bench.ahead);
             ahead.resize(out.len(), 0.0);

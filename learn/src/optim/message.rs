@@ -66,7 +66,26 @@ pub enum Message {
     /// (the mean of all that it keeps), averaged over the samples j of its minibatch, of which the
     /// paper has one. The paper's rule is the geometric median.
     Saga,
+    /// STORM's estimator, the worker's side of μ²-SGD (Levy 2023, arXiv 2304.04172; asynchronous in
+    /// Dahan & Levy 2025, arXiv 2501.09621, Algorithm 2): the worker sends dₛ = ∇fᵢ(xₛ; ξₛ) +
+    /// (1 − β)·(dₛ₋₁ − ∇fᵢ(xₛ₋₁; ξₛ)), with xₛ₋₁ the parameters of its own message before and both
+    /// gradients on the same minibatch ξₛ. β is 1/s at the worker's s-th message, or fixed. The
+    /// server's side is `server_optimiser = "anytime"`.
+    ///
+    /// *Differs:* the schedule 1/s is as remembered of the paper; what else the papers leave to
+    /// projections on a bounded set is left out.
+    Storm {
+        /// β in (0, 1]; `None` for 1/s.
+        beta: Option<f64>,
+    },
 }
+
+const STORM: &[Param] = &[Param {
+    name: "beta",
+    kind: Kind::Real { min: 1e-9, max: 1.0 },
+    default: "auto",
+    help: "β: weight of the fresh gradient alone; auto is 1/s at a worker's s-th message",
+}];
 
 const SIGN: &[Param] = &[Param {
     name: "zero",
@@ -136,6 +155,7 @@ pub static MESSAGES: &[(&str, &str, &[Param])] = &[
     ("election", "the signs that most of several workers' gradients have: two bits", ELECTION),
     ("marina", "the last aggregate and what a minibatch's gradient has changed by since", MARINA),
     ("saga", "a gradient, corrected by the last ones of each of the worker's samples", &[]),
+    ("storm", "a momentum that is corrected by what a minibatch's gradient has changed by", STORM),
 ];
 
 impl Message {
@@ -151,6 +171,7 @@ impl Message {
         "election",
         "marina",
         "saga",
+        "storm",
     ];
 
     /// Reads `vector`, `sign`, `one-bit`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
@@ -190,13 +211,15 @@ impl Message {
                 Ok(Message::Marina { whole })
             }
             "saga" => spec.args(&[]).map(|_| Message::Saga),
+            "storm" => Ok(Message::Storm { beta: spec.args(STORM)?.real("beta") }),
             other => Err(SpecError::unknown("message", other, Self::NAMES)),
         }
     }
 
     /// Whether only signs are sent.
     pub fn is_sign(&self) -> bool {
-        !matches!(self, Message::Vector | Message::Marina { .. } | Message::Saga)
+        use Message::{Marina, Saga, Storm, Vector};
+        !matches!(self, Vector | Marina { .. } | Saga | Storm { .. })
     }
 
     /// Whether the worker looks at all of its samples, not at minibatches alone.
@@ -208,7 +231,9 @@ impl Message {
     /// holds the ballot afterwards. Cost O(d).
     pub fn apply(&self, row: &mut [f32], coins: Coins, packed: &mut Signs) {
         match *self {
-            Message::Vector | Message::Marina { .. } | Message::Saga => return,
+            Message::Vector | Message::Marina { .. } | Message::Saga | Message::Storm { .. } => {
+                return;
+            }
             Message::Sign(zero) => {
                 packed.encode(row, zero, coins);
             }
@@ -236,6 +261,7 @@ impl Message {
     /// Whether it is no function of one gradient: then the worker makes it in a way of its own.
     pub fn is_own(&self) -> bool {
         matches!(self, Message::Coupled { .. } | Message::Election { .. })
+            || matches!(self, Message::Storm { .. })
             || self.is_of_finite_sums()
     }
 
@@ -244,7 +270,7 @@ impl Message {
     pub fn gradients(&self) -> u64 {
         match self {
             Message::Election { times } => u64::from(*times),
-            Message::Marina { .. } => 2,
+            Message::Marina { .. } | Message::Storm { .. } => 2,
             _ => 1,
         }
     }

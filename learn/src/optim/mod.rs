@@ -95,7 +95,7 @@ impl Optimiser {
     /// Bytes of one message of d coordinates on the wire; of `marina` in the mean.
     pub fn wire_len(&self, d: usize) -> usize {
         match self.message {
-            Message::Vector | Message::Saga => self.compression.wire_len(d),
+            Message::Vector | Message::Saga | Message::Storm { .. } => self.compression.wire_len(d),
             // The mean over the coin, to the nearest byte.
             Message::Marina { whole } => {
                 let (all, short) = (4 * d, self.compression.wire_len(d));
@@ -123,8 +123,8 @@ impl Optimiser {
         let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
         if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
             return refuse(
-                "message=rsa, election, marina and saga take gradients in a way of their own; set \
-                 local_steps=1, and momentum=0 or momentum_at=update, beside them",
+                "message=rsa, election, marina, saga and storm take gradients in a way of their own; \
+                 set local_steps=1, and momentum=0 or momentum_at=update, beside them",
             );
         }
         let keeps = self.compression.is_difference() || self.compression.remembers();
@@ -159,6 +159,12 @@ impl Optimiser {
             return refuse(
                 "server_optimiser=nesterov keeps a momentum of its own; \
                  set momentum=0 or momentum_at=worker beside it",
+            );
+        }
+        if matches!(self.server, ServerOptimiser::AnyTime { .. }) && moves && at_update {
+            return refuse(
+                "server_optimiser=anytime averages the models that it steps through, which is a \
+                 momentum of its own; set momentum=0 or momentum_at=worker beside it",
             );
         }
         if matches!(self.server, ServerOptimiser::Adaptive { .. }) && moves && at_update {

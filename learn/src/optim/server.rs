@@ -12,6 +12,7 @@
 //!
 //! | `nesterov` | v ← μ·v + A (v₋₁ = 0) | | θ − α·(A + μ·v) |
 //! | `normalised` | | | θ − α·u/‖u‖ |
+//! | `anytime` | w ← w − α·cₜ·A (w₋₁ = θ₋₁) | | θ + γₜ·(w − θ) |
 //!
 //! `nesterov` is DiLoCo's outer step (Douillard et al. 2023, arXiv 2311.08105, Algorithm 1 and §3;
 //! α = 0.7, μ = 0.9 there), as PyTorch writes it. Its θ is the look-ahead point of
@@ -19,7 +20,14 @@
 //! `normalised` is the step of Byz-NSGDM (Bolatov et al. 2026, arXiv 2603.12512): u is A, or the
 //! momentum of aggregates where that lives at the update; where ‖u‖ = 0 nothing moves.
 //!
+//! `anytime` is the server's side of μ²-SGD (Levy 2023, arXiv 2304.04172; Dahan & Levy 2025, arXiv
+//! 2501.09621, Algorithm 2), AnyTime averaging (Cutkosky 2019): models are published, and gradients
+//! taken, at the average θ of the iterates w. At step t, from 1, cₜ = t and γₜ = 2/(t + 2), so that
+//! θ is the mean of the iterates in which the t-th weighs t; a fixed `gamma` has cₜ = 1 and γₜ = γ.
+//!
 //! Another way, `byzantine-pgd`, perturbs θ where the aggregate is short: see [`Escape`].
+//!
+//! *Differs:* the iterates of `anytime` are not projected on a bounded set.
 //!
 //! *Differs:* the paper aggregates the workers' movements, we aggregate movements over the local
 //! learning rate (gradients, with one local step), so that τ is measured in gradients.
@@ -65,6 +73,11 @@ pub enum ServerOptimiser {
     },
     /// θ ← θ − α·u/‖u‖, u as for `Sgd`.
     Normalised,
+    /// w ← w − α·cₜ·A; θ ← θ + γₜ·(w − θ).
+    AnyTime {
+        /// γ in (0, 1]; `None` for the weights t of the paper.
+        gamma: Option<f64>,
+    },
     /// θ ← θ − α·A, and a search for a way out where A is short.
     Perturbed(Escape),
 }
@@ -90,6 +103,12 @@ const CORRECTED: Param = Param {
 };
 const NESTEROV: &[Param] =
     &[Param { name: "momentum", kind: BETA, default: "0.9", help: "μ: weight of the old v" }];
+const ANYTIME: &[Param] = &[Param {
+    name: "gamma",
+    kind: Kind::Real { min: 1e-9, max: 1.0 },
+    default: "auto",
+    help: "γ: share of the way from the average to the new iterate; auto weighs the t-th iterate, and its step, by t",
+}];
 const ADAGRAD: &[Param] = &[BETA1_ADAGRAD, TAU];
 const YOGI: &[Param] = &[BETA1, BETA2, TAU];
 const ADAM: &[Param] = &[BETA1, BETA2, TAU, CORRECTED];
@@ -97,7 +116,7 @@ const ADAM: &[Param] = &[BETA1, BETA2, TAU, CORRECTED];
 impl ServerOptimiser {
     /// The names.
     pub const NAMES: &'static [&'static str] =
-        &["sgd", "adagrad", "yogi", "adam", "nesterov", "normalised", "byzantine-pgd"];
+        &["sgd", "adagrad", "yogi", "adam", "nesterov", "normalised", "anytime", "byzantine-pgd"];
 
     /// The parameters of `name`, none where it is unknown.
     pub fn params(name: &str) -> &'static [Param] {
@@ -106,13 +125,14 @@ impl ServerOptimiser {
             "yogi" => YOGI,
             "adam" => ADAM,
             "nesterov" => NESTEROV,
+            "anytime" => ANYTIME,
             "byzantine-pgd" => escape::PARAMS,
             _ => &[],
         }
     }
 
     /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99`, `adam bias-correction=true`,
-    /// `nesterov momentum=0.9`, `normalised` or `byzantine-pgd epsilon=0.1 r=1`.
+    /// `nesterov momentum=0.9`, `normalised`, `anytime` or `byzantine-pgd epsilon=0.1 r=1`.
     ///
     /// # Errors
     /// If the name or a parameter is unknown or out of range.
@@ -124,6 +144,10 @@ impl ServerOptimiser {
             "nesterov" => {
                 let momentum = spec.args(NESTEROV)?.real("momentum").expect("has a default");
                 return Ok(ServerOptimiser::Nesterov { momentum });
+            }
+            "anytime" => {
+                let gamma = spec.args(ANYTIME)?.real("gamma");
+                return Ok(ServerOptimiser::AnyTime { gamma });
             }
             "byzantine-pgd" => {
                 let args = spec.args(escape::PARAMS)?;
