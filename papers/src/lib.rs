@@ -47,4 +47,5 @@ pub const ALL: &[&Publication] = &[
     &finite_sums::marina::PUBLICATION,
     &finite_sums::saga::PUBLICATION,
     &methods::gossip::PUBLICATION,
+    &methods::async_rules::PUBLICATION,
 ];

@@ -61,7 +61,7 @@ pub static NETWORK: &[Param] = &[
         name: "haste",
         kind: Kind::Real { min: 1.0, max: 1e6 },
         default: "1",
-        help: "how many times faster than others a hostile worker computes",
+        help: "how many times faster than others a hostile worker computes; those of f_real, attack or none",
     },
     Param {
         name: "deadline",

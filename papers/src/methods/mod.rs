@@ -1,5 +1,6 @@
 //! The methods of rounds, each with its experiment: local steps, samples of workers, compression.
 
+pub(super) mod async_rules;
 pub(super) mod demoa;
 pub(super) mod diloco;
 pub(super) mod dm21;
