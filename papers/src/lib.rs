@@ -48,4 +48,5 @@ pub const ALL: &[&Publication] = &[
     &finite_sums::saga::PUBLICATION,
     &methods::gossip::PUBLICATION,
     &methods::async_rules::PUBLICATION,
+    &methods::backdoor::PUBLICATION,
 ];

@@ -4,6 +4,7 @@ mod reduced;
 mod several;
 
 use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
+use varangian_learn::data::Shape;
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
 use varangian_learn::optim::{Message, Optimiser, Placement, Trail, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
@@ -25,12 +26,12 @@ pub struct Job<'a> {
     pub seed: Seed,
 }
 
-/// What a hostile worker does to the labels that it drew. Honest workers pass none, and a worker
+/// What a hostile worker does to the samples that it drew. Honest workers pass none, and a worker
 /// that links no attack knows of none.
 pub trait Poison: Sync {
-    /// Rewrites the labels, each below `classes`, of a minibatch of `step`; `stream` is the
-    /// worker's own for this draw.
-    fn poison(&self, labels: &mut [u32], classes: u32, step: u64, stream: &mut Stream);
+    /// Rewrites inputs of this shape and labels, each below `classes`, of a minibatch of `step`;
+    /// `stream` is the worker's own for this draw. Real-valued targets stay.
+    fn poison(&self, batch: &mut Batch, on: (Shape, u32), step: u64, stream: &mut Stream);
 }
 
 impl Job<'_> {
@@ -313,10 +314,10 @@ impl Worker {
     ) {
         let mut augment = job.seed.stream(Domain::Augment, self.of, draw);
         job.train.fill(indices, &mut augment, batch);
-        let classes = job.train.classes() as u32;
-        if let (Some(poison), Some(labels)) = (poison, batch.labels_mut()) {
+        if let Some(poison) = poison {
             let mut stream = job.seed.lane(Domain::Attack, self.id, draw, lanes::attack::POISON);
-            poison.poison(labels, classes, draw / job.optimiser.local.steps, &mut stream);
+            let on = (job.train.shape(), job.train.classes() as u32);
+            poison.poison(batch, on, draw / job.optimiser.local.steps, &mut stream);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The methods of rounds, each with its experiment: local steps, samples of workers, compression.
 
 pub(super) mod async_rules;
+pub(super) mod backdoor;
 pub(super) mod demoa;
 pub(super) mod diloco;
 pub(super) mod dm21;
