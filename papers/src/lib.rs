@@ -49,4 +49,5 @@ pub const ALL: &[&Publication] = &[
     &methods::gossip::PUBLICATION,
     &methods::async_rules::PUBLICATION,
     &methods::backdoor::PUBLICATION,
+    &methods::transformer::PUBLICATION,
 ];

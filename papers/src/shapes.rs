@@ -207,7 +207,7 @@ mod tests {
                         metric: metric.to_owned(),
                         value: 0.1,
                     };
-                    let beside = ["optimality_gap", "backdoor_rate"].map(point);
+                    let beside = ["optimality_gap", "backdoor_rate", "test_loss"].map(point);
                     outcome.points.extend(beside);
                     outcome.settings = settings.clone();
                     outcome

@@ -9,6 +9,7 @@ pub(super) mod ef21;
 pub(super) mod gossip;
 pub(super) mod nsgdm;
 pub(super) mod rosdhb;
+pub(super) mod transformer;
 
 use super::shapes::{Shape, end};
 use std::path::Path;
