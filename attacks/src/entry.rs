@@ -75,6 +75,7 @@ pub static ALL: &[&AttackEntry] = &[
     &crate::sign_flip::ENTRY,
     &crate::sign_flip::BLIND,
     &crate::label_flip::ENTRY,
+    &crate::backdoor::ENTRY,
     &crate::bit_flip::ENTRY,
     &crate::gaussian::ENTRY,
     &crate::constant::ZERO,

@@ -2,7 +2,7 @@
 //! attack behave honestly first.
 
 use crate::write::{draw, nearest, purpose};
-use crate::{Attack, AttackEntry, Ground, Labels, Sees, View};
+use crate::{Attack, AttackEntry, Ground, Labels, Samples, Sees, Trigger, View};
 use varangian_base::kernels::norms;
 use varangian_base::spec::Spec;
 use varangian_base::{Kind, Memory, Param, RowsMut, SpecError, Stream};
@@ -68,6 +68,16 @@ impl Attack for Disguised {
         if labels.step >= self.guise.start {
             self.inner.poison(labels, stream);
         }
+    }
+
+    fn taint(&self, samples: Samples<'_>, stream: &mut Stream) {
+        if samples.labels.step >= self.guise.start {
+            self.inner.taint(samples, stream);
+        }
+    }
+
+    fn trigger(&self) -> Option<Trigger> {
+        self.inner.trigger()
     }
 
     fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {

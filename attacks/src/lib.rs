@@ -5,6 +5,7 @@
 
 mod alie;
 mod anti_cge;
+mod backdoor;
 mod bit_flip;
 mod cancel;
 pub mod conformance;
@@ -38,7 +39,7 @@ mod write;
 pub use alie::alie_z;
 pub use entry::{ALL, AttackEntry, AttackFacts, Sees};
 pub use guise::COMMON;
-pub use view::{Attack, Ground, Labels, Probe, View};
+pub use view::{Attack, Ground, Labels, Probe, Samples, Trigger, View};
 
 use varangian_base::entry::{self as base_entry, AnyEntry};
 use varangian_base::{SpecError, spec};

@@ -1,7 +1,9 @@
 //! Mixed adversaries: groups of hostile workers with different attacks in one run, such as
 //! `mixed groups="2 alie z=1.5; 1 label-flip; * ipm"`. `*` takes the workers that are left.
 
-use crate::{Attack, AttackEntry, AttackFacts, Ground, Labels, Probe, Sees, View};
+use crate::{
+    Attack, AttackEntry, AttackFacts, Ground, Labels, Probe, Samples, Sees, Trigger, View,
+};
 use varangian_base::spec::Args;
 use varangian_base::{Kind, Matrix, Memory, Param, Rows, RowsMut, SpecError, Stream};
 
@@ -134,26 +136,42 @@ impl Probe for Whole<'_> {
     }
 }
 
-impl Attack for Mixed {
-    fn poison(&self, labels: Labels<'_>, stream: &mut Stream) {
+impl Mixed {
+    /// The group of the `k`-th of `of` hostile workers.
+    fn group_of(&self, k: usize, of: usize) -> Option<usize> {
         // The rest's size is unknown here, but where a worker stands among the groups is not.
         let fixed_before =
             |g: usize| -> usize { self.groups[..g].iter().filter_map(|group| group.count).sum() };
         let rest = self.groups.iter().position(|group| group.count.is_none());
         let after: usize =
             rest.map_or(0, |g| self.groups[g..].iter().filter_map(|group| group.count).sum());
-        let k = labels.hostile;
-        let group = match rest {
-            Some(g) if k >= fixed_before(g) && k + after < labels.of => Some(g),
+        match rest {
+            Some(g) if k >= fixed_before(g) && k + after < of => Some(g),
             Some(g) if k >= fixed_before(g) => {
-                let k = k + after - labels.of;
+                let k = k + after - of;
                 (g + 1..self.groups.len()).find(|&i| k < fixed_before(i + 1) - fixed_before(g))
             }
             _ => (0..self.groups.len()).find(|&g| k < fixed_before(g + 1)),
-        };
-        if let Some(g) = group {
+        }
+    }
+}
+
+impl Attack for Mixed {
+    fn poison(&self, labels: Labels<'_>, stream: &mut Stream) {
+        if let Some(g) = self.group_of(labels.hostile, labels.of) {
             self.groups[g].attack.poison(labels, stream);
         }
+    }
+
+    fn taint(&self, samples: Samples<'_>, stream: &mut Stream) {
+        if let Some(g) = self.group_of(samples.labels.hostile, samples.labels.of) {
+            self.groups[g].attack.taint(samples, stream);
+        }
+    }
+
+    /// Of several groups with one, the first's.
+    fn trigger(&self) -> Option<Trigger> {
+        self.groups.iter().find_map(|group| group.attack.trigger())
     }
 
     fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {

@@ -93,6 +93,8 @@ pub struct Ground<'a> {
     pub d: usize,
     /// The number of classes of the labels; `None` where there are no labels.
     pub classes: Option<usize>,
+    /// Channels, height and width of an input; `None` where there are no inputs to change.
+    pub image: Option<[usize; 3]>,
 }
 
 /// Labels that an attack may change before a hostile worker computes its gradient.
@@ -109,12 +111,57 @@ pub struct Labels<'a> {
     pub step: u64,
 }
 
+/// Samples that an attack may change before a hostile worker computes its gradient.
+pub struct Samples<'a> {
+    /// The minibatch's inputs, one sample a row, packed: channels × height × width.
+    pub inputs: &'a mut [f32],
+    /// Channels, height and width of an input.
+    pub shape: [usize; 3],
+    /// Their labels.
+    pub labels: Labels<'a>,
+}
+
+/// A patch of pixels in the lower right corner, in every channel, and the class that it is to be
+/// taken for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trigger {
+    /// The class.
+    pub target: u32,
+    /// Rows and columns of the patch.
+    pub size: usize,
+    /// What its pixels are set to.
+    pub value: f32,
+}
+
+impl Trigger {
+    /// Stamps the patch on an image of channels × height × width; one that is larger than the image
+    /// covers it. Cost: the patch.
+    pub fn stamp(&self, image: &mut [f32], [channels, height, width]: [usize; 3]) {
+        for channel in image.chunks_exact_mut((height * width).max(1)).take(channels) {
+            for row in channel.chunks_exact_mut(width).skip(height.saturating_sub(self.size)) {
+                row[width.saturating_sub(self.size)..].fill(self.value);
+            }
+        }
+    }
+}
+
 /// An attack of f_real colluding workers.
 pub trait Attack: Send + Sync {
     /// Changes the labels of a hostile worker's minibatch. Workers are computed in parallel, hence
     /// `&self`.
     fn poison(&self, labels: Labels<'_>, stream: &mut Stream) {
         let _ = (labels, stream);
+    }
+
+    /// Changes the samples of a hostile worker's minibatch, labels and inputs; unless an attack
+    /// says otherwise, the labels alone.
+    fn taint(&self, samples: Samples<'_>, stream: &mut Stream) {
+        self.poison(samples.labels, stream);
+    }
+
+    /// What a model that learnt from its samples is to answer to, where it hides such a thing.
+    fn trigger(&self) -> Option<Trigger> {
+        None
     }
 
     /// Writes what the hostile workers send: one row each, in worker order. `out` may hold anything

@@ -118,7 +118,7 @@ fn demand(
     f: usize,
 ) -> Result<(), Failure> {
     let ids: Vec<u32> = (0..h as u32).collect();
-    let fits = attack.fits(Ground { honest: &ids, d, classes: None });
+    let fits = attack.fits(Ground { honest: &ids, d, classes: None, image: None });
     if about.facts.poisons && fits.is_err() {
         let text = format!("{} changes labels; rows have none, see --labels", about.name);
         return Err(Failure::refused(text));

@@ -284,6 +284,7 @@ mod tests {
             ("simples-conv", digits, 10),
             ("torchnet", digits, 10),
             ("resnet20", colours, 10),
+            ("transformer width=8 hidden=12", row(6), 5),
         ] {
             let report = check(|| model::build(text, shape, classes).unwrap(), shape, classes);
             assert!(report.passed(), "{text}: {report}");

@@ -51,4 +51,7 @@ pub const ALL: &[&Publication] = &[
     &finite_sums::dasha::PUBLICATION,
     &finite_sums::saga::PUBLICATION,
     &methods::gossip::PUBLICATION,
+    &methods::async_rules::PUBLICATION,
+    &methods::backdoor::PUBLICATION,
+    &methods::transformer::PUBLICATION,
 ];

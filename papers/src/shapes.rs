@@ -202,12 +202,13 @@ mod tests {
                 let experiment = Experiment::parse(text, "x", &Source::default()).unwrap();
                 let outcome = |settings: &varangian_lab::config::Settings| {
                     let mut outcome = Outcome::sample("average", "none", 1, &[0.5]);
-                    let metric = "optimality_gap".to_owned();
-                    outcome.points.push(varangian_lab::results::Point {
+                    let point = |metric: &str| varangian_lab::results::Point {
                         step: 0,
-                        metric,
+                        metric: metric.to_owned(),
                         value: 0.1,
-                    });
+                    };
+                    let beside = ["optimality_gap", "backdoor_rate", "test_loss"].map(point);
+                    outcome.points.extend(beside);
                     outcome.settings = settings.clone();
                     outcome
                 };

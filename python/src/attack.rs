@@ -84,7 +84,7 @@ impl Attack {
                     return Err(PyValueError::new_err("honest rows are finite; some are not"));
                 }
                 let ids: Vec<u32> = (0..h as u32).collect();
-                let fits = attack.fits(Ground { honest: &ids, d, classes: None });
+                let fits = attack.fits(Ground { honest: &ids, d, classes: None, image: None });
                 if self.entry.facts.poisons && fits.is_err() {
                     let text = format!("{name} changes labels; rows have none: see .poison");
                     return Err(PyValueError::new_err(text));

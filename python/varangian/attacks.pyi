@@ -26,6 +26,19 @@ class AntiCGE(Listed):
         twice: bool | None = None,
     ) -> None: ...
 
+class Backdoor(Listed):
+    """Hostile workers stamp a patch on some images and call them the target; rows may be scaled."""
+
+    def __init__(
+        self,
+        *,
+        target: int | None = None,
+        size: int | None = None,
+        value: float | None = None,
+        fraction: float | None = None,
+        scale: float | None = None,
+    ) -> None: ...
+
 class BitFlip(Listed):
     """Chosen bits of random tiles of the worker's own gradient are inverted."""
 
@@ -343,6 +356,7 @@ class Zero(Listed):
 __all__ = [
     "ALIE",
     "AntiCGE",
+    "Backdoor",
     "BitFlip",
     "BlindInversion",
     "Cancel",

@@ -174,6 +174,16 @@ class NPZ(Variant):
         pad: Literal["zero", "replicate"] | None = None,
     ) -> None: ...
 
+class Phrases(Variant):
+    """Generated text, words by a Markov chain: windows of characters, the next one as label.."""
+
+    def __init__(
+        self,
+        *,
+        length: int | None = None,
+        words: int | None = None,
+    ) -> None: ...
+
 __all__ = [
     "CIFAR10",
     "CIFAR100",
@@ -188,4 +198,5 @@ __all__ = [
     "LowRank",
     "MNIST",
     "NPZ",
+    "Phrases",
 ]

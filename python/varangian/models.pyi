@@ -155,6 +155,18 @@ class TorchNet(Variant):
         dropout_masks: Literal["own", "shared"] | None = None,
     ) -> None: ...
 
+class Transformer(Variant):
+    """Causal self-attention over a window of characters; cross-entropy of each next character.."""
+
+    def __init__(
+        self,
+        *,
+        width: int | None = None,
+        heads: int | None = None,
+        blocks: int | None = None,
+        hidden: int | None = None,
+    ) -> None: ...
+
 class WideResNet(Variant):
     """Blocks of two 3×3 convolutions behind batch norm and rectifier, 10 times as wide: WRN-28-10.."""
 
@@ -199,6 +211,7 @@ __all__ = [
     "ResNet50",
     "SimplesConv",
     "TorchNet",
+    "Transformer",
     "WideResNet",
     "ZenoPPCNN",
 ]

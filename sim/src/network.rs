@@ -131,6 +131,8 @@ pub struct Network {
     pub slowdown: f64,
     /// How many other workers, drawn from the seed, never send anything.
     pub silent: usize,
+    /// How many times faster than others a hostile worker computes, at least 1.
+    pub haste: f64,
     /// Synchronous: how long a round stays open. Asynchronous: after how long a worker whose
     /// message was lost asks again.
     pub deadline: f64,
@@ -152,6 +154,7 @@ impl Network {
             slow: 0,
             slowdown: 1.0,
             silent: 0,
+            haste: 1.0,
             deadline: 1e6,
         }
     }
@@ -178,6 +181,10 @@ impl Network {
                 "slow and silent workers are at most n = {n}; got {slow} and {silent}"
             )));
         }
+        if !(self.haste >= 1.0 && self.haste.is_finite()) {
+            let haste = self.haste;
+            return Err(SpecError::new(format!("haste is at least 1 and finite; got {haste}")));
+        }
         if self.slowdown < 1.0 || self.deadline.is_nan() || self.deadline <= 0.0 {
             return Err(SpecError::new(format!(
                 "slowdown is at least 1 and the deadline above 0; got {} and {}",
@@ -187,8 +194,8 @@ impl Network {
         Ok(())
     }
 
-    /// How each of n workers fares throughout.
-    pub fn temperaments(&self, n: usize, seed: Seed) -> Vec<Temperament> {
+    /// How each of n workers fares throughout; `hostile` are those that attack, each below n.
+    pub fn temperaments(&self, n: usize, seed: Seed, hostile: &[u32]) -> Vec<Temperament> {
         let order = seed.stream(Domain::Network, lanes::TEMPERAMENTS, 0).permutation(n);
         let mut out = vec![Temperament { slowdown: 1.0, silent: false }; n];
         for (rank, &worker) in order.iter().enumerate() {
@@ -199,6 +206,7 @@ impl Network {
                 one.silent = true;
             }
         }
+        hostile.iter().for_each(|&worker| out[worker as usize].slowdown /= self.haste);
         out
     }
 
@@ -229,7 +237,7 @@ impl Network {
 /// What a worker is like throughout a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Temperament {
-    /// The factor on its computing time.
+    /// The factor on its computing time, below 1 for a hostile worker that hastens.
     pub slowdown: f64,
     /// Whether it never sends.
     pub silent: bool,
@@ -296,9 +304,15 @@ mod tests {
     #[test]
     fn slow_and_silent_workers_are_drawn_and_checked() {
         let network = Network { slow: 3, slowdown: 4.0, silent: 2, ..Network::perfect() };
-        let all = network.temperaments(10, Seed(1));
+        let all = network.temperaments(10, Seed(1), &[]);
         assert_eq!(all.iter().filter(|t| t.slowdown == 4.0).count(), 3);
         assert_eq!(all.iter().filter(|t| t.silent).count(), 2);
+        let hasty = Network { haste: 8.0, ..network.clone() }.temperaments(10, Seed(1), &[2, 7]);
+        for (worker, (plain, hasty)) in all.iter().zip(&hasty).enumerate() {
+            let times = if [2, 7].contains(&worker) { 8.0 } else { 1.0 };
+            assert_eq!(hasty.slowdown * times, plain.slowdown, "worker {worker}");
+        }
+        assert!(Network { haste: 0.5, ..Network::perfect() }.check(4).is_err());
         let error = network.check(4).unwrap_err().to_string();
         assert_eq!(error, "slow and silent workers are at most n = 4; got 3 and 2");
         assert!(Network { loss: 1.0, ..Network::perfect() }.check(4).is_err());

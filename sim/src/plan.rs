@@ -216,7 +216,13 @@ pub(crate) fn fits(
     train: &dyn Dataset,
 ) -> Result<(), SpecError> {
     let honest: Vec<u32> = (0..n as u32).filter(|id| !hostile.contains(id)).collect();
-    let ground = Ground { honest: &honest, d: model.dim(), classes: Some(train.classes()) };
+    let shape = train.shape();
+    let ground = Ground {
+        honest: &honest,
+        d: model.dim(),
+        classes: Some(train.classes()),
+        image: Some([shape.channels, shape.height, shape.width]),
+    };
     let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
     attack.fits(ground).map_err(needs)
 }

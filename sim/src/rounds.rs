@@ -48,7 +48,7 @@ impl Rounds {
         }
         let (n, seed, honest) = (plan.n, plan.seed, plan.n - plan.f_real);
         let least = plan.least();
-        let temperaments = network.temperaments(n, seed);
+        let temperaments = network.temperaments(n, seed, &plan.hostile_ids());
         let policy = Policy { deadline: network.deadline, least, backs_off: false };
         let run = Lockstep::staged(plan)?;
         let (agenda, free_at) = (Agenda::default(), vec![0.0; n]);

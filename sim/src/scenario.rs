@@ -58,6 +58,12 @@ pub static NETWORK: &[Param] = &[
     },
     count("silent", "0", "how many other workers never send"),
     Param {
+        name: "haste",
+        kind: Kind::Real { min: 1.0, max: 1e6 },
+        default: "1",
+        help: "how many times faster than others a hostile worker computes; those of f_real, attack or none",
+    },
+    Param {
         name: "deadline",
         kind: Kind::Real { min: 1e-9, max: 1e12 },
         default: "1000000",
@@ -120,6 +126,7 @@ fn network(args: &Args) -> Result<Network, SpecError> {
         slow: count("slow"),
         slowdown: real("slowdown"),
         silent: count("silent"),
+        haste: real("haste"),
         deadline: real("deadline"),
     })
 }

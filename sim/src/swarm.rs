@@ -187,7 +187,7 @@ impl Swarm {
         plan.check()?;
         let (n, f, seed) = (plan.n, plan.f, plan.seed);
         let temperaments = match &plan.staleness {
-            Staleness::Network(network) => network.temperaments(n, seed),
+            Staleness::Network(network) => network.temperaments(n, seed, &plan.hostile_ids()),
             Staleness::Uniform { .. } => Vec::new(),
         };
         let settings = QueueSettings {

@@ -7,7 +7,7 @@ use common::plan;
 use std::sync::Arc;
 use varangian_attacks as attacks;
 use varangian_base::Seed;
-use varangian_learn::optim::{Momentum, Optimiser, Placement};
+use varangian_learn::optim::{Message, Momentum, Optimiser, Placement, ServerOptimiser};
 use varangian_rules::build_filter;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::network::{Delay, Network};
@@ -75,6 +75,7 @@ fn faulty() -> Network {
         slow: 1,
         slowdown: 3.0,
         silent: 1,
+        haste: 1.0,
         deadline: 3.0,
     }
 }
@@ -203,6 +204,60 @@ fn a_saved_asynchronous_run_goes_on_to_the_same_bits() {
     let saved = Swarm::new(make(5)).unwrap().save();
     let error = Swarm::new(make(4)).unwrap().load(&saved).unwrap_err().to_string();
     assert_eq!(error, "checkpoint: an event is of no worker below 4");
+}
+
+#[test]
+fn double_momentum_goes_on_asynchronously_to_the_same_bits() {
+    let make = || {
+        let hasty = Network { haste: 3.0, ..faulty() };
+        let plan = swarm("weighted", "sign-flip", 13, 4, Staleness::Network(hasty));
+        let optimiser = Optimiser {
+            message: Message::parse("storm").unwrap(),
+            server: ServerOptimiser::parse("anytime gamma=0.1").unwrap(),
+            ..sgd()
+        };
+        Swarm::new(AsyncPlan { optimiser, ..plan }).unwrap()
+    };
+    let run = |threads| {
+        with_threads(threads, || {
+            let mut whole = make();
+            (0..150).for_each(|_| assert!(whole.step().is_some()));
+            whole.trace()
+        })
+    };
+    let mut whole = make();
+    (0..70).for_each(|_| assert!(whole.step().is_some()));
+    let mut resumed = make();
+    resumed.load(&whole.save()).unwrap();
+    (0..80).for_each(|_| assert!(resumed.step().is_some()));
+    assert_eq!([resumed.trace(), run(2)], [run(1); 2]);
+}
+
+#[test]
+fn every_filter_meets_the_same_arrivals_whatever_the_attack() {
+    let arrivals = |filter: &str, attack: &str, haste: f64, optimiser: Optimiser| {
+        let network = Network { haste, ..faulty() };
+        let plan = swarm(filter, attack, 13, 4, Staleness::Network(network));
+        let mut swarm = Swarm::new(AsyncPlan { optimiser, ..plan }).unwrap();
+        let one = |_| {
+            let record = swarm.step().unwrap();
+            (record.time.to_bits(), record.outcome.worker, record.hostile)
+        };
+        (0..200).map(one).collect::<Vec<_>>()
+    };
+    let filters = varangian_rules::FILTERS.iter().map(|entry| entry.name);
+    let mut hostile = Vec::new();
+    for haste in [1.0, 4.0] {
+        let wanted = arrivals("async-sgd", "none", haste, sgd());
+        for filter in filters.clone() {
+            for attack in ["none", "sign-flip", "ipm"] {
+                let found = arrivals(filter, attack, haste, with_momentum());
+                assert_eq!(found, wanted, "{filter}, {attack}");
+            }
+        }
+        hostile.push(wanted.iter().filter(|arrival| arrival.2).count());
+    }
+    assert!(hostile[1] > hostile[0] + 20, "{hostile:?}");
 }
 
 #[test]

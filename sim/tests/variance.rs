@@ -6,7 +6,9 @@ use varangian_attacks as attacks;
 use varangian_base::{Domain, Seed, lanes, spec};
 use varangian_learn::data::{Split, load};
 use varangian_learn::model::build;
-use varangian_learn::optim::{Compression, Message, Optimiser, Regulariser, shared_mask};
+use varangian_learn::optim::{
+    Compression, Message, Optimiser, Regulariser, ServerOptimiser, shared_mask,
+};
 use varangian_learn::partition::{Minibatches, Samples, Sampling, make};
 use varangian_learn::{Batch, Dataset, Model, Sampler, Targets};
 use varangian_rules::Pipeline;
@@ -251,16 +253,71 @@ fn saga_corrects_a_gradient_by_the_last_one_of_each_sample() {
     agree(made(), steps, &x);
 }
 
+/// STORM at the workers and AnyTime averaging at the server: μ²-SGD.
+fn double_momentum(beta: Option<f64>, gamma: Option<f64>) {
+    let made = || {
+        let text = |name: &str, key: &str, value: Option<f64>| match value {
+            Some(value) => format!("{name} {key}={value}"),
+            None => name.to_owned(),
+        };
+        let mut plan = plan(&text("storm", "beta", beta), "none", "with-replacement");
+        plan.optimiser.server = ServerOptimiser::parse(&text("anytime", "gamma", gamma)).unwrap();
+        plan
+    };
+    let (told, steps) = (made(), 30);
+    let table = Table::of(told.train.as_ref());
+    let mut x = start(&told);
+    let (mut w, mut before, mut kept) = (x.clone(), x.clone(), vec![Row::new(); HONEST]);
+    for step in 0..steps {
+        let mut honest = Vec::new();
+        for worker in 0..HONEST as u32 {
+            let batch = drawn(&told, worker, step);
+            let mut d = table.mean(&x, &batch);
+            let own = &mut kept[worker as usize];
+            if step > 0 {
+                let share = 1.0 - beta.unwrap_or(1.0 / (step + 1) as f64);
+                d = add(&d, share, &add(own, -1.0, &table.mean(&before, &batch)));
+            }
+            own.clone_from(&d);
+            honest.push(d);
+        }
+        before.clone_from(&x);
+        let t = (step + 1) as f64;
+        // The average itself, not its recursion, where the t-th iterate weighs t.
+        let weight = if gamma.is_some() { 1.0 } else { t };
+        w = add(&w, -RATE * weight, &combined(&honest));
+        x = match gamma {
+            Some(gamma) => add(&scaled(1.0 - gamma, &x), gamma, &w),
+            // (t + 2)·(t + 1)/2 = 1 + … + (t + 1): the start weighs 1, this iterate t + 1.
+            None => add(&scaled(t / (t + 2.0), &x), 2.0 / (t + 2.0), &w),
+        };
+    }
+    agree(made(), steps, &x);
+}
+
+#[test]
+fn storm_corrects_a_momentum_and_anytime_publishes_the_mean_of_iterates() {
+    double_momentum(None, None);
+    double_momentum(Some(0.25), Some(0.1));
+}
+
 #[test]
 fn the_bits_hold_over_threads_and_a_pause() {
     for (message, compression) in [
         ("marina p=0.2", "none"),
         ("marina p=0.2", "quantised levels=3"),
         ("saga", "none"),
+        ("storm", "none"),
         ("dasha p=0.2", "rand-k keep=0.3"),
         ("dasha p=0.2", "quantised levels=3"),
     ] {
-        let made = || plan(message, compression, "shared-pool");
+        let made = || {
+            let mut plan = plan(message, compression, "shared-pool");
+            if message == "storm" {
+                plan.optimiser.server = ServerOptimiser::parse("anytime").unwrap();
+            }
+            plan
+        };
         let step = |run: &mut Lockstep, steps: u64| {
             (0..steps).for_each(|_| assert!(run.step().closed.skipped.is_none()));
         };

@@ -1,11 +1,12 @@
 //! The adversary: the one mind of the hostile workers.
 
 use crate::{Broadcast, Job, Poison};
-use varangian_attacks::{Attack, Labels, Probe, Sees, View};
+use varangian_attacks::{Attack, Labels, Probe, Samples, Sees, View};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Domain, Memory, Rows, RowsMut, Seed, SpecError, Stream};
-use varangian_learn::Batch;
+use varangian_learn::data::Shape;
 use varangian_learn::model::{Model, Prepared, Workspace};
+use varangian_learn::{Batch, Targets};
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// The hostile workers, which see what the attack says it reads and write their rows together.
@@ -82,9 +83,16 @@ pub struct Poisoner<'a> {
 }
 
 impl Poison for Poisoner<'_> {
-    fn poison(&self, labels: &mut [u32], classes: u32, step: u64, stream: &mut Stream) {
+    fn poison(&self, batch: &mut Batch, on: (Shape, u32), step: u64, stream: &mut Stream) {
         let Poisoner { attack, hostile, of } = *self;
-        attack.poison(Labels { labels, classes, hostile, of, step }, stream);
+        let (Shape { channels, height, width }, classes) = on;
+        if attack.trigger().is_some() {
+            // What was listed of the inputs as they were is not so afterwards.
+            batch.begin(batch.len, channels * height * width);
+        }
+        let Batch { inputs, targets: Targets::Labels(labels), .. } = batch else { return };
+        let labels = Labels { labels, classes, hostile, of, step };
+        attack.taint(Samples { inputs, shape: [channels, height, width], labels }, stream);
     }
 }
 

@@ -11,10 +11,12 @@ pub(crate) struct Descent {
     first: Vec<f32>,
     /// v of an adaptive optimiser, or empty.
     second: Vec<f32>,
-    /// Steps made; counted for adaptive optimisers only.
+    /// Steps made; counted for adaptive optimisers and averages only.
     steps: u64,
     /// What scaled signs left out, or empty.
     held: Vec<f32>,
+    /// The iterate whose average the parameters are, of use after a step; empty elsewhere.
+    iterate: Vec<f32>,
     /// The search for a way out of a saddle, where the optimiser has one.
     search: Option<Search>,
 }
@@ -26,6 +28,7 @@ impl Descent {
         let keeps = momentum.placement == Placement::Update && momentum.coefficient > 0.0;
         let adapts = matches!(optimiser.server, ServerOptimiser::Adaptive { .. });
         let keeps = keeps || matches!(optimiser.server, ServerOptimiser::Nesterov { .. });
+        let averages = matches!(optimiser.server, ServerOptimiser::AnyTime { .. });
         let search = match optimiser.server {
             ServerOptimiser::Perturbed(escape) => Some(Search::new(escape, d)),
             _ => None,
@@ -37,6 +40,7 @@ impl Descent {
             first: vec![0.0; if keeps || adapts { d } else { 0 }],
             second: vec![optimiser.server.first_second(); if adapts { d } else { 0 }],
             steps: 0,
+            iterate: vec![0.0; if averages { d } else { 0 }],
         }
     }
 
@@ -73,6 +77,10 @@ impl Descent {
             by_sign(aggregate, &mut self.held, (rate, keep), params);
             return None;
         }
+        if let ServerOptimiser::AnyTime { gamma } = optimiser.server {
+            self.average(aggregate, gamma, (rate, keep), params);
+            return None;
+        }
         let direction = if self.first.is_empty() {
             aggregate
         } else {
@@ -90,6 +98,27 @@ impl Descent {
         None
     }
 
+    /// w ← keep·w − rate·cₜ·a; θ ← θ + γₜ·(w − θ), with w₋₁ = θ₋₁.
+    fn average(
+        &mut self,
+        aggregate: &[f32],
+        gamma: Option<f64>,
+        (rate, keep): (f64, f64),
+        params: &mut [f32],
+    ) {
+        if self.steps == 0 {
+            self.iterate.copy_from_slice(params);
+        }
+        self.steps += 1;
+        let t = self.steps as f64;
+        let (weight, share) = gamma.map_or((t, 2.0 / (t + 2.0)), |gamma| (1.0, gamma));
+        let slots = self.iterate.iter_mut().zip(params).zip(aggregate);
+        for ((w, p), &a) in slots {
+            *w = (keep * f64::from(*w) - rate * weight * f64::from(a)) as f32;
+            *p = (f64::from(*p) + share * (f64::from(*w) - f64::from(*p))) as f32;
+        }
+    }
+
     /// Adds the memory to a machine's.
     pub(crate) fn save(&self, memory: &mut Memory) {
         memory.put("velocity", Value::Floats(self.first.clone()));
@@ -99,6 +128,10 @@ impl Descent {
         }
         if !self.held.is_empty() {
             memory.put("held", Value::Floats(self.held.clone()));
+        }
+        if !self.iterate.is_empty() {
+            memory.put("iterate", Value::Floats(self.iterate.clone()));
+            memory.put("descents", Value::Integers(vec![self.steps]));
         }
         if let Some(search) = &self.search {
             search.save(memory);
@@ -111,8 +144,14 @@ impl Descent {
     /// If the memory is of another model or optimiser.
     pub(crate) fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
         restore(memory, "velocity", &mut self.first)?;
+        let averages = !self.iterate.is_empty();
+        if averages {
+            restore(memory, "iterate", &mut self.iterate)?;
+        }
         if !self.second.is_empty() {
             restore(memory, "second", &mut self.second)?;
+        }
+        if averages || !self.second.is_empty() {
             let steps = memory.integers("descents")?.first();
             self.steps = *steps.ok_or_else(|| SpecError::new("checkpoint: descents is empty"))?;
         }

@@ -28,6 +28,8 @@ mod study;
 mod traffic;
 #[cfg(feature = "adversary")]
 mod trial;
+#[cfg(feature = "adversary")]
+mod triggered;
 pub mod wire;
 mod worker;
 
@@ -46,4 +48,6 @@ pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
 #[cfg(feature = "adversary")]
 pub use trial::TrialRule;
+#[cfg(feature = "adversary")]
+pub use triggered::Triggered;
 pub use worker::{Bench, Job, Poison, Worker};

@@ -1,9 +1,11 @@
 //! A worker: minibatch, gradient, clipping, momentum, and what is sent of it.
 
 mod reduced;
+mod saved;
 mod several;
 
-use varangian_base::{Coins, Domain, Memory, Seed, Signs, SpecError, Stream, Value, lanes};
+use varangian_base::{Coins, Domain, Seed, Signs, Stream, lanes};
+use varangian_learn::data::Shape;
 use varangian_learn::model::{Model, Place, Prepared, Workspace};
 use varangian_learn::optim::{Message, Optimiser, Placement, Trail, add_to, polar, sanitise};
 use varangian_learn::{Batch, Dataset, Sampler};
@@ -25,12 +27,12 @@ pub struct Job<'a> {
     pub seed: Seed,
 }
 
-/// What a hostile worker does to the labels that it drew. Honest workers pass none, and a worker
+/// What a hostile worker does to the samples that it drew. Honest workers pass none, and a worker
 /// that links no attack knows of none.
 pub trait Poison: Sync {
-    /// Rewrites the labels, each below `classes`, of a minibatch of `step`; `stream` is the
-    /// worker's own for this draw.
-    fn poison(&self, labels: &mut [u32], classes: u32, step: u64, stream: &mut Stream);
+    /// Rewrites inputs of this shape and labels, each below `classes`, of a minibatch of `step`;
+    /// `stream` is the worker's own for this draw. Real-valued targets stay.
+    fn poison(&self, batch: &mut Batch, on: (Shape, u32), step: u64, stream: &mut Stream);
 }
 
 impl Job<'_> {
@@ -84,12 +86,13 @@ pub struct Worker {
     /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA and Byz-DASHA-PAGE; empty
     /// before its first step.
     copy: Vec<f32>,
-    /// The step of that copy, in Byz-VR-MARINA and Byz-DASHA-PAGE.
+    /// The step of that copy, in Byz-VR-MARINA and Byz-DASHA-PAGE; in STORM how many messages there
+    /// were.
     copied: u64,
     /// Its estimate of its gradient, in Byz-DASHA-PAGE; empty before its first step.
     estimate: Vec<f32>,
     /// In SAGA, the last gradient of each of its samples, in the order of its share, and their
-    /// mean.
+    /// mean; in STORM its last message.
     table: Vec<f32>,
     average: Vec<f64>,
     momentum: Vec<f32>,
@@ -167,11 +170,13 @@ impl Worker {
         } else if let Message::Marina { whole } = job.optimiser.message {
             self.compare(job, broadcast, whole, start, poison, bench, out)
         } else if let Message::Dasha { whole, pull } = job.optimiser.message {
-            self.follow(job, broadcast.step, (whole, pull), start, poison, bench, out)
+            self.keep_up(job, broadcast.step, (whole, pull), start, poison, bench, out)
         } else if let Message::Cyclic { times } = job.optimiser.message {
             self.encode(job, (broadcast.step, times), start, poison, bench, out)
         } else if job.optimiser.message == Message::Saga {
             self.correct(job, broadcast.step, start, poison, bench, out)
+        } else if let Message::Storm { beta } = job.optimiser.message {
+            self.follow(job, broadcast.step, beta, start, poison, bench, out)
         } else if at_worker && momentum.nesterov {
             let mut ahead = std::mem::take(&mut bench.ahead);
             ahead.resize(out.len(), 0.0);
@@ -325,82 +330,10 @@ impl Worker {
     ) {
         let mut augment = job.seed.stream(Domain::Augment, self.of, draw);
         job.train.fill(indices, &mut augment, batch);
-        let classes = job.train.classes() as u32;
-        if let (Some(poison), Some(labels)) = (poison, batch.labels_mut()) {
+        if let Some(poison) = poison {
             let mut stream = job.seed.lane(Domain::Attack, self.id, draw, lanes::attack::POISON);
-            poison.poison(labels, classes, draw / job.optimiser.local.steps, &mut stream);
+            let on = (job.train.shape(), job.train.classes() as u32);
+            poison.poison(batch, on, draw / job.optimiser.local.steps, &mut stream);
         }
-    }
-
-    /// Saves the momentum, what compression left out, its copy of the parameters, its samples'
-    /// gradients, what local steps remember, and what its last forward pass measured: a message
-    /// under way brings it.
-    pub fn save(&self) -> Memory {
-        let mut memory = Memory::default();
-        memory.put("momentum", Value::Floats(self.momentum.clone()));
-        if !self.twice.is_empty() {
-            memory.put("twice", Value::Floats(self.twice.clone()));
-        }
-        if !self.residual.is_empty() {
-            memory.put("residual", Value::Floats(self.residual.clone()));
-        }
-        if !self.copy.is_empty() {
-            memory.put("copy", Value::Floats(self.copy.clone()));
-            memory.put("copied", Value::Integers(vec![self.copied]));
-        }
-        if !self.estimate.is_empty() {
-            memory.put("estimate", Value::Floats(self.estimate.clone()));
-        }
-        if !self.table.is_empty() {
-            memory.put("table", Value::Floats(self.table.clone()));
-            memory.put("average", Value::Doubles(self.average.clone()));
-        }
-        let Trail { first, second, steps } = &self.trail;
-        if *steps > 0 {
-            memory.put("trail/first", Value::Floats(first.clone()));
-            memory.put("trail/second", Value::Floats(second.clone()));
-            memory.put("trail/steps", Value::Integers(vec![*steps]));
-        }
-        if !self.statistics.is_empty() {
-            memory.put("statistics", Value::Floats(self.statistics.clone()));
-        }
-        memory
-    }
-
-    /// Restores what `save` returned.
-    ///
-    /// # Errors
-    /// If the memory is not a worker's.
-    pub fn load(&mut self, memory: &Memory) -> Result<(), SpecError> {
-        let floats = |name: &str| match memory.values.contains_key(name) {
-            true => memory.floats(name).map(<[f32]>::to_vec),
-            false => Ok(Vec::new()),
-        };
-        self.momentum = memory.floats("momentum")?.to_vec();
-        self.twice = floats("twice")?;
-        self.residual = floats("residual")?;
-        self.copy = floats("copy")?;
-        self.estimate = floats("estimate")?;
-        self.table = floats("table")?;
-        self.average = match memory.values.contains_key("average") {
-            true => memory.doubles("average")?.to_vec(),
-            false => Vec::new(),
-        };
-        let number = |name: &str| match memory.values.contains_key(name) {
-            true => memory
-                .integers(name)?
-                .first()
-                .copied()
-                .ok_or_else(|| SpecError::new(format!("checkpoint: {name} is empty"))),
-            false => Ok(0),
-        };
-        self.copied = number("copied")?;
-        self.trail = Trail {
-            first: floats("trail/first")?,
-            second: floats("trail/second")?,
-            steps: number("trail/steps")?,
-        };
-        self.statistics = floats("statistics")?;
-        Ok(())
     }
 }

@@ -92,6 +92,25 @@ fn without_faults_the_bits_are_those_of_lockstep() {
             None,
         ),
         ("rule = 'median'\nf_real = 0\ncompression = 'quantised levels=3'", None),
+        (
+            "rule = 'bucketing s=2 | median'\nf_real = 0\nmessage = 'marina p=0.3'\nmomentum = 0",
+            None,
+        ),
+        (
+            "rule = 'median'\nf_real = 0\nmessage = 'marina p=0.3'\nmomentum = 0\n\
+             sampling = 'shared-pool'\ncompression = 'rand-k keep=0.3 masks=shared'",
+            None,
+        ),
+        ("rule = 'geometric-median'\nf_real = 0\nmessage = 'saga'\nmomentum = 0", None),
+        (
+            "rule = 'median'\nf_real = 0\nmessage = 'storm'\nmomentum = 0\n\
+             server_optimiser = 'anytime gamma=0.5'",
+            None,
+        ),
+        (
+            "rule = 'trimmed-mean'\nmessage = 'marina p=0.3'\nmomentum = 0\nattack = 'alie z=1.5'",
+            alie,
+        ),
     ] {
         let mut site = Site::new(&experiment(more));
         let here = site.lockstep();

@@ -199,6 +199,10 @@ pub(super) static ATTACKS: &[Formula] = &[
     ("sign-flip", r"-s \, g_i"),
     ("blind-inversion", r"-m_i, \quad m_i: \text{ what the worker would have sent}"),
     ("label-flip", r"\nabla L(\theta; z, C - 1 - y)"),
+    (
+        "backdoor",
+        r"s \, \nabla L(\theta; z', y'), \quad (z', y') = (z \text{ with the patch}, t) \text{ with probability } p, \text{ else } (z, y)",
+    ),
     ("bit-flip", r"g_i \text{ with chosen bits of chosen coordinates inverted}"),
     ("gaussian", r"x \sim \mathcal N(\mu, \sigma^2 I)"),
     ("zero", r"0"),

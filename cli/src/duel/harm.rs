@@ -111,7 +111,7 @@ impl Arena {
             SpecError::new(format!("the attack needs {condition}; got {h} honest rows"))
         })?;
         let ids: Vec<u32> = (0..(h + hostile) as u32).collect();
-        let ground = Ground { honest: &ids[..h], d: self.honest.d(), classes: None };
+        let ground = Ground { honest: &ids[..h], d: self.honest.d(), classes: None, image: None };
         attack
             .fits(ground)
             .map_err(|condition| SpecError::new(format!("the attack needs {condition}")))?;

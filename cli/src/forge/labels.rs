@@ -22,7 +22,7 @@ pub(super) fn run(
     let Some(classes) = args.classes else {
         return Err(Failure::refused("--labels needs --classes, how many there are"));
     };
-    let ground = Ground { honest: &[], d: 1, classes: Some(classes as usize) };
+    let ground = Ground { honest: &[], d: 1, classes: Some(classes as usize), image: None };
     attack.fits(ground).map_err(|condition| {
         Failure::refused(format!("{name} needs {condition}; got --classes {classes}"))
     })?;

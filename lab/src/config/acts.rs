@@ -385,12 +385,12 @@ fn of_the_network(settings: &Settings, ground: &Ground) -> Vec<(String, String)>
         }
     };
     let rounds = "rounds are synchronous: only filters read it";
-    say("clean", !ground.filter, rounds);
-    say("keep", !ground.filter, rounds);
+    ["clean", "keep"].into_iter().for_each(|name| say(name, !ground.filter, rounds));
     let peaceful = settings.f_real() == 0 || settings.attack == "none";
     say("clean", ground.filter && peaceful && number("clean", 0.0) > 0.0, "nobody attacks");
     say("slowdown", number("slow", 0.0) <= 0.0, "no worker is slow (slow=0)");
     say("slow", number("slowdown", 10.0) <= 1.0, "slowdown=1 slows nobody");
+    say("haste", settings.f_real() == 0, "no worker is hostile (f_real=0)");
     say("downtime", number("crash", 0.0) <= 0.0, "no worker crashes (crash=0)");
     let (age, keep) = (number("max-delay", 10.0), number("keep", 20.0));
     let why = format!("cut to {}: keep={keep} models are kept", keep - 1.0);

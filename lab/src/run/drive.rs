@@ -76,7 +76,8 @@ pub(super) fn drive(
             glanced = clock::now();
         }
         if !waits && let Some((params, statistics, seconds)) = start.take() {
-            notes.untrained(&run.evaluate_at(0, &params, &statistics), seconds, &params);
+            let evaluation = run.evaluate_at(0, &params, &statistics);
+            notes.untrained(&evaluation, seconds, (&params, &statistics));
         }
     }
     notes.end(run);
@@ -87,7 +88,11 @@ pub(super) fn drive(
 /// Evaluates the run where it stands, and notes that.
 fn look(notes: &mut Notes<'_, '_>, run: &mut dyn Run) {
     let evaluation = run.evaluate();
-    notes.evaluation(&evaluation, (run.seconds(), run.disagreement()), run.params());
+    notes.evaluation(
+        &evaluation,
+        (run.seconds(), run.disagreement()),
+        (run.params(), run.statistics()),
+    );
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Nothing here reads arguments, prints, or handles signals: whoever runs an experiment listens to
 //! its [`Events`].
 
+mod backdoor;
 mod check;
 mod digest;
 mod drive;

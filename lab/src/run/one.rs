@@ -1,5 +1,6 @@
 //! One run: from its plan to its outcome, with what is measured on the way.
 
+use super::backdoor::Backdoor;
 use super::drive;
 use super::mean::Mean;
 use super::objective::Objective;
@@ -107,8 +108,13 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
         true => Some(Objective::of(job.settings(), &course)?),
         false => None,
     };
-    let mut notes =
-        Notes { traffic, objective, ..Notes::new(classifies, &job.key, context.progress) };
+    let backdoor = Backdoor::of(&course);
+    let mut notes = Notes {
+        traffic,
+        objective,
+        backdoor,
+        ..Notes::new(classifies, &job.key, context.progress)
+    };
     let Settings { steps, evaluate_every, .. } = *job.settings();
     let model = course.model().clone();
     let mut kept = String::new();
@@ -185,6 +191,8 @@ pub(super) struct Notes<'a, 'e> {
     traffic: Traffic,
     /// What the gap to the optimum is measured by, where it is.
     objective: Option<Objective>,
+    /// What a backdoor is measured by, where the attack hides one.
+    backdoor: Option<Backdoor>,
     train_loss: Mean,
     hostile_weight: Mean,
 }
@@ -205,6 +213,7 @@ impl<'a, 'e> Notes<'a, 'e> {
             progress,
             traffic,
             objective: None,
+            backdoor: None,
             train_loss,
             hostile_weight,
         }
@@ -345,20 +354,20 @@ impl Notes<'_, '_> {
         &mut self,
         evaluation: &Evaluation,
         seconds: Option<f64>,
-        params: &[f32],
+        at: (&[f32], &[f32]),
     ) {
         let means = [&mut self.train_loss, &mut self.hostile_weight].map(std::mem::take);
-        self.evaluation(evaluation, (seconds, None), params);
+        self.evaluation(evaluation, (seconds, None), at);
         [self.train_loss, self.hostile_weight] = means;
     }
 
-    /// Notes an evaluation at `params`, its virtual time and how far nodes are apart, once: a pause
-    /// repeats the last one.
+    /// Notes an evaluation at these parameters and running statistics, its virtual time and how far
+    /// nodes are apart, once: a pause repeats the last one.
     pub(super) fn evaluation(
         &mut self,
         evaluation: &Evaluation,
         (seconds, apart): (Option<f64>, Option<f64>),
-        params: &[f32],
+        (params, statistics): (&[f32], &[f32]),
     ) {
         if self.evaluated.replace(evaluation.step) == Some(evaluation.step) {
             return;
@@ -374,14 +383,13 @@ impl Notes<'_, '_> {
             self.put(step, "accuracy", tally.accuracy());
         }
         self.put(step, "test_loss", tally.mean_loss());
-        if let Some(apart) = apart {
-            self.put(step, "disagreement", apart);
-        }
-        if let Some(gap) = self.objective.as_ref().map(|objective| objective.gap(params)) {
-            self.put(step, "optimality_gap", gap);
-        }
-        if let Some(seconds) = seconds {
-            self.put(step, "seconds", seconds);
+        let gap = self.objective.as_ref().map(|objective| objective.gap(params));
+        let rate = self.backdoor.as_mut().map(|backdoor| backdoor.rate(params, statistics));
+        let more = [("disagreement", apart), ("optimality_gap", gap), ("backdoor_rate", rate)];
+        for (metric, value) in more.into_iter().chain([("seconds", seconds)]) {
+            if let Some(value) = value {
+                self.put(step, metric, value);
+            }
         }
         let value = if self.classifies { tally.accuracy() } else { tally.mean_loss() };
         self.progress.evaluated(self.key, step, value, self.classifies);

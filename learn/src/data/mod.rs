@@ -22,6 +22,7 @@ mod images;
 mod low_rank;
 mod mnist;
 mod order;
+mod phrases;
 mod pixels;
 mod subset;
 mod synthetic;
@@ -151,6 +152,7 @@ pub static ALL: &[&DataEntry] = &[
     &synthetic::LINREG,
     &synthetic::LOGREG,
     &low_rank::ENTRY,
+    &phrases::ENTRY,
     &mnist::ENTRY,
     &fashion_mnist::ENTRY,
     &emnist::ENTRY,

@@ -57,6 +57,7 @@ pub static ALL: &[&ModelEntry] = &[
     &super::resnet::RESNET18,
     &super::resnet::RESNET50,
     &super::resnet::WIDE_RESNET,
+    &super::transformer::ENTRY,
 ];
 
 /// The model specified by `text`, as "mlp hidden=100", for inputs of this shape and this many

@@ -1,5 +1,6 @@
 //! Models: flat parameters and a batch in; loss and flat gradient out.
 
+mod attention;
 mod conv;
 mod convolutional;
 mod dense;
@@ -26,6 +27,7 @@ mod started;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod transformer;
 
 pub use entry::{ALL, Home, ModelEntry, Recipe, build, build_among, recipe, recipe_among};
 pub use loss::Loss;

@@ -9,8 +9,12 @@
 //! assert_eq!(row, [1.0, -1.0, 0.0]);
 //! ```
 
+mod params;
+
+pub use params::MESSAGES;
+use params::{COUPLED, CYCLIC, DASHA, ELECTION, MARINA, POLAR, PRIVATE, SIGN, STOCHASTIC, STORM};
 use varangian_base::kernels::elementwise;
-use varangian_base::{Coins, Kind, Param, Signs, SpecError, ZeroPolicy, spec};
+use varangian_base::{Coins, Signs, SpecError, ZeroPolicy, spec};
 
 /// What a worker sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -107,120 +111,19 @@ pub enum Message {
         /// r, odd.
         times: u32,
     },
+    /// STORM's estimator, the worker's side of μ²-SGD (Levy 2023, arXiv 2304.04172; asynchronous in
+    /// Dahan & Levy 2025, arXiv 2501.09621, Algorithm 2): the worker sends dₛ = ∇fᵢ(xₛ; ξₛ) +
+    /// (1 − β)·(dₛ₋₁ − ∇fᵢ(xₛ₋₁; ξₛ)), with xₛ₋₁ the parameters of its own message before and both
+    /// gradients on the same minibatch ξₛ. β is 1/s at the worker's s-th message, or fixed. The
+    /// server's side is `server_optimiser = "anytime"`.
+    ///
+    /// *Differs:* the schedule 1/s is as remembered of the paper; what else the papers leave to
+    /// projections on a bounded set is left out.
+    Storm {
+        /// β in (0, 1]; `None` for 1/s.
+        beta: Option<f64>,
+    },
 }
-
-const SIGN: &[Param] = &[Param {
-    name: "zero",
-    kind: Kind::Choice(ZeroPolicy::NAMES),
-    default: "zero",
-    help: "the sign of 0: zero (the worker abstains; two bits a coordinate), plus-one, random",
-}];
-const STOCHASTIC: &[Param] = &[Param {
-    name: "bound",
-    kind: Kind::Real { min: 1e-30, max: 1e30 },
-    default: "1",
-    help: "b: at least the largest coordinate for an unbiased message",
-}];
-
-const PRIVATE: &[Param] = &[
-    Param {
-        name: "epsilon",
-        kind: Kind::Real { min: 1e-6, max: 1.0 },
-        default: "1",
-        help: "ε of each message, at most 1, where the Gaussian mechanism's s is proven",
-    },
-    Param {
-        name: "delta",
-        kind: Kind::Real { min: 1e-30, max: 0.5 },
-        default: "1e-5",
-        help: "δ of each message",
-    },
-    Param {
-        name: "sensitivity",
-        kind: Kind::Real { min: 1e-30, max: 1e30 },
-        default: "1",
-        help: "Δ₂: how far apart, in norm, two gradients may lie that must not be told apart; \
-               with clip=C it is at most 2·C",
-    },
-];
-
-const COUPLED: &[Param] = &[Param {
-    name: "lambda",
-    kind: Kind::Real { min: 0.0, max: 1e30 },
-    default: "0.01",
-    help: "λ, the weight of the penalty; that of rule=\"rsa\"",
-}];
-
-const ELECTION: &[Param] = &[Param {
-    name: "times",
-    kind: Kind::Count { min: 1, max: 1001 },
-    default: "3",
-    help: "minibatches, each another worker's, whose signs a worker counts; odd",
-}];
-
-const MARINA: &[Param] = &[Param {
-    name: "p",
-    kind: Kind::Real { min: 1e-6, max: 1.0 },
-    default: "0.05",
-    help: "probability of a step on which workers send the gradient of all of their samples; \
-           the paper takes batch / samples",
-}];
-
-const DASHA: &[Param] = &[
-    Param {
-        name: "p",
-        kind: Kind::Real { min: 1e-6, max: 1.0 },
-        default: "0.05",
-        help: "probability of a step on which workers look at all of their samples; the paper takes \
-               batch / samples",
-    },
-    Param {
-        name: "a",
-        kind: Kind::Real { min: 1e-9, max: 1.0 },
-        default: "auto",
-        help: "how fast what the server keeps is drawn to the worker's estimate; auto is the paper's \
-               1/(2ω + 1), for instance keep/(2 − keep) of rand-k",
-    },
-];
-
-const POLAR: &[Param] = &[
-    Param {
-        name: "iterations",
-        kind: Kind::Count { min: 1, max: 100 },
-        default: "5",
-        help: "Newton–Schulz iterations for the polar factor; Muon makes 5",
-    },
-    Param {
-        name: "zero",
-        kind: Kind::Choice(ZeroPolicy::NAMES),
-        default: "zero",
-        help: "the sign of 0: zero (the worker abstains; two bits a coordinate), plus-one, random",
-    },
-];
-
-const CYCLIC: &[Param] = &[Param {
-    name: "r",
-    kind: Kind::Count { min: 1, max: 63 },
-    default: "3",
-    help: "minibatches, each another worker's, whose gradients a worker adds up: 2f + 1; that of \
-           rule=\"draco-cyclic\"",
-}];
-
-/// The messages by name, with a summary and parameters each, for help.
-pub static MESSAGES: &[(&str, &str, &[Param])] = &[
-    ("vector", "the vector itself: 32 bits a coordinate", &[]),
-    ("sign", "its signs, with 0 where it is 0: two bits a coordinate", SIGN),
-    ("one-bit", "its signs, with +1 where it is 0: one bit a coordinate; sign zero=plus-one", &[]),
-    ("stochastic-sign", "a sign drawn with the coordinate's odds: one bit", STOCHASTIC),
-    ("dp-sign", "a sign drawn so that the worker's data stay private: one bit", PRIVATE),
-    ("rsa", "the signs of how far the server is from the worker's own copy: two bits", COUPLED),
-    ("election", "the signs that most of several workers' gradients have: two bits", ELECTION),
-    ("marina", "the last aggregate and what a minibatch's gradient has changed by since", MARINA),
-    ("saga", "a gradient, corrected by the last ones of each of the worker's samples", &[]),
-    ("dasha", "what the server's copy of the worker's gradient lacks, shortened", DASHA),
-    ("sign-muon", "the signs of the polar factor of each matrix: two bits a coordinate", POLAR),
-    ("draco-cyclic", "a weighted sum of several workers' gradients, which the rule undoes", CYCLIC),
-];
 
 impl Message {
     /// The names; `sto-sign` is another name of `stochastic-sign`, and `one-bit` is short for
@@ -238,6 +141,7 @@ impl Message {
         "dasha",
         "sign-muon",
         "draco-cyclic",
+        "storm",
     ];
 
     /// Reads `vector`, `sign`, `one-bit`, `stochastic-sign bound=2` or `dp-sign epsilon=0.5`.
@@ -294,6 +198,7 @@ impl Message {
                     _ => Err(SpecError::new(format!("draco-cyclic: r is odd; found \"{times}\""))),
                 }
             }
+            "storm" => Ok(Message::Storm { beta: spec.args(STORM)?.real("beta") }),
             other => Err(SpecError::unknown("message", other, Self::NAMES)),
         }
     }
@@ -328,6 +233,7 @@ impl Message {
             Message::Vector
             | Message::Marina { .. }
             | Message::Saga
+            | Message::Storm { .. }
             | Message::Dasha { .. }
             | Message::Cyclic { .. } => return,
             Message::Sign(zero) | Message::Polar { zero, .. } => {
@@ -360,6 +266,7 @@ impl Message {
     /// Whether it is no function of one gradient: then the worker makes it in a way of its own.
     pub fn is_own(&self) -> bool {
         matches!(self, Message::Coupled { .. } | Message::Election { .. } | Message::Cyclic { .. })
+            || matches!(self, Message::Storm { .. })
             || self.is_of_finite_sums()
     }
 
@@ -368,7 +275,7 @@ impl Message {
     pub fn gradients(&self) -> u64 {
         match self {
             Message::Election { times } | Message::Cyclic { times } => u64::from(*times),
-            Message::Marina { .. } | Message::Dasha { .. } => 2,
+            Message::Marina { .. } | Message::Dasha { .. } | Message::Storm { .. } => 2,
             _ => 1,
         }
     }

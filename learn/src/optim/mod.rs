@@ -102,9 +102,11 @@ impl Optimiser {
     /// Bytes of one message of d coordinates on the wire; of `marina` in the mean.
     pub fn wire_len(&self, d: usize) -> usize {
         match self.message {
-            Message::Vector | Message::Saga | Message::Dasha { .. } | Message::Cyclic { .. } => {
-                self.compression.wire_len(d)
-            }
+            Message::Vector
+            | Message::Saga
+            | Message::Storm { .. }
+            | Message::Dasha { .. }
+            | Message::Cyclic { .. } => self.compression.wire_len(d),
             // The mean over the coin, to the nearest byte.
             Message::Marina { whole } => {
                 let (all, short) = (4 * d, self.compression.wire_len(d));
@@ -132,8 +134,9 @@ impl Optimiser {
         let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
         if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
             return refuse(
-                "message=rsa, election, marina, saga, dasha and draco-cyclic take gradients in a way \
-                 of their own; set local_steps=1, and momentum=0 or momentum_at=update, beside them",
+                "message=rsa, election, marina, saga, storm, dasha and draco-cyclic take gradients in \
+                 a way of their own; set local_steps=1, and momentum=0 or momentum_at=update, beside \
+                 them",
             );
         }
         let keeps = self.compression.is_difference() || self.compression.remembers();
@@ -187,6 +190,12 @@ impl Optimiser {
             return refuse(
                 "server_optimiser=scaled-sign takes the signs of aggregates as they come; \
                  set momentum=0 or momentum_at=worker beside it",
+            );
+        }
+        if matches!(self.server, ServerOptimiser::AnyTime { .. }) && moves && at_update {
+            return refuse(
+                "server_optimiser=anytime averages the models that it steps through, which is a \
+                 momentum of its own; set momentum=0 or momentum_at=worker beside it",
             );
         }
         if matches!(self.server, ServerOptimiser::Adaptive { .. }) && moves && at_update {

@@ -12,6 +12,7 @@
 //!
 //! | `nesterov` | v ← μ·v + A (v₋₁ = 0) | | θ − α·(A + μ·v) |
 //! | `normalised` | | | θ − α·u/‖u‖ |
+//! | `anytime` | w ← w − α·cₜ·A (w₋₁ = θ₋₁) | | θ + γₜ·(w − θ) |
 //!
 //! `nesterov` is DiLoCo's outer step (Douillard et al. 2023, arXiv 2311.08105, Algorithm 1 and §3;
 //! α = 0.7, μ = 0.9 there), as PyTorch writes it. Its θ is the look-ahead point of
@@ -25,7 +26,14 @@
 //! workers send `stochastic-sign` and whose rule is the mean. Karimireddy, Rebjock, Stich & Jaggi 2019
 //! (arXiv 1901.09847, Algorithm 1) do the same at the workers.
 //!
+//! `anytime` is the server's side of μ²-SGD (Levy 2023, arXiv 2304.04172; Dahan & Levy 2025, arXiv
+//! 2501.09621, Algorithm 2), AnyTime averaging (Cutkosky 2019): models are published, and gradients
+//! taken, at the average θ of the iterates w. At step t, from 1, cₜ = t and γₜ = 2/(t + 2), so that
+//! θ is the mean of the iterates in which the t-th weighs t; a fixed `gamma` has cₜ = 1 and γₜ = γ.
+//!
 //! Another way, `byzantine-pgd`, perturbs θ where the aggregate is short: see [`Escape`].
+//!
+//! *Differs:* the iterates of `anytime` are not projected on a bounded set.
 //!
 //! *Differs:* the paper aggregates the workers' movements, we aggregate movements over the local
 //! learning rate (gradients, with one local step), so that τ is measured in gradients.
@@ -76,6 +84,11 @@ pub enum ServerOptimiser {
         /// Whether e is what was left out before; else it is 0.
         feedback: bool,
     },
+    /// w ← w − α·cₜ·A; θ ← θ + γₜ·(w − θ).
+    AnyTime {
+        /// γ in (0, 1]; `None` for the weights t of the paper.
+        gamma: Option<f64>,
+    },
     /// θ ← θ − α·A, and a search for a way out where A is short.
     Perturbed(Escape),
 }
@@ -107,6 +120,12 @@ const SCALED_SIGN: &[Param] = &[Param {
     default: "true",
     help: "whether what a step leaves out is added to the next aggregate",
 }];
+const ANYTIME: &[Param] = &[Param {
+    name: "gamma",
+    kind: Kind::Real { min: 1e-9, max: 1.0 },
+    default: "auto",
+    help: "γ: share of the way from the average to the new iterate; auto weighs the t-th iterate, and its step, by t",
+}];
 const ADAGRAD: &[Param] = &[BETA1_ADAGRAD, TAU];
 const YOGI: &[Param] = &[BETA1, BETA2, TAU];
 const ADAM: &[Param] = &[BETA1, BETA2, TAU, CORRECTED];
@@ -121,6 +140,7 @@ impl ServerOptimiser {
         "nesterov",
         "normalised",
         "scaled-sign",
+        "anytime",
         "byzantine-pgd",
     ];
 
@@ -132,13 +152,14 @@ impl ServerOptimiser {
             "adam" => ADAM,
             "nesterov" => NESTEROV,
             "scaled-sign" => SCALED_SIGN,
+            "anytime" => ANYTIME,
             "byzantine-pgd" => escape::PARAMS,
             _ => &[],
         }
     }
 
     /// Reads `sgd`, `adagrad tau=1e-3`, `yogi beta2=0.99`, `adam bias-correction=true`,
-    /// `nesterov momentum=0.9`, `normalised`, `scaled-sign feedback=true` or
+    /// `nesterov momentum=0.9`, `normalised`, `scaled-sign feedback=true`, `anytime` or
     /// `byzantine-pgd epsilon=0.1 r=1`.
     ///
     /// # Errors
@@ -155,6 +176,10 @@ impl ServerOptimiser {
             "scaled-sign" => {
                 let feedback = spec.args(SCALED_SIGN)?.flag("feedback");
                 return Ok(ServerOptimiser::ScaledSign { feedback });
+            }
+            "anytime" => {
+                let gamma = spec.args(ANYTIME)?.real("gamma");
+                return Ok(ServerOptimiser::AnyTime { gamma });
             }
             "byzantine-pgd" => {
                 let args = spec.args(escape::PARAMS)?;

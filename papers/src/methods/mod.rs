@@ -1,5 +1,7 @@
 //! The methods of rounds, each with its experiment: local steps, samples of workers, compression.
 
+pub(super) mod async_rules;
+pub(super) mod backdoor;
 pub(super) mod demoa;
 pub(super) mod diloco;
 pub(super) mod dm21;
@@ -9,6 +11,7 @@ pub(super) mod nsgdm;
 pub(super) mod rosdhb;
 pub(super) mod sign_muon;
 pub(super) mod sto_sign;
+pub(super) mod transformer;
 
 use super::shapes::{Shape, end};
 use std::path::Path;

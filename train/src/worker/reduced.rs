@@ -1,5 +1,6 @@
-//! Messages of less variance on a finite sum of losses: a whole gradient now and then and what has
-//! changed since (Byz-VR-MARINA), or a gradient corrected by the last ones of all samples (SAGA).
+//! Messages of less variance: on a finite sum of losses a whole gradient now and then and what has
+//! changed since (Byz-VR-MARINA), or a gradient corrected by the last ones of all samples (SAGA);
+//! on any losses a momentum corrected by what has changed since (STORM).
 
 use super::{Bench, Job, Poison, Worker};
 use crate::Broadcast;
@@ -35,7 +36,7 @@ impl Worker {
     /// Byz-DASHA-PAGE's message before it is shortened, into `out`: what has changed of the worker's
     /// estimate, and a part of what the server's copy of it lacks. Returns the loss. Cost: that of
     /// [`Worker::compare`].
-    pub(super) fn follow(
+    pub(super) fn keep_up(
         &mut self,
         job: &Job<'_>,
         step: u64,
@@ -97,6 +98,42 @@ impl Worker {
         copy.extend_from_slice(start.0);
         (self.copy, self.copied) = (copy, step);
         (is_whole, loss)
+    }
+
+    /// STORM's estimate of the gradient, into `out`; returns the loss. Cost: two gradients of a
+    /// minibatch, one at the first message.
+    pub(super) fn follow(
+        &mut self,
+        job: &Job<'_>,
+        step: u64,
+        beta: Option<f64>,
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        out: &mut [f32],
+    ) -> f64 {
+        let loss = self.sample(job, step, start, poison, bench, out);
+        let kept = 1.0 - beta.unwrap_or(1.0 / (self.copied + 1) as f64);
+        if self.copied > 0 && kept > 0.0 {
+            let (mut copy, mut before) = (Vec::new(), std::mem::take(&mut bench.fresh));
+            std::mem::swap(&mut copy, &mut self.copy);
+            let mut prepared = std::mem::replace(&mut bench.prepared, Box::new(()));
+            before.resize(out.len(), 0.0);
+            job.model.prepare(&copy, &mut prepared);
+            let statistics = std::mem::take(&mut self.statistics);
+            self.sample(job, step, (&copy, &prepared), poison, bench, &mut before);
+            self.statistics = statistics;
+            for ((x, &last), &before) in out.iter_mut().zip(&self.table).zip(&before) {
+                *x = (f64::from(*x) + kept * (f64::from(last) - f64::from(before))) as f32;
+            }
+            (bench.prepared, bench.fresh, self.copy) = (prepared, before, copy);
+        }
+        self.copy.clear();
+        self.copy.extend_from_slice(start.0);
+        self.table.clear();
+        self.table.extend_from_slice(out);
+        self.copied += 1;
+        loss
     }
 
     /// The gradient over all of the worker's samples, regularised and clipped, into `out`, and its

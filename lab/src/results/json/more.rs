@@ -176,6 +176,7 @@ impl Measures {
         let of = |name: &String| {
             let (label, share) = match name.as_str() {
                 "hostile_weight" => ("weight of hostile rows".to_owned(), true),
+                "backdoor_rate" => ("stamped samples taken for the target".to_owned(), true),
                 "train_loss" => ("honest minibatch loss".to_owned(), false),
                 "test_loss" => ("test loss".to_owned(), false),
                 "bytes/up" => ("bytes a worker and step, to the server".to_owned(), false),
