@@ -1,46 +1,47 @@
-//! What can be said of one answer without knowing who is hostile: how far it may be from the mean
-//! of the honest rows, and how many hostile rows leave it a direction of descent.
+//! What can be said of one answer without knowing who is hostile: how far it may be from
+//! the mean of the honest rows, and how many hostile rows leave it a direction of descent.
 //!
-//! Let n rows xᵢ come, of which at most f are hostile, and let F be what a rule made of them, any
-//! rule. Write S for a set of rows that may be the honest ones, m = n − f for the fewest that they
-//! can be, T for the rows outside S, x̄ for the mean of all rows, x̄_S for that of S.
+//! Let n rows xᵢ come, of which at most f are hostile, and let F be what a rule made of
+//! them, any rule. Write S for a set of rows that may be the honest ones, m = n − f for the
+//! fewest that they can be, T for the rows outside S, x̄ for the mean of all rows, x̄_S for
+//! that of S.
 //!
-//! **The radius** is an upper bound on ‖F − x̄_S‖ over all S of at least m rows. Sets of just m are
-//! enough: the mean of a larger set is the mean of the means of all its parts of m rows, so it lies
-//! in their convex hull, and a distance from F is largest at a corner. For |S| = m four bounds hold,
-//! of which the least is taken:
+//! **The radius** is an upper bound on ‖F − x̄_S‖ over all S of at least m rows. Sets of
+//! just m are enough: the mean of a larger set is the mean of the means of all its parts of
+//! m rows, so it lies in their convex hull, and a distance from F is largest at a corner.
+//! For |S| = m, x̄ − x̄_S = (1/m)·v with v = Σ_T (xᵢ − x̄) = −Σ_S (xᵢ − x̄), and two bounds
+//! hold, of which the lesser is taken:
 //!
-//! 1. ‖F − x̄_S‖ ≤ (1/m)·Σ_S ‖xᵢ − F‖ ≤ the mean of the m largest distances from F;
-//! 2. m(F − x̄_S) = n(F − x̄) + Σ_T (xᵢ − F), so ‖F − x̄_S‖ ≤ (n‖F − x̄‖ + the f largest distances
-//!    from F)/m;
-//! 3. x̄ − x̄_S = (1/m)·Σ_T (xᵢ − x̄), so ‖F − x̄_S‖ ≤ ‖F − x̄‖ + (the f largest distances from x̄)/m;
-//! 4. v = Σ_T (xᵢ − x̄) = −Σ_S (xᵢ − x̄), so ‖v‖²/f + ‖v‖²/m ≤ Σ ‖xᵢ − x̄‖² and therefore
-//!    ‖F − x̄_S‖ ≤ ‖F − x̄‖ + √(f/(n·m)·Σ ‖xᵢ − x̄‖²).
+//! 1. ‖v‖ ≤ Σ_T ‖xᵢ − x̄‖, so ‖F − x̄_S‖ ≤ ‖F − x̄‖ + (the f largest distances from x̄)/m;
+//! 2. ‖v‖² ≤ f·Σ_T ‖xᵢ − x̄‖² and ‖v‖² ≤ m·Σ_S ‖xᵢ − x̄‖², so ‖v‖²/f + ‖v‖²/m ≤ Σ ‖xᵢ −
+//!    x̄‖², and ‖F − x̄_S‖ ≤ ‖F − x̄‖ + √(f/(n·m)·Σ ‖xᵢ − x̄‖²).
 //!
-//! They read n distances and cost O(n·d). [`Effort::Sharp`] reads those between the rows too, at
-//! O(n²·d), and searches all S by ‖F − x̄_S‖² = (1/m)·Σ_S ‖xᵢ − F‖² − (1/m²)·Σ_{i<j∈S} ‖xᵢ − xⱼ‖²:
-//! see `certificate/subsets.rs`. No bound asks which rule it was, so none needs a proof about it.
+//! They read n distances and cost O(n·d). [`Effort::Sharp`] reads those between the rows
+//! too, at O(n²·d), and searches all S by ‖F − x̄_S‖² = (1/m)·Σ_S ‖xᵢ − F‖² −
+//! (1/m²)·Σ_{i<j∈S} ‖xᵢ − xⱼ‖²: see `certificate/subsets.rs`. No bound asks which rule it
+//! was, so none needs a proof about it.
 //!
-//! **The promise** is √(κ·max_S tr Σ_S) where the rule has a proven κ, with tr Σ_S at most 1/m times
-//! the m largest squared distances from x̄. It holds of the rule in exact arithmetic, whatever came;
-//! the radius is of the answer that was made.
+//! **The promise** is √(κ·max_S tr Σ_S) where the rule has a proven κ, with tr Σ_S at most
+//! 1/m times the m largest squared distances from x̄. It holds of the rule in exact
+//! arithmetic, whatever came; the radius is of the answer that was made.
 //!
-//! **Descent** is certified for f′ hostile rows if ⟨F, x̄_S⟩ > 0 for all S of at least n − f′ rows.
-//! The least inner product leaves out the f′ rows with the largest ⟨F, xᵢ⟩, so the n − f′ smallest
-//! decide, exactly, at O(n·d + n·log n). It holds for every smaller f′ too, as the mean of the k
-//! smallest numbers grows with k.
+//! **Descent** is certified for f′ hostile rows if ⟨F, x̄_S⟩ > 0 for all S of at least n −
+//! f′ rows. The least inner product leaves out the f′ rows with the largest ⟨F, xᵢ⟩, so the
+//! n − f′ smallest decide, exactly, at O(n·d + n·log n). It holds for every smaller f′ too,
+//! as the mean of the k smallest numbers grows with k.
 //!
-//! **Rounding.** Sums are f64: a product of two floats of 24 bits has 48, so a term is exact, or for
-//! a squared difference right to 3 units of 2⁻⁵³, and none leaves the range. A sum of k terms, added
-//! in 16 lanes over windows of 4096 columns, has a relative error of its absolute terms of at most
-//! 256 + 8 + d/4096 units; every quantity here is moved to the safe side by four times that and n
-//! more. The mean x̄ is rounded to f32 as a centre c, and ‖c − x̄‖ ≤ 2⁻²³·‖c‖ + (n units)·mean ‖xᵢ‖ +
-//! √d·2⁻¹⁴⁹ is added where x̄ is meant; Σ ‖xᵢ − c‖² ≥ Σ ‖xᵢ − x̄‖² for any c. Distances between rows
-//! beyond 8192 coordinates are f32 inside, with an error of at most 5·10⁻⁶. Rows of f64 are divided
-//! by a power of two, so that no square leaves the range above, and √d·2⁻⁵³⁶ covers those below.
+//! **Rounding.** Sums are f64: a product of two floats of 24 bits has 48, so a term is
+//! exact, or for a squared difference right to 3 units of 2⁻⁵³, and none leaves the range.
+//! A sum of k terms, added in 16 lanes over windows of 2048 columns, has a relative error
+//! of its absolute terms of at most 128 + 8 + d/2048 units; every quantity here is moved to
+//! the safe side by four times that and n more. The mean x̄ is rounded to f32 as a centre
+//! c, and ‖c − x̄‖ ≤ 2⁻²³·‖c‖ + (n units)·mean ‖xᵢ‖ + √d·2⁻¹⁴⁹ is added where x̄ is meant;
+//! Σ ‖xᵢ − c‖² ≥ Σ ‖xᵢ − x̄‖² for any c. Distances between rows beyond 8192 coordinates are
+//! f32 inside, with an error of at most 5·10⁻⁶. Rows of f64 are divided by a power of two,
+//! so that no square leaves the range above, and √d·2⁻⁵³⁶ covers those below.
 //!
-//! Allouah et al. 2023 (arXiv 2302.01772), definition 2, is where κ and x̄_S come from; the radius,
-//! which looks at the answer instead, is ours.
+//! Allouah et al. 2023 (arXiv 2302.01772), definition 2, is where κ and x̄_S come from; the
+//! radius, which looks at the answer instead, is ours.
 
 mod subsets;
 
@@ -51,7 +52,7 @@ use varangian_base::kernels::distances::{Pairs, SMALL};
 use varangian_base::kernels::{combine, norms};
 
 /// Columns of a window, which all passes read before the next one.
-const WINDOW: usize = 4096;
+const WINDOW: usize = 2048;
 
 /// A unit of rounding.
 const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
@@ -108,8 +109,8 @@ pub struct Certifier {
 /// Sums over a window of columns.
 #[derive(Clone, Debug, Default)]
 struct Part {
-    /// Of every row: ‖xᵢ − F‖², ‖xᵢ − c‖², ⟨F, xᵢ⟩.
-    rows: [Vec<f64>; 3],
+    /// Of every row: ‖xᵢ − c‖², ⟨F, xᵢ⟩.
+    rows: [Vec<f64>; 2],
     /// ‖F‖², ‖c‖², ‖F − c‖².
     own: [f64; 3],
 }
@@ -126,8 +127,8 @@ impl Certifier {
     }
 
     /// The certificate of `answer` to whole, finite rows that count alike, of which at most f are
-    /// hostile; `kappa` is the rule's, where one is proven at these n and f. `None` where f ≥ n: no
-    /// row need be honest. The bits are the same at any number of threads.
+    /// hostile; `kappa` is the rule's, where one is proven at these n and f. `None` where f ≥ n:
+    /// no row need be honest. The bits are the same at any number of threads.
     ///
     /// # Panics
     /// If the answer has not d coordinates.
@@ -143,7 +144,7 @@ impl Certifier {
         if f >= n {
             return None;
         }
-        let units = 4.0 * (264 + n + d / WINDOW) as f64 * UNIT;
+        let units = 4.0 * (136 + n + d / WINDOW) as f64 * UNIT;
         let measured = Measured::of(n, self.sums(rows, answer), units, |centre, mean_length| {
             2f64.powi(-23) * centre + n as f64 * UNIT * mean_length
         });
@@ -153,7 +154,7 @@ impl Certifier {
         }
         self.pairs.squared_distances_with(rows, answer);
         let loss = units + if d > SMALL { 5e-6 } else { 0.0 };
-        let found = subsets::farthest(&measured.from_answer, &self.pairs, f, loss);
+        let found = subsets::farthest(&self.pairs.row(n)[..n], &self.pairs, f, loss);
         Some(measured.certificate(f, kappa, Some(found)))
     }
 
@@ -164,8 +165,7 @@ impl Certifier {
             MEAN.with_borrow_mut(|mean| {
                 mean.resize(answer.len(), 0.0);
                 combine::mean(rows, mean);
-                let [from_answer, from_centre, products] = &mut part.rows;
-                norms::rows_distance2(rows, answer, from_answer);
+                let [from_centre, products] = &mut part.rows;
                 norms::rows_distance2(rows, mean, from_centre);
                 norms::rows_dot(rows, answer, products);
                 let apart = norms::distance2(answer, mean);
@@ -173,7 +173,7 @@ impl Certifier {
             });
         });
         let nothing = || vec![0.0; rows.n()];
-        let zero = Part { rows: [nothing(), nothing(), nothing()], own: [0.0; 3] };
+        let zero = Part { rows: [nothing(), nothing()], own: [0.0; 3] };
         self.parts.iter().fold(zero, |mut all, part| {
             for (sums, more) in all.rows.iter_mut().zip(&part.rows) {
                 sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
@@ -214,11 +214,7 @@ pub fn certify_exact(
     let dot = |a: &[f64], b: &[f64]| sum(&|k| a[k] * b[k]);
     let of = |what: &dyn Fn(&[f64]) -> f64| rows.iter().map(|row| what(row)).collect::<Vec<f64>>();
     let part = Part {
-        rows: [
-            of(&|row| apart(row, &answer)),
-            of(&|row| apart(row, &mean)),
-            of(&|row| dot(row, &answer)),
-        ],
+        rows: [of(&|row| apart(row, &mean)), of(&|row| dot(row, &answer))],
         own: [dot(&answer, &answer), dot(&mean, &mean), apart(&answer, &mean)],
     };
     let units = 4.0 * (8 + n + d) as f64 * UNIT;
@@ -230,7 +226,7 @@ pub fn certify_exact(
         for i in 0..n {
             (0..i).for_each(|j| pairs.set(i, j, apart(&rows[i], &rows[j])));
         }
-        subsets::farthest(&measured.from_answer, &pairs, f, units)
+        subsets::farthest(&of(&|row| apart(row, &answer)), &pairs, f, units)
     });
     let mut certificate = measured.certificate(f, kappa, found);
     for value in [&mut certificate.radius, &mut certificate.length] {
@@ -243,8 +239,6 @@ pub fn certify_exact(
 /// What was measured, each number moved to the safe side.
 struct Measured {
     n: usize,
-    /// Upper bounds on ‖xᵢ − F‖.
-    from_answer: Vec<f64>,
     /// Upper bounds on ‖xᵢ − c‖.
     from_centre: Vec<f64>,
     /// Lower bounds on ⟨F, xᵢ⟩.
@@ -264,23 +258,22 @@ impl Measured {
     /// From sums with this relative error; `slip` bounds ‖c − x̄‖ by ‖c‖ and the mean of ‖xᵢ‖.
     fn of(n: usize, sums: Part, units: f64, slip: impl Fn(f64, f64) -> f64) -> Measured {
         let up = |square: &f64| square.sqrt() * (1.0 + units);
-        let [from_answer, from_centre] = [0, 1].map(|k| sums.rows[k].iter().map(up).collect());
-        let from_answer: Vec<f64> = from_answer;
-        let from_centre: Vec<f64> = from_centre;
+        let [from_centre, products] = sums.rows;
+        let from_centre: Vec<f64> = from_centre.iter().map(up).collect();
         let [length, centre, apart] = sums.own.map(|square| up(&square));
-        // ‖xᵢ‖ ≤ ‖xᵢ − F‖ + ‖F‖, and likewise by c.
-        let products = sums.rows[2].iter().zip(&from_answer);
-        let products = products.map(|(x, far)| x - units * length * (far + length)).collect();
+        // ‖xᵢ‖ ≤ ‖xᵢ − c‖ + ‖c‖.
+        let products = products.iter().zip(&from_centre);
+        let products = products.map(|(x, far)| x - units * length * (far + centre)).collect();
         let lengths = from_centre.iter().sum::<f64>() / n as f64 + centre;
         let slip = slip(centre, lengths) * (1.0 + units);
         let offset = (apart + slip) * (1.0 + units);
         let blur = 0.0;
-        Measured { n, from_answer, from_centre, products, length, slip, offset, units, blur }
+        Measured { n, from_centre, products, length, slip, offset, units, blur }
     }
 
     /// With every length that much longer: what may have been lost below the range of numbers.
     fn blurred(mut self, by: f64) -> Measured {
-        let lengths = self.from_answer.iter_mut().chain(&mut self.from_centre);
+        let lengths = self.from_centre.iter_mut();
         lengths.chain([&mut self.slip, &mut self.offset]).for_each(|length| *length += by);
         self.products.iter_mut().for_each(|product| *product -= by * by);
         self.blur = by;
@@ -307,18 +300,15 @@ impl Measured {
         Certificate { radius, attained, promised, descent: self.descent(), length: self.length }
     }
 
-    /// The least of the four bounds.
+    /// The lesser of the two bounds.
     fn radius(&self, f: usize) -> f64 {
         let Measured { n, slip, offset, units, .. } = *self;
         let (all, m) = (n as f64, (n - f) as f64);
-        let first = descending(&self.from_answer).take(n - f).sum::<f64>() / m;
-        let far = descending(&self.from_answer).take(f).sum::<f64>();
-        let second = (all * offset + far) / m;
         let far = descending(&self.from_centre).take(f).sum::<f64>() + f as f64 * slip;
-        let third = offset + far / m;
+        let first = offset + far / m;
         let scatter: f64 = self.from_centre.iter().map(|x| x * x).sum();
-        let fourth = offset + (f as f64 / (all * m) * scatter).sqrt();
-        [first, second, third, fourth].into_iter().fold(f64::INFINITY, f64::min) * (1.0 + units)
+        let second = offset + (f as f64 / (all * m) * scatter).sqrt();
+        first.min(second) * (1.0 + units)
     }
 
     /// The most rows that may be hostile with descent certified.

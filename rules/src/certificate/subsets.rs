@@ -7,8 +7,8 @@
 //!
 //! Rows are taken in descending order of h, depth first; a branch is left as soon as the h of the
 //! next rows, without their distances, cannot better the best set. Where [`MOST`] sets were looked
-//! at and some are left, the bound of each row by itself is taken: hᵢ less half its f − 1 least pᵢⱼ,
-//! of the f rows where that is most.
+//! at and some are left, the bound of each row by itself is taken: hᵢ less half its f − 1 least
+//! pᵢⱼ, of the f rows where that is most.
 
 use varangian_base::kernels::distances::Pairs;
 
@@ -24,13 +24,12 @@ pub(super) struct Farthest {
     pub(super) attained: bool,
 }
 
-/// The farthest mean of all but `0 < f < n` rows, at these distances from the answer and squared
-/// distances between each other, which have a relative error of at most `loss`. Cost O(n²·log n)
+/// The farthest mean of all but `0 < f < n` rows, at these squared distances from the answer and
+/// between each other, which have a relative error of at most `loss`. Cost O(n²·log n)
 /// and the search.
-pub(super) fn farthest(from_answer: &[f64], pairs: &Pairs, f: usize, loss: f64) -> Farthest {
-    let n = from_answer.len();
+pub(super) fn farthest(squares: &[f64], pairs: &Pairs, f: usize, loss: f64) -> Farthest {
+    let n = squares.len();
     let m = (n - f) as f64;
-    let squares: Vec<f64> = from_answer.iter().map(|a| a * a).collect();
     let scale = (m * m).recip();
     let apart: Vec<f64> = (0..n).map(|i| (0..n).map(|j| pairs.at(i, j)).sum::<f64>()).collect();
     let gains: Vec<f64> = (0..n).map(|i| apart[i] * scale - squares[i] / m).collect();

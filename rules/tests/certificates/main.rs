@@ -1,4 +1,4 @@
-//! Certificates against a search of every set of rows, and in attacked steps against the honest mean.
+//! Certificates against every set of rows, and in attacked steps against the honest mean.
 
 mod case;
 
