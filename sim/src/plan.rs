@@ -170,7 +170,8 @@ impl Plan {
         let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
         self.attack.check(n - f_real, f_real, self.f).map_err(needs)?;
         fits(self.attack.as_ref(), n, &self.hostile_ids(), &*self.model, &*self.train)?;
-        if self.attack.sees().rule && self.rule.needs_oracle() {
+        let named = varangian_train::named(self.attack.as_ref(), self.round())?.is_some();
+        if self.attack.sees().rule && self.rule.needs_oracle() && !named {
             return Err(SpecError::new(format!(
                 "the attack tries rows on the rule, and {} asks for the server's own data, which \
                  no attacker has; take an attack that does not try the rule",

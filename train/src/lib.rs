@@ -45,5 +45,5 @@ pub use states::{Keeping, States};
 pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
 #[cfg(feature = "adversary")]
-pub use trial::TrialRule;
+pub use trial::{TrialRule, named};
 pub use worker::{Bench, Job, Poison, Worker};
