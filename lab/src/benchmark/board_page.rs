@@ -38,8 +38,8 @@ impl Board {
              <h1>{title}</h1>\n<p>Accuracy in %: of each run the mean over its last ten \
              evaluations, of five seeds. Worst case: the mean over settings under each setting's \
              worst attack; usual five: had sign flips, flipped labels, ALIE, inner products and \
-             mimicry been all. A head sorts; a pipeline's name shows every attack in every setting. \
-             Protocol {}, version {}.</p>\n<div class=\"wide\" role=\"region\" \
+             mimicry been all. A head sorts; a pipeline's name shows every attack in every \
+             setting. Protocol {}, version {}.</p>\n<div class=\"wide\" role=\"region\" \
              aria-label=\"Leaderboard\" tabindex=\"0\"><table class=\"board\"><thead><tr>{heads}\
              </tr></thead>\n{bodies}</table>\
              </div></main>\n<script>{SCRIPT}</script></body></html>\n",
