@@ -405,6 +405,7 @@ mod tests {
             non_finite: "skip-round".into(),
             server_optimiser: "adam".into(),
             weights: "samples".into(),
+            certificate: "fast".into(),
             ..Settings::default()
         };
         let table = Table::try_from(&full).unwrap();
