@@ -41,7 +41,13 @@ fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
                 SpecError::new(format!("a group starts with a count or *; found \"{count}\""))
             })?),
         };
-        groups.push(Group { count, attack: crate::build_among(attack, &own)? });
+        let attack = crate::build_among(attack, &own)?;
+        if let Some(rule) = attack.tries() {
+            return Err(SpecError::new(format!(
+                "a group tries its rows on the rule in force; found one that names {rule}"
+            )));
+        }
+        groups.push(Group { count, attack });
     }
     if groups.iter().filter(|group| group.count.is_none()).count() > 1 {
         return Err(SpecError::new("only one group can take the rest (*)"));

@@ -173,6 +173,11 @@ pub trait Attack: Send + Sync {
         Sees::ALL
     }
 
+    /// The rule on which it tries its rows in the place of the server's, where it names one.
+    fn tries(&self) -> Option<&str> {
+        None
+    }
+
     /// An independent copy with the same memory.
     fn fork(&self) -> Box<dyn Attack>;
 

@@ -92,6 +92,7 @@ fn plan(digits: &Split, rule: &str) -> Plan {
         oracle: None,
         test_samples: 1000,
         study: None,
+        certificate: None,
         seed,
     }
 }

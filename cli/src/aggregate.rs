@@ -1,5 +1,6 @@
 //! `varangian aggregate`: one aggregation of rows from any language.
 
+mod certificate;
 mod oracle;
 mod stages;
 mod state;
@@ -10,13 +11,16 @@ use oracle::Given;
 use serde_json::json;
 use std::path::PathBuf;
 use varangian_base::{Matrix, Seed, SpecError};
-use varangian_rules::{Bound, Evidence, Oracle, Pipeline, Round, Stages, Verdict, exact};
+use varangian_rules::{
+    Bound, Certificate, Evidence, Oracle, Pipeline, Round, Stages, Verdict, exact,
+};
 
 /// What stands below the help.
 const EXAMPLES: &str = "Examples:
   varangian aggregate --rule \"nnm | krum\" --f 2 --input rows.npy
   varangian aggregate --rule krum --f 2 --input rows.npy --output mean.npy --json
   varangian aggregate --rule krum --f 2 --input rows.npy --evidence -    # a line a row
+  varangian aggregate --rule krum --f 2 --input rows.npy --certificate   # how far it may be off
   varangian aggregate --rule nnm --f 2 --input rows.npy                  # the mixed rows
   varangian aggregate --rule safeguard --f 2 --input rows.npy --state memory.json";
 
@@ -80,6 +84,11 @@ pub(crate) struct Args {
     /// fields
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
+    /// Say what is certain of the aggregate whichever f of the rows are hostile: how far it is from
+    /// the mean of the others at most, and with how many hostile rows it is still a direction of
+    /// descent; with --json as `certificate`
+    #[arg(long)]
+    certificate: bool,
 }
 
 /// An aggregate in the width in which it was computed.
@@ -104,6 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let text = "--json and --evidence - both want standard output; name a file for one of them";
         return Err(Failure::refused(text));
     }
+    certificate::check(args)?;
     if Stages::are(&args.rule) {
         return stages::run(args);
     }
@@ -125,6 +135,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let seed = Seed(args.seed);
     let mut order = Order { f, weights, step, seed, judge, given: given.as_mut(), args };
     let (answer, verdict, found) = answer(&mut rule, &rows, &mut order)?;
+    let certificate = certificate::of(args, &rule, &rows, f, &answer)?;
     let found = evidence::with_refused(found, rule.spec(), f, step, &rows);
     match (&args.output, &answer) {
         (Some(path), Answer::Single(out)) => arrays::write_vector(path, out)?,
@@ -137,7 +148,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.state {
         state::save(path, &rule, &owner, step + 1)?;
     }
-    let done = Done { f, step, answer, verdict, found };
+    let done = Done { f, step, answer, verdict, found, certificate };
     tell(args, &rule, &rows, &done);
     match (args.json, alone) {
         (true, _) => print::line(&object(args, &rule, &rows, &done).to_string()),
@@ -156,6 +167,7 @@ struct Done {
     answer: Answer,
     verdict: Verdict,
     found: Vec<Evidence>,
+    certificate: Option<Certificate>,
 }
 
 /// How many of the rows that are left may be hostile.
@@ -309,6 +321,9 @@ fn tell(args: &Args, rule: &Pipeline, rows: &arrays::Rows, done: &Done) {
     if let Some(event) = &done.verdict.event {
         print::note(event);
     }
+    if let Some(found) = &done.certificate {
+        print::note(&certificate::sentence(found, (rows.ids.len(), done.f)));
+    }
 }
 
 /// All of it as one object.
@@ -326,6 +341,9 @@ fn object(args: &Args, rule: &Pipeline, rows: &arrays::Rows, done: &Done) -> ser
         "event": done.verdict.event, "note": note(rule).filter(|_| args.state.is_none()),
         "weights": told.then_some(weights), "evidence": done.found,
     });
+    if let Some(found) = &done.certificate {
+        value["certificate"] = certificate::object(found);
+    }
     if args.output.is_none() {
         value["aggregate"] = match &done.answer {
             Answer::Single(out) => json!(out),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use varangian_attacks::{Attack, AttackEntry, Ground, View};
 use varangian_base::{Matrix, Seed, entry, spec};
 use varangian_rules::Pipeline;
-use varangian_train::TrialRule;
+use varangian_train::{TrialRule, named};
 
 /// What stands below the help.
 const EXAMPLES: &str = "Examples:
@@ -69,7 +69,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     arrays::demand_room(args.f, d)?;
     demand(&*attack, about, (h, d), args.f)?;
     let n = h + args.f;
-    let mut probe = TrialRule::new(rule(args, about.name, attack.sees().rule, n)?, args.f);
+    let rule = match named(attack.as_ref(), (n, args.f))? {
+        Some(named) => named,
+        None => rule(args, about.name, attack.sees().rule, n)?,
+    };
+    let mut probe = TrialRule::new(rule, args.f);
     let own = own(args, &honest)?;
     let mut forged = Matrix::zeros(args.f, d);
     if args.f > 0 {

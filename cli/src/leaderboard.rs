@@ -10,6 +10,7 @@ const EXAMPLES: &str = "Examples:
   varangian leaderboard experiments/benchmark/small-v1
   varangian leaderboard experiments/benchmark/small-v1 --format latex --output table.tex
   varangian leaderboard experiments/benchmark/small-v1 --picture leaderboard
+  varangian leaderboard experiments/benchmark/small-v1 --format html --output leaderboard.html
 Score: the mean over settings of the accuracy under each setting's worst attack, in %. \"Usual five\":
 had sign flips, flipped labels, ALIE, inner products and mimicry been all. \"Time\": of an
 aggregation, in plain means, on the machine that judged.";
@@ -18,11 +19,13 @@ aggregation, in plain means, on the machine that judged.";
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// A folder of entries, as `varangian benchmark` leaves it
+    /// A folder of entries, as `varangian benchmark` leaves it, the folder above it, or a file that
+    /// `--format json` wrote
     folder: PathBuf,
-    /// text, markdown, latex, csv (a row for each setting) or json
+    /// text, markdown, latex, csv (a row for each setting), json, or html: a page that sorts by any
+    /// column and shows each attack in each setting
     #[arg(long, value_name = "WORD", default_value = "text")]
-    #[arg(value_parser = ["text", "markdown", "latex", "csv", "json"])]
+    #[arg(value_parser = ["text", "markdown", "latex", "csv", "json", "html"])]
     format: String,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -40,6 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         "latex" => board.latex(),
         "csv" => board.csv(),
         "json" => board.json(),
+        "html" if args.folder.is_dir() => board.html(&Board::entries(&args.folder)?),
+        "html" => board.html(&[]),
         _ => board.table(print::width().filter(|_| args.output.is_none())),
     };
     match &args.output {

@@ -16,12 +16,17 @@ pub const SCRIPT: &str = include_str!("page/page.js");
 /// What a browser lets a file with everything in it do: run its one script and apply its one style,
 /// and fetch nothing.
 pub fn policy() -> String {
+    policy_of(SCRIPT, STYLE)
+}
+
+/// The same with this script and this style.
+pub(crate) fn policy_of(script: &str, style: &str) -> String {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data: blob:; \
          base-uri 'none'; form-action 'none'",
-        hash(SCRIPT),
-        hash(STYLE)
+        hash(script),
+        hash(style)
     )
 }
 
@@ -65,7 +70,7 @@ fn element(k: usize, json: &str) -> String {
 }
 
 /// The text as it may stand inside an element or an attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -64,12 +64,13 @@ pub struct Subject<'a> {
 }
 
 /// What each metric's picture is called and shows, beside that of learning.
-const MORE: [(&str, &str, &str, bool); 5] = [
+const MORE: [(&str, &str, &str, bool); 6] = [
     ("hostile_weight", "acceptance", "weight of hostile rows", true),
     ("train_loss", "loss", "honest minibatch loss", false),
     ("study/Honest variance-norm ratio", "ratio", "ratio of what is sent", false),
     (SAMPLED_RATIO, "ratio-sampled", "ratio before momentum", false),
     ("study/Vote against-honest share", "against", "moved against the honest sum", true),
+    ("certificate/radius", "radius", "certified distance from the honest mean", false),
 ];
 
 impl<'a> Subject<'a> {

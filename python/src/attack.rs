@@ -99,6 +99,8 @@ impl Attack {
                     let text = "the rule asks for the loss on data, which no attacker has";
                     return Err(PyValueError::new_err(text));
                 }
+                let named = varangian_train::named(&**attack, (h + hostile, f)).map_err(refused)?;
+                let pipeline = named.unwrap_or(pipeline);
                 let (zeros, mut forged) = (vec![0.0; d], Matrix::zeros(hostile, d));
                 let mut probe = TrialRule::new(pipeline, f);
                 let view = View::of(honest, own, &zeros, &mut probe);

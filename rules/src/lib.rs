@@ -10,6 +10,7 @@ mod bucketing;
 mod bulyan;
 mod caf;
 mod centred_clipping;
+pub mod certificate;
 mod cge;
 mod chain;
 mod clipping;
@@ -55,6 +56,7 @@ mod trimmed_mean;
 pub mod weights;
 mod zeno;
 
+pub use certificate::{Certificate, Certifier, Effort, certify_exact};
 pub use chain::{Blocks, Pipeline, Stages, build};
 pub use draco_cyclic::cyclic_code;
 pub use entry::{ALL, Bound, Claims, Family, Kappa, RuleEntry, RuleFacts, Stage};

@@ -1,5 +1,6 @@
 //! A whole step of the MNIST setting of distributed momentum (n = 51, f = 24, batch 83, 784-100-10
-//! MLP), rule by rule beside the plain mean, and one evaluation on 10,000 images.
+//! MLP), rule by rule beside the plain mean, one evaluation on 10,000 images, and what certificates
+//! add to a step.
 //!
 //! `cargo bench --bench step -- [--data DIR] [--steps N]`; without a folder it runs on glyphs.
 
@@ -13,7 +14,7 @@ use varangian_learn::data::{self, Split};
 use varangian_learn::model;
 use varangian_learn::optim::{Clip, ClipMode, Momentum, Optimiser, Placement};
 use varangian_learn::partition::{self, Minibatches, Samples, Sampling};
-use varangian_rules::Pipeline;
+use varangian_rules::{Effort, Pipeline};
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Hostile, Plan};
 use varangian_train::Passes;
@@ -33,7 +34,12 @@ fn main() {
     );
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| table(&split, steps, threads));
+        pool.install(|| {
+            table(&split, steps, threads);
+            if threads == 1 {
+                certificates(&split, steps);
+            }
+        });
     }
 }
 
@@ -42,7 +48,7 @@ fn table(split: &Split, steps: u64, threads: usize) {
     let mut mean = 0.0;
     for rule in ["average", "median", "trimmed-mean", "krum", "multi-krum", "geometric-median"] {
         let f = if rule == "average" { 0 } else { F };
-        let mut run = Lockstep::new(plan(split, rule, f)).expect("a valid plan");
+        let mut run = Lockstep::new(plan(split, rule, (N, f))).expect("a valid plan");
         for _ in 0..3 {
             run.step();
         }
@@ -64,10 +70,45 @@ fn table(split: &Split, steps: u64, threads: usize) {
     }
 }
 
-fn plan(split: &Split, rule: &str, f: usize) -> Plan {
+/// Seconds that this thread was on a core, where the system says so, which whatever else the
+/// machine does changes little; else those of the clock.
+fn on_core(since: Instant) -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split_whitespace().next().and_then(|text| text.parse::<f64>().ok());
+    nanoseconds.map_or(since.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
+}
+
+/// What a certificate adds to a step of one thread, in the same setting and with 11 workers.
+fn certificates(split: &Split, steps: u64) {
+    println!("\nkrum, seconds on a core  ms a step   + fast   + sharp");
+    for (n, f) in [(11, 2), (11, 4), (N, F)] {
+        let of = |certificate| Plan { certificate, ..plan(split, "krum", (n, f)) };
+        let kinds = [None, Some(Effort::Fast), Some(Effort::Sharp)];
+        let mut runs = kinds.map(|kind| Lockstep::new(of(kind)).expect("a valid plan"));
+        let (mut seconds, clock) = ([0.0; 3], Instant::now());
+        // Turn by turn: whatever else the machine does meets all three.
+        for turn in 0..steps + 3 {
+            for (run, total) in runs.iter_mut().zip(&mut seconds) {
+                let start = on_core(clock);
+                run.step();
+                *total += if turn < 3 { 0.0 } else { on_core(clock) - start };
+            }
+        }
+        let [plain, fast, sharp] = seconds;
+        let more = |with: f64| 100.0 * (with / plain - 1.0);
+        println!(
+            "n = {n:<2}, f = {f:<8} {:>9.2} {:>7.1} % {:>7.1} %",
+            plain * 1e3 / steps as f64,
+            more(fast),
+            more(sharp)
+        );
+    }
+}
+
+fn plan(split: &Split, rule: &str, (n, f): (usize, usize)) -> Plan {
     let samples = Samples::of(split.train.as_ref());
     let iid = partition::make(&spec::parse("iid").expect("known")).expect("known");
-    let shares = iid.split(&samples, N, Seed(1)).expect("enough samples").samples;
+    let shares = iid.split(&samples, n, Seed(1)).expect("enough samples").samples;
     let sampling = Sampling::Epochs { drop_last: false };
     let sampler = Minibatches::new(shares, 83, sampling, Seed(1)).expect("no empty share");
     let placement = Placement::Worker;
@@ -79,9 +120,9 @@ fn plan(split: &Split, rule: &str, f: usize) -> Plan {
         train: Arc::clone(&split.train),
         test: Arc::clone(&split.test),
         sampler: Arc::new(sampler),
-        n: N,
+        n,
         f,
-        f_real: F,
+        f_real: if n == N { F } else { f },
         hostile: Hostile::Last,
         participation: None,
         non_finite: varangian_train::NonFinite::default(),
@@ -93,6 +134,7 @@ fn plan(split: &Split, rule: &str, f: usize) -> Plan {
         oracle: None,
         test_samples: 10_000,
         study: None,
+        certificate: None,
         seed: Seed(1),
     }
 }

@@ -127,7 +127,10 @@ impl Lockstep {
             packs_votes: false,
             silence_is_hostile,
         };
-        let server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;
+        let mut server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;
+        if let Some(effort) = plan.certificate {
+            server.certify(effort);
+        }
         let is_hostile = |id: &u32| hostile_ids.binary_search(id).is_ok();
         let (hostile, honest): (Vec<u32>, Vec<u32>) = (0..n as u32).partition(is_hostile);
         let study = plan.study.map(|past| Studied {

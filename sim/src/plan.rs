@@ -6,7 +6,7 @@ use varangian_base::{Domain, Seed, SpecError};
 use varangian_learn::data::Split;
 use varangian_learn::optim::{Message, Optimiser};
 use varangian_learn::{Dataset, Model, Sampler};
-use varangian_rules::{Oracle, Pipeline};
+use varangian_rules::{Effort, Oracle, Pipeline};
 use varangian_train::{Keeping, NonFinite, Participation, Passes, Who};
 
 /// Which workers are hostile.
@@ -62,6 +62,8 @@ pub struct Plan {
     pub test_samples: usize,
     /// Gather the metrics of [`varangian_train::Study`] at every step, with this many past means.
     pub study: Option<usize>,
+    /// Certify each step, this hard; see [`varangian_rules::certificate`].
+    pub certificate: Option<Effort>,
     /// The seed of everything random.
     pub seed: Seed,
 }
@@ -98,6 +100,7 @@ impl Plan {
             oracle: None,
             test_samples: usize::MAX,
             study: None,
+            certificate: None,
             seed,
         }
     }
@@ -124,6 +127,11 @@ impl Plan {
         if self.participation.is_some() && self.study.is_some() {
             return Err(SpecError::new(
                 "study looks at the rows of all workers, so participation must be all",
+            ));
+        }
+        if self.certificate.is_some() && self.weights.is_some() {
+            return Err(SpecError::new(
+                "a certificate is of rows that count alike, so weights must be equal",
             ));
         }
         let share = self.sampler.share(0).len();
@@ -171,7 +179,8 @@ impl Plan {
         let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
         self.attack.check(n - f_real, f_real, self.f).map_err(needs)?;
         fits(self.attack.as_ref(), n, &self.hostile_ids(), &*self.model, &*self.train)?;
-        if self.attack.sees().rule && self.rule.needs_oracle() {
+        let named = varangian_train::named(self.attack.as_ref(), self.round())?.is_some();
+        if self.attack.sees().rule && self.rule.needs_oracle() && !named {
             return Err(SpecError::new(format!(
                 "the attack tries rows on the rule, and {} asks for the server's own data, which \
                  no attacker has; take an attack that does not try the rule",

@@ -9,6 +9,7 @@ use varangian_base::RowsMut;
 use varangian_learn::optim::{
     Clip, ClipMode, Momentum, Optimiser, Placement, Regulariser, Schedule,
 };
+use varangian_rules::Effort;
 use varangian_sim::lockstep::Lockstep;
 use varangian_sim::{Advance, Course, Hostile, Plan};
 use varangian_train::{COLUMNS, NonFinite, Reason};
@@ -263,4 +264,38 @@ fn a_search_for_loss_slows_learning_more_than_searches_that_see_no_loss() {
     for other in ["none", "alie", "worst objective=distance budget=128"] {
         assert!(worst > loss_after(other), "{other}: {worst} against {}", loss_after(other));
     }
+}
+
+#[test]
+fn a_certificate_changes_nothing_and_holds_the_honest_mean() {
+    let fresh = |certificate| {
+        let mut plan = plan("krum", "sign-flip", 9, 3, optimiser(Placement::Worker, 0.9, false));
+        (plan.certificate, plan.study) = (certificate, Some(1));
+        Lockstep::new(plan).unwrap()
+    };
+    let (mut plain, mut fast, mut sharp) =
+        (fresh(None), fresh(Some(Effort::Fast)), fresh(Some(Effort::Sharp)));
+    for _ in 0..10 {
+        assert_eq!(plain.step().closed.certificate, None);
+        let record = sharp.step();
+        let row = *record.study.unwrap();
+        let value = |name: &str| row[COLUMNS.iter().position(|c| *c == name).unwrap()];
+        // ‖F − μ‖² by the law of cosines.
+        let (f, mu) = (value("Defense gradient norm"), value("Honest gradient norm"));
+        let cosine = value("Honest-defense cosine");
+        let apart = (f * f + mu * mu - 2.0 * f * mu * cosine).max(0.0).sqrt();
+        let found = record.closed.certificate.unwrap();
+        assert!(found.attained && (found.length - f).abs() < 1e-5 * f, "{found:?}");
+        assert!(apart <= found.radius * (1.0 + 1e-6), "{apart} {found:?}");
+        assert!(found.radius <= found.promised.unwrap(), "{found:?}");
+        let quick = fast.step().closed.certificate.unwrap();
+        assert!(quick.radius >= found.radius, "{quick:?} {found:?}");
+        assert_eq!(quick.descent, found.descent);
+    }
+    assert_eq!([fast.params(), sharp.params()], [plain.params(); 2]);
+    let mut weighted = plan("average", "none", 9, 0, Optimiser::sgd(0.1));
+    weighted.weights = Some((1..10).map(f64::from).collect());
+    weighted.certificate = Some(Effort::Fast);
+    let error = Lockstep::new(weighted).err().unwrap().to_string();
+    assert_eq!(error, "a certificate is of rows that count alike, so weights must be equal");
 }

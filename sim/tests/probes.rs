@@ -116,3 +116,31 @@ fn what_an_attack_names_must_be_there() {
     let line = Lockstep::new(monna).err().unwrap().to_string();
     assert_eq!(line, "monna needs pivot < n; pivot = 7; got n = 7, f = 2");
 }
+
+#[test]
+fn a_search_carried_over_tries_its_rows_on_the_rule_that_it_names() {
+    let ends = |rule: &str, attack: &str| {
+        let mut run = Lockstep::new(plan(rule, attack, 9, 2, Optimiser::sgd(0.1))).unwrap();
+        for _ in 0..4 {
+            run.step();
+        }
+        run.params().to_vec()
+    };
+    let own = ends("median", "worst budget=64");
+    // The same rule has no coins: a copy of it is the rule in force.
+    assert_eq!(ends("median", "worst budget=64 probe=median"), own);
+    assert_ne!(ends("median", "worst budget=64 probe='nnm | trimmed-mean'"), own);
+    // Of a rule with chance the coins are the searcher's own.
+    let bucketing = "bucketing s=2 | median";
+    let blind = ends(bucketing, &format!("worst budget=64 probe='{bucketing}'"));
+    assert_ne!(blind, ends(bucketing, "worst budget=64"));
+    let refused = |rule: &str, attack: &str| {
+        Lockstep::new(plan(rule, attack, 9, 2, Optimiser::sgd(0.1))).err().unwrap().to_string()
+    };
+    assert!(refused("median", "worst probe=nmn").contains("probe"), "the name");
+    assert!(refused("median", "worst probe='bulyan'").contains("probe: bulyan needs n ≥ 4f + 3"));
+    let memory = refused("median", "worst probe=centred-clipping");
+    assert!(memory.contains("a rule without a memory, blocks or data of the server's"), "{memory}");
+    let group = varangian_attacks::build("mixed groups='* worst probe=krum'").err().unwrap();
+    assert!(group.to_string().contains("found one that names krum"), "{group}");
+}

@@ -186,6 +186,7 @@ fn accuracy(n: usize, hostile: usize, attack: &str, beta: f64, epochs: u64) -> f
         oracle: None,
         test_samples: 2000,
         study: None,
+        certificate: None,
         seed,
     };
     let mut run = Lockstep::new(plan).unwrap();

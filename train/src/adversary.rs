@@ -9,6 +9,9 @@ use varangian_learn::model::{Model, Prepared, Workspace};
 use varangian_learn::{Batch, Targets};
 use varangian_rules::{Pipeline, Round, Verdict};
 
+/// Tells the seed of a named rule's coins from that of the run.
+const COINS: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// The hostile workers, which see what the attack says it reads and write their rows together.
 pub struct Adversary {
     attack: Box<dyn Attack>,
@@ -124,11 +127,15 @@ impl Adversary {
             let mut out = out;
             return out.iter_mut().for_each(|row| row.fill(0.0));
         }
-        let rule = self.sees.rule.then(|| sight.rule.fork());
-        let Adversary { attack, verdict, .. } = self;
+        // Whether a named rule fits was asked before the run: see `named`.
+        let named = self.attack.tries().and_then(|text| Pipeline::parse(text).ok());
         let (f, seed) = (sight.f, sight.seed);
+        // Of a rule that is not the server's own copy the coins are others.
+        let coins = if named.is_some() { Seed(seed.0 ^ COINS) } else { seed };
+        let rule = self.sees.rule.then(|| named.unwrap_or_else(|| sight.rule.fork()));
+        let Adversary { attack, verdict, .. } = self;
         let Sight { held, weights, .. } = sight;
-        let mut probe = Trial { rule, broadcast, held, f, weights, seed, verdict };
+        let mut probe = Trial { rule, broadcast, held, f, weights, seed: coins, verdict };
         let mut view = View {
             n: sight.n,
             f,

@@ -47,7 +47,7 @@ pub use states::{Keeping, States};
 pub use study::{COLUMNS, Shown, Study, StudyRow, VOTES};
 pub use traffic::{ServerAt, Traffic};
 #[cfg(feature = "adversary")]
-pub use trial::TrialRule;
+pub use trial::{TrialRule, named};
 #[cfg(feature = "adversary")]
 pub use triggered::Triggered;
 pub use worker::{Bench, Job, Poison, Worker};

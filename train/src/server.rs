@@ -11,7 +11,7 @@ use crate::escape::Moment;
 use crate::{Bodies, Intake, Keeping, NonFinite, Participation, Reason, Refusal, Running, States};
 use varangian_base::{Seed, Signs, SpecError};
 use varangian_learn::optim::{Optimiser, Placement};
-use varangian_rules::{Oracle, Pipeline, Round};
+use varangian_rules::{Certifier, Effort, Oracle, Pipeline, Round};
 
 /// What a server is told at the start.
 pub struct Settings {
@@ -61,6 +61,7 @@ pub struct Server {
     step: u64,
     rate: f64,
     closed: Closed,
+    certifier: Option<Certifier>,
     /// The weights of the rows of the step that is being closed.
     counted: Vec<f64>,
 }
@@ -109,10 +110,17 @@ impl Server {
             step: 0,
             rate: 0.0,
             closed: Closed::default(),
+            certifier: None,
             counted: Vec::new(),
         };
         server.open();
         Ok(server)
+    }
+
+    /// Has each step certified from now on, see [`Closed::certificate`], where workers count alike
+    /// and messages are rows. It changes no bit of the run, and is no part of a checkpoint.
+    pub fn certify(&mut self, effort: Effort) {
+        self.certifier = Some(Certifier::new(effort));
     }
 
     /// Opens the current step: learning rate, look-ahead point, empty intake.
@@ -297,6 +305,7 @@ impl Server {
     pub fn close(&mut self) -> &Closed {
         let (_, declared) = self.round();
         let Server { settings, intake, oracle, closed, aggregate, params, ahead, .. } = self;
+        let certifier = self.certifier.as_mut().filter(|_| settings.weights.is_none());
         let (counted, weights) = (&mut self.counted, &settings.weights);
         let received = intake.close();
         // A silent worker's kept row is combined all the same.
@@ -341,6 +350,9 @@ impl Server {
                         ..Round::of(rows, f)
                     };
                     settings.rule.aggregate(&mut round, aggregate, &mut closed.verdict);
+                    let kappa = settings.rule.kappa(n, f);
+                    closed.certificate = certifier
+                        .and_then(|certifier| certifier.certify(rows, aggregate, f, kappa));
                 }
                 Bodies::Votes(votes) => {
                     let at = (self.step, settings.seed);

@@ -1,8 +1,8 @@
 //! The rule as an attack may try it: every trial on a copy, so that none leaves a trace.
 
-use varangian_attacks::Probe;
-use varangian_base::Rows;
+use varangian_attacks::{Attack, Probe};
 use varangian_base::kernels::distances::Pairs;
+use varangian_base::{Rows, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// A rule to try rows on, with f declared.
@@ -18,6 +18,25 @@ impl TrialRule {
     /// Trials on `pipeline` with f declared.
     pub fn new(pipeline: Pipeline, f: usize) -> Self {
         TrialRule { pipeline, f, verdict: Verdict::default() }
+    }
+}
+
+/// The rule that an attack names to try its rows on (see [`Attack::tries`]) at n and f, if it does.
+///
+/// # Errors
+/// If there is no such rule, n and f violate its bound, or it needs a memory, data of the server's
+/// or a model's blocks, of which a rule that is in force nowhere has none.
+pub fn named(attack: &dyn Attack, (n, f): (usize, usize)) -> Result<Option<Pipeline>, SpecError> {
+    let Some(text) = attack.tries() else { return Ok(None) };
+    let rule = Pipeline::parse(text).map_err(|error| error.at("probe"))?;
+    rule.check(n, f).and(rule.fits(n, f)).map_err(|error| error.at("probe"))?;
+    let blocks = rule.entries().iter().any(|entry| entry.name == "blocks");
+    match rule.has_memory() || rule.needs_oracle() || blocks {
+        false => Ok(Some(rule)),
+        true => Err(SpecError::new(format!(
+            "probe: rows are tried on a rule without a memory, blocks or data of the server's; got {}",
+            rule.spec()
+        ))),
     }
 }
 

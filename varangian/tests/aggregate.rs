@@ -220,3 +220,29 @@ fn forge_flips_the_labels_of_hostile_workers() {
     folder.vector("half.npy", &[0.5]);
     refused(&with("one.npy", "half.npy"), "row 0, column 0 is 0.5");
 }
+
+#[test]
+fn a_certificate_says_how_far_the_aggregate_may_be_from_the_honest_mean() {
+    let folder = Folder::new();
+    folder.single("rows.npy", &[&[1.0], &[2.0], &[3.0], &[4.0], &[-2.0]]);
+    let value = folder.json("median", "2", "--certificate");
+    // Without 3 and 4 the mean is 1/3; sums of the 5, 4 and 3 least are 8, 4 and 1.
+    let found = &value["certificate"];
+    assert!((found["radius"].as_f64().unwrap() - 5.0 / 3.0).abs() < 1e-9, "{found}");
+    assert_eq!((&found["attained"], &found["descent"]), (&json!(true), &json!(2)));
+    // κ = 4/2 of tr Σ ≤ ((1.6 − −2)² + (4 − 1.6)² + (3 − 1.6)²)/3.
+    let promised = (2.0 * (3.6f64.powi(2) + 2.4f64.powi(2) + 1.4f64.powi(2)) / 3.0).sqrt();
+    assert!((found["promised"].as_f64().unwrap() - promised).abs() < 1e-5, "{found}");
+    let said = text(&folder.run("median", "2", "--certificate").stderr);
+    let why =
+        "whichever f = 2 of the 5 rows are hostile, the aggregate is within 1.666667 of the mean";
+    assert!(said.contains(why) && said.contains("with up to 2 hostile rows"), "{said}");
+    folder.double("rows.npy", &[&[1e300], &[2e300], &[3e300], &[4e300], &[-2e300]]);
+    let value = folder.json("median", "2", "--certificate");
+    let radius = value["certificate"]["radius"].as_f64().unwrap();
+    assert!((radius / 1e300 - 5.0 / 3.0).abs() < 1e-9, "{radius}");
+    assert_eq!(folder.json("median", "2", "")["certificate"], Value::Null);
+    let weights = "--certificate --weights 1,1,1,1,1";
+    folder.refused("average", "2", weights, "--certificate is of rows that count alike");
+    folder.refused("nnm", "2", "--certificate", "--certificate is for a rule");
+}

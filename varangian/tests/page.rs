@@ -435,6 +435,74 @@ fn two_folders_are_matched_by_their_settings() {
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
 
+/// The serious faults of accessibility of the page that is open, a line each.
+fn faults(browser: &mut Browser, axe: &str) -> String {
+    browser.value(&format!("{axe};0"));
+    browser.text(
+        "axe.run(document, { resultTypes: ['violations'] }).then(found => \
+         found.violations.filter(one => ['serious', 'critical'].includes(one.impact))\
+         .map(one => one.id + ': ' + one.nodes.slice(0, 3).map(node => node.html.slice(0, 200) \
+         + ' ' + node.any.map(check => check.message).join(' ')).join(' | ')).join('\\n'))",
+    )
+}
+
+/// The leaderboard sorts by a head, either way, and shows each attack behind a name, by keys alone.
+#[test]
+fn the_leaderboard_sorts_and_shows_what_lies_behind_a_line() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("board.html");
+    let entries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/benchmark");
+    let command = Command::new(env!("CARGO_BIN_EXE_varangian"))
+        .arg("leaderboard")
+        .arg(entries)
+        .args(["--format", "html", "--output"])
+        .arg(&file)
+        .status();
+    assert!(command.unwrap().success());
+    browser.open(&format!("file://{}", file.display()));
+    let column = |browser: &mut Browser, k: usize| -> Vec<f64> {
+        let cells = format!(
+            "[...document.querySelectorAll('tr.main')].map(row => row.cells[{k}].innerText).join()"
+        );
+        let text = browser.text(&cells);
+        text.split(',').map(|cell| cell.parse().unwrap()).collect()
+    };
+    let places = column(&mut browser, 0);
+    assert!(places.len() > 10 && places.is_sorted());
+    let head = "document.querySelectorAll('thead th')[7]";
+    browser.value(&format!("{head}.querySelector('button').click()"));
+    assert!(column(&mut browser, 7).is_sorted_by(|a, b| a >= b));
+    assert_eq!(browser.text(&format!("{head}.getAttribute('aria-sort')")), "descending");
+    browser.value(&format!("{head}.querySelector('button').click()"));
+    assert!(column(&mut browser, 7).is_sorted());
+    // By keys: the first name has the focus, and Enter opens what is behind it.
+    browser.value("document.querySelector('tr.main button').focus()");
+    for (what, text) in [("keyDown", "\r"), ("keyUp", "")] {
+        let press =
+            json!({ "type": what, "key": "Enter", "windowsVirtualKeyCode": 13, "text": text });
+        browser.call("Input.dispatchKeyEvent", press);
+    }
+    browser.wait("!document.querySelector('tr.more').hidden");
+    assert_eq!(
+        browser.value("document.querySelectorAll('tr.more:not([hidden])').length"),
+        json!(1)
+    );
+    assert!(browser.text("document.querySelector('tr.more').innerText").contains("poisoned-fl"));
+    if let Some(modules) = chromium::modules() {
+        let axe = std::fs::read_to_string(modules.join("node_modules/axe-core/axe.min.js"));
+        let axe = axe.unwrap();
+        for (width, dark) in [(1440, false), (390, true)] {
+            browser.screen(width, dark);
+            let found = faults(&mut browser, &axe);
+            assert!(found.is_empty(), "{width} dark={dark}:\n{found}");
+            let wide = browser.value("document.documentElement.scrollWidth");
+            assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} of {width}");
+        }
+    }
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
 /// No serious fault of accessibility, light and dark, wide and narrow; and nothing is cut off.
 #[test]
 fn axe_finds_no_serious_fault() {
@@ -450,13 +518,7 @@ fn axe_finds_no_serious_fault() {
         for button in ["#answer .q", "#curves button[aria-expanded]"] {
             browser.value(&format!("document.querySelector({}).click()", json!(button)));
         }
-        browser.value(&format!("{axe};0"));
-        let found = browser.text(
-            "axe.run(document, { resultTypes: ['violations'] }).then(found => \
-             found.violations.filter(one => ['serious', 'critical'].includes(one.impact))\
-             .map(one => one.id + ': ' + one.nodes.slice(0, 3).map(node => node.html.slice(0, 200) \
-             + ' ' + node.any.map(check => check.message).join(' ')).join(' | ')).join('\\n'))",
-        );
+        let found = faults(&mut browser, &axe);
         assert!(found.is_empty(), "{width} dark={dark}:\n{found}");
         let wide = browser.value("document.documentElement.scrollWidth");
         assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} of {width}");

@@ -23,6 +23,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("python python/drills/small_site.py", "needs the wheel"),
     ("cd burn", "builds 200 crates for ten minutes"),
     ("cargo run --release --example gradient", "measures; its FOLDER holds PyTorch's gradients"),
+    ("cargo run --release -p varangian-rules", "holds certificates to steps for minutes"),
     ("varangian reproduce signsgd", "takes more than a minute: three experiments of ten seeds"),
     ("varangian run experiments/methods/NAME.toml", "NAME stands for one of six"),
     ("varangian reproduce NAME", "NAME stands for one of six"),

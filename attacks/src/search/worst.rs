@@ -50,6 +50,12 @@ pub(crate) static ENTRY: AttackEntry = AttackEntry {
             default: "20",
             help: "rounds over which objective=drift remembers",
         },
+        Param {
+            name: "probe",
+            kind: Takes::Text,
+            default: "rule",
+            help: "what rows are tried on: rule, the one in force, its coins and memory known; or another, \"nnm | trimmed-mean\", without a memory, with coins of its own: a transferred search, or of the same rule one that does not know its coins",
+        },
     ],
     cost: "budget aggregations; for rules that see only distances O((n + K)²·d + budget·n²)",
     facts: AttackFacts::remembers(SEES),
@@ -75,6 +81,7 @@ fn build(args: &Args) -> Result<Box<dyn Attack>, SpecError> {
         objective,
         groups: count("groups"),
         keep: 1.0 - 1.0 / count("horizon") as f64,
+        probe: Some(args.text("probe")).filter(|text| *text != "rule").map(str::to_owned),
         last: Vec::new(),
         drift: Vec::new(),
         basis: Basis::default(),
@@ -97,6 +104,8 @@ struct Worst {
     groups: usize,
     /// What is kept of the drift from round to round.
     keep: f64,
+    /// The rule that rows are tried on, where it is not the one in force.
+    probe: Option<String>,
     /// The last answer: (workers, kind, place among the kind, coefficient).
     last: Vec<(usize, Vec<(u8, f64)>)>,
     /// The decayed sum of aggregate − honest mean.
@@ -261,8 +270,12 @@ impl Attack for Worst {
 
     fn fork(&self) -> Box<dyn Attack> {
         let (basis, trial) = Default::default();
-        let last = self.last.clone();
-        Box::new(Worst { basis, trial, last, drift: self.drift.clone(), ..*self })
+        let (last, probe) = (self.last.clone(), self.probe.clone());
+        Box::new(Worst { basis, trial, last, probe, drift: self.drift.clone(), ..*self })
+    }
+
+    fn tries(&self) -> Option<&str> {
+        self.probe.as_deref()
     }
 
     fn check(&self, honest: usize, _: usize, _: usize) -> Result<(), String> {

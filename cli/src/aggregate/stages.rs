@@ -98,6 +98,7 @@ fn show(mixed: &Values) {
 fn demand_no_rule(args: &Args, stages: &Stages) -> Result<(), Failure> {
     let options = [
         ("--evidence", args.evidence.is_some()),
+        ("--certificate", args.certificate),
         ("--weights", !args.weights.is_empty()),
         ("--state", args.state.is_some()),
         ("--server-gradient", args.server_gradient.is_some()),

@@ -4,7 +4,7 @@ use varangian_attacks::{Ground, View};
 use varangian_base::kernels::{combine, norms};
 use varangian_base::{Matrix, Seed, SpecError};
 use varangian_rules::{Pipeline, Round, Verdict};
-use varangian_train::TrialRule;
+use varangian_train::{TrialRule, named};
 
 /// The rows of a round: what honest workers send, and what the hostile ones would have sent.
 pub struct Arena {
@@ -119,7 +119,8 @@ impl Arena {
         for i in 0..h {
             rows.row_mut(i).copy_from_slice(self.honest.row(i));
         }
-        let mut probe = TrialRule::new(pipeline.fork(), self.f);
+        let named = named(attack.as_ref(), (h + hostile, self.f))?;
+        let mut probe = TrialRule::new(named.unwrap_or_else(|| pipeline.fork()), self.f);
         let honest = self.honest.rows().with_ids(&ids[..h]);
         let own = self.own.rows().with_ids(&ids[h..]);
         let mut view = View {

@@ -16,6 +16,8 @@ pub(crate) fn server(plan: Plan, codec: Codec) -> Result<(Server, Bench), SpecEr
     let (_, f) = plan.round();
     let is_signs = matches!(codec, Codec::Signs { .. });
     let packs_votes = is_signs && plan.rule.counts_votes() && plan.weights.is_none();
+    // Certificates are of rows.
+    let packs_votes = packs_votes && plan.certificate.is_none();
     let settings = Settings {
         n: plan.n,
         f,
@@ -30,7 +32,10 @@ pub(crate) fn server(plan: Plan, codec: Codec) -> Result<(Server, Bench), SpecEr
         packs_votes,
         silence_is_hostile: false,
     };
-    let server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;
+    let mut server = Server::new(settings, plan.model.init(plan.seed), plan.oracle)?;
+    if let Some(effort) = plan.certificate {
+        server.certify(effort);
+    }
     let evaluator = Evaluator::new(plan.test.as_ref(), plan.test_samples);
     Ok((server, Bench::new(plan.model, plan.test, evaluator)))
 }

@@ -6,7 +6,7 @@ use crate::plot::{self, Picture};
 use crate::results::mean;
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The largest leaderboard that is read, in bytes.
 const MOST: u64 = 1 << 24;
@@ -134,12 +134,32 @@ impl Board {
     /// If the folder cannot be read, holds no entry, a file that is none, entries of two
     /// protocols, or of one that is not this program's version.
     pub fn read(folder: &Path) -> Result<Self, Failure> {
+        Self::of(&Self::entries(folder)?).map_err(|failure| failure.at(folder.display()))
+    }
+
+    /// The entries of a folder, by file name; leaderboards that [`Board::json`] wrote beside them
+    /// are passed over. Of a folder without entries in which just one folder has some: those.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, a file is no entry, or several folders in it have entries.
+    pub fn entries(folder: &Path) -> Result<Vec<Entry>, Failure> {
+        let files = json_files(folder)?;
+        if !files.is_empty() {
+            return files.iter().map(|path| Entry::read(path)).collect();
+        }
         let list = std::fs::read_dir(folder).map_err(|e| Failure::file("read", folder, &e))?;
-        let mut files: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
-        files.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
-        files.sort();
-        let entries: Result<Vec<Entry>, Failure> = files.iter().map(|p| Entry::read(p)).collect();
-        Self::of(&entries?).map_err(|failure| failure.at(folder.display()))
+        let mut below: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
+        below.retain(|path| path.is_dir() && json_files(path).is_ok_and(|files| !files.is_empty()));
+        below.sort();
+        match below.as_slice() {
+            [] => Ok(Vec::new()),
+            [one] => json_files(one)?.iter().map(|path| Entry::read(path)).collect(),
+            several => {
+                let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
+                let text = format!("holds no entry itself; name one of {}", names.join(", "));
+                Err(Failure::refused(text).at(folder.display()))
+            }
+        }
     }
 
     /// The leaderboard of these entries.
@@ -217,6 +237,19 @@ impl Board {
     }
 }
 
+/// The files of a folder that may be entries, `*.json` but for leaderboards, sorted.
+fn json_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let list = std::fs::read_dir(folder).map_err(|e| Failure::file("read", folder, &e))?;
+    let mut files: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+    files.retain(|path| {
+        let bytes = files::read_own(path, MOST).unwrap_or_default();
+        Board::parse(&String::from_utf8_lossy(&bytes)).is_err()
+    });
+    files.sort();
+    Ok(files)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::judge::tests::entry;
@@ -249,6 +282,21 @@ mod tests {
         let file = folder.path().join("board.txt");
         std::fs::write(&file, board.json()).unwrap();
         assert_eq!(Board::load(&file).unwrap(), board);
+        // The board's own file beside the entries, and the folder above them.
+        std::fs::write(folder.path().join("board.json"), board.json()).unwrap();
+        assert_eq!(Board::load(folder.path()).unwrap(), board);
+        let above = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let below = above.path().join(name);
+            std::fs::create_dir(&below).unwrap();
+            super::super::judge::write(&below, &entry("median", 0.75)).unwrap();
+        };
+        make("small");
+        std::fs::write(above.path().join("board.json"), board.json()).unwrap();
+        assert_eq!(Board::load(above.path()).unwrap().standings.len(), 1);
+        make("smaller");
+        let error = Board::load(above.path()).unwrap_err().to_string();
+        assert!(error.contains("holds no entry itself; name one of"), "{error}");
         assert!(board.picture().svg().contains("nnm | krum"));
         std::fs::write(&file, "{}").unwrap();
         assert!(Board::load(&file).unwrap_err().to_string().contains("is no leaderboard"));

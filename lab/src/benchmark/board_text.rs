@@ -6,7 +6,7 @@ use crate::results::cells::{self, Cell};
 use crate::text;
 
 /// What stands above the columns, and how each is said in the next rows.
-const HEADS: [&str; 12] = [
+pub(super) const HEADS: [&str; 12] = [
     "#",
     "pipeline",
     "worst case",
@@ -25,7 +25,7 @@ const HEADS: [&str; 12] = [
 const UNBOUNDED: f64 = 1e6;
 
 /// Columns of names; the others are numbers.
-const NAMES: [bool; 12] =
+pub(super) const NAMES: [bool; 12] =
     [false, true, false, false, false, false, false, false, true, false, true, false];
 
 impl Board {
@@ -119,7 +119,8 @@ impl Board {
     }
 }
 
-fn row(place: usize, standing: &Standing) -> Vec<String> {
+/// A line of the leaderboard, at this place.
+pub(super) fn row(place: usize, standing: &Standing) -> Vec<String> {
     let percent = |share: f64| format!("{:.1}", 100.0 * share);
     let refused = standing.cells.iter().filter(|place| place.refused).count();
     let note = match (standing.validates, refused) {

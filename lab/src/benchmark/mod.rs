@@ -24,6 +24,7 @@
 //! ```
 
 mod board;
+mod board_page;
 mod board_text;
 mod cost;
 mod entry;

@@ -130,6 +130,7 @@ const WHOLE: &[(&str, Reason)] = &[
     ("validation_from", unvalidated),
     ("network", |_, _| None),
     ("study", |_, g| g.filter.then(|| "nothing is studied under a filter".into())),
+    ("certificate", |_, g| g.filter.then(|| "a filter judges one row at a time".into())),
     ("rule", |_, _| None),
     ("attack", |s, _| peaceful(s)),
     ("seed", |_, _| None),

@@ -140,6 +140,11 @@ pub const KEYS: &[Key] = &[
     ),
     key("study", "past mean gradients in the curvature of the study metrics; 0: no study"),
     key(
+        "certificate",
+        "what is certain of each step whoever is hostile, as measurements certificate/radius, \
+         promised, descent and length: none, fast (from n distances) or sharp (from all pairs)",
+    ),
+    key(
         "rule",
         "the aggregation rule, with stages around it: \"nnm | krum\"; a filter trains asynchronously",
     ),

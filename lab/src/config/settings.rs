@@ -9,6 +9,7 @@ use varangian_learn::optim::{
     Clip, ClipMode, Compression, Inner, Local, Message, Momentum, Optimiser, Placement,
     Regulariser, Schedule, ServerOptimiser,
 };
+use varangian_rules::Effort;
 use varangian_sim::Hostile;
 use varangian_train::{Participation, Passes};
 
@@ -77,6 +78,8 @@ pub struct Settings {
     pub validation_from: String,
     pub network: String,
     pub study: usize,
+    #[serde(skip_serializing_if = "unsaid::is_none")]
+    pub certificate: String,
     pub rule: String,
     pub attack: String,
     pub seed: u64,
@@ -135,6 +138,7 @@ impl Default for Settings {
             validation_from: "held-out".into(),
             network: String::new(),
             study: 0,
+            certificate: "none".into(),
             rule: "average".into(),
             attack: "none".into(),
             seed: 1,
@@ -262,6 +266,15 @@ impl Settings {
             "random" => Hostile::Random,
             _ => Hostile::Last,
         })
+    }
+
+    /// How hard each step is certified, if it is.
+    ///
+    /// # Errors
+    /// If the word is unknown.
+    pub fn certificate(&self) -> Result<Option<Effort>, SpecError> {
+        let known = ["none", Effort::NAMES[0], Effort::NAMES[1]];
+        choice("certificate", &self.certificate, &known).map(Effort::from_name)
     }
 
     /// Whether the gap to the optimum is measured.
@@ -392,6 +405,7 @@ mod tests {
             non_finite: "skip-round".into(),
             server_optimiser: "adam".into(),
             weights: "samples".into(),
+            certificate: "fast".into(),
             ..Settings::default()
         };
         let table = Table::try_from(&full).unwrap();

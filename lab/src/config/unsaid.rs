@@ -30,6 +30,7 @@ pub(super) const UNSAID: &[(&str, &str)] = &[
     ("non_finite", "refuse-row"),
     ("server_optimiser", "sgd"),
     ("weights", "equal"),
+    ("certificate", "none"),
 ];
 
 /// A key's value in a table of settings as it prints, or its default where that is left out.

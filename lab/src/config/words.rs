@@ -68,6 +68,7 @@ impl Read {
         // Settings that were built in code, or changed since they were read, are held to the same.
         given.check_numbers()?;
         given.optimum()?;
+        given.certificate()?;
         let (judge, spelling) = match Judge::of(given, own)? {
             Ok(judge) => judge,
             Err(below) => return Ok(Reading::Below(below)),

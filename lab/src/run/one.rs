@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use varangian_base::{Memory, Value};
 use varangian_learn::model::state::{self, State};
+use varangian_rules::Certificate;
 use varangian_sim::lockstep::{Evaluation, StepRecord};
 use varangian_sim::swarm::ArrivalRecord;
 use varangian_sim::{Attendance, Course, Run};
@@ -330,6 +331,16 @@ impl Notes<'_, '_> {
                     self.put(closed.step, &format!("study/{name}"), value);
                 }
             }
+        }
+        if let Some(certificate) = &closed.certificate {
+            let Certificate { radius, promised, descent, length, .. } = *certificate;
+            self.put(closed.step, "certificate/radius", radius);
+            if let Some(promised) = promised {
+                self.put(closed.step, "certificate/promised", promised);
+            }
+            // −1: no descent even if nobody is hostile.
+            self.put(closed.step, "certificate/descent", descent.map_or(-1.0, |f| f as f64));
+            self.put(closed.step, "certificate/length", length);
         }
         for refusal in &closed.refused {
             let what = format!("{}/worker-{:03}", refusal.reason.name(), refusal.worker);

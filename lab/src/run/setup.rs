@@ -135,6 +135,7 @@ impl Shelf {
             oracle: parts.oracle,
             test_samples: settings.test_samples,
             study: (settings.study > 0).then_some(settings.study),
+            certificate: settings.certificate()?,
             seed: Seed(settings.seed),
         };
         plan.check()?;

@@ -118,6 +118,7 @@ impl Gossip {
         let refused = [
             (plan.participation.is_some(), "participation", "all"),
             (plan.study.is_some(), "study", "0"),
+            (plan.certificate.is_some(), "certificate", "none"),
             (plan.weights.is_some(), "weights", "equal"),
             (optimiser.message != Message::Vector, "message", "vector"),
             (optimiser.compression != Compression::None, "compression", "none"),

@@ -232,6 +232,7 @@ pub fn plan(rule: &str, attack: &str, n: usize, f: usize, optimiser: Optimiser) 
         oracle: None,
         test_samples: 100,
         study: None,
+        certificate: None,
         seed: Seed(3),
     }
 }

@@ -1,7 +1,7 @@
 //! What a server says of one step: at its start to all, to a driver in its process, at its end.
 
 use crate::{Received, Refusal, States};
-use varangian_rules::{Pipeline, Verdict};
+use varangian_rules::{Certificate, Pipeline, Verdict};
 
 /// What the server tells all workers at the start of a step.
 #[derive(Clone, Copy)]
@@ -49,6 +49,8 @@ pub struct Closed {
     pub ids: Vec<u32>,
     /// What the rule said.
     pub verdict: Verdict,
+    /// What is certain of the aggregate, where that is asked for and rows were aggregated.
+    pub certificate: Option<Certificate>,
 }
 
 impl Closed {
@@ -60,6 +62,7 @@ impl Closed {
         self.ids.clear();
         self.ids.extend_from_slice(received.ids);
         self.verdict.clear();
+        self.certificate = None;
     }
 
     /// Whether something of the step proves this worker hostile.

@@ -168,6 +168,7 @@ fn server(stream: &mut Stream, settings: &mut Settings, filter: bool) {
     settings.momentum_at = pick(stream, &["worker", "server", "update"]).into();
     settings.nesterov = stream.below(6) == 0;
     settings.study = [0, 0, 0, 2][stream.below(4)];
+    settings.certificate = or(stream, "none", &["fast", "sharp"]);
     settings.weights = or(stream, "equal", &["equal", "samples"]);
     settings.non_finite = or(stream, "refuse-row", &["refuse-row", "skip-round"]);
     let servers = ["sgd", "adam", "yogi", "adagrad", "byzantine-pgd T=3 Q=2 epsilon=1"];

@@ -181,6 +181,10 @@ impl Measures {
                 "test_loss" => ("test loss".to_owned(), false),
                 "bytes/up" => ("bytes a worker and step, to the server".to_owned(), false),
                 "bytes/down" => ("bytes a worker and step, from the server".to_owned(), false),
+                "certificate/radius" => ("certified distance from the honest mean".into(), false),
+                "certificate/promised" => ("that distance as κ promises it".into(), false),
+                "certificate/descent" => ("hostile rows with certified descent".into(), false),
+                "certificate/length" => ("length of the aggregate".into(), false),
                 name => (name.strip_prefix("study/").unwrap_or(name).replace('_', " "), false),
             };
             Metric { name: name.clone(), label, share }
