@@ -31,7 +31,7 @@ PLACES = {
 # The table of contents: titles and pages; what stands in docs/ and is named nowhere goes to "Measured".
 CONTENTS = [
     ("Start", ["index.md", ("I compare rules", "start-rules.md"), ("My training has a bad rank", "start-rank.md"),
-               ("I run a federation", "start-federation.md")]),
+               ("I run a federation", "start-federation.md"), ("Three walks", "walks.md")]),
     ("Concepts", ["concepts.md"]),
     ("Choose a rule", ["choose.md"]),
     ("The four systems", ["systems/index.md", ("Sign votes", "systems/signs.md"), ("Momentum", "systems/momentum.md"),

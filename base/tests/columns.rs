@@ -242,3 +242,41 @@ fn picked_rows_are_the_only_ones_looked_at() {
     columns::mean_around(y.rows(), Centre::Median, 3, &mut b);
     assert_eq!(a, b);
 }
+
+#[test]
+fn any_statistic_sees_each_column_sorted() {
+    // More columns than are transposed at a time, and more than a block of them.
+    for (n, d) in [(1, 1), (3, 65), (7, 200), (5, 9000)] {
+        let x = random(n, d, 9);
+        let mut out = vec![0.0; d];
+        for place in 0..n {
+            columns::sorted(x.rows(), &mut out, |column| {
+                assert!(column.len() == n && column.is_sorted());
+                column[place]
+            });
+            for k in (0..d).step_by(1 + d / 100) {
+                let want = sorted(&x, k)[place];
+                assert_eq!(f64::from(out[k]), want, "n = {n}, d = {d}, column {k}, {place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weighted_columns_come_sorted_with_their_rows_weights() {
+    for (n, d) in [(1, 1), (4, 65), (6, 20_000)] {
+        let x = random(n, d, 10);
+        let weights: Vec<f64> = (0..n).map(|i| 1.0 + i as f64).collect();
+        let mut out = vec![0.0; d];
+        // The weight of the least value, and how the others follow.
+        columns::weighted(x.rows(), &weights, &mut out, |column| {
+            assert!(column.len() == n && column.is_sorted_by(|a, b| a.0 <= b.0));
+            column[0].1 as f32
+        });
+        for k in (0..d).step_by(1 + d / 100) {
+            let values = column(&x, k);
+            let least = values.iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            assert_eq!(f64::from(out[k]), weights[least.1], "n = {n}, d = {d}, column {k}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! `varangian admin`: orders for a server that runs, over its Unix socket.
 
-use crate::top::page;
+use crate::top::{as_json, page};
 use crate::{Failure, print};
 use std::path::PathBuf;
 use varangian_net::{Order, ask};
@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// The server's Unix socket
     #[arg(value_name = "SOCKET")]
     socket: PathBuf,
+    /// Print how things stand afterwards as JSON
+    #[arg(long)]
+    json: bool,
     #[command(subcommand)]
     order: Command,
 }
@@ -54,6 +57,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let status =
         ask(&args.socket, order).map_err(|trouble| Failure::failed(trouble.to_string()))?;
-    print::line(&page(&status, None));
+    match args.json {
+        true => print::line(&format!("{:#}", as_json(&status))),
+        false => print::line(&page(&status, None)),
+    }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! `varangian keys`: what an experiment file can say.
 
 use crate::{Failure, print};
+use serde_json::{Value, json};
 use varangian_base::{Param, SpecError};
-use varangian_lab::config::{FILE_HELP, KEYS, QUIRKS, Quirk, Settings, WEIGHTS};
+use varangian_lab::config::{FILE_HELP, KEYS, Key, QUIRKS, Quirk, Settings, WEIGHTS};
 use varangian_learn::optim::{Compression, Inner, MESSAGES, SCHEDULES, ServerOptimiser};
 use varangian_learn::partition::SAMPLING;
 use varangian_sim::gossip::{GOSSIP, SHAPES};
@@ -16,12 +17,17 @@ pub(crate) struct Args {
     /// The key to explain; all are listed without it
     #[arg(value_name = "KEY")]
     name: Option<String>,
+    /// Print JSON: name, default and help of the key, or of all
+    #[arg(long)]
+    json: bool,
 }
 
 /// Lists the keys of an experiment file, or explains one.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let text = match &args.name {
+        None if args.json => format!("{:#}", Value::from_iter(KEYS.iter().map(as_json))),
         None => list(),
+        Some(name) if args.json => format!("{:#}", as_json(found(name)?)),
         Some(name) => explain(name)?,
     };
     print::line(text.trim_end());
@@ -35,6 +41,13 @@ fn default_of(name: &str) -> String {
     }
 }
 
+/// A key for a script. `f_real` is as f by default, and what only a file has, has no default.
+fn as_json(key: &Key) -> Value {
+    let of_run = KEYS.iter().any(|known| known.name == key.name) && key.name != "f_real";
+    let default = of_run.then(|| Settings::default().text(key.name));
+    json!({ "name": key.name, "default": default, "help": key.help })
+}
+
 fn list() -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for key in KEYS {
@@ -46,25 +59,30 @@ fn list() -> String {
              ranges too, both ends included: seed = \"1..5\", learning_rate = \"0.1..0.5 step 0.1\".\n\n",
     );
     text.push_str(&print::table(&["key", "default", "what it means"], &rows, &[false; 3]));
-    let row = |key: &varangian_lab::config::Key| vec![key.name.to_owned(), key.help.to_owned()];
+    let row = |key: &Key| vec![key.name.to_owned(), key.help.to_owned()];
     let rows: Vec<Vec<String>> = FILE_HELP.iter().map(row).collect();
     text.push('\n');
     text.push_str(&print::table(&["of the file", "what it means"], &rows, &[false; 2]));
     text
 }
 
-pub(crate) fn explain(name: &str) -> Result<String, Failure> {
+/// The key of that name, of a run or of a file.
+fn found(name: &str) -> Result<&'static Key, Failure> {
     // A table may be asked for as it is written: [tune], [[run]].
+    let bare = |name: &'static str| name.trim_matches(['[', ']']);
     let name = name.trim_matches(['[', ']']);
-    let of_file = FILE_HELP.iter().find(|key| key.name.trim_matches(['[', ']']) == name);
-    let key = KEYS.iter().find(|key| key.name == name).or(of_file);
-    let Some(key) = key else {
-        let known: Vec<&str> =
-            KEYS.iter().chain(FILE_HELP).map(|key| key.name.trim_matches(['[', ']'])).collect();
-        return Err(SpecError::unknown("key", name, &known).into());
-    };
+    let key = KEYS.iter().chain(FILE_HELP).find(|key| bare(key.name) == name);
+    key.ok_or_else(|| {
+        let known: Vec<&str> = KEYS.iter().chain(FILE_HELP).map(|key| bare(key.name)).collect();
+        SpecError::unknown("key", name, &known).into()
+    })
+}
+
+pub(crate) fn explain(name: &str) -> Result<String, Failure> {
+    let key = found(name)?;
+    let name = name.trim_matches(['[', ']']);
     let mut text = format!("{}: {}\n", key.name, key.help);
-    if of_file.is_none() && name != "f_real" {
+    if KEYS.iter().any(|known| known.name == name) && name != "f_real" {
         text.push_str(&format!("Default: {}\n", default_of(name)));
     }
     match name {

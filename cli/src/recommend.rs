@@ -1,6 +1,7 @@
 //! `varangian recommend --n N --f F`: which pipeline to take, and when none helps.
 
 use crate::{Failure, print};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_lab::benchmark::{Advice, Board, Pick, Wanted};
 use varangian_lab::kappa::Known;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// A folder of entries, or a leaderboard as JSON, in place of the one of this program
     #[arg(long, value_name = "PATH")]
     board: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Says what to take and why.
@@ -53,8 +57,33 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         dissimilarity: args.b,
         validates: false,
     };
-    print::line(told(&board.recommend(&wanted)?, &wanted).trim_end());
+    let advice = board.recommend(&wanted)?;
+    match args.json {
+        true => print::line(&format!("{:#}", as_json(&advice))),
+        false => print::line(told(&advice, &wanted).trim_end()),
+    }
     Ok(())
+}
+
+/// The same for a script: accuracies are shares of 1, `take` is null where nothing is to be taken.
+fn as_json(advice: &Advice) -> Value {
+    let pick = |pick: &Pick| {
+        let (kappa, bound) = match pick.known {
+            Known::Exact(value) => (Some(value), "exact"),
+            Known::AtMost(value) => (Some(value), "at most"),
+            Known::Nothing => (None, "nothing"),
+        };
+        json!({ "rule": pick.rule, "worst": pick.worst, "usual": pick.usual, "clean": pick.clean,
+                "tax": pick.tax, "half": pick.half, "kappa": kappa, "kappa_known": bound,
+                "means": pick.means })
+    };
+    let take = advice.picks.first().filter(|_| advice.hopeless.is_none());
+    json!({
+        "take": take.map(|best| &best.rule),
+        "hopeless": advice.hopeless,
+        "picks": advice.picks.iter().map(pick).collect::<Vec<_>>(),
+        "notes": advice.notes,
+    })
 }
 
 fn percent(share: f64) -> String {

@@ -2,6 +2,7 @@
 
 use crate::terminal::Terminal;
 use crate::{Failure, print};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_lab::config::{Settings, Source, label_keys};
 use varangian_lab::{Experiment, run};
@@ -10,7 +11,7 @@ use varangian_lab::{Experiment, run};
 const EXAMPLES: &str = "Examples:
   varangian run experiments/first.toml
   varangian run my.toml --set learning_rate=0.2 --set 'rule=[\"median\", \"nnm | krum\"]'
-  varangian run my.toml --dry-run                # what would be run
+  varangian run my.toml --dry-run                # what would be run; with --json, for a script
   varangian run my.toml --shard 2/8 --jobs 4     # one of eight machines that share the folder
 `varangian keys` lists what a file can say. Runs that are over are never done again; after Ctrl-C
 or a crash the same command goes on. `varangian results`, `plot` and `report` take the folder.";
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// List the runs with their keys and what is still to do, and train nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print that list as JSON, each run with all its settings
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     how: How,
 }
@@ -112,9 +116,27 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let source = Source { path: args.file.clone(), set: args.set.clone(), seed: args.seed };
     let experiment = Experiment { how: args.how.run(), ..Experiment::load(&source)? };
     match args.dry_run {
+        true if args.json => {
+            print::line(&format!("{:#}", as_json(&experiment)?));
+            Ok(())
+        }
         true => list(&experiment),
         false => experiment.run(&mut args.how.terminal()).map(|_| ()),
     }
+}
+
+/// What [`list`] prints, for a script: each run with its key, whether it is over, and its settings.
+fn as_json(experiment: &Experiment) -> Result<Value, Failure> {
+    let planned = experiment.planned()?;
+    let run = |(key, settings, over): &(String, Settings, bool)| json!({ "key": key, "over": over, "settings": settings });
+    let tune = experiment.tune.as_ref();
+    Ok(json!({
+        "name": experiment.name, "folder": experiment.folder(),
+        "runs": planned.runs.iter().map(run).collect::<Vec<_>>(),
+        "candidates": tune.map_or(0, |tune| tune.candidates.len()),
+        "steps": planned.steps, "gradients": planned.gradients, "takes": planned.takes,
+        "notes": planned.notes,
+    }))
 }
 
 /// Prints the runs of an experiment with their keys and whether they are over, and how many there

@@ -1,9 +1,10 @@
 //! `varangian evidence FILE`: who was off, since when, and how sure that is.
 
 use crate::{Failure, evidence, print};
+use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use varangian_lab::suspects::{Suspect, UNLIKE, picture, suspects};
+use varangian_lab::suspects::{Alarm, Suspect, UNLIKE, picture, suspects};
 use varangian_lab::text;
 
 /// What stands below the help.
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Draw the lengths of the gradients over the steps, as FILE.svg and FILE.png
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Reads evidence, prints.
@@ -43,7 +47,18 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         };
         picture(&found).write(&stem)?;
     }
+    if args.json {
+        let all = found.iter().map(as_json);
+        print::line(&format!("{:#}", Value::from_iter(all)));
+        return Ok(());
+    }
     print::line(table(&found).trim_end());
+    if let Some(step) = found.iter().filter(|one| one.guarded).find_map(|one| one.again) {
+        print::line(&format!(
+            "step {step} stands twice: records are added at the end of a file that is there, so this \
+             one holds several runs, or steps made again after a checkpoint; a file a run is clearer"
+        ));
+    }
     let off: Vec<String> = found.iter().filter_map(sentence).collect();
     off.iter().for_each(|line| print::line(line));
     match found.iter().any(|one| one.guarded) {
@@ -90,6 +105,21 @@ fn table(found: &[Suspect]) -> String {
     text::table(&head, &rows, &[true; 9])
 }
 
+/// What was found of a worker, for a script; `off` is the sentence against it, or null.
+fn as_json(one: &Suspect) -> Value {
+    let alarm = |alarm: &Alarm| {
+        json!({ "step": alarm.step, "kind": alarm.kind, "layer": alarm.layer,
+                "statistic": alarm.statistic, "p": alarm.p })
+    };
+    json!({
+        "worker": one.worker, "steps": one.steps, "guarded": one.guarded,
+        "alarms": one.alarms.iter().map(alarm).collect::<Vec<_>>(),
+        "since": one.since(), "p": one.p(), "unlike": one.unlike, "judged": one.judged,
+        "refused": one.refused, "excluded": one.excluded, "reduced": one.reduced,
+        "convicted": one.convicted, "off": sentence(one),
+    })
+}
+
 /// What there is to say against a rank.
 fn sentence(one: &Suspect) -> Option<String> {
     let rank = one.worker;
@@ -101,12 +131,15 @@ fn sentence(one: &Suspect) -> Option<String> {
             UNLIKE * one.judged as f64
         ),
         (Some(first), _) => {
-            let layer = if first.layer.is_empty() { "the gradient" } else { &first.layer };
+            let layer = match first.layer.as_str() {
+                "" => "the gradient".to_owned(),
+                name => format!("layer \"{name}\""),
+            };
             let how = match first.kind.as_str() {
                 "sequence" => "over many steps",
                 "non-finite" => "not finite",
                 "reduce" => "in what it reduced",
-                _ => "in that step alone",
+                _ => "seen in that step by itself",
             };
             let p = print::number(first.p);
             format!(

@@ -1,6 +1,7 @@
 //! `varangian top`: a server that runs, as a table that is drawn again every second.
 
 use crate::{Failure, interrupt, print};
+use serde_json::{Value, json};
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -20,6 +21,9 @@ pub(crate) struct Args {
     /// Look once
     #[arg(long)]
     once: bool,
+    /// Look once, and print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Shows the server until Ctrl-C or its end.
@@ -29,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let text = format!("--every is a number of seconds, 0.05 to 3600; found {found}");
         return Err(Failure::refused(text));
     }
-    let once = args.once || !std::io::stdout().is_terminal();
+    let once = args.once || args.json || !std::io::stdout().is_terminal();
     let mut before: Option<StatusReply> = None;
     loop {
         let status = match ask(&args.socket, Order::Status) {
@@ -40,7 +44,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
             Err(trouble) => return Err(Failure::failed(trouble.to_string())),
         };
-        let text = page(&status, before.as_ref());
+        let text = match args.json {
+            true => format!("{:#}", as_json(&status)),
+            false => page(&status, before.as_ref()),
+        };
         if once {
             print::line(&text);
             return Ok(());
@@ -60,6 +67,24 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// A status for a script: seconds and bytes since the server's start; a weight or loss that is not
+/// known is null, and so is a reason where nothing was refused.
+pub(crate) fn as_json(status: &StatusReply) -> Value {
+    let known = |x: f64| x.is_finite().then_some(x);
+    let worker = |worker: &varangian_net::proto::WorkerStatus| {
+        json!({ "worker": worker.worker, "name": worker.name, "state": worker.state,
+                "admitted": worker.admitted, "refused": worker.refused, "missed": worker.missed,
+                "weight": known(worker.weight), "claimed_loss": known(worker.loss),
+                "last_refusal": (!worker.reason.is_empty()).then_some(&worker.reason) })
+    };
+    json!({
+        "run": format!("{:016x}", status.run), "step": status.version, "paused": status.paused,
+        "n": status.n, "f": status.f, "rule": status.rule, "seconds": status.seconds,
+        "skipped": status.skipped, "bytes_in": status.bytes_in, "bytes_out": status.bytes_out,
+        "workers": status.workers.iter().map(worker).collect::<Vec<_>>(),
+    })
 }
 
 /// A status as text; beside the one before, with what happened since.

@@ -12,7 +12,7 @@
 use crate::plot::{Curve, Panel, Picture, Sheet, Spread};
 use crate::{Failure, evidence};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use varangian_rules::{Evidence, Standing};
 
 /// Workers that a picture shows at most: the most suspicious.
@@ -63,6 +63,8 @@ pub struct Suspect {
     pub worker: u64,
     /// Its records.
     pub steps: usize,
+    /// The first step of which it has a second record: another run, or a step made again.
+    pub again: Option<u64>,
     /// Whether somebody looked for patterns over the steps: records of a guard say so, those of a
     /// server or of `replay` do not.
     pub guarded: bool,
@@ -122,11 +124,15 @@ pub fn suspects(text: &str) -> Result<Vec<Suspect>, Failure> {
     let usual: BTreeMap<u64, f64> =
         usual.into_iter().filter_map(|(step, norms)| Some((step, median(norms)?))).collect();
     let mut found: BTreeMap<u64, Suspect> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for (record, line) in records.iter().zip(lines) {
         let beside: Beside = serde_json::from_str(line)
             .map_err(|error| Failure::refused(format!("step {}: {error}", record.step)))?;
         let one = found.entry(record.worker).or_insert_with(|| Suspect::new(record.worker));
         one.take(record, beside, usual.get(&record.step).copied());
+        if !seen.insert((record.worker, record.step)) {
+            one.again = Some(one.again.map_or(record.step, |first| first.min(record.step)));
+        }
     }
     let mut found: Vec<Suspect> = found.into_values().collect();
     found.iter_mut().for_each(|one| one.alarms.sort_by_key(|alarm| alarm.step));
@@ -141,6 +147,7 @@ impl Suspect {
         Suspect {
             worker,
             steps,
+            again: None,
             guarded: false,
             judged,
             unlike,
@@ -268,6 +275,7 @@ mod tests {
         assert_eq!(found.iter().map(Suspect::since).collect::<Vec<_>>(), [None, Some(2), Some(1)]);
         assert_eq!((found[2].p(), found[2].alarms.len()), (Some(1e-7), 2));
         assert_eq!((found[1].refused, found[0].steps), (1, 3));
+        assert_eq!((found[1].again, found[0].again), (Some(2), None));
         assert!(found[2].lengths.contains(&(1, 25.0)) && found[2].lengths.contains(&(0, 1.0)));
         let drawn = picture(&found).svg();
         assert!(drawn.contains("rank 2, off since step 1") && drawn.contains("Length of each"));

@@ -281,5 +281,8 @@ mod tests {
         pairs.squared_distances(x.rows());
         assert_eq!(pairs.row(0), [0.0, 25.0, 9.0]);
         assert_eq!((pairs.at(1, 2), pairs.at(2, 1), pairs.at(1, 1)), (16.0, 16.0, 0.0));
+        pairs.set(2, 1, 5.0);
+        assert_eq!([pairs.row(0), pairs.row(1)], [[0.0, 25.0, 9.0], [25.0, 0.0, 5.0]]);
+        assert_eq!(pairs.row(2), [9.0, 5.0, 0.0]);
     }
 }

@@ -313,3 +313,21 @@ impl<const N: usize> Lanes for Array<N> {
         x.map(f64::sqrt)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portable_lanes_do_what_their_names_say() {
+        let (x, y) = (Array([1.5, -2.0, 3.0, 0.0]), Array([2.0, 4.0, -1.0, 0.5]));
+        assert_eq!(x.add(y).0, [3.5, 2.0, 2.0, 0.5]);
+        assert_eq!(x.sub(y).0, [-0.5, -6.0, 4.0, -0.5]);
+        assert_eq!(x.mul(y).0, [3.0, -8.0, -3.0, 0.0]);
+        assert_eq!(x.mul_add(y, y).0, [5.0, -4.0, -4.0, 0.5]);
+        assert_eq!(x.square_add(y).0, [4.25, 8.0, 8.0, 0.5]);
+        assert_eq!(x.min(y).0, [1.5, -2.0, -1.0, 0.0]);
+        assert_eq!(x.max(y).0, [2.0, 4.0, 3.0, 0.5]);
+        assert_eq!(x.rectified().0, [1.5, 0.0, 3.0, 0.0]);
+    }
+}

@@ -5,6 +5,7 @@ mod remote;
 mod verify;
 
 use crate::{Failure, print};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Arguments of `varangian data`.
@@ -17,7 +18,11 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum Order {
     /// List the data sets, their sizes and the files that they want
-    List,
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Read each data set that a folder holds, and say what is there, missing or wrong
     Verify {
         /// The data folder
@@ -43,13 +48,13 @@ enum Order {
 /// failed.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.order {
-        Order::List => list(),
+        Order::List { json } => list(*json),
         Order::Verify { dir, set } => verify::run(dir, set.as_deref()),
         Order::Fetch { name, data } => fetch::run(name, data),
     }
 }
 
-fn list() -> Result<(), Failure> {
+fn list(as_json: bool) -> Result<(), Failure> {
     let row = |entry: &&'static varangian_base::Entry<_, varangian_learn::data::Facts>| {
         let from = match (remote::of(entry.name).is_empty(), entry.facts.files.is_empty()) {
             (false, _) => "files; varangian data fetch",
@@ -59,6 +64,11 @@ fn list() -> Result<(), Failure> {
         vec![entry.name.to_owned(), entry.facts.size.to_owned(), from.to_owned()]
     };
     let rows: Vec<Vec<String>> = varangian_learn::data::ALL.iter().map(row).collect();
+    if as_json {
+        let set = |row: &Vec<String>| json!({ "name": row[0], "size": row[1], "from": row[2] });
+        print::line(&format!("{:#}", Value::from_iter(rows.iter().map(set))));
+        return Ok(());
+    }
     let header = ["data set", "samples (train + test), classes, shape", "from"];
     print::line(print::table(&header, &rows, &[false; 3]).trim_end());
     Ok(())
