@@ -144,7 +144,7 @@ struct Code {
 impl Code {
     /// Becomes the code of a ring of n, if there is one.
     fn prepare(&mut self, n: usize, times: usize) -> bool {
-        if n % 2 == 0 || times % 2 == 0 || times > n {
+        if n.is_multiple_of(2) || times.is_multiple_of(2) || times > n {
             return false;
         }
         if (self.n, self.times) == (n, times) {
@@ -369,7 +369,7 @@ impl Rule for Cyclic {
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
         let r = self.r.unwrap_or(2 * f + 1);
-        if r % 2 == 0 || r < 2 * f + 1 {
+        if r.is_multiple_of(2) || r < 2 * f + 1 {
             return Err(format!("r odd and ≥ 2f + 1; r = {r}"));
         }
         let ring = self.n.unwrap_or(n);
@@ -382,7 +382,7 @@ impl Rule for Cyclic {
     fn fits(&self, n: usize, f: usize) -> Result<(), String> {
         let r = self.r.unwrap_or(2 * f + 1);
         let ring = self.n.unwrap_or(n);
-        if ring != n || n % 2 == 0 {
+        if ring != n || n.is_multiple_of(2) {
             return Err(format!("n odd, and that of the workers; n = {ring}"));
         }
         (r <= n).then_some(()).ok_or_else(|| format!("r ≤ n; r = {r}"))

@@ -134,31 +134,7 @@ impl Plan {
                 "a certificate is of rows that count alike, so weights must be equal",
             ));
         }
-        let share = self.sampler.share(0).len();
-        if self.optimiser.message.is_of_finite_sums() && share == 0 {
-            return Err(SpecError::new(
-                "message=marina, saga and dasha take gradients over all of a worker's samples, which \
-                 this sampler does not name",
-            ));
-        }
-        if let Message::Cyclic { times } = self.optimiser.message {
-            let ring = self.sampler.ring(0) as usize;
-            if ring % 2 == 0 || times as usize > ring {
-                return Err(SpecError::new(format!(
-                    "message=draco-cyclic takes an odd number of workers, at least r = {times}; found \
-                     {ring}"
-                )));
-            }
-        }
-        if self.optimiser.message == Message::Saga {
-            let table = n.saturating_mul(share).saturating_mul(self.model.dim());
-            if table > MOST_KEPT {
-                return Err(SpecError::new(format!(
-                    "message=saga keeps a gradient of each sample: workers × samples × parameters \
-                     is at most {MOST_KEPT}; got {table}"
-                )));
-            }
-        }
+        self.check_message()?;
         if let (Some(keeping), true) = (self.keeping(), self.study.is_some()) {
             return Err(SpecError::new(format!(
                 "study looks at what workers send, and the rule combines what the server keeps of \
@@ -186,6 +162,36 @@ impl Plan {
                  no attacker has; take an attack that does not try the rule",
                 self.rule.spec()
             )));
+        }
+        Ok(())
+    }
+
+    /// Whether the sampler gives what the message needs.
+    fn check_message(&self) -> Result<(), SpecError> {
+        let share = self.sampler.share(0).len();
+        if self.optimiser.message.is_of_finite_sums() && share == 0 {
+            return Err(SpecError::new(
+                "message=marina, saga and dasha take gradients over all of a worker's samples, \
+                 which this sampler does not name",
+            ));
+        }
+        if let Message::Cyclic { times } = self.optimiser.message {
+            let ring = self.sampler.ring(0) as usize;
+            if ring.is_multiple_of(2) || times as usize > ring {
+                return Err(SpecError::new(format!(
+                    "message=draco-cyclic takes an odd number of workers, at least r = {times}; \
+                     found {ring}"
+                )));
+            }
+        }
+        if self.optimiser.message == Message::Saga {
+            let table = self.n.saturating_mul(share).saturating_mul(self.model.dim());
+            if table > MOST_KEPT {
+                return Err(SpecError::new(format!(
+                    "message=saga keeps a gradient of each sample: workers × samples × parameters \
+                     is at most {MOST_KEPT}; got {table}"
+                )));
+            }
         }
         Ok(())
     }

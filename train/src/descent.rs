@@ -170,8 +170,8 @@ fn along(direction: &[f32], (rate, keep): (f64, f64), params: &mut [f32]) {
     }
 }
 
-/// θ ← keep·θ − rate·C(a + e), e ← a + e − C(a + e), C(x) = (‖x‖₁/d)·sign(x); e = 0 where nothing is
-/// held.
+/// θ ← keep·θ − rate·C(a + e), e ← a + e − C(a + e), C(x) = (‖x‖₁/d)·sign(x); e = 0 where nothing
+/// is held.
 fn by_sign(aggregate: &[f32], held: &mut [f32], (rate, keep): (f64, f64), params: &mut [f32]) {
     let whole =
         |held: &[f32], k: usize, a: f32| f64::from(a) + held.get(k).map_or(0.0, |&e| f64::from(e));

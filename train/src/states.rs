@@ -3,7 +3,7 @@
 //! | kept | a message c makes of the row s | whose |
 //! |---|---|---|
 //! | the last | s ← c | DeMoA (Otsuka, Yamada & Takezawa 2026, arXiv 2509.02970) |
-//! | a sum | s ← s + c | EF21 (Richtárik et al. 2021, Algorithm 2), Byz-DASHA-PAGE (Rammal et al. 2024) |
+//! | a sum | s ← s + c | EF21 (Richtárik et al. 2021), Byz-DASHA-PAGE (Rammal et al. 2024) |
 //! | a momentum | s ← μ·s + (1 − δ)·c | RoSDHB (Gupta et al. 2025, arXiv 2508.17129, Algorithm 1) |
 //!
 //! DeMoA is delayed momentum aggregation. Rows begin at 0, as a worker's momentum does, and stay

@@ -83,8 +83,8 @@ pub struct Worker {
     id: u32,
     /// Whose minibatch it draws: another's in election coding.
     of: u32,
-    /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA and Byz-DASHA-PAGE; empty
-    /// before its first step.
+    /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA and Byz-DASHA-PAGE;
+    /// empty before its first step.
     copy: Vec<f32>,
     /// The step of that copy, in Byz-VR-MARINA and Byz-DASHA-PAGE; in STORM how many messages there
     /// were.

@@ -56,8 +56,8 @@ fn without_faults_the_bits_are_those_of_lockstep() {
         ),
         (
             "rule = 'median'\nmessage = 'dasha p=0.3'\ncompression = 'rand-k keep=0.3'\n\
-             momentum = 0.0\nattack = 'alie z=1.5'",
-            alie,
+             momentum = 0.0\nf_real = 0",
+            None,
         ),
         ("rule = 'per-block by=layer | clipping c=median | average'\nattack = 'alie z=1.5'", alie),
         ("rule = 'draco r=5'\nsampling = 'repeated times=5'\nattack = 'alie z=1.5'", alie),

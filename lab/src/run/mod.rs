@@ -20,6 +20,7 @@ pub mod memory;
 mod notices;
 mod objective;
 mod one;
+mod outline;
 mod planned;
 mod progress;
 mod report;

@@ -4,6 +4,7 @@ use super::backdoor::Backdoor;
 use super::drive;
 use super::mean::Mean;
 use super::objective::Objective;
+use super::outline::{hash, outline};
 use super::progress::Progress;
 use super::setup::Shelf;
 use super::world::World;
@@ -149,33 +150,6 @@ pub(crate) fn run(job: &Job, course: Course, context: &Context<'_, '_>) -> Resul
         seconds: begun.elapsed().as_secs_f64(),
         model: kept,
     })))
-}
-
-/// Whether there are classes to tell apart, and the bytes that a worker sends and gets a step.
-fn outline(course: &Course) -> (bool, Traffic) {
-    match course {
-        Course::Gossip(plan, gossip) => {
-            let bytes = gossip.bytes(plan);
-            (plan.test.classes() > 0, Traffic { up: bytes, down: bytes })
-        }
-        Course::Lockstep(plan) | Course::Rounds(plan, _) => {
-            let traffic = Traffic::of(plan.model.dim(), &plan.optimiser, &plan.rule);
-            (plan.test.classes() > 0, traffic)
-        }
-        Course::Swarm(plan) => {
-            let d = plan.model.dim();
-            (plan.test.classes() > 0, Traffic { up: plan.optimiser.wire_len(d), down: 4 * d })
-        }
-    }
-}
-
-/// BLAKE3 of the parameters' little-endian bytes.
-fn hash(params: &[f32]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    params.iter().for_each(|x| {
-        hasher.update(&x.to_le_bytes());
-    });
-    hasher.finalize().to_hex()[..16].to_owned()
 }
 
 /// What is measured in a run.

@@ -73,14 +73,14 @@ pub enum Message {
     /// Byz-DASHA-PAGE (Rammal, Gruntkowska, Fedin, Gorbunov & Richtárik, AISTATS 2024, arXiv
     /// 2310.09804, Algorithm 1): the worker follows its gradient by hᵢ, which with probability p is
     /// ∇fᵢ(xᵏ) over all of its samples and else grows by Δᵢ = ∇fᵢ,ᵦ(xᵏ) − ∇fᵢ,ᵦ(xᵏ⁻¹) of one
-    /// minibatch, and sends Q(hᵢᵏ − hᵢᵏ⁻¹ − a·(gᵢ − hᵢᵏ⁻¹)), Q the run's compression. The server adds
-    /// that to the gᵢ that it keeps of each worker, and combines those. What stands in the row is the
-    /// difference. All workers of a step see one coin.
+    /// minibatch, and sends Q(hᵢᵏ − hᵢᵏ⁻¹ − a·(gᵢ − hᵢᵏ⁻¹)), Q the run's compression. The server
+    /// adds that to the gᵢ that it keeps of each worker, and combines those. What stands in the row
+    /// is the difference. All workers of a step see one coin.
     ///
     /// *Differs:* hᵢ and gᵢ begin at 0, and the first message makes gᵢ = Q(∇fᵢ(x⁰)), where the
     /// authors' code begins with ∇fᵢ(x⁰) unshortened; a worker that took no part in the step before
-    /// takes ∇fᵢ(xᵏ) whatever the coin says, as it does not know xᵏ⁻¹; hostile messages are as short
-    /// as honest ones, where that code writes gᵢ itself.
+    /// takes ∇fᵢ(xᵏ) whatever the coin says, as it does not know xᵏ⁻¹; hostile messages are as
+    /// short as honest ones, where that code writes gᵢ itself.
     Dasha {
         /// p, the probability of a whole gradient, in (0, 1].
         whole: f64,
@@ -94,8 +94,8 @@ pub enum Message {
     /// gradient or, as in the paper, a momentum.
     ///
     /// *Differs:* the abstract and the introduction alone were at hand: the iteration is Muon's
-    /// (Jordan et al. 2024; see [`polar`](super::polar)), tensors of one dimension are ours, and the
-    /// optional polar step after the vote is not there.
+    /// (Jordan et al. 2024; see [`polar`](super::polar)), tensors of one dimension are ours, and
+    /// the optional polar step after the vote is not there.
     Polar {
         /// Newton–Schulz iterations.
         iterations: u32,

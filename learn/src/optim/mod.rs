@@ -130,35 +130,8 @@ impl Optimiser {
                 "compression shortens vectors; message sends signs, at a bit or two a coordinate",
             );
         }
+        self.check_message()?;
         let momentum = &self.momentum;
-        let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
-        if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
-            return refuse(
-                "message=rsa, election, marina, saga, storm, dasha and draco-cyclic take gradients in \
-                 a way of their own; set local_steps=1, and momentum=0 or momentum_at=update, beside \
-                 them",
-            );
-        }
-        let keeps = self.compression.is_difference() || self.compression.remembers();
-        if matches!(self.message, Message::Marina { .. }) && keeps {
-            return refuse(
-                "message=marina shortens differences by a compressor without memory; take \
-                 compression=\"rand-k keep=0.1\" or quantised",
-            );
-        }
-        if self.message.is_difference() && !self.compression.is_unbiased() {
-            return refuse(
-                "message=dasha shortens differences by a compressor without memory whose mean is \
-                 what it shortens; take compression=\"rand-k keep=0.1\" or quantised",
-            );
-        }
-        if matches!(self.message, Message::Cyclic { .. }) && self.compression != Compression::None {
-            return refuse(
-                "message=draco-cyclic is undone by the rule from whole rows; set compression=none \
-                 beside it",
-            );
-        }
-        let at_update = momentum.placement == Placement::Update;
         let looks_ahead = !matches!(momentum.placement, Placement::WorkerTwice | Placement::Rows);
         if momentum.nesterov && momentum.coefficient > 0.0 && !looks_ahead {
             return Err(SpecError::new(format!(
@@ -180,6 +153,48 @@ impl Optimiser {
                  beside it",
             );
         }
+        self.check_server()
+    }
+
+    /// Whether the message goes with how gradients are taken and shortened.
+    fn check_message(&self) -> Result<(), SpecError> {
+        let refuse = |text: &str| Err(SpecError::new(text));
+        let momentum = &self.momentum;
+        let elsewhere = momentum.coefficient > 0.0 && momentum.placement != Placement::Update;
+        if self.message.is_own() && (self.local.steps > 1 || elsewhere) {
+            return refuse(
+                "message=rsa, election, marina, saga, storm, dasha and draco-cyclic take gradients \
+                 in a way of their own; set local_steps=1, and momentum=0 or momentum_at=update, \
+                 beside them",
+            );
+        }
+        let keeps = self.compression.is_difference() || self.compression.remembers();
+        if matches!(self.message, Message::Marina { .. }) && keeps {
+            return refuse(
+                "message=marina shortens differences by a compressor without memory; take \
+                 compression=\"rand-k keep=0.1\" or quantised",
+            );
+        }
+        if self.message.is_difference() && !self.compression.is_unbiased() {
+            return refuse(
+                "message=dasha shortens differences by a compressor without memory whose mean is \
+                 what it shortens; take compression=\"rand-k keep=0.1\" or quantised",
+            );
+        }
+        if matches!(self.message, Message::Cyclic { .. }) && self.compression != Compression::None {
+            return refuse(
+                "message=draco-cyclic is undone by the rule from whole rows; set compression=none \
+                 beside it",
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the server's optimiser keeps a momentum beside another.
+    fn check_server(&self) -> Result<(), SpecError> {
+        let refuse = |text: &str| Err(SpecError::new(text));
+        let moves = self.momentum.coefficient > 0.0;
+        let at_update = self.momentum.placement == Placement::Update;
         if matches!(self.server, ServerOptimiser::Nesterov { .. }) && moves && at_update {
             return refuse(
                 "server_optimiser=nesterov keeps a momentum of its own; \

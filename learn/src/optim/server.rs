@@ -21,10 +21,10 @@
 //! momentum of aggregates where that lives at the update; where ‖u‖ = 0 nothing moves.
 //!
 //! `scaled-sign` tells the workers a bit a coordinate and one length, θ − α·C(A + e) with
-//! C(x) = (‖x‖₁/d)·sign(x), and with feedback e ← A + e − C(A + e): the server's half of Jin et al.'s
-//! stochastic signs with error feedback (2020, arXiv 2002.10940, as remembered of the paper), whose
-//! workers send `stochastic-sign` and whose rule is the mean. Karimireddy, Rebjock, Stich & Jaggi 2019
-//! (arXiv 1901.09847, Algorithm 1) do the same at the workers.
+//! C(x) = (‖x‖₁/d)·sign(x), and with feedback e ← A + e − C(A + e): the server's half of Jin et
+//! al.'s stochastic signs with error feedback (2020, arXiv 2002.10940, as remembered of the paper),
+//! whose workers send `stochastic-sign` and whose rule is the mean. Karimireddy, Rebjock, Stich &
+//! Jaggi 2019 (arXiv 1901.09847, Algorithm 1) do the same at the workers.
 //!
 //! `anytime` is the server's side of μ²-SGD (Levy 2023, arXiv 2304.04172; Dahan & Levy 2025, arXiv
 //! 2501.09621, Algorithm 2), AnyTime averaging (Cutkosky 2019): models are published, and gradients
@@ -124,7 +124,8 @@ const ANYTIME: &[Param] = &[Param {
     name: "gamma",
     kind: Kind::Real { min: 1e-9, max: 1.0 },
     default: "auto",
-    help: "γ: share of the way from the average to the new iterate; auto weighs the t-th iterate, and its step, by t",
+    help: "γ: share of the way from the average to the new iterate; auto weighs the t-th iterate, \
+           and its step, by t",
 }];
 const ADAGRAD: &[Param] = &[BETA1_ADAGRAD, TAU];
 const YOGI: &[Param] = &[BETA1, BETA2, TAU];

@@ -1,5 +1,5 @@
-//! Stochastic signs with error feedback (Jin, Huang, He, Dai & Wu 2020, arXiv 2002.10940): signs whose
-//! odds are the gradient's, for workers whose data differ.
+//! Stochastic signs with error feedback (Jin, Huang, He, Dai & Wu 2020, arXiv 2002.10940): signs
+//! whose odds are the gradient's, for workers whose data differ.
 
 use super::{Cells, Way, at_best_rates};
 use crate::shapes::{Publication, Shape};

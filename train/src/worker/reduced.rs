@@ -33,9 +33,9 @@ impl Worker {
         loss
     }
 
-    /// Byz-DASHA-PAGE's message before it is shortened, into `out`: what has changed of the worker's
-    /// estimate, and a part of what the server's copy of it lacks. Returns the loss. Cost: that of
-    /// [`Worker::compare`].
+    /// Byz-DASHA-PAGE's message before it is shortened, into `out`: what has changed of the
+    /// worker's estimate, and a part of what the server's copy of it lacks. Returns the loss. Cost:
+    /// that of [`Worker::compare`].
     pub(super) fn keep_up(
         &mut self,
         job: &Job<'_>,
