@@ -344,6 +344,7 @@ class Worst(Listed):
         objective: Literal["distance", "inner-product", "drift", "loss"] | None = None,
         groups: int | None = None,
         horizon: int | None = None,
+        probe: str | float | None = None,
     ) -> None: ...
 
 class Zero(Listed):

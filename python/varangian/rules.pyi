@@ -91,6 +91,17 @@ class DRACO(Listed):
         r: int | None = None,
     ) -> None: ...
 
+class DRACOCyclic(Listed):
+    """Mean of n gradients from coded sums of r each, whoever f are."""
+
+    def __init__(
+        self,
+        f: int | None = None,
+        *,
+        r: int | None = None,
+        n: int | None = None,
+    ) -> None: ...
+
 class DnC(Listed):
     """Drops the rows farthest along the top singular vector of random coordinates."""
 
@@ -396,6 +407,7 @@ __all__ = [
     "CGE",
     "CentredClipping",
     "DRACO",
+    "DRACOCyclic",
     "DnC",
     "FABA",
     "FLTrust",
