@@ -2,6 +2,15 @@
 //!
 //! An attack is one file and one line in [`ALL`]. What it may know is spelled out in [`View`]; each
 //! entry states which parts of it the attack reads.
+//!
+//! ```
+//! let attack = varangian_attacks::build("alie z=1.5")?;
+//! let sees = attack.sees();
+//! assert!(sees.honest && !sees.rule, "it reads the honest rows, and tries none on the rule");
+//! assert!(attack.check(9, 2, 2).is_ok(), "nine honest workers, two hostile, two declared");
+//! assert!(varangian_attacks::build("alie z=much").is_err());
+//! # Ok::<(), varangian_base::SpecError>(())
+//! ```
 
 mod alie;
 mod anti_cge;

@@ -2,6 +2,17 @@
 //! and what a variant (a rule, an attack, a model, a data set) says about itself.
 //!
 //! Nothing here knows what a rule, a worker or a loss is.
+//!
+//! ```
+//! use varangian_base::{Domain, Matrix, Seed, kernels::combine};
+//! let rows = Matrix::from_rows(&[[0.0, 2.0], [2.0, 4.0]]);
+//! let mut mean = [0.0; 2];
+//! combine::mean(rows.rows(), &mut mean);
+//! assert_eq!(mean, [1.0, 3.0]);
+//! // A draw's address (purpose, worker, step) is its key: nothing is stored, and nothing shifts.
+//! let draw = |worker| Seed(1).stream(Domain::Test, worker, 0).normal();
+//! assert!(draw(3) == draw(3) && draw(3) != draw(4));
+//! ```
 
 mod aliases;
 mod ballots;

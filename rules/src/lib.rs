@@ -3,6 +3,18 @@
 //! A rule is one file and one line in [`ALL`]. The mathematics is factored: a statistic of the rows
 //! (distances, columns, norms) gives weights or values, and a kernel combines. A rule knows loss
 //! only as the [`Oracle`] that the trainer implements.
+//!
+//! ```
+//! use varangian_base::Matrix;
+//! use varangian_rules::{Round, Verdict, build};
+//! let rows = Matrix::from_rows(&[[0.0, 1.0], [0.1, 1.1], [0.2, 0.9], [0.1, 1.0], [1e6, -1e6]]);
+//! let (mut out, mut verdict) = ([0.0; 2], Verdict::default());
+//! let mut rule = build("nnm | krum", 5, 1)?;
+//! rule.aggregate(&mut Round::of(rows.rows(), 1), &mut out, &mut verdict);
+//! assert!(out[0] < 1.0 && verdict.weights[4] == 0.0);
+//! assert!(build("krum", 4, 1).is_err(), "below its bound");
+//! # Ok::<(), varangian_base::SpecError>(())
+//! ```
 
 mod aksel;
 mod average;

@@ -1,6 +1,6 @@
 //! Byz-DASHA-PAGE (Rammal, Gruntkowska, Fedin, Gorbunov & Richtárik, AISTATS 2024, arXiv
-//! 2310.09804), §3 and §4: with compressed messages and unequal data it ends nearer to the optimum than
-//! Byz-VR-MARINA, whose whole gradients now and then are sent as they are.
+//! 2310.09804), §3 and §4: with compressed messages and unequal data it ends nearer to the optimum
+//! than Byz-VR-MARINA, whose whole gradients now and then are sent as they are.
 
 use super::{Gaps, Way};
 use crate::shapes::{Publication, Shape};
