@@ -7,8 +7,8 @@
 //! nearest to n/2. The columns of z are then words of a Reed–Solomon code: each n − r + 1 of its
 //! entries tell all others, and any two words differ in r places. So there is one word at most that
 //! agrees with the rows in all but f places. Who is left out is found by looking at every choice of
-//! workers, the smallest first, on four random projections of the rows; the first choice without
-//! which the others agree is right. Then v with Σᵢ vᵢ·zᵢ = (1/n)·Σⱼ gⱼ is worked out for the rows
+//! workers, the smallest first, on four random projections of the rows; of the smallest choices
+//! without which the others agree, that without which they agree best is taken. Then v with Σᵢ vᵢ·zᵢ = (1/n)·Σⱼ gⱼ is worked out for the rows
 //! that are left, the shortest such v.
 //!
 //! Rows agree if what keeps them from being a word is no larger than f32's rounding of them allows.
@@ -82,7 +82,7 @@ const PROJECTIONS: usize = 4;
 /// Choices of workers that a round may look at.
 const MOST: f64 = 1e6;
 /// How many times the rounding of f32 rows a difference may be.
-const ROUNDING: f64 = 16.0 / (1u64 << 24) as f64;
+const ROUNDING: f64 = 4.0 / (1u64 << 24) as f64;
 
 /// The weights c with which a worker of a ring of n adds up the gradients of `times` minibatches,
 /// its own first. Their sum is above 1.
@@ -136,6 +136,10 @@ struct Code {
     checks: Vec<Vec<f64>>,
     /// Who is left out: those without a row first.
     out: Vec<usize>,
+    /// The best choice so far, and how well the others then agree: what keeps them from a word over
+    /// what rounding allows.
+    best: Vec<usize>,
+    apart: f64,
     /// An orthonormal basis of the columns of those.
     basis: Vec<Vec<f64>>,
     syndromes: Vec<f64>,
@@ -182,8 +186,13 @@ impl Code {
         true
     }
 
-    /// Whether the rows that are not left out agree.
-    fn agrees(&mut self, (projected, squared): (&[Vec<f64>], &[f64]), places: &[usize]) -> bool {
+    /// What keeps the rows that are not left out from agreeing, over what rounding allows: they
+    /// agree if that is at most 1.
+    fn disagreement(
+        &mut self,
+        (projected, squared): (&[Vec<f64>], &[f64]),
+        places: &[usize],
+    ) -> f64 {
         let size = self.times - 1;
         let (mut found, mut lengths) = (0.0, 0.0);
         for (k, of) in projected.iter().enumerate() {
@@ -202,28 +211,32 @@ impl Code {
             found += self.syndromes.iter().map(|x| x * x).sum::<f64>();
         }
         let checks = (size / 2) as f64;
-        found <= ROUNDING * ROUNDING * checks * lengths * projected.len() as f64
+        let allowed = ROUNDING * ROUNDING * checks * lengths * projected.len() as f64;
+        if found == 0.0 { 0.0 } else { found / allowed }
     }
 
-    /// Looks at every choice of up to `most` workers from `from` on; true once one fits.
+    /// Looks at every choice of so many `more` workers from `from` on, and keeps the best.
     fn search(
         &mut self,
         told: (&[Vec<f64>], &[f64]),
         places: &[usize],
         (from, more): (usize, usize),
-    ) -> bool {
+    ) {
         if more == 0 {
-            return self.agrees(told, places);
+            let apart = self.disagreement(told, places);
+            if apart < self.apart {
+                self.apart = apart;
+                self.best.clear();
+                self.best.extend_from_slice(&self.out);
+            }
+            return;
         }
         for next in from..places.len() {
             if self.leave_out(places[next]) {
-                if self.search(told, places, (next + 1, more - 1)) {
-                    return true;
-                }
+                self.search(told, places, (next + 1, more - 1));
                 self.out.pop();
             }
         }
-        false
     }
 
     /// Finds who is to be left out of the rows of `places`, ascending; false where no choice of f
@@ -237,7 +250,19 @@ impl Code {
         }
         // A word that agrees with all but so many of the rows is the only one.
         let most = f.min((self.times - 1 - self.out.len()) / 2);
-        (0..=most).any(|more| self.search(told, places, (0, more)))
+        let absent = self.out.len();
+        for more in 0..=most {
+            self.apart = f64::INFINITY;
+            self.search(told, places, (0, more));
+            if self.apart <= 1.0 {
+                self.out.truncate(absent);
+                for k in absent..self.best.len() {
+                    self.leave_out(self.best[k]);
+                }
+                return true;
+            }
+        }
+        false
     }
 
     /// The v of the rows of `places`: the mean of the gradients is their sum so weighted.
@@ -313,11 +338,6 @@ impl Cyclic {
         }
         Some(format!("without no {f} of {rows} rows do the others agree; nothing is taken"))
     }
-
-    /// The weights as shares of the answer.
-    fn told(&self, weights: &mut Vec<f64>) {
-        weights.extend(self.weights.iter().map(|v| v * self.code.sum));
-    }
 }
 
 impl Rule for Cyclic {
@@ -331,7 +351,7 @@ impl Rule for Cyclic {
         }
         verdict.event = self.decode(|i| rows.id(i), rows.n(), round.f);
         combine::combine(rows, &self.weights, out);
-        self.told(&mut verdict.weights);
+        verdict.weights.extend_from_slice(&self.weights);
     }
 
     fn exact(&self, round: &exact::Round<'_>, verdict: &mut Verdict) -> Result<Vec<f64>, String> {
@@ -350,7 +370,7 @@ impl Rule for Cyclic {
         }
         own.squared = rows.iter().map(|row| dot(row, &|i| row[i] / largest)).collect();
         verdict.event = own.decode(|i| round.ids[i], n, round.f);
-        own.told(&mut verdict.weights);
+        verdict.weights.extend_from_slice(&own.weights);
         Ok(exact::Blend::weighted(&own.weights, 1.0).of(rows))
     }
 
@@ -474,8 +494,10 @@ mod tests {
                 close(&out, &mean, 2e-4);
                 let left = |&i: &u32| verdict.weights[i as usize] == 0.0;
                 assert!(who.iter().all(left), "{kind} {who:?} {:?}", verdict.weights);
+                // The sum of the c times that of the v is 1: each gradient counts as one.
                 let sum = verdict.weights.iter().sum::<f64>();
-                assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+                let code = cyclic_code(n, r).iter().sum::<f64>();
+                assert!((sum * code - 1.0).abs() < 1e-9, "{sum}");
             }
         }
     }
