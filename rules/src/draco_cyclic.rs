@@ -8,8 +8,8 @@
 //! entries tell all others, and any two words differ in r places. So there is one word at most that
 //! agrees with the rows in all but f places. Who is left out is found by looking at every choice of
 //! workers, the smallest first, on four random projections of the rows; of the smallest choices
-//! without which the others agree, that without which they agree best is taken. Then v with Σᵢ vᵢ·zᵢ = (1/n)·Σⱼ gⱼ is worked out for the rows
-//! that are left, the shortest such v.
+//! without which the others agree, that without which they agree best is taken. Then v with
+//! Σᵢ vᵢ·zᵢ = (1/n)·Σⱼ gⱼ is worked out for the rows that are left, the shortest such v.
 //!
 //! Rows agree if what keeps them from being a word is no larger than f32's rounding of them allows.
 //! A hostile row within that distance of the honest one stays, which moves the answer by as little.
