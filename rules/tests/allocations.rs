@@ -96,7 +96,8 @@ fn no_stage_writes_a_second_matrix() {
 fn the_second_round_allocates_nothing() {
     let _alone = ALONE.lock().unwrap();
     // Where no group or ring agrees, as here, each round has a line for the record.
-    let quiet = ALL.iter().filter(|entry| !["draco", "draco-cyclic", "reactive"].contains(&entry.name));
+    let quiet =
+        ALL.iter().filter(|entry| !["draco", "draco-cyclic", "reactive"].contains(&entry.name));
     let bare = quiet.map(|entry| match entry.facts.family {
         Family::PreAggregation => format!("{} | average", entry.name),
         // Where there is no median, each round has a line for the record.
