@@ -106,6 +106,22 @@ pub(super) fn nothing_more(_: &Path, _: &[Outcome], _: &mut dyn Events) -> Resul
     Ok(())
 }
 
+/// Writes a table to `file` in the results' folder and shows it; its first `words` columns are words
+/// and the others numbers.
+pub(super) fn show(
+    (folder, file): (&Path, &str),
+    head: &[&str],
+    rows: &[Vec<String>],
+    words: usize,
+    events: &mut dyn Events,
+) -> Result<(), Failure> {
+    let right: Vec<bool> = (0..head.len()).map(|k| k >= words).collect();
+    let table = text::table(head, rows, &right);
+    varangian_lab::files::write(&folder.join(file), table.as_bytes())?;
+    events.text(&table);
+    Ok(())
+}
+
 /// The accuracies of runs at their ends: means of the last three evaluations, and over seeds.
 pub(super) struct Ends<'a>(pub(super) &'a [Outcome]);
 

@@ -2,12 +2,12 @@
 //! (2025, arXiv 2501.09621), Zeno++ (Xie, Koyejo & Gupta, ICML 2020), Kardam (Damaskinos et al.,
 //! ICML 2018), BASGD (Yang & Li 2021, arXiv 2003.00937) and plain steps, on the same arrivals.
 
-use crate::shapes::{Publication, Shape, end};
+use crate::shapes::{Publication, Shape, end, show};
 use std::path::Path;
+use varangian_lab::Failure;
 use varangian_lab::config::Settings;
 use varangian_lab::results::{Outcome, mean, place};
 use varangian_lab::run::Events;
-use varangian_lab::{Failure, text};
 
 /// The publication.
 pub(crate) const PUBLICATION: Publication = Publication {
@@ -165,11 +165,7 @@ fn more(folder: &Path, outcomes: &[Outcome], events: &mut dyn Events) -> Result<
     }
     let mut head = vec!["haste", "way"];
     head.extend(attacks.iter().map(String::as_str));
-    let right: Vec<bool> = (0..head.len()).map(|k| k >= 2).collect();
-    let table = text::table(&head, &rows, &right);
-    varangian_lab::files::write(&folder.join("cells.txt"), table.as_bytes())?;
-    events.text(&table);
-    Ok(())
+    show((folder, "cells.txt"), &head, &rows, 2, events)
 }
 
 #[cfg(test)]

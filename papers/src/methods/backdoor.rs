@@ -1,11 +1,11 @@
 //! Backdoors: BadNets (Gu, Dolan-Gavitt & Garg 2017, arXiv 1708.06733) and model replacement
 //! (Bagdasaryan et al., AISTATS 2020, arXiv 1807.00459), against the mean and robust rules.
 
-use crate::shapes::{Publication, Shape, end};
+use crate::shapes::{Publication, Shape, end, show};
 use std::path::Path;
+use varangian_lab::Failure;
 use varangian_lab::results::{Outcome, mean, place};
 use varangian_lab::run::Events;
-use varangian_lab::{Failure, text};
 
 /// The publication.
 pub(crate) const PUBLICATION: Publication = Publication {
@@ -138,11 +138,7 @@ fn more(folder: &Path, outcomes: &[Outcome], events: &mut dyn Events) -> Result<
         attacks.iter().map(|attack| [format!("{attack}: rate"), "accuracy".into()]).collect();
     let mut head = vec!["partition", "rule"];
     head.extend(heads.iter().flatten().map(String::as_str));
-    let right: Vec<bool> = (0..head.len()).map(|k| k >= 2).collect();
-    let table = text::table(&head, &rows, &right);
-    varangian_lab::files::write(&folder.join("cells.txt"), table.as_bytes())?;
-    events.text(&table);
-    Ok(())
+    show((folder, "cells.txt"), &head, &rows, 2, events)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Byz-NSGDM (Bolatov et al. 2026, arXiv 2603.12512) on a small transformer of characters: how well
 //! the next character is told, in nats, under the mean and robust rules.
 
-use crate::shapes::{Publication, Shape};
+use crate::shapes::{Publication, Shape, show};
 use std::path::Path;
+use varangian_lab::Failure;
 use varangian_lab::config::Settings;
 use varangian_lab::results::{Outcome, mean, place};
 use varangian_lab::run::Events;
-use varangian_lab::{Failure, text};
 
 /// The publication.
 pub(crate) const PUBLICATION: Publication = Publication {
@@ -138,11 +138,7 @@ fn more(folder: &Path, outcomes: &[Outcome], events: &mut dyn Events) -> Result<
     }
     let mut head = vec!["step", "rule"];
     head.extend(attacks.iter().map(String::as_str));
-    let right: Vec<bool> = (0..head.len()).map(|k| k >= 2).collect();
-    let table = text::table(&head, &rows, &right);
-    varangian_lab::files::write(&folder.join("cells.txt"), table.as_bytes())?;
-    events.text(&table);
-    Ok(())
+    show((folder, "cells.txt"), &head, &rows, 2, events)
 }
 
 #[cfg(test)]
