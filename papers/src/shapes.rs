@@ -106,8 +106,8 @@ pub(super) fn nothing_more(_: &Path, _: &[Outcome], _: &mut dyn Events) -> Resul
     Ok(())
 }
 
-/// Writes a table to `file` in the results' folder and shows it; its first `words` columns are words
-/// and the others numbers.
+/// Writes a table to `file` in the results' folder and shows it; its first `words` columns are
+/// words and the others numbers.
 pub(super) fn show(
     (folder, file): (&Path, &str),
     head: &[&str],
