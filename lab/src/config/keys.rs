@@ -79,7 +79,7 @@ pub const KEYS: &[Key] = &[
     key(
         "message",
         "what a worker sends: vector, sign (two bits a coordinate, as 0 can be said), one-bit (its \
-         short form for zero=plus-one), stochastic-sign or dp-sign; `varangian keys message`",
+         short form for zero=plus-one), or one of those that `varangian keys message` lists",
     ),
     key(
         "local_steps",

@@ -48,13 +48,29 @@ impl Worker {
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
-        let (mut fresh, mut loss) = (std::mem::take(&mut bench.fresh), 0.0);
-        fresh.resize(out.len(), 0.0);
         out.fill(0.0);
+        self.around(job, (step, times), start, poison, bench, |_, fresh| {
+            out.iter_mut().zip(fresh).for_each(|(sum, &x)| *sum += sign(x));
+        })
+    }
+
+    /// Takes the gradients of the minibatches of this worker and of those after it, and tells each
+    /// with its place. Returns the mean of their losses.
+    fn around(
+        &mut self,
+        job: &Job<'_>,
+        (step, times): (u64, u32),
+        start: (&[f32], &Prepared),
+        poison: Option<&dyn Poison>,
+        bench: &mut Bench,
+        mut told: impl FnMut(usize, &[f32]),
+    ) -> f64 {
+        let (mut fresh, mut loss) = (std::mem::take(&mut bench.fresh), 0.0);
+        fresh.resize(job.model.dim(), 0.0);
         for k in 0..times {
             self.of = job.sampler.beside(self.id, k);
             loss += self.sample(job, step, start, poison, bench, &mut fresh);
-            out.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += sign(x));
+            told(k as usize, &fresh);
         }
         self.of = self.id;
         bench.fresh = fresh;
@@ -72,19 +88,13 @@ impl Worker {
         bench: &mut Bench,
         out: &mut [f32],
     ) -> f64 {
-        let (mut fresh, mut loss) = (std::mem::take(&mut bench.fresh), 0.0);
-        fresh.resize(out.len(), 0.0);
         let mut sums = vec![0.0; out.len()];
         let code = cyclic_code(job.sampler.ring(self.id) as usize, times as usize);
-        for (k, weight) in (0..times).zip(code) {
-            self.of = job.sampler.beside(self.id, k);
-            loss += self.sample(job, step, start, poison, bench, &mut fresh);
-            sums.iter_mut().zip(&fresh).for_each(|(sum, &x)| *sum += weight * f64::from(x));
-        }
+        let loss = self.around(job, (step, times), start, poison, bench, |k, fresh| {
+            sums.iter_mut().zip(fresh).for_each(|(sum, &x)| *sum += code[k] * f64::from(x));
+        });
         out.iter_mut().zip(&sums).for_each(|(x, &sum)| *x = sum as f32);
-        self.of = self.id;
-        bench.fresh = fresh;
-        loss / f64::from(times)
+        loss
     }
 
     /// Makes the local steps from `start`, and adds up their gradients in `out`. Returns the mean
