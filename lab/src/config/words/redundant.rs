@@ -66,6 +66,12 @@ fn undone(
     rule: &str,
     Redundancy { times, given, .. }: Redundancy,
 ) -> Result<(), Failure> {
+    if rule.contains('|') {
+        return Err(Failure::refused(format!(
+            "draco-cyclic undoes the sums that workers send as they come: no stage stands before or \
+             after it in a training; found {rule}"
+        )));
+    }
     if words.optimiser.message != (Message::Cyclic { times: times as u32 }) {
         return Err(Failure::refused(format!(
             "{rule} undoes what workers send by message=\"draco-cyclic r={times}\"; found \"{}\"",
@@ -140,6 +146,8 @@ mod tests {
         assert!(cyclic(whole, "draco-cyclic r=3").contains("draco-cyclic r=5"));
         assert!(cyclic("draco-cyclic r=5", "draco-cyclic r=5").contains("needs r and n"));
         assert!(cyclic("median", "draco-cyclic r=5").contains("sends sums"));
+        let mixed = cyclic("nnm | draco-cyclic r=5 n=15", "draco-cyclic r=5");
+        assert!(mixed.contains("no stage stands before"), "{mixed}");
         assert!(refused(|s| s.rule = "reactive chance=0.25".into()).contains("needs r"));
         assert!(draco("repeated times=3").contains("repeated times=5"));
         let momentum = refused(|s| (s.momentum, s.momentum_at) = (0.9, "worker".into()));
