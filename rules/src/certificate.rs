@@ -34,7 +34,8 @@
 //! exact, or for a squared difference right to 3 units of 2⁻⁵³, and none leaves the range.
 //! A sum of k terms, added in 16 lanes over windows of 2048 columns, has a relative error
 //! of its absolute terms of at most 128 + 8 + d/2048 units; every quantity here is moved to
-//! the safe side by four times that and n more. The mean x̄ is rounded to f32 as a centre
+//! the safe side by four times that and n more, and by twice what f32 loses of the sums of
+//! each row ([`beside::LOSS`], together 2·10⁻⁵). The mean x̄ is rounded to f32 as a centre
 //! c, and ‖c − x̄‖ ≤ 2⁻²³·‖c‖ + (n units)·mean ‖xᵢ‖ + √d·2⁻¹⁴⁹ is added where x̄ is meant;
 //! Σ ‖xᵢ − c‖² ≥ Σ ‖xᵢ − x̄‖² for any c. Distances between rows beyond 8192 coordinates are
 //! f32 inside, with an error of at most 5·10⁻⁶. Rows of f64 are divided by a power of two,
@@ -48,11 +49,12 @@ mod subsets;
 use std::cell::RefCell;
 use varangian_base::Rows;
 use varangian_base::blocks;
+use varangian_base::kernels::beside::Beside;
 use varangian_base::kernels::distances::{Pairs, SMALL};
-use varangian_base::kernels::{combine, norms};
+use varangian_base::kernels::{beside, combine, norms};
 
 /// Columns of a window, which all passes read before the next one.
-const WINDOW: usize = 2048;
+const WINDOW: usize = beside::MOST;
 
 /// A unit of rounding.
 const UNIT: f64 = 1.0 / (1u64 << 53) as f64;
@@ -110,9 +112,9 @@ pub struct Certifier {
 #[derive(Clone, Debug, Default)]
 struct Part {
     /// Of every row: ‖xᵢ − c‖², ⟨F, xᵢ⟩.
-    rows: [Vec<f64>; 2],
-    /// ‖F‖², ‖c‖², ‖F − c‖².
-    own: [f64; 3],
+    rows: Vec<Beside>,
+    /// ‖F‖², ‖F − c‖².
+    own: [f64; 2],
 }
 
 thread_local! {
@@ -144,7 +146,8 @@ impl Certifier {
         if f >= n {
             return None;
         }
-        let units = 4.0 * (136 + n + d / WINDOW) as f64 * UNIT;
+        let exact = 4.0 * (136 + n + d / WINDOW) as f64 * UNIT;
+        let units = exact + 2.0 * beside::LOSS;
         let measured = Measured::of(n, self.sums(rows, answer), units, |centre, mean_length| {
             2f64.powi(-23) * centre + n as f64 * UNIT * mean_length
         });
@@ -153,7 +156,7 @@ impl Certifier {
             return Some(measured.certificate(f, kappa, None));
         }
         self.pairs.squared_distances_with(rows, answer);
-        let loss = units + if d > SMALL { 5e-6 } else { 0.0 };
+        let loss = exact + if d > SMALL { 5e-6 } else { 0.0 };
         let found = subsets::farthest(&self.pairs.row(n)[..n], &self.pairs, f, loss);
         Some(measured.certificate(f, kappa, Some(found)))
     }
@@ -165,19 +168,14 @@ impl Certifier {
             MEAN.with_borrow_mut(|mean| {
                 mean.resize(answer.len(), 0.0);
                 combine::mean(rows, mean);
-                let [from_centre, products] = &mut part.rows;
-                norms::rows_distance2(rows, mean, from_centre);
-                norms::rows_dot(rows, answer, products);
-                let apart = norms::distance2(answer, mean);
-                part.own = [norms::norm2(answer), norms::norm2(mean), apart];
+                let length = beside::rows_beside(rows, mean, answer, &mut part.rows);
+                part.own = [length, norms::distance2(answer, mean)];
             });
         });
-        let nothing = || vec![0.0; rows.n()];
-        let zero = Part { rows: [nothing(), nothing()], own: [0.0; 3] };
+        let zero = Part { rows: vec![[0.0; 2]; rows.n()], own: [0.0; 2] };
         self.parts.iter().fold(zero, |mut all, part| {
-            for (sums, more) in all.rows.iter_mut().zip(&part.rows) {
-                sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-            }
+            let sums = all.rows.as_flattened_mut().iter_mut();
+            sums.zip(part.rows.as_flattened()).for_each(|(sum, more)| *sum += more);
             all.own.iter_mut().zip(&part.own).for_each(|(sum, more)| *sum += more);
             all
         })
@@ -214,8 +212,8 @@ pub fn certify_exact(
     let dot = |a: &[f64], b: &[f64]| sum(&|k| a[k] * b[k]);
     let of = |what: &dyn Fn(&[f64]) -> f64| rows.iter().map(|row| what(row)).collect::<Vec<f64>>();
     let part = Part {
-        rows: [of(&|row| apart(row, &mean)), of(&|row| dot(row, &answer))],
-        own: [dot(&answer, &answer), dot(&mean, &mean), apart(&answer, &mean)],
+        rows: rows.iter().map(|row| [apart(row, &mean), dot(row, &answer)]).collect(),
+        own: [dot(&answer, &answer), apart(&answer, &mean)],
     };
     let units = 4.0 * (8 + n + d) as f64 * UNIT;
     let measured = Measured::of(n, part, units, |_, length| (n + 2) as f64 * UNIT * length);
@@ -258,12 +256,12 @@ impl Measured {
     /// From sums with this relative error; `slip` bounds ‖c − x̄‖ by ‖c‖ and the mean of ‖xᵢ‖.
     fn of(n: usize, sums: Part, units: f64, slip: impl Fn(f64, f64) -> f64) -> Measured {
         let up = |square: &f64| square.sqrt() * (1.0 + units);
-        let [from_centre, products] = sums.rows;
-        let from_centre: Vec<f64> = from_centre.iter().map(up).collect();
-        let [length, centre, apart] = sums.own.map(|square| up(&square));
-        // ‖xᵢ‖ ≤ ‖xᵢ − c‖ + ‖c‖.
-        let products = products.iter().zip(&from_centre);
-        let products = products.map(|(x, far)| x - units * length * (far + centre)).collect();
+        let from_centre: Vec<f64> = sums.rows.iter().map(|[apart, _]| up(apart)).collect();
+        let [length, apart] = sums.own.map(|square| up(&square));
+        // ‖c‖ ≤ ‖F‖ + ‖F − c‖, and ‖xᵢ‖ ≤ ‖xᵢ − c‖ + ‖c‖.
+        let centre = length + apart;
+        let products = sums.rows.iter().zip(&from_centre);
+        let products = products.map(|([_, x], far)| x - units * length * (far + centre)).collect();
         let lengths = from_centre.iter().sum::<f64>() / n as f64 + centre;
         let slip = slip(centre, lengths) * (1.0 + units);
         let offset = (apart + slip) * (1.0 + units);

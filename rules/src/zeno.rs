@@ -251,6 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn scores_of_more_rows_than_are_tried_at_a_time() {
+        // 2·CHUNK + 3 rows, of which the k-th is (k/64, 0): Score(u) = u₁/2 − u₁²/4.
+        let rows: Vec<[f32; 2]> = (0..2 * CHUNK + 3).map(|k| [k as f32 / 64.0, 0.0]).collect();
+        let x = Matrix::from_rows(&rows);
+        let mut zeno = Zeno::new(Some(3), Penalty::Rho(0.125));
+        let (params, mut oracle) = ([1.0, 0.0], Bowl::default());
+        let mut round = Round::of(x.rows(), 3);
+        (round.params, round.learning_rate) = (&params, 0.5);
+        round.oracle = Some(&mut oracle);
+        zeno.score(&mut round);
+        for (score, row) in zeno.scores.iter().zip(&rows) {
+            let u = f64::from(row[0]);
+            assert_eq!(score + 0.5, u / 2.0 - u * u / 4.0);
+        }
+    }
+
+    #[test]
     fn one_honest_row_among_four_is_enough_and_b_0_is_the_mean() {
         let x = Matrix::from_rows(&[[-1.0, 0.0], [-1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]);
         assert_eq!(answer("zeno", x.rows(), 3, &mut Bowl::default()).0, [1.0, 0.0]);

@@ -6,6 +6,7 @@
 
 #[macro_use]
 mod compile;
+pub mod beside;
 pub mod columns;
 pub mod combine;
 pub mod distances;

@@ -1,6 +1,8 @@
 //! ByzantineSGD against the algorithm written out in f64, over runs in which the parameters move.
 
-use crate::{Pipeline, Round, Verdict, build, conformance::draws};
+use crate::{
+    Pipeline, Round, Verdict, build, conformance::draws, conformance::exactly, conformance::wide,
+};
 use varangian_base::{Matrix, Rows};
 
 /// The algorithm with all of its sums, in the paper's order.
@@ -79,7 +81,7 @@ fn it_is_the_algorithm_written_out_over_whole_runs() {
                         (0.4 * f64::from(x[k]) + 0.4 * draws.normal() + bias) as f32;
                 }
             }
-            let wide = crate::conformance::wide(rows.rows());
+            let wide = wide(rows.rows());
             let moved: Vec<f64> = x.iter().zip(&start).map(|(x, s)| f64::from(*x - *s)).collect();
             let expected = plain.step(&wide, &moved);
             let (out, verdict) = ask(&mut rule, rows.rows(), &x, t);
@@ -158,5 +160,19 @@ fn silence_and_new_ids_neither_expel_nor_hide() {
     assert_eq!(verdict.expelled, [14], "a newcomer starts amid the others");
     let nobody = Matrix::from_rows(&[[0.0f32], [100.0], [200.0]]);
     let (_, verdict) = ask(&mut rule, nobody.rows().with_ids(&[9, 10, 11]), &[], 31);
+    assert!(verdict.event.unwrap().contains("no vector median"));
+}
+
+#[test]
+fn half_of_the_workers_are_no_median() {
+    // Two and two: each is within 2·v of half of them, and more than half is asked.
+    let rows = Matrix::from_rows(&[[0.0f32], [0.0], [9.0], [9.0]]);
+    let mut rule = build("byzantine-sgd v=1 ta=1e9 tb=1", 4, 1).unwrap();
+    let (out, verdict) = ask(&mut rule, rows.rows(), &[], 0);
+    assert!(verdict.event.unwrap().contains("no vector median"));
+    assert_eq!(out, [4.5]);
+    let wide = wide(rows.rows());
+    let (out, verdict) = exactly("byzantine-sgd v=1 ta=1e9 tb=1", &wide, 1);
+    assert_eq!(out, [4.5]);
     assert!(verdict.event.unwrap().contains("no vector median"));
 }
