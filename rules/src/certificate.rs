@@ -98,6 +98,9 @@ pub struct Certificate {
     pub descent: Option<usize>,
     /// The length of the answer, in the unit of the radius.
     pub length: f64,
+    /// How far rows may move with the same ones selected, of rules that say: see
+    /// [`Pipeline::margin`](crate::Pipeline::margin). No certifier knows the rule, so whoever asks it sets this.
+    pub margin: Option<f64>,
 }
 
 /// Issues certificates, and keeps its memory from one to the next.
@@ -295,7 +298,8 @@ impl Measured {
         };
         let largest: f64 = descending(&self.from_centre).take(n - f).map(|x| x * x).sum();
         let promised = kappa.map(|kappa| (kappa * largest / m).sqrt() * (1.0 + units));
-        Certificate { radius, attained, promised, descent: self.descent(), length: self.length }
+        let (descent, length) = (self.descent(), self.length);
+        Certificate { radius, attained, promised, descent, length, margin: None }
     }
 
     /// The lesser of the two bounds.

@@ -22,7 +22,7 @@
 //! ```
 
 use crate::select::{Weigh, by_distances, mean_of, sort_by_key};
-use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, Stage, exact};
+use crate::{Bound, Claims, Kappa, RuleEntry, RuleFacts, Stage, exact, margin};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Args, Kind, Param, SpecError};
 
@@ -215,6 +215,13 @@ impl Weigh for Krum {
 
     fn bound(&self) -> Option<Bound> {
         self.below.then_some(ALLOWED)
+    }
+
+    fn margin(&self, squared: &Pairs, f: usize) -> Option<f64> {
+        let n = squared.n();
+        let root = self.variant == Variant::DistributedMomentum;
+        let selected = (&*self.order, self.averaged(n, f));
+        margin::of_scores(squared, selected, self.neighbours(n, f), root)
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {

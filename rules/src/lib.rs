@@ -47,6 +47,7 @@ mod geometric_median;
 mod krum;
 mod lasa;
 mod majority;
+mod margin;
 mod mda;
 mod median;
 mod monna;

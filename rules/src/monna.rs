@@ -10,6 +10,7 @@
 //! assert_eq!(out, [1.0]);
 //! ```
 
+use crate::margin;
 use crate::select::{mean_of, sort_by_key};
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
 use varangian_base::kernels::distances::Pairs;
@@ -85,6 +86,10 @@ impl Rule for Monna {
 
     fn fork(&self) -> Box<dyn Rule> {
         Box::new(self.clone())
+    }
+
+    fn margin(&self, f: usize) -> Option<f64> {
+        margin::of_nearest(&self.squared, (&self.order, self.squared.len().checked_sub(f)?))
     }
 
     fn fits(&self, n: usize, _: usize) -> Result<(), String> {

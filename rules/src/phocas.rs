@@ -111,3 +111,19 @@ pub(crate) fn around(column: &[f64], keep: usize, centre: impl Fn(&[f64]) -> (f6
     let kept: Vec<f64> = nearest[..keep].iter().map(|(_, x)| *x).collect();
     exact::mean(&kept)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::conformance::exactly;
+
+    #[test]
+    fn the_nearest_of_values_whose_differences_leave_f64_are_those_of_the_formula() {
+        // Less their middle one, whole or halved, these differ by more than the range of f64.
+        let column = [-1.7e308, 1.5e308, 1.6e308, 1.65e308, 1.7e308];
+        let rows = column.map(|x| vec![x]);
+        for rule in ["phocas", "meamed"] {
+            let (out, _) = exactly(rule, &rows, 1);
+            assert!((out[0] / 1.6125e308 - 1.0).abs() < 1e-15, "{rule}: {out:?}");
+        }
+    }
+}

@@ -35,6 +35,12 @@ pub(crate) trait Weigh: Clone + Send + 'static {
     /// The same from the formula, of f64 rows.
     fn exact(&self, round: &exact::Round<'_>) -> exact::Blend;
 
+    /// As [`Rule::margin`], right after `weigh` of these distances.
+    fn margin(&self, squared: &Pairs, f: usize) -> Option<f64> {
+        let _ = (squared, f);
+        None
+    }
+
     /// As [`Rule::bound`].
     fn bound(&self) -> Option<Bound> {
         None
@@ -93,6 +99,10 @@ impl<W: Weigh> Rule for ByDistances<W> {
 
     fn bound(&self) -> Option<Bound> {
         self.weigh.bound()
+    }
+
+    fn margin(&self, f: usize) -> Option<f64> {
+        self.weigh.margin(&self.pairs, f)
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {

@@ -291,6 +291,7 @@ fn a_certificate_changes_nothing_and_holds_the_honest_mean() {
         let quick = fast.step().closed.certificate.unwrap();
         assert!(quick.radius >= found.radius, "{quick:?} {found:?}");
         assert_eq!(quick.descent, found.descent);
+        assert!(found.margin.is_some_and(|margin| margin >= 0.0), "{found:?}");
     }
     assert_eq!([fast.params(), sharp.params()], [plain.params(); 2]);
     let mut weighted = plan("average", "none", 9, 0, Optimiser::sgd(0.1));

@@ -353,6 +353,9 @@ impl Server {
                     let kappa = settings.rule.kappa(n, f);
                     closed.certificate = certifier
                         .and_then(|certifier| certifier.certify(rows, aggregate, f, kappa));
+                    if let Some(certificate) = &mut closed.certificate {
+                        certificate.margin = settings.rule.margin(f);
+                    }
                 }
                 Bodies::Votes(votes) => {
                     let at = (self.step, settings.seed);

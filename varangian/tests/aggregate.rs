@@ -242,6 +242,12 @@ fn a_certificate_says_how_far_the_aggregate_may_be_from_the_honest_mean() {
     let radius = value["certificate"]["radius"].as_f64().unwrap();
     assert!((radius / 1e300 - 5.0 / 3.0).abs() < 1e-9, "{radius}");
     assert_eq!(folder.json("median", "2", "")["certificate"], Value::Null);
+    // Row 1 is nearest to its two neighbours until all have moved by 3/20.
+    folder.single("rows.npy", &[&[0.0], &[1.0], &[2.0], &[10.0], &[20.0]]);
+    let margin = folder.json("krum", "1", "--certificate")["certificate"]["margin"].as_f64();
+    assert!((margin.unwrap() - 0.15).abs() < 1e-5, "{margin:?}");
+    let said = text(&folder.run("krum", "1", "--certificate").stderr);
+    assert!(said.contains("rows that move by less than 0.1"), "{said}");
     let weights = "--certificate --weights 1,1,1,1,1";
     folder.refused("average", "2", weights, "--certificate is of rows that count alike");
     folder.refused("nnm", "2", "--certificate", "--certificate is for a rule");

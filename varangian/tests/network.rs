@@ -60,6 +60,7 @@ fn without_faults_the_bits_are_those_of_lockstep() {
             None,
         ),
         ("rule = 'per-block by=layer | clipping c=median | average'\nattack = 'alie z=1.5'", alie),
+        ("rule = 'krum'\ncertificate = 'sharp'\nattack = 'alie z=1.5'", alie),
         ("rule = 'draco r=5'\nsampling = 'repeated times=5'\nattack = 'alie z=1.5'", alie),
         (
             "rule = 'reactive chance=0.5 r=5'\nsampling = 'checked chance=0.5 times=5'\n\
@@ -119,6 +120,12 @@ fn without_faults_the_bits_are_those_of_lockstep() {
         assert_eq!(there["parameters"], here["parameters"], "{more}");
         for metric in ["accuracy", "test_loss"] {
             assert_eq!(last(&there, metric), last(&here, metric), "{more}");
+        }
+        for metric in ["radius", "descent", "length", "margin"] {
+            let metric = format!("certificate/{metric}");
+            if more.contains("certificate") {
+                assert_eq!(last(&there, &metric), last(&here, &metric), "{metric}");
+            }
         }
     }
 }

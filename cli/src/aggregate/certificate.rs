@@ -38,7 +38,7 @@ pub(super) fn of(
     let single = |matrix: &Matrix, out: &[f32]| {
         Certifier::new(Effort::Sharp).certify(matrix.rows(), out, f, kappa)
     };
-    Ok(match (answer, &rows.finite) {
+    let certificate = match (answer, &rows.finite) {
         (Answer::Single(out), Values::Single(matrix)) => single(matrix, out),
         (Answer::Single(out), Values::Double(_)) => {
             single(&rows.narrow(&args.input, "the certificate is computed")?, out)
@@ -49,21 +49,27 @@ pub(super) fn of(
             let finite: Vec<Vec<f64>> = matrix.rows().iter().map(wide).collect();
             certify_exact(&finite, out, f, kappa)
         }
-    })
+    };
+    // The exact path keeps no distances.
+    let margin = if let Answer::Single(_) = answer { rule.margin(f) } else { None };
+    Ok(certificate.map(|certificate| Certificate { margin, ..certificate }))
 }
 
 /// The certificate as one object; what is beyond f64 is null.
 pub(super) fn object(certificate: &Certificate) -> Value {
-    let Certificate { radius, attained, promised, descent, length } = *certificate;
+    let Certificate { radius, attained, promised, descent, length, margin } = *certificate;
     json!({
         "radius": radius, "attained": attained, "promised": promised, "descent": descent,
-        "length": length,
+        "length": length, "margin": margin,
     })
 }
 
 /// The certificate in a sentence, of n rows of which f may be hostile.
 pub(super) fn sentence(certificate: &Certificate, (n, f): (usize, usize)) -> String {
-    let Certificate { radius, attained, promised, descent, length } = *certificate;
+    let Certificate { radius, attained, promised, descent, length, margin } = *certificate;
+    let margin = margin.map_or_else(String::new, |by| {
+        format!("; rows that move by less than {by:.6} each leave the same ones selected")
+    });
     let attained = if attained { ", which some choice of them attains" } else { "" };
     let promised = promised.map_or_else(String::new, |far| format!("; κ promises {far:.6}"));
     let descent = match descent {
@@ -72,6 +78,6 @@ pub(super) fn sentence(certificate: &Certificate, (n, f): (usize, usize)) -> Str
     };
     format!(
         "whichever f = {f} of the {n} rows are hostile, the aggregate is within {radius:.6} of the \
-         mean of the others{attained}{promised}; it is {length:.6} long, and {descent}"
+         mean of the others{attained}{promised}; it is {length:.6} long, and {descent}{margin}"
     )
 }

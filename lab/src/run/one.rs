@@ -307,7 +307,7 @@ impl Notes<'_, '_> {
             }
         }
         if let Some(certificate) = &closed.certificate {
-            let Certificate { radius, promised, descent, length, .. } = *certificate;
+            let Certificate { radius, promised, descent, length, margin, .. } = *certificate;
             self.put(closed.step, "certificate/radius", radius);
             if let Some(promised) = promised {
                 self.put(closed.step, "certificate/promised", promised);
@@ -315,6 +315,9 @@ impl Notes<'_, '_> {
             // −1: no descent even if nobody is hostile.
             self.put(closed.step, "certificate/descent", descent.map_or(-1.0, |f| f as f64));
             self.put(closed.step, "certificate/length", length);
+            if let Some(margin) = margin {
+                self.put(closed.step, "certificate/margin", margin);
+            }
         }
         for refusal in &closed.refused {
             let what = format!("{}/worker-{:03}", refusal.reason.name(), refusal.worker);

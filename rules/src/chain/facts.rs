@@ -13,6 +13,16 @@ impl Pipeline {
         self.kappa_from(&self.pre, n, f)
     }
 
+    /// How far rows may move, each by less than this in Euclidean distance, with the rule selecting
+    /// the same ones, of the round that was just aggregated with this f and rows that count alike: a
+    /// lower bound on the margin by which a selection would flip. `None` of rules that select no
+    /// rows by distances (Krum, Multi-Krum and MoNNA do), where none is left out, behind
+    /// stages that make other rows, and by blocks. Cost O(n²·log n).
+    pub fn margin(&self, f: usize) -> Option<f64> {
+        let whole = self.pre.is_empty() && self.blocks.is_none();
+        whole.then(|| self.rule.margin(f)).flatten()
+    }
+
     fn kappa_from(&self, pre: &[PreStage], n: usize, f: usize) -> Option<f64> {
         let Some((first, rest)) = pre.split_first() else {
             self.proven(n, f)?;

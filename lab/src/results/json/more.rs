@@ -184,6 +184,9 @@ impl Measures {
                 "certificate/radius" => ("certified distance from the honest mean".into(), false),
                 "certificate/promised" => ("that distance as κ promises it".into(), false),
                 "certificate/descent" => ("hostile rows with certified descent".into(), false),
+                "certificate/margin" => {
+                    ("how far rows may move with the same ones selected".into(), false)
+                }
                 "certificate/length" => ("length of the aggregate".into(), false),
                 name => (name.strip_prefix("study/").unwrap_or(name).replace('_', " "), false),
             };
