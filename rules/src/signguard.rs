@@ -312,6 +312,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn positive_zero_and_negative_numbers_are_counted_apart() {
+        assert_eq!([1.5, 0.0, -0.0, -2.0].map(place), [0, 1, 1, 2]);
+    }
+
+    #[test]
     fn mean_shift_finds_two_heaps_and_takes_the_larger() {
         let heap =
             |x: f64, k: usize| (0..k).map(move |i| [x + i as f64, 50.0, 50.0 - x - i as f64]);
