@@ -164,3 +164,27 @@ pub(crate) fn apart(rules: &[&RuleEntry], filters: &[&FilterEntry]) -> Result<()
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RuleFacts;
+
+    #[test]
+    fn a_rule_and_a_filter_of_one_name_are_refused() {
+        static LIKE_A_FILTER: RuleEntry = RuleEntry {
+            name: "zeno++",
+            summary: "",
+            paper: "",
+            differs: &[],
+            params: &[],
+            cost: "",
+            facts: RuleFacts::RULE,
+            build: |_| Err(SpecError::new("never built")),
+        };
+        let filters = [&crate::filters::zeno_pp::ENTRY];
+        assert!(apart(crate::ALL, &filters).is_ok());
+        let error = apart(&[&LIKE_A_FILTER], &filters).unwrap_err().to_string();
+        assert!(error.contains("a rule and a filter are called \"zeno++\""), "{error}");
+    }
+}
