@@ -383,6 +383,26 @@ mod tests {
         assert_eq!(offer(0, 2.0, 2.0, 3), (Decision::Step, 0.5), "Λ(3) = ¼");
     }
 
+    #[test]
+    fn who_is_rejected_as_often_as_there_are_workers_is_taken() {
+        let mut filter = build_filter("kardam", 4, 1).unwrap();
+        let mut offer = |worker, x: f32, g: f32| {
+            let (params, gradient) = ([x], [g]);
+            let mut arrival = arrival(&params, &gradient);
+            (arrival.n, arrival.f, arrival.worker) = (4, 1, worker);
+            filter.offer(&mut arrival, &mut [0.0])
+        };
+        (0..4).for_each(|worker| assert_eq!(offer(worker, 0.0, 0.0), Decision::Step));
+        (0..3).for_each(|worker| assert_eq!(offer(worker, 1.0, 1.0), Decision::Step));
+        // K = 9 each time against the third of {1, 1, 1, 9}.
+        for k in 1..=4 {
+            let decision = offer(3, k as f32, 9.0 * k as f32);
+            assert!(matches!(decision, Decision::Reject(_)), "{k}");
+        }
+        assert_eq!(offer(3, 5.0, 45.0), Decision::Step);
+        assert!(matches!(offer(3, 6.0, 54.0), Decision::Reject(_)), "counted anew");
+    }
+
     /// 30 workers on a bowl of this `slope`, with noise of the same size, three of which send −10
     /// times their gradient (the comparison in Yang & Li 2021): rejected shares of honest and of
     /// hostile arrivals. f = 14 is told to the filter against its bound, as there.
