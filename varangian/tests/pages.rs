@@ -30,6 +30,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("varangian reproduce momentum", "takes hours: 184 runs of 51 workers"),
     ("varangian run experiments/worst-mnist.toml", "takes minutes however few the steps: searches"),
     ("varangian leaderboard my-entries", "wants entries of one's own"),
+    ("varangian report my-entries", "wants entries of one's own"),
     ("varangian benchmark", "judges for minutes; lab/src/benchmark has its tests"),
     ("varangian run experiments/cifar10/NAME.toml", "NAME stands for one of four; takes days"),
     ("varangian run`", "no whole command"),
