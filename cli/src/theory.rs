@@ -61,7 +61,8 @@ struct Minority {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     coordinates: u32,
     /// Rounds behind each figure; the source has 50
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    #[arg(long, default_value_t = 4000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     rounds: u32,
     /// The mean of the odd client's coordinates; the others' is 0
     #[arg(long, default_value_t = 3.0)]
@@ -70,7 +71,7 @@ struct Minority {
     #[arg(long, value_name = "SPEC")]
     rule: Vec<String>,
     /// The seed
-    #[arg(long, default_value_t = 11)]
+    #[arg(long, default_value_t = 1)]
     seed: u64,
 }
 
