@@ -2,7 +2,7 @@
 
 use crate::run::How;
 use crate::{Failure, print};
-use varangian_lab::benchmark::{Benchmark, Cell, Entry, Tier};
+use varangian_lab::benchmark::{Benchmark, Cell, Entry, Part, Tier};
 use varangian_lab::config::Own;
 
 /// What stands below the help.
@@ -10,6 +10,7 @@ const EXAMPLES: &str = "Examples:
   varangian benchmark \"nnm | median\"                 # minutes on two cores
   varangian benchmark median krum --out my-entries
   varangian benchmark krum --shard 2/8               # one of eight machines that share the folder
+  varangian benchmark krum --only dataset=logreg --only attack=alie,worst   # a first look
 Each pipeline leaves RULE.json in the folder, and its runs beside it. What is over is never done
 again; after Ctrl-C the same command goes on. `varangian leaderboard FOLDER` sets entries side by
 side.";
@@ -24,6 +25,11 @@ pub(crate) struct Args {
     /// small: drawn data, minutes; full: data from files, days
     #[arg(long, value_name = "WORD", default_value = "small", value_parser = Tier::NAMES)]
     tier: String,
+    /// Judge by a part of the protocol: of attack, dataset, f, partition or seed these values,
+    /// which may be names alone; again for another key. Its entry stands in a folder below,
+    /// part-HASH
+    #[arg(long, value_name = "KEY=VALUE[,VALUE]")]
+    only: Vec<String>,
     /// List the runs with their keys and what is still to do, and train nothing
     #[arg(long)]
     dry_run: bool,
@@ -34,9 +40,10 @@ pub(crate) struct Args {
 /// Judges pipelines, one after the other.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let tier = Tier::from_name(&args.tier).expect("one of the known words");
+    let part = Part::parse(&args.only)?;
     let of = |rule: &String| {
-        let (rule, how) = (rule.clone(), args.how.run());
-        Benchmark { tier, rule, how, own: Own::default() }
+        let (rule, part, how) = (rule.clone(), part.clone(), args.how.run());
+        Benchmark { tier, rule, part, how, own: Own::default() }
     };
     let all: Vec<Benchmark> = args.rules.iter().map(of).collect();
     // What is wrong with a later one is said before hours with an earlier.
@@ -56,8 +63,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A share of 1 in %, a dash where it is not known.
 fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
+    if share.is_nan() { "-".into() } else { format!("{:.1}", 100.0 * share) }
 }
 
 /// What was found of a pipeline, setting by setting.
@@ -91,12 +99,18 @@ fn told(entry: &Entry) -> String {
         format!("f = {}: κ {sign} {known}, found {found}", one.f)
     });
     let cost = entry.cost.means.map_or("not timed".into(), |x| format!("{x:.1} plain means"));
+    let part = match entry.only.is_whole() {
+        true => String::new(),
+        false => format!("; of the protocol only {}", entry.only.text()),
+    };
+    let seeds = entry.cells.iter().flat_map(|cell| &cell.attacks).map(|line| line.seeds.len());
+    let calm = if calm.is_empty() { "-".to_owned() } else { calm.join(", ") };
     format!(
-        "{}: accuracy in %, last ten evaluations, mean over five seeds\n\n{}\nNobody hostile, f = 0: \
-         {}\n{}\nAn aggregation of {} × {}: {cost}",
+        "{}: accuracy in %, last ten evaluations, seeds: {}{part}\n\n{}\nNobody hostile, f = 0: \
+         {calm}\n{}\nAn aggregation of {} × {}: {cost}",
         entry.rule,
+        seeds.max().unwrap_or_default(),
         print::table(&head, &rows, &right),
-        calm.join(", "),
         kappa.collect::<Vec<_>>().join("; "),
         entry.cost.n,
         entry.cost.d

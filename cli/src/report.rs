@@ -7,7 +7,7 @@ use varangian_lab::report;
 /// Arguments of `varangian report`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A folder of results; report.html goes there
+    /// A folder of results, or of entries of the benchmark; report.html goes there
     folder: PathBuf,
     /// Other folders of results, to compare with
     others: Vec<PathBuf>,

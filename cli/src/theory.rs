@@ -6,7 +6,7 @@ use crate::{Failure, print};
 use clap::Subcommand;
 use std::path::PathBuf;
 use varangian_base::Seed;
-use varangian_papers::theory::{empires, participation, signsgd};
+use varangian_papers::theory::{empires, minority, participation, signsgd};
 
 /// Arguments of `varangian theory`.
 #[derive(clap::Args)]
@@ -22,6 +22,8 @@ enum What {
     Signsgd(Signsgd),
     /// Inner-product manipulation: when the median and Krum turn against the gradient
     Empires(Empires),
+    /// Honest rows of other data: what rules retain of one such client, beside ACFA's table
+    Minority(Minority),
     /// Zeno: the bound on a step and on a run, its lemma, and what is false or loose in them
     Zeno(server::Zeno),
     /// Zeno++: what its test lets through, and a bound that follows from the test alone
@@ -44,6 +46,49 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         What::ZenoPp(args) => args.run(),
         What::Safeguard(args) => args.run(),
         What::Participation(args) => args.run(),
+        What::Minority(args) => args.run(),
+    }
+}
+
+/// Arguments of `varangian theory minority`.
+#[derive(clap::Args)]
+#[command(allow_negative_numbers = true)] // refused by what they are for
+struct Minority {
+    /// n, numbers of clients, the odd one included
+    #[arg(long, value_delimiter = ',', default_value = "10,20,40")]
+    clients: Vec<usize>,
+    /// Coordinates of a row
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    coordinates: u32,
+    /// Rounds behind each figure; the source has 50
+    #[arg(long, default_value_t = 4000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    rounds: u32,
+    /// The mean of the odd client's coordinates; the others' is 0
+    #[arg(long, default_value_t = 3.0)]
+    shift: f64,
+    /// A rule beside those of the source, with f = 1; repeat for more [default: five of them]
+    #[arg(long, value_name = "SPEC")]
+    rule: Vec<String>,
+    /// The seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Minority {
+    fn run(&self) -> Result<(), Failure> {
+        let usual = minority::Minority::default();
+        let rules = if self.rule.is_empty() { usual.rules } else { self.rule.clone() };
+        let minority = minority::Minority {
+            clients: self.clients.clone(),
+            coordinates: self.coordinates as usize,
+            rounds: self.rounds as usize,
+            shift: self.shift,
+            rules,
+            seed: Seed(self.seed),
+        };
+        print::line(minority.table()?.trim_end());
+        Ok(())
     }
 }
 

@@ -23,7 +23,8 @@ const MOST: usize = 16;
 /// Arguments of `varangian watch`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A folder of results, or several: the page shows the one that is chosen there, beside another
+    /// A folder of results or of `varangian benchmark`, or several: the page shows the one that is
+    /// chosen there, beside another
     #[arg(required = true, num_args = 1..=MOST)]
     folders: Vec<PathBuf>,
     /// Where the page is served: an address and a port, or a port of this machine; port 0 takes a

@@ -16,17 +16,12 @@ pub const SCRIPT: &str = include_str!("page/page.js");
 /// What a browser lets a file with everything in it do: run its one script and apply its one style,
 /// and fetch nothing.
 pub fn policy() -> String {
-    policy_of(SCRIPT, STYLE)
-}
-
-/// The same with this script and this style.
-pub(crate) fn policy_of(script: &str, style: &str) -> String {
     let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
         "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; img-src data: blob:; \
          base-uri 'none'; form-action 'none'",
-        hash(script),
-        hash(style)
+        hash(SCRIPT),
+        hash(STYLE)
     )
 }
 

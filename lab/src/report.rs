@@ -1,9 +1,10 @@
 //! Folders of results as one HTML file with everything in it, which needs no network.
 
+use crate::benchmark::Leaderboard;
 use crate::pictures::{self, Subject};
 use crate::results::json::{About, Results};
 use crate::results::{self, Store};
-use crate::{Failure, page};
+use crate::{Failure, files, page};
 use std::path::{Path, PathBuf};
 
 /// A report that was written.
@@ -15,10 +16,11 @@ pub struct Report {
     pub missing: Option<String>,
 }
 
-/// Writes `report.html` into a folder of results, with those of `others` beside them.
+/// Writes `report.html` into a folder of results, with those of `others` beside them. A folder of
+/// the benchmark has its leaderboard in it, and so has one of a pipeline's runs below.
 ///
 /// # Errors
-/// If there are no results, or the folder cannot be written.
+/// If there are no results and no entries, or the folder cannot be written.
 pub fn write(folder: &Path, others: &[PathBuf]) -> Result<Report, Failure> {
     let first = Read::of(folder)?;
     let mut missing = first.missing.clone();
@@ -30,13 +32,13 @@ pub fn write(folder: &Path, others: &[PathBuf]) -> Result<Report, Failure> {
         missing = missing.or(read.missing);
     }
     let html = page::alone(&first.name, &texts, &plain);
-    first.store.write("report.html", html.as_bytes())?;
-    Ok(Report { file: first.store.path("report.html"), missing })
+    let file = folder.join("report.html");
+    files::write(&file, html.as_bytes())?;
+    Ok(Report { file, missing })
 }
 
 /// What is shown of a folder.
 struct Read {
-    store: Store,
     name: String,
     json: String,
     plain: String,
@@ -45,16 +47,33 @@ struct Read {
 
 impl Read {
     fn of(folder: &Path) -> Result<Self, Failure> {
-        let store = Store::open(folder)?;
-        let kept = store.kept()?;
+        let found = Store::open(folder).and_then(|store| Ok((store.kept()?, store)));
+        let leaderboard = match folder.is_dir() {
+            true => Leaderboard::beside(folder)?,
+            false => None,
+        };
+        let (kept, store) = match (found, leaderboard.as_ref()) {
+            (Ok(found), _) => found,
+            // The benchmark's folder has entries, and each pipeline's runs in a folder below.
+            (Err(_), Some(board)) => return Ok(Self::alone(folder, board)),
+            (Err(failure), None) => return Err(failure),
+        };
         let (name, missing) = (pictures::name_of(folder), kept.missing());
         let about = About::of(&store, &name, kept.planned, missing.clone());
+        let about = About { leaderboard, ..about };
         let results = Results::of(&about, &kept.outcomes.iter().collect::<Vec<_>>());
         let subject = Subject::of(&store, &name, &kept.outcomes, missing.clone());
         let mut plain = format!("{name}\n\n{}\n\n", results.asked);
         plain += &results::summary(subject.table(), missing.as_deref(), None);
         plain += &results.notes.iter().map(|note| format!("\n{note}\n")).collect::<String>();
-        Ok(Read { store, name, json: results.embedded(), plain, missing })
+        Ok(Read { name, json: results.embedded(), plain, missing })
+    }
+
+    /// A leaderboard, and no runs.
+    fn alone(folder: &Path, board: &Leaderboard) -> Self {
+        let name = pictures::name_of(folder);
+        let plain = format!("{name}\n\n{}", board.text());
+        Read { json: board.embedded(&name), name, plain, missing: None }
     }
 }
 

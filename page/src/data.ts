@@ -29,12 +29,24 @@ export interface Served {
   present: boolean[]; admitted: number[]; missed: number[]; revoked: number[]; rounds: Point[]; by: string;
   suspicion: { worker: number; share: number; curve: Point[] }[];
 }
+/** The accuracy over the steps, under the worst attack and where nobody attacks. */
+export interface Curves { steps: number[]; worst: number[]; clean: number[] }
+export interface Place {
+  setting: string; refused: boolean; worst: number; by: string; usual: number; clean: number; curves: Curves | null;
+  attacks: { attack: string; accuracy: number; half: number }[];
+}
+export interface Standing {
+  rule: string; line: string; score: number; half: number; usual: number; clean: number; calm: number; by: string;
+  collapsed: number; attacked: number; kappa: string; means: number; cells: Place[];
+}
+/** Entries of the benchmark side by side; a number that is not known is NaN. */
+export interface Leaderboard { tier: string; version: number; protocol: string; only: string; standings: Standing[] }
 export interface Results {
   name: string; program: string; planned: number; over: number; failed: number; missing: string; metric: string;
   higher: boolean; asked: string; methods: string; configuration: string; axes: Axis[];
   common: [string, string][]; metrics: Metric[]; rules: Style[]; runs: Run[]; definitions: Term[];
   meanings: { mark: string; word: string; meaning: string }[]; measured: string[]; tuning: string;
-  sampled: string; notes: string[]; running: Live[]; silent: boolean; trouble: string;
+  sampled: string; notes: string[]; leaderboard: Leaderboard | null; running: Live[]; silent: boolean; trouble: string;
   /** Its place among the folders that the page was made of; −1: a reader has brought it. */
   folder: number;
 }
@@ -130,6 +142,29 @@ function served(x: unknown): Served | null {
   } : null;
 }
 
+function curves(x: unknown): Curves | null {
+  const [steps, worst, clean] = ["steps", "worst", "clean"].map(key => list(get(x, key)).map(number));
+  return steps.length && worst.length === steps.length && clean.length === steps.length ? { steps, worst, clean } : null;
+}
+
+function leaderboard(x: unknown): Leaderboard | null {
+  const standings = list(get(x, "standings")).map(one => ({
+    rule: text(get(one, "rule")), line: text(get(one, "line")), by: text(get(one, "by")), kappa: text(get(one, "kappa")),
+    score: number(get(one, "score")), half: number(get(one, "half")), usual: number(get(one, "usual")),
+    clean: number(get(one, "clean")), calm: number(get(one, "calm")), means: number(get(one, "means")),
+    collapsed: whole(get(one, "collapsed")), attacked: whole(get(one, "attacked")),
+    cells: list(get(one, "cells")).map(cell => ({
+      setting: text(get(cell, "setting")), refused: get(cell, "refused") === true, worst: number(get(cell, "worst")),
+      by: text(get(cell, "by")), usual: number(get(cell, "usual")), clean: number(get(cell, "clean")),
+      curves: curves(get(cell, "curves")),
+      attacks: list(get(cell, "attacks")).map(under => ({ attack: text(get(under, "attack")),
+        accuracy: number(get(under, "accuracy")), half: number(get(under, "half")) })),
+    })),
+  }));
+  return standings.length ? { tier: text(get(x, "tier")), version: whole(get(x, "version")), protocol: text(get(x, "protocol")),
+    only: text(get(x, "only")), standings } : null;
+}
+
 /** What of the results changes often; the events of a live page hold just that. */
 export function changing(x: unknown): Pick<Results, "planned" | "over" | "failed" | "missing" | "rules" | "running" |
   "silent" | "trouble"> {
@@ -173,7 +208,7 @@ export function read(json: string, folder = -1): Results {
     meanings: list(get(x, "meanings")).map(one => (
       { mark: text(get(one, "mark")), word: text(get(one, "word")), meaning: text(get(one, "meaning")) })),
     measured: list(get(x, "measured")).map(text), tuning: text(get(x, "tuning")), sampled: text(get(x, "sampled")),
-    notes: list(get(x, "notes")).map(text),
+    notes: list(get(x, "notes")).map(text), leaderboard: leaderboard(get(x, "leaderboard")),
   };
 }
 

@@ -1,6 +1,7 @@
 // The page: one for a report, for a folder that is watched, and for whatever else serves the JSON.
 
 import { Answer } from "./answer";
+import { Board } from "./board";
 import { open, read, type Results, type Run } from "./data";
 import { choose, h, save, visible } from "./dom";
 import { Compare, Effects } from "./effects";
@@ -19,19 +20,20 @@ const current = (): Styles => styles;
 
 const header = h("header"), name = h("h1"), status = h("p", { class: "status", role: "status" }), progress = h("progress", { "aria-label": "runs that are over" });
 const missing = h("p", { class: "partial", hidden: true }), trouble = h("p", { class: "partial", hidden: true }), filters = h("div", { class: "filters", role: "group", "aria-label": "Show only" });
-const folder = h("span", { hidden: true });
+const folder = h("span", { hidden: true }), toAnswer = h("a", { href: "#answer" }, "Answer"), skip = h("a", { href: "#answer", class: "skip" }, "To the answer");
 const now = h("section", { id: "now", hidden: true }), cards = h("div", { class: "cards" });
 
 const answer = new Answer(current, openRun);
 const curves = new Explorer("Learning curves", current, openRun, { x: "step" }, "curves");
 const ends = new Explorer("Ends by a setting", current, openRun, { x: "" }, "ends");
 const map = new HeatMap("Rules by attacks", current, openRun, false), hetero = new HeatMap("Hostile workers by heterogeneity", current, openRun, true);
-const boxes = new Boxes(current), folded = new Folded(current), effects = new Effects(current), compare = new Compare(current);
+const board = new Board(), boxes = new Boxes(current), folded = new Folded(current), effects = new Effects(current), compare = new Compare(current);
 const runsTable = new Grid("Every run"), brokenTable = new Grid("What broke", [], 30), refusedTable = new Grid("What was refused", [], 30), costTable = new Grid("What it cost", [], 30);
 const brokenSaid = h("p", { class: "told", "aria-live": "polite" }), settings = h("div"), words = h("dl", { class: "words" }), dialog = h("dialog", { "aria-label": "A run" });
 
 interface Part { id: string; title: string; nodes: Node[]; draw: (results: Results, runs: Run[], fresh: boolean) => void; section?: HTMLElement; link?: HTMLElement; has?: (results: Results) => boolean }
 const parts: Part[] = [
+  { id: "leaderboard", title: "Leaderboard", nodes: [board.node], draw: results => board.take(results), has: results => results.leaderboard !== null },
   { id: "curves", title: "Curves", nodes: [curves.figure.node], draw: (results, runs, fresh) => curves.take(results, runs, fresh) },
   { id: "table", title: "Table", nodes: [folded.grid.node], draw: (results, runs, fresh) => folded.take(results, runs, fresh) },
   { id: "maps", title: "Maps", nodes: [map.figure.node], draw: (results, runs, fresh) => map.take(results, runs, fresh) },
@@ -69,16 +71,20 @@ function ask(results: Results): void {
 }
 
 let turn = 0, waiting: Part[] = [];
+/** Whether there is a leaderboard, and nothing else to show. */
+const alone = (results: Results): boolean => results.leaderboard !== null && !results.planned && !results.over && !results.running.length;
+
 /** Draws everything anew: what is on the screen first, the rest while nothing else is to do. */
 function draw(fresh: boolean): void {
-  const [results] = all, runs = filtered(results), own = ++turn;
+  const [results] = all, runs = filtered(results), own = ++turn, bare = alone(results);
   answer.take(results, runs, [...chosen].map(([key, value]) => key === "rule" || key === "attack" ? value : `${key}=${value}`).join(", "));
   for (const part of parts) {
-    const there = results.over > 0 && (part.has ? part.has(results) : true);
-    part.section!.hidden = part.id !== "setup" && !there;
+    const there = (results.over > 0 || part.id === "leaderboard") && (part.has ? part.has(results) : true);
+    part.section!.hidden = !there && (part.id !== "setup" || bare);
     part.link!.hidden = part.section!.hidden;
   }
-  answer.node.hidden = !results.over && results.running.length > 0;
+  answer.node.hidden = bare || !results.over && results.running.length > 0;
+  toAnswer.hidden = skip.hidden = answer.node.hidden;
   const near = (part: Part) => Math.abs(part.section!.getBoundingClientRect().top);
   waiting = parts.filter(part => !part.section!.hidden).sort((a, b) => near(a) - near(b));
   document.body.dataset.drawn = "no";
@@ -105,9 +111,10 @@ function rush(): void {
 }
 
 function said(results: Results): void {
-  document.title = `${results.over}/${results.planned} ${visible(results.name)}`;
+  document.title = alone(results) ? visible(results.name) : `${results.over}/${results.planned} ${visible(results.name)}`;
   name.textContent = visible(results.name);
   const running = results.running.length ? `${results.silent ? ", silent: " : ", going on: "}${results.running.length}` : "";
+  status.hidden = filters.hidden = alone(results);
   status.textContent = `${results.over} of ${results.planned} runs over${results.failed ? `, ${results.failed} failed` : ""}${running}`;
   progress.max = Math.max(1, results.planned);
   progress.value = results.over;
@@ -194,7 +201,7 @@ function build(): void {
     links.push(part.link);
   }
   now.append(h("h2", {}, "Going on"), cards);
-  root.append(h("a", { href: "#answer", class: "skip" }, "To the answer"), header, h("div", { class: "sticky" }, h("nav", { "aria-label": "Parts of the page" }, h("a", { href: "#answer" }, "Answer"), ...links), filters), h("main", {}, now, answer.node, ...parts.map(part => part.section!)), dialog);
+  root.append(skip, header, h("div", { class: "sticky" }, h("nav", { "aria-label": "Parts of the page" }, toAnswer, ...links), filters), h("main", {}, now, answer.node, ...parts.map(part => part.section!)), dialog);
   window.addEventListener("beforeprint", rush);
   let width = window.innerWidth, timer = 0;
   window.addEventListener("resize", () => {

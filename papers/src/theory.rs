@@ -1,6 +1,7 @@
 //! Published bounds as functions, with their conditions checked.
 
 pub mod empires;
+pub mod minority;
 pub mod participation;
 pub mod safeguard;
 pub mod signsgd;

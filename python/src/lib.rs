@@ -16,6 +16,7 @@
 
 mod admit;
 mod attack;
+mod benchmark;
 mod border;
 mod catalogue;
 mod data;
@@ -90,6 +91,7 @@ fn core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(data::dataset, module)?)?;
     module.add_function(wrap_pyfunction!(model::model, module)?)?;
     module.add_function(wrap_pyfunction!(run::run, module)?)?;
+    module.add_function(wrap_pyfunction!(benchmark::benchmark, module)?)?;
     module.add_function(wrap_pyfunction!(work::work, module)?)?;
     Ok(())
 }

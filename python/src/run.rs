@@ -227,32 +227,40 @@ fn why(over: &[Outcome], failure: Failure) -> PyErr {
     })
 }
 
-/// Runs an experiment: its name, and the outcomes in its order.
-#[pyfunction]
-pub(crate) fn run<'py>(py: Python<'py>, order: Order) -> PyResult<(String, Bound<'py, PyList>)> {
-    let experiment = experiment(&order).map_err(failed)?;
-    let name = experiment.name.clone();
+/// Does work that runs take, while `told` hears of them and Ctrl-C stops them.
+pub(crate) fn listened<T: Send + 'static>(
+    py: Python<'_>,
+    told: Option<Py<PyAny>>,
+    steps: bool,
+    work: impl FnOnce(&mut dyn Events) -> Result<T, Failure> + Send + 'static,
+) -> PyResult<T> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut listener = Listener {
-        told: order.told.as_ref().map(|told| told.clone_ref(py)),
-        steps: order.steps,
+        told,
+        steps,
         stop: Arc::clone(&stop),
         error: None,
         seen: BTreeMap::new(),
         over: Vec::new(),
     };
     let (done, listener) = watched(py, &stop, move || {
-        let done = guarded(|| experiment.run(&mut listener));
+        let done = guarded(|| work(&mut listener));
         (done, listener)
     })?;
     if let Some(error) = listener.error {
         return Err(error);
     }
-    let outcomes = match done? {
-        Ok(outcomes) => outcomes,
-        // A run ends as failed where an object of the user's raised in it: that is what they see.
-        Err(failure) => return Err(why(&listener.over, failure)),
-    };
+    // A run ends as failed where an object of the user's raised in it: that is what they see.
+    done?.map_err(|failure| why(&listener.over, failure))
+}
+
+/// Runs an experiment: its name, and the outcomes in its order.
+#[pyfunction]
+pub(crate) fn run<'py>(py: Python<'py>, order: Order) -> PyResult<(String, Bound<'py, PyList>)> {
+    let experiment = experiment(&order).map_err(failed)?;
+    let name = experiment.name.clone();
+    let heard = order.told.as_ref().map(|told| told.clone_ref(py));
+    let outcomes = listened(py, heard, order.steps, move |events| experiment.run(events))?;
     let list = PyList::empty(py);
     for outcome in &outcomes {
         list.append(told(py, outcome)?)?;

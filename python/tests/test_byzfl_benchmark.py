@@ -7,6 +7,7 @@ import gzip
 import importlib.util
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -347,3 +348,18 @@ def test_ctrl_c_ends_the_trainings_and_keeps_what_is_done(place: Path) -> None:
     assert run.returncode != 0 and said.rstrip().endswith("KeyboardInterrupt")
     assert len(list(Path("results").glob("*/test_accuracy_tr_seed_*"))) == 2
     assert not list(Path("results").glob("*/train_time_*"))
+
+
+def test_the_example_sets_cells_of_the_default_grid_beside_published_ones(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Path(__file__).resolve().parents[1] / "examples" / "byzfl_grid.py"
+    words = ["--data", "data", "--out", "grid", "--gamma", "0.0", "--f", "1", "--aggregators", "TrMean"]
+    monkeypatch.setattr(sys, "argv", [str(script), *words, "--seeds", "1", "--steps", "1"])
+    runpy.run_path(str(script), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "Total trainings to do: 3" in said
+    cell = said.splitlines()[-1].split()
+    assert cell[:4] == ["TrMean", "0.0", "1", "0.87"]
+    values = [float(value) for value in cell[4:]]
+    assert len(values) == 4 and values[0] == min(values[1:]) and 0 <= min(values) <= max(values) <= 1

@@ -9,6 +9,7 @@
 
 from varangian import attacks, datasets, filters, models, partitions, rules, stages
 from varangian._attack import Attack
+from varangian._benchmark import Entry, benchmark
 from varangian._core import Defect, version
 from varangian._data import Dataset
 from varangian._figures import plot
@@ -24,6 +25,7 @@ __all__ = [
     "Callback",
     "Dataset",
     "Defect",
+    "Entry",
     "Model",
     "Results",
     "Rule",
@@ -31,6 +33,7 @@ __all__ = [
     "Sweep",
     "Worked",
     "attacks",
+    "benchmark",
     "datasets",
     "filters",
     "models",

@@ -328,6 +328,47 @@ def _wants(callback: Any, method: str) -> Callable[..., Any] | None:
     return result
 
 
+class _Heard:
+    """Who is told of runs: callbacks, and a line that says how far everything is."""
+
+    def __init__(self, callbacks: Iterable[Any], progress: bool | None) -> None:
+        if progress is None:
+            progress = sys.stderr.isatty() or "ipykernel" in sys.modules
+        heard = list(callbacks)
+        hears = ("on_step", "on_evaluation", "on_end", "on_note")
+        for callback in heard:
+            if not any(callable(getattr(callback, name, None)) for name in hears):
+                raise TypeError(f"a callback has some of {', '.join(hears)}; got {callback!r}")
+        self._shown = _Progress() if progress else None
+        if self._shown is not None:
+            heard.append(self._shown)
+        self._methods = {
+            what: [m for m in (_wants(c, f"on_{what}") for c in heard) if m is not None]
+            for what in ("step", "evaluation", "end", "note")
+        }
+        self.texts: list[str] = []
+        self.notes: list[str] = []
+
+    @property
+    def steps(self) -> bool:
+        """Whether anybody wants to hear of each step."""
+        return bool(self._methods["step"])
+
+    def __call__(self, what: str, about: Any) -> None:
+        if what == "text":
+            self.texts.append(about)
+        elif what == "note":
+            self.notes.append(about)
+        elif what == "begin" and self._shown is not None:
+            self._shown.begin(*about)
+        for method in self._methods.get(what, ()):
+            method(about)
+
+    def close(self) -> None:
+        if self._shown is not None:
+            self._shown.close()
+
+
 def run(
     experiment: str | os.PathLike[str] | Mapping[str, Any],
     out: str | os.PathLike[str] | None = None,
@@ -442,35 +483,10 @@ def run(
         made = dataset if isinstance(dataset, Dataset) else _dataset(dataset)
         order["dataset"] = bring(made._own)
 
-    if progress is None:
-        progress = sys.stderr.isatty() or "ipykernel" in sys.modules
-    heard = list(callbacks)
-    hears = ("on_step", "on_evaluation", "on_end", "on_note")
-    for callback in heard:
-        if not any(callable(getattr(callback, name, None)) for name in hears):
-            raise TypeError(f"a callback has some of {', '.join(hears)}; got {callback!r}")
+    heard = _Heard(callbacks, progress)
     threads, jobs = _count(threads), _count(jobs)
     if out is not None and not os.fspath(out):
         raise ValueError("out names a folder; got an empty text")
-    shown = _Progress() if progress else None
-    if shown is not None:
-        heard.append(shown)
-    methods = {
-        what: [m for m in (_wants(c, f"on_{what}") for c in heard) if m is not None]
-        for what in ("step", "evaluation", "end", "note")
-    }
-    texts: list[str] = []
-    notes: list[str] = []
-
-    def told(what: str, about: Any) -> None:
-        if what == "text":
-            texts.append(about)
-        elif what == "note":
-            notes.append(about)
-        elif what == "begin" and shown is not None:
-            shown.begin(*about)
-        for method in methods.get(what, ()):
-            method(about)
 
     with tempfile.TemporaryDirectory(
         prefix="varangian-", ignore_cleanup_errors=True
@@ -485,16 +501,15 @@ def run(
             "save_models": save_models,
             "version": version,
             "own": list(own.values()),
-            "told": told,
-            "steps": bool(methods["step"]),
+            "told": heard,
+            "steps": heard.steps,
         }
         try:
             name, outcomes = _core.run(order)
             if network is not None and network.why and batched is None:
-                told("note", f"gradients were taken worker by worker: {network.why}")
+                heard("note", f"gradients were taken worker by worker: {network.why}")
         finally:
-            if shown is not None:
-                shown.close()
+            heard.close()
         files = {p.name: p.read_bytes() for p in sorted(folder.glob("*.png")) if p.is_file()}
     kept = [
         Run(
@@ -502,10 +517,10 @@ def run(
         )
         for outcome in outcomes
     ]
-    text = "\n".join(texts)
+    text = "\n".join(heard.texts)
     if out is None:
         text = "\n".join(line for line in text.split("\n") if not line.startswith("Results: "))
-    return Results(name, kept, text, notes, files, None if out is None else folder)
+    return Results(name, kept, text, heard.notes, files, None if out is None else folder)
 
 
 def _interrupt(thread: int) -> None:

@@ -446,60 +446,128 @@ fn faults(browser: &mut Browser, axe: &str) -> String {
     )
 }
 
-/// The leaderboard sorts by a head, either way, and shows each attack behind a name, by keys alone.
-#[test]
-fn the_leaderboard_sorts_and_shows_what_lies_behind_a_line() {
-    let Some(mut browser) = Browser::start() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("board.html");
-    let entries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/benchmark");
-    let command = Command::new(env!("CARGO_BIN_EXE_varangian"))
-        .arg("leaderboard")
-        .arg(entries)
-        .args(["--format", "html", "--output"])
-        .arg(&file)
-        .status();
-    assert!(command.unwrap().success());
-    browser.open(&format!("file://{}", file.display()));
-    let column = |browser: &mut Browser, k: usize| -> Vec<f64> {
-        let cells = format!(
-            "[...document.querySelectorAll('tr.main')].map(row => row.cells[{k}].innerText).join()"
-        );
-        let text = browser.text(&cells);
-        text.split(',').map(|cell| cell.parse().unwrap()).collect()
+/// Puts two entries of the benchmark into a folder, the first without its curves.
+fn entries(folder: &Path) {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/benchmark/small-v1");
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(shipped.join(name)).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
     };
-    let places = column(&mut browser, 0);
-    assert!(places.len() > 10 && places.is_sorted());
-    let head = "document.querySelectorAll('thead th')[7]";
-    browser.value(&format!("{head}.querySelector('button').click()"));
-    assert!(column(&mut browser, 7).is_sorted_by(|a, b| a >= b));
-    assert_eq!(browser.text(&format!("{head}.getAttribute('aria-sort')")), "descending");
-    browser.value(&format!("{head}.querySelector('button').click()"));
-    assert!(column(&mut browser, 7).is_sorted());
-    // By keys: the first name has the focus, and Enter opens what is behind it.
-    browser.value("document.querySelector('tr.main button').focus()");
-    for (what, text) in [("keyDown", "\r"), ("keyUp", "")] {
+    for (name, kept) in [("median.json", false), ("krum.json", true)] {
+        let mut entry = read(name);
+        for cell in entry["cells"].as_array_mut().unwrap() {
+            let curves = json!({ "steps": [0, 40], "worst": [0.1, 0.4], "clean": [0.1, 0.7] });
+            cell["curves"] = if kept { curves } else { json!(null) };
+        }
+        std::fs::write(folder.join(name), serde_json::to_string_pretty(&entry).unwrap()).unwrap();
+    }
+}
+
+/// Presses a key where the focus is.
+fn press(browser: &mut Browser, key: &str, code: u32, text: &str) {
+    for (what, text) in [("keyDown", text), ("keyUp", "")] {
         let press =
-            json!({ "type": what, "key": "Enter", "windowsVirtualKeyCode": 13, "text": text });
+            json!({ "type": what, "key": key, "windowsVirtualKeyCode": code, "text": text });
         browser.call("Input.dispatchKeyEvent", press);
     }
-    browser.wait("!document.querySelector('tr.more').hidden");
-    assert_eq!(
-        browser.value("document.querySelectorAll('tr.more:not([hidden])').length"),
-        json!(1)
-    );
-    assert!(browser.text("document.querySelector('tr.more').innerText").contains("poisoned-fl"));
+}
+
+/// The leaderboard of a benchmark's folder sorts by a head, either way, shows every attack behind a
+/// name by keys alone, and behind a number its curves under the pointer and with the focus.
+#[test]
+fn the_leaderboard_sorts_and_shows_what_lies_behind_a_number() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    entries(folder.path());
+    browser.open(&report(&[folder.path()]));
+    browser.wait("document.body.dataset.drawn === 'yes'");
+    // Nothing but the leaderboard: there are no runs.
+    let seen = "[...document.querySelectorAll('main > section')].filter(one => !one.hidden)\
+                .map(one => one.id).join()";
+    assert_eq!(browser.text(seen), "leaderboard");
+    let board = "document.querySelector('#leaderboard table')";
+    let column = |browser: &mut Browser| -> Vec<f64> {
+        let cells =
+            format!("[...{board}.tBodies[0].rows].map(row => row.cells[6].innerText).join()");
+        browser.text(&cells).split(',').map(|cell| cell.parse().unwrap()).collect()
+    };
+    let head = format!("{board}.tHead.rows[0].cells[6].querySelector('.sort')");
+    browser.value(&format!("{head}.click()"));
+    assert!(column(&mut browser).is_sorted_by(|a, b| a >= b));
+    browser.value(&format!("{head}.click()"));
+    assert!(column(&mut browser).is_sorted_by(|a, b| a < b));
+    assert_eq!(column(&mut browser).len(), 2);
+    // Without curves it says so; a sort has put krum first.
+    let cell =
+        |row: usize| format!("{board}.tBodies[0].rows[{row}].cells[6].querySelector('button')");
+    let peek = "document.querySelector('.peek')";
+    let told = format!("{peek}.hidden ? '' : {peek}.innerText");
+    browser.value(&format!("{}.focus()", cell(0)));
+    let text = browser.text(&told);
+    assert!(text.contains("krum") && text.contains("Solid: the worst attack"), "{text}");
+    let label = format!("{peek}.querySelector('svg').getAttribute('aria-label')");
+    assert!(browser.text(&label).ends_with("40.0 % at the end, without an attack 70.0 %"));
+    let described = format!("{}.getAttribute('aria-describedby') === {peek}.id", cell(0));
+    assert_eq!(browser.value(&described), json!(true));
+    press(&mut browser, "Escape", 27, "");
+    assert_eq!(browser.text(&told), "");
+    let at = browser.text(&format!(
+        "(box => [box.x + box.width / 2, box.y + box.height / 2].join())({}\
+         .getBoundingClientRect())",
+        cell(1)
+    ));
+    let at: Vec<f64> = at.split(',').map(|x| x.parse().unwrap()).collect();
+    let to = json!({ "type": "mouseMoved", "x": at[0], "y": at[1] });
+    browser.call("Input.dispatchMouseEvent", to);
+    browser.wait(&format!("({told}).includes('No curve kept')"));
+    browser.call("Input.dispatchMouseEvent", json!({ "type": "mouseMoved", "x": 1, "y": 1 }));
+    browser.wait(&format!("{peek}.hidden"));
+    // By keys: a name has the focus, and Enter opens what is behind it.
+    browser.value(&format!("{board}.tBodies[0].rows[0].cells[0].querySelector('button').focus()"));
+    press(&mut browser, "Enter", 13, "\r");
+    browser.wait("document.querySelector('#leaderboard h3') !== null");
+    let behind = browser.text("document.querySelector('#leaderboard [aria-live]').innerText");
+    assert!(behind.contains("krum: every attack") && behind.contains("poisoned-fl"), "{behind}");
     if let Some(modules) = chromium::modules() {
         let axe = std::fs::read_to_string(modules.join("node_modules/axe-core/axe.min.js"));
         let axe = axe.unwrap();
         for (width, dark) in [(1440, false), (390, true)] {
             browser.screen(width, dark);
+            browser.value(&format!("{}.focus()", cell(0)));
             let found = faults(&mut browser, &axe);
             assert!(found.is_empty(), "{width} dark={dark}:\n{found}");
             let wide = browser.value("document.documentElement.scrollWidth");
             assert!(wide.as_u64().unwrap() <= u64::from(width), "{wide} of {width}");
         }
     }
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+/// The shipped leaderboard as a file, and one beside a pipeline's runs.
+#[test]
+fn a_leaderboard_is_a_page_alone_and_stands_beside_runs() {
+    let Some(mut browser) = Browser::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("board.html");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/benchmark");
+    let command = Command::new(env!("CARGO_BIN_EXE_varangian"))
+        .arg("leaderboard")
+        .arg(shipped)
+        .args(["--format", "html", "--output"])
+        .arg(&file)
+        .status();
+    assert!(command.unwrap().success());
+    browser.open(&format!("file://{}", file.display()));
+    browser.wait("document.body.dataset.drawn === 'yes'");
+    let rows = "document.querySelectorAll('#leaderboard tbody tr').length";
+    assert!(browser.value(rows).as_u64().unwrap() > 10);
+    entries(folder.path());
+    let runs = folder.path().join("runs/median");
+    sweep(&Store::make(&runs).unwrap());
+    browser.open(&report(&[&runs]));
+    browser.wait("document.body.dataset.drawn === 'yes'");
+    assert_eq!(browser.value(rows), json!(2));
+    assert_eq!(browser.value("document.querySelector('#curves').hidden"), json!(false));
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
+use varangian::lab::benchmark::{Curves, Leaderboard};
 use varangian::lab::results::json::{About, FORMAT, Results, VERSION};
 use varangian::lab::results::{End, Outcome, Point};
 use varangian::lab::run::{Live, Served, Suspicion};
@@ -29,6 +31,16 @@ fn fields(value: &Value, path: &str, out: &mut BTreeSet<String>) {
     }
 }
 
+/// A leaderboard of a shipped entry, its first setting alone.
+fn board() -> Leaderboard {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/benchmark/small-v1");
+    let mut board = Leaderboard::within(Path::new(shipped)).unwrap().unwrap();
+    board.standings.truncate(1);
+    let curves = Curves { steps: vec![0], worst: vec![0.5], clean: vec![0.5] };
+    board.standings[0].cells.iter_mut().for_each(|cell| cell.curves = Some(curves.clone()));
+    board
+}
+
 /// Results in which every list has an element.
 fn sample() -> Results {
     let mut outcomes = [
@@ -37,7 +49,7 @@ fn sample() -> Results {
     ];
     outcomes[1].settings.n = 15;
     outcomes[1].end = End::Failed("why".into());
-    let mut about = About::default();
+    let mut about = About { leaderboard: Some(board()), ..About::default() };
     about.notes.push("batch=7 does nothing".into());
     about.measured.push("partition iid over 11 workers".into());
     for metric in ["hostile_weight", "refused/not-finite/worker-003"] {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use varangian_lab::benchmark::Leaderboard;
 use varangian_lab::results::json::{About, Results, Running, Style, embedded};
 use varangian_lab::results::{Look, Outcome, Store, said};
 use varangian_lab::run::live::{self, Live};
@@ -116,6 +117,9 @@ pub(super) struct Reader {
     tag: String,
     running: (Vec<Live>, bool),
     trouble: Option<String>,
+    /// What may be entries of the benchmark, and the leaderboard that was made of them.
+    entries: Vec<(PathBuf, Mark)>,
+    leaderboard: Option<Leaderboard>,
 }
 
 impl Reader {
@@ -136,6 +140,8 @@ impl Reader {
             tag: String::new(),
             running: Default::default(),
             trouble: None,
+            entries: Vec::new(),
+            leaderboard: None,
         };
         reader.look();
         let seen = reader.out.subscribe();
@@ -158,12 +164,14 @@ impl Reader {
             Ok(changed) => (changed, None),
             Err(error) => (false, Some(format!("cannot read the folder: {error}"))),
         };
+        let changed = self.look_at_entries() || changed;
         let running = self.look_at_live();
         let first = self.tag.is_empty();
         if !first && !changed && self.trouble == trouble && alike(&self.running, &running) {
             return;
         }
         if first || changed {
+            self.about.leaderboard.clone_from(&self.leaderboard);
             let over: Vec<&Outcome> = self.over().collect();
             self.results = Results::of(&self.about, &over);
             self.lasting = self.results.lasting().into();
@@ -225,6 +233,22 @@ impl Reader {
             self.marks = marks;
         }
         Ok(changed)
+    }
+
+    /// Reads the benchmark's entries beside the runs where a file has changed; whether they say
+    /// something else. Entries that cannot be read now stay as they were.
+    fn look_at_entries(&mut self) -> bool {
+        let files = Leaderboard::candidates(&self.folder).into_iter();
+        let entries: Vec<(PathBuf, Mark)> =
+            files.map(|path| (path.clone(), mark(&path).ok().flatten())).collect();
+        if entries == self.entries {
+            return false;
+        }
+        self.entries = entries;
+        let Ok(leaderboard) = Leaderboard::beside(&self.folder) else { return false };
+        let changed = leaderboard != self.leaderboard;
+        self.leaderboard = leaderboard;
+        changed
     }
 
     /// The runs that go on, of all processes at the folder; where none has said anything for long,
@@ -392,6 +416,25 @@ mod tests {
         fs::rename(at.path().join("gone"), at.path().join("runs")).unwrap();
         reader.look();
         assert_eq!(parts(&seen.borrow()).1["trouble"], json!(null));
+    }
+
+    #[test]
+    fn entries_beside_the_runs_are_a_leaderboard_and_new_ones_are_seen() {
+        let at = tempfile::tempdir().unwrap();
+        let (store, _) = folder(at.path(), &["krum", "median"]);
+        let (mut reader, seen) = Reader::start(store, at.path().to_owned(), Bell::new());
+        let (data, first) = parts(&seen.borrow());
+        assert!(data["leaderboard"].is_null() && data["over"] == 1);
+        let entries = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/benchmark/small-v1");
+        fs::copy(entries.join("median.json"), at.path().join("median.json")).unwrap();
+        reader.look();
+        let (data, event) = parts(&seen.borrow());
+        assert_ne!(event["data"], first["data"]);
+        assert_eq!(data["leaderboard"]["standings"][0]["rule"], "median");
+        // One that is half written leaves what was seen.
+        fs::write(at.path().join("krum.json"), "{\"format\": \"varangian-benchmark\"").unwrap();
+        reader.look();
+        assert_eq!(parts(&seen.borrow()).1["data"], event["data"]);
     }
 
     #[test]

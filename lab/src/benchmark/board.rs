@@ -1,6 +1,7 @@
 //! The leaderboard: entries of one protocol side by side, best worst case first.
 
-use super::entry::{Entry, Kappa, Setting};
+use super::entry::{Entry, Kappa, Setting, known_or_nan};
+use super::part::Part;
 use super::protocol::{Kind, VERSION};
 use crate::plot::{self, Picture};
 use crate::results::mean;
@@ -19,8 +20,11 @@ pub struct Board {
     pub version: u32,
     /// Its tier.
     pub tier: String,
-    /// A hash of its text.
+    /// A hash of its text, and of the part of it that was judged.
     pub protocol: String,
+    /// The part of the protocol that was judged; not written where it is the whole.
+    #[serde(default, skip_serializing_if = "Part::is_whole")]
+    pub only: Part,
     /// One for each pipeline.
     pub standings: Vec<Standing>,
 }
@@ -37,13 +41,16 @@ pub struct Standing {
     pub own: bool,
     /// The mean over settings of the accuracy under the worst attack.
     pub score: f64,
-    /// Half of its 95 % interval over seeds.
+    /// Half of its 95 % interval over seeds; NaN of one seed.
+    #[serde(deserialize_with = "known_or_nan")]
     pub half: f64,
-    /// What the five usual attacks alone would have said.
+    /// What the five usual attacks alone would have said; NaN where a part has none of them.
+    #[serde(deserialize_with = "known_or_nan")]
     pub usual: f64,
     /// The mean over settings where hostile workers behave honestly.
     pub clean: f64,
-    /// The mean over tasks where nobody is hostile and f = 0.
+    /// The mean over tasks where nobody is hostile and f = 0; NaN where a part has none.
+    #[serde(deserialize_with = "known_or_nan")]
     pub calm: f64,
     /// Attacked runs that ended more than 5 points below their best.
     pub collapsed: usize,
@@ -75,7 +82,8 @@ pub struct Place {
     pub worst: f64,
     /// That attack.
     pub by: String,
-    /// Under the worst of the usual five.
+    /// Under the worst of the usual five; NaN where a part has none.
+    #[serde(deserialize_with = "known_or_nan")]
     pub usual: f64,
     /// Where hostile workers behave honestly.
     pub clean: f64,
@@ -187,7 +195,7 @@ impl Board {
         };
         standings.sort_by(order);
         let (tier, protocol) = (first.tier.clone(), first.protocol.clone());
-        Ok(Board { version: VERSION, tier, protocol, standings })
+        Ok(Board { version: VERSION, tier, protocol, only: first.only.clone(), standings })
     }
 
     /// A leaderboard from a folder of entries, or from a file that [`Board::json`] made.
@@ -211,6 +219,14 @@ impl Board {
         serde_json::from_str(text).map_err(wrong)
     }
 
+    /// What part of the protocol was judged, between two texts; nothing where it is the whole.
+    pub(super) fn part(&self, before: &str, after: &str) -> String {
+        match self.only.is_whole() {
+            true => String::new(),
+            false => format!("{before}{}{after}", self.only.text()),
+        }
+    }
+
     /// As JSON: what [`Board::load`] reads.
     pub fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("plain values") + "\n"
@@ -229,9 +245,11 @@ impl Board {
             values: self.standings.iter().map(worst).collect(),
         };
         let notes = vec![format!(
-            "Protocol {}, version {}: the last ten evaluations, mean over five seeds. Grey: the \
-             rule's bound leaves it out.",
-            self.tier, self.version
+            "Protocol {}, version {}: the last ten evaluations, mean over seeds. Grey: the rule's \
+             bound leaves it out.{}",
+            self.tier,
+            self.version,
+            self.part(" Only ", ".")
         )];
         plot::heatmap("Accuracy under the worst attack", "setting", "pipeline", grid, notes)
     }

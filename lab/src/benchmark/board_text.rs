@@ -6,7 +6,7 @@ use crate::results::cells::{self, Cell};
 use crate::text;
 
 /// What stands above the columns, and how each is said in the next rows.
-pub(super) const HEADS: [&str; 12] = [
+const HEADS: [&str; 12] = [
     "#",
     "pipeline",
     "worst case",
@@ -25,14 +25,15 @@ pub(super) const HEADS: [&str; 12] = [
 const UNBOUNDED: f64 = 1e6;
 
 /// Columns of names; the others are numbers.
-pub(super) const NAMES: [bool; 12] =
+const NAMES: [bool; 12] =
     [false, true, false, false, false, false, false, false, true, false, true, false];
 
 impl Board {
     /// A table for a terminal, within lines of `width` characters where there is a bound.
     pub fn table(&self, width: Option<usize>) -> String {
         let right: Vec<bool> = NAMES.iter().map(|name| !name).collect();
-        text::table_within(width, &HEADS, &self.rows(), &right)
+        let table = text::table_within(width, &HEADS, &self.rows(), &right);
+        table + &self.part("\nA part of the protocol alone: ", "\n")
     }
 
     /// A table in Markdown; the best of the worst cases stands out.
@@ -60,11 +61,12 @@ impl Board {
         };
         let heads: Vec<String> = HEADS.iter().map(ToString::to_string).collect();
         let mut out = format!(
-            "% varangian's benchmark, {} tier, version {}, protocol {}\n\
+            "% varangian's benchmark, {} tier, version {}, protocol {}{}\n\
              \\begin{{tabular}}{{{columns}}}\n\\toprule\n{}\\midrule\n",
             self.tier,
             self.version,
             self.protocol,
+            self.part(", only ", ""),
             line(&heads)
         );
         self.rows().iter().for_each(|row| out += &line(row));
@@ -119,9 +121,13 @@ impl Board {
     }
 }
 
+/// A share of 1 in %, a dash where it is not known.
+pub(super) fn percent(share: f64) -> String {
+    if share.is_nan() { "-".to_owned() } else { format!("{:.1}", 100.0 * share) }
+}
+
 /// A line of the leaderboard, at this place.
 pub(super) fn row(place: usize, standing: &Standing) -> Vec<String> {
-    let percent = |share: f64| format!("{:.1}", 100.0 * share);
     let refused = standing.cells.iter().filter(|place| place.refused).count();
     let note = match (standing.validates, refused) {
         (true, _) => " (own data)".to_owned(),

@@ -1,7 +1,8 @@
 //! What the benchmark found of one pipeline: the JSON file that makes a line of the leaderboard.
 
+use super::part::Part;
 use crate::{Failure, files};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
 
 /// The word by which a file says what it is.
@@ -19,8 +20,11 @@ pub struct Entry {
     pub version: u32,
     /// The protocol's tier: small or full.
     pub tier: String,
-    /// A hash of the protocol's text.
+    /// A hash of the protocol's text, and of the part of it that was judged.
     pub protocol: String,
+    /// The part of the protocol that was judged; not written where it is the whole.
+    #[serde(default, skip_serializing_if = "Part::is_whole")]
+    pub only: Part,
     /// A hash of the keys of all judged runs: of their settings, their data and this program's
     /// results version. Two entries with the same one are of the same numbers.
     pub configuration: String,
@@ -34,9 +38,12 @@ pub struct Entry {
     pub own: bool,
     /// The mean over cells of the accuracy under the worst attack.
     pub score: f64,
-    /// Half of Student's 95 % interval of `score` over seeds.
+    /// Half of Student's 95 % interval of `score` over seeds; null, which is read as NaN, where a
+    /// part has one seed.
+    #[serde(deserialize_with = "known_or_nan")]
     pub half: f64,
-    /// The same mean, had the five usual attacks been all.
+    /// The same mean, had the five usual attacks been all; null where a part has none of them.
+    #[serde(deserialize_with = "known_or_nan")]
     pub usual: f64,
     /// The same mean without an attack.
     pub clean: f64,
@@ -80,12 +87,34 @@ pub struct Cell {
     pub worst: f64,
     /// The worst attack.
     pub by: String,
-    /// The accuracy under the worst of the five usual attacks.
+    /// The accuracy under the worst of the five usual attacks; null where a part has none.
+    #[serde(deserialize_with = "known_or_nan")]
     pub usual: f64,
     /// The accuracy where hostile workers behave honestly.
     pub clean: f64,
+    /// How the accuracy went; not written where it is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curves: Option<Curves>,
     /// Every attack.
     pub attacks: Vec<Line>,
+}
+
+/// The accuracy over the steps, the mean over seeds: at most [`Curves::POINTS`] evaluations, the
+/// first and the last among them, to four digits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Curves {
+    /// The steps at which was evaluated.
+    pub steps: Vec<u64>,
+    /// Under the worst attack, one for each step.
+    pub worst: Vec<f64>,
+    /// Where hostile workers behave honestly, one for each step.
+    pub clean: Vec<f64>,
+}
+
+impl Curves {
+    /// Evaluations that are kept.
+    pub const POINTS: usize = 32;
 }
 
 /// What was chosen among the same candidates that every pipeline gets.
@@ -110,7 +139,8 @@ pub struct Line {
     pub knows: Vec<String>,
     /// The mean over seeds of the mean over the last ten evaluations.
     pub accuracy: f64,
-    /// Half of Student's 95 % interval over seeds.
+    /// Half of Student's 95 % interval over seeds; null of one seed.
+    #[serde(deserialize_with = "known_or_nan")]
     pub half: f64,
     /// The mean over seeds of the best evaluation: what papers report that show maxima.
     pub best: f64,
@@ -165,6 +195,11 @@ pub struct Cost {
     pub kept: Option<f64>,
     /// Seconds that all the runs took, of one core.
     pub runs: f64,
+}
+
+/// A number, or NaN for null, as which JSON has what is not known.
+pub(super) fn known_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Entry {

@@ -1,11 +1,13 @@
 //! From the runs of a pipeline to what the benchmark says of it.
 
-use super::entry::{Calm, Cell, Cost, Entry, Kappa, Line, Setting, Tuned};
+use super::entry::{Calm, Cell, Cost, Curves, Entry, Kappa, Line, Setting, Tuned};
+use super::part::Part;
 use super::protocol::{Kind, Tier, VERSION, chance, knowledge};
 use crate::config::{Own, Settings};
 use crate::kappa::{self, Known};
 use crate::results::{Fate, Judged, Outcome, judge, mean, student};
 use crate::{Failure, files};
+use std::collections::BTreeMap;
 use std::path::Path;
 use varangian_attacks::search::Measure;
 use varangian_base::Seed;
@@ -48,6 +50,7 @@ pub(super) fn entry(
         version: VERSION,
         tier: tier.name().to_owned(),
         protocol: tier.hash(),
+        only: Part::default(),
         configuration: configuration(outcomes),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         validates: pipeline.needs_oracle(),
@@ -157,8 +160,18 @@ fn cell(
         let refused = Some(why.ok_or_else(missing)?);
         let guess = chance(&setting.dataset);
         let (worst, usual, clean) = (guess, guess, guess);
-        let by = String::new();
-        return Ok(Cell { setting, refused, tuned, worst, by, usual, clean, attacks: lines });
+        let (by, curves) = (String::new(), None);
+        return Ok(Cell {
+            setting,
+            refused,
+            tuned,
+            worst,
+            by,
+            usual,
+            clean,
+            curves,
+            attacks: lines,
+        });
     }
     let least = |among: &dyn Fn(&Line) -> bool| {
         let among = lines.iter().filter(|line| among(line));
@@ -171,7 +184,34 @@ fn cell(
     let worst = least(&|line: &Line| line.kind != Kind::None.name());
     let (worst, by) = worst.map_or((f64::NAN, String::new()), |l| (l.accuracy, l.attack.clone()));
     let (usual, clean) = (of(Kind::Usual), of(Kind::None));
-    Ok(Cell { setting, refused: None, tuned, worst, by, usual, clean, attacks: lines })
+    let [under, without] = [&by, "none"].map(|attack| runs(&setting, attack, asked, outcomes));
+    let curves = curves(&under?, &without?);
+    Ok(Cell { setting, refused: None, tuned, worst, by, usual, clean, curves, attacks: lines })
+}
+
+/// The means over seeds of the accuracy at those steps at which all of these runs were evaluated,
+/// thinned out evenly; nothing where there are none.
+fn curves(worst: &[&Outcome], clean: &[&Outcome]) -> Option<Curves> {
+    let means = |runs: &[&Outcome]| {
+        let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for (step, value) in runs.iter().flat_map(|run| run.curve("accuracy")) {
+            by_step.entry(step).or_default().push(value);
+        }
+        by_step.retain(|_, values| values.len() == runs.len());
+        by_step.into_iter().map(|(step, values)| (step, mean(&values))).collect::<BTreeMap<_, _>>()
+    };
+    let (worst, clean) = (means(worst), means(clean));
+    let both = worst.iter().filter_map(|(step, one)| Some((*step, *one, *clean.get(step)?)));
+    let all: Vec<(u64, f64, f64)> = both.filter(|(_, a, b)| (a + b).is_finite()).collect();
+    let kept = all.len().min(Curves::POINTS);
+    let place = |k: usize| k * (all.len() - 1) / (kept - 1).max(1);
+    let points: Vec<(u64, f64, f64)> = (0..kept).map(|k| all[place(k)]).collect();
+    let digits = |x: f64| (1e4 * x).round() / 1e4;
+    (!points.is_empty()).then(|| Curves {
+        steps: points.iter().map(|point| point.0).collect(),
+        worst: points.iter().map(|point| digits(point.1)).collect(),
+        clean: points.iter().map(|point| digits(point.2)).collect(),
+    })
 }
 
 fn line(attack: &str, own: &Own, runs: &[&Outcome]) -> Line {
@@ -286,6 +326,10 @@ pub(super) mod tests {
             assert!((cell.overstated() - 0.05).abs() < 1e-12);
             assert!(cell.attacks.iter().all(|line| line.seeds.len() == 5));
         }
+        // The sample's two evaluations, the untrained start before them.
+        let curves = entry.cells[0].curves.as_ref().unwrap();
+        assert_eq!(curves.steps.len(), curves.worst.len());
+        assert_eq!((curves.worst.last(), curves.clean.last()), (Some(&0.65), Some(&0.75)));
         // (n − 1)/(n + 1 − 2f) for an odd n: exact, and found.
         for (kappa, exact) in entry.kappa.iter().zip([10.0 / 8.0, 10.0 / 4.0]) {
             assert_eq!((kappa.known, kappa.kind.as_str()), (Some(exact), "exact"));
@@ -309,6 +353,25 @@ pub(super) mod tests {
         let own = Own::default();
         let missing = super::entry(Tier::Small, &own, &asked, &some, cost()).unwrap_err();
         assert!(missing.to_string().contains("4 of 5 runs"), "{missing}");
+    }
+
+    #[test]
+    fn curves_are_means_of_what_all_seeds_have_and_keep_their_ends() {
+        let run = |seed: u64, values: &[f64]| Outcome::sample("median", "alie", seed, values);
+        let rising: Vec<f64> = (0..100).map(|k| f64::from(k) / 100.0).collect();
+        let higher: Vec<f64> = rising.iter().map(|x| x + 0.001).collect();
+        let (one, other) = (run(1, &rising), run(2, &higher));
+        let found = curves(&[&one, &other], &[&one]).unwrap();
+        assert_eq!(found.steps.len(), Curves::POINTS);
+        let steps: Vec<u64> = one.curve("accuracy").iter().map(|point| point.0).collect();
+        assert_eq!((found.steps.first(), found.steps.last()), (steps.first(), steps.last()));
+        assert_eq!((found.worst.last(), found.clean.last()), (Some(&0.9905), Some(&0.99)));
+        assert!(found.worst.is_sorted() && found.steps.is_sorted());
+        // A seed that ended early, and what is not finite, leave their steps out.
+        let short = run(2, &[0.5, f64::NAN, 0.7]);
+        let found = curves(&[&one, &short], &[&one]).unwrap();
+        assert_eq!(found.worst, [0.25, 0.36]);
+        assert_eq!(curves(&[&run(1, &[])], &[&one]), None);
     }
 
     #[test]

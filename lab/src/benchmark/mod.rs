@@ -24,18 +24,21 @@
 //! ```
 
 mod board;
-mod board_page;
 mod board_text;
 mod cost;
 mod entry;
 mod judge;
+mod part;
 mod protocol;
 mod recommend;
+mod shown;
 
 pub use board::{Board, Place, Standing};
-pub use entry::{Calm, Cell, Cost, Entry, Kappa, Line, Setting, Tuned};
+pub use entry::{Calm, Cell, Cost, Curves, Entry, Kappa, Line, Setting, Tuned};
+pub use part::Part;
 pub use protocol::{Tier, VERSION};
 pub use recommend::{Advice, Pick, Wanted};
+pub use shown::{Leaderboard, Shown, Under};
 
 use crate::config::{Own, Settings, spelt};
 use crate::results::Outcome;
@@ -50,6 +53,9 @@ pub struct Benchmark {
     pub tier: Tier,
     /// The pipeline: "nnm | median".
     pub rule: String,
+    /// Which part of the protocol; the whole by default. What was judged by a part stands in a
+    /// folder of its own below, and beside no other part's entries.
+    pub part: Part,
     /// Threads, shares, the folder of data; `out` is the folder of entries, in which every pipeline
     /// has a folder of runs, `benchmark` where none is named.
     pub how: How,
@@ -60,23 +66,35 @@ pub struct Benchmark {
 impl Benchmark {
     /// A pipeline of the lists, judged in the folder `benchmark` on all cores.
     pub fn of(tier: Tier, rule: impl Into<String>) -> Self {
-        Benchmark { tier, rule: rule.into(), how: How::default(), own: Own::default() }
+        let (rule, part) = (rule.into(), Part::default());
+        Benchmark { tier, rule, part, how: How::default(), own: Own::default() }
     }
 
     /// The runs that it takes, hyperparameters still to be chosen.
     ///
     /// # Errors
-    /// If there is no such rule, or it is a filter of asynchronous training.
+    /// If there is no such rule, or it is a filter of asynchronous training; or if the protocol
+    /// has no such part.
     pub fn experiment(&self) -> Result<Experiment, Failure> {
-        let experiment = self.tier.experiment(&self.rule, &self.own)?;
+        let mut experiment = self.tier.experiment(&self.rule, &self.own)?;
+        self.part.narrow(&mut experiment.runs)?;
         let rule = &experiment.runs[0].rule;
         let out = Some(self.folder().join("runs").join(files::name(rule)));
         Ok(Experiment { how: How { out, ..self.how.clone() }, ..experiment })
     }
 
-    /// The folder of entries.
+    /// The folder of entries: `out`, and for a part `part-HASH` in it.
     pub fn folder(&self) -> PathBuf {
-        self.how.out.clone().unwrap_or_else(|| "benchmark".into())
+        let out = self.how.out.clone().unwrap_or_else(|| "benchmark".into());
+        match self.part.is_whole() {
+            true => out,
+            false => out.join(format!("part-{}", &self.protocol()[..8])),
+        }
+    }
+
+    /// The hash of the protocol, or of this part of it: entries of one stand side by side.
+    fn protocol(&self) -> String {
+        self.part.of_protocol(&self.tier.hash())
     }
 
     /// Does what is left of the runs, judges them, and writes the entry into the folder. Its
@@ -96,6 +114,7 @@ impl Benchmark {
         let outcomes = experiment.run(&mut Untold(events))?;
         let cost = cost::of(&asked[0].rule, &self.own, &outcomes)?;
         let entry = judge::entry(self.tier, &self.own, &asked, &outcomes, cost)?;
+        let entry = Entry { protocol: self.protocol(), only: self.part.clone(), ..entry };
         judge::write(&self.folder(), &entry)?;
         Ok(entry)
     }

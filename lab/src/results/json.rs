@@ -9,6 +9,7 @@ mod of;
 
 pub use of::{About, embedded};
 
+use crate::benchmark::Leaderboard;
 use crate::run::Served;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,6 +79,9 @@ pub struct Results {
     /// What was set in vain, what was left out, which names are one run: the notes of `notes.json`
     /// as sentences.
     pub notes: Vec<String>,
+    /// The leaderboard of the benchmark's entries that lie beside the runs.
+    #[serde(default)]
+    pub leaderboard: Option<Leaderboard>,
     /// The runs that go on.
     pub running: Vec<Running>,
     /// Whether nothing has been heard of them for long.

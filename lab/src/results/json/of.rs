@@ -3,6 +3,7 @@
 use super::super::{End, Fate, Outcome, Store, Sweep, fate, judge, metric, words};
 use super::more::{self, Measures};
 use super::{Ending, FORMAT, Final, Line, Meaning, Point, Results, Run, Running, Style, VERSION};
+use crate::benchmark::Leaderboard;
 use crate::config::Settings;
 use crate::run::{Live, heterogeneity};
 use crate::{files, pictures, plot};
@@ -31,6 +32,8 @@ pub struct About {
     pub measured: Vec<String>,
     /// As [`Results::tuning`].
     pub tuning: String,
+    /// As [`Results::leaderboard`]; [`About::of`] looks for none.
+    pub leaderboard: Option<Leaderboard>,
 }
 
 impl About {
@@ -50,6 +53,7 @@ impl About {
                 Ok(()) => more::bounded(files::text_of(&store.path("tuning/tuning.txt"))),
                 Err(_) => String::new(),
             },
+            leaderboard: None,
         }
     }
 }
@@ -100,6 +104,7 @@ impl Results {
             lines: lines(over, &sweep, &measured),
             meanings: meanings(&fates),
             notes: about.notes.clone(),
+            leaderboard: about.leaderboard.clone(),
             running: Vec::new(),
             silent: false,
         }
