@@ -255,7 +255,11 @@ def plot(
     with plt.rc_context(looks):
         figure, note = draw(choice, own, plt)
         if own.get("title"):
-            figure.suptitle(str(own["title"]))
+            if figure.legends:
+                # Above the names: a title of the figure would stand on top of them.
+                figure.legends[0].set_title(str(own["title"]), prop={"size": "large"})
+            else:
+                figure.suptitle(str(own["title"]))
         if note:
             figure.supxlabel(note, fontsize="small")
     return figure

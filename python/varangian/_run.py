@@ -172,12 +172,13 @@ class Results:
 
     def show(self, name: str | None = None) -> Any:
         """A picture for a notebook to show; by default the first."""
-        from IPython.display import Image
+        from IPython import display
 
+        image: Any = display.Image
         figures = self.figures
         if not figures:
             raise ValueError("the experiment has no pictures")
-        return Image(data=figures[name or next(iter(figures))])
+        return image(data=figures[name or next(iter(figures))])
 
     def __repr__(self) -> str:
         return self.text.strip() or f"Results({self.name!r}, {len(self.runs)} runs)"
@@ -296,16 +297,18 @@ class _Progress(Callback):
 
     def on_end(self, record: dict[str, Any]) -> None:
         self._done += 1
+        self._at[record["key"]] = record["settings"]["steps"]
         self._say(record["line"])
 
     def _say(self, what: str) -> None:
         share = sum(self._at.values()) / self._steps if self._steps else 0.0
         line = f"{self._done}/{self._runs} runs, {100 * min(share, 1):.0f} %: {what}"
         if "IPython" in sys.modules and "ipykernel" in sys.modules:
-            from IPython.display import display
+            from IPython import display
 
+            show: Any = display.display
             if self._display is None:
-                self._display = display(line, display_id=True, raw=False)
+                self._display = show(line, display_id=True, raw=False)
             else:
                 self._display.update(line)
         else:
