@@ -83,6 +83,16 @@ def sweep(
     ------
     ValueError
         If anything is wrong with the experiment: nothing is run then.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, varangian
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> text = 'n = 5\\nf = 1\\nsteps = 5\\nmodel = "mlp hidden=8"\\nrule = ["average", "median"]'
+    >>> _ = (folder / "two.toml").write_text(text)
+    >>> done = varangian.sweep(folder / "two.toml", folder / "out", jobs=2)
+    >>> len(done.runs), done.failed, (folder / "out" / "results.csv").is_file()
+    (2, {}, True)
     """
     if not isinstance(attempts, int) or attempts < 1:
         raise ValueError(f"attempts is a whole number from 1; got {attempts!r}")
@@ -135,6 +145,15 @@ def submit_script(
         The most tasks at a time.
     options : texts, optional
         Of ``#SBATCH`` lines: ``["--time=1:00:00", "--partition=cpu"]``.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, varangian
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "two.toml"
+    >>> _ = file.write_text('n = 5\\nf = 1\\nsteps = 5\\nrule = ["average", "median"]')
+    >>> script = varangian.submit_script(file, "out", at_once=1, options=["--time=1:00:00"])
+    >>> [line for line in script.splitlines() if line.startswith("#SBATCH --array")]
+    ['#SBATCH --array=1-2%1']
     """
     words = _words(experiment, out, data, keys)
     count = len(list(_planned(words)))
