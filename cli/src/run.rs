@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// What [`list`] prints, for a script: each run with its key, whether it is over, and its settings.
-fn as_json(experiment: &Experiment) -> Result<Value, Failure> {
+pub(crate) fn as_json(experiment: &Experiment) -> Result<Value, Failure> {
     let planned = experiment.planned()?;
     let run = |(key, settings, over): &(String, Settings, bool)| json!({ "key": key, "over": over, "settings": settings });
     let tune = experiment.tune.as_ref();
