@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         print::line(&format!("{:#}", as_json(&sheet)));
         return Ok(());
     }
-    print::line(&sheet.text());
+    print::told(&sheet.text());
     match &args.what {
         What::Signsgd(args) => args.measured(),
         What::Safeguard(args) => args.measured(),

@@ -101,6 +101,13 @@ fn checked(args: &Args) -> Result<Report, Failure> {
         }
     };
     let failed = |trouble: varangian_net::Trouble| Failure::failed(trouble.to_string());
+    if !args.folder.join(audit::LINES).exists() {
+        let folder = args.folder.display();
+        return Err(Failure::refused(format!(
+            "{folder} holds no audit: it has no {}, which a server with --audit leaves",
+            audit::LINES
+        )));
+    }
     let Read { entries, is_cut } = audit::read(&args.folder).map_err(failed)?;
     let starts: Vec<&Begin> = entries.iter().filter_map(begin).collect();
     let Some(first) = starts.first() else {

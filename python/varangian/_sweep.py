@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +21,6 @@ from varangian._run import _value
 
 #: What came of one task: its exit code, and what it said on standard error.
 Done = tuple[int, str]
-
-_RUN = re.compile(r"^(r[0-9a-f]{12})  (\S.*?)  +")
 
 
 @dataclass(frozen=True)
@@ -197,15 +194,14 @@ def _words(experiment: Any, out: Any, data: Any, keys: Mapping[str, Any]) -> lis
 def _planned(words: list[str]) -> Iterator[tuple[str, str]]:
     """The runs of an experiment: key and state."""
     done = subprocess.run(
-        [sys.executable, *words, "--dry-run"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [sys.executable, *words, "--dry-run", "--json"],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         text = done.stderr.strip().removeprefix("error: ")
         raise ValueError(text or f"varangian run: exit code {done.returncode}")
-    for line in done.stdout.splitlines():
-        found = _RUN.match(line)
-        if found:
-            yield found[1], found[2]
+    for run in json.loads(done.stdout)["runs"]:
+        yield run["key"], "over" if run["over"] else "to do"
 
 
 def _run(words: Sequence[str]) -> Done:
