@@ -28,6 +28,8 @@ PLACES = {
     "deploy/README.md": "deploy.md",
     "experiments/methods": "measured/methods-rounds.md",
 }
+# Notebooks are pages too: their text and their cells, without what the cells put out.
+NOTEBOOKS = "python/examples/notebooks/"
 # The table of contents: titles and pages; what stands in docs/ and is named nowhere goes to "Measured".
 CONTENTS = [
     ("Start", ["index.md", ("I compare rules", "start-rules.md"), ("My training has a bad rank", "start-rank.md"),
@@ -36,7 +38,9 @@ CONTENTS = [
     ("Choose a rule", ["choose.md"]),
     ("The four systems", ["systems/index.md", ("Sign votes", "systems/signs.md"), ("Momentum", "systems/momentum.md"),
                           ("Zeno and Zeno++", "systems/zeno.md"), ("SafeguardSGD", "systems/safeguard.md")]),
-    ("Use it", [("Python", "python.md"), ("Rust", "rust.md"), ("Torch", "measured/bad-rank.md"),
+    ("Use it", [("Python", "python.md"), ("Notebook: a rule of your own", "notebooks/own_rule.md"),
+                ("Notebook: a bad rank", "notebooks/bad_rank.md"),
+                ("Notebook: reading results", "notebooks/read_results.md"), ("Rust", "rust.md"), ("Torch", "measured/bad-rank.md"),
                 ("Flower, NVFlare, Ray", "measured/federation.md"), ("Server", "measured/network.md"),
                 ("Deploy", "deploy.md"), ("Reading results", "measured/reading.md"),
                 ("Evidence", "measured/evidence.md"), ("Certificates", "measured/certificates.md"),
@@ -62,6 +66,8 @@ def place(path: str) -> str:
         return path.removeprefix("book/")
     if path.startswith("docs/"):
         return "measured/" + path.removeprefix("docs/").replace("README.md", "index.md")
+    if path.startswith(NOTEBOOKS) and path.endswith(".ipynb"):
+        return "notebooks/" + path.removeprefix(NOTEBOOKS).replace(".ipynb", ".md")
     return f"files/{path}.md"
 
 
@@ -82,6 +88,9 @@ class Site:
         """A Markdown file of the repository, with its links led on."""
         text = (ROOT / path).read_text()
         here = place(path)
+        if path.endswith(".ipynb"):
+            self.copy(path, here.replace(".md", ".ipynb"))
+            text = notebook(Path(path).name, json.loads(text))
         text = re.sub(r"<!-- where (\S+): (.*?) -->", self.shown, text)
         folder = path.rsplit("/", 1)[0] if "/" in path else ""
         # Blocks and code in lines are left alone.
@@ -146,6 +155,16 @@ class Site:
         self.write(place(path), f"# {path}\n\n{fence}{LANGUAGES.get(file.suffix, 'text')}\n{text}\n{fence}\n")
 
 
+def notebook(name: str, book: dict) -> str:
+    """A notebook as a page, with the file itself below its title."""
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in book["cells"]]
+    parts = [text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in cells]
+    top, rest = parts[0].split("\n", 1)
+    # Markup, so that it stays a link to the file and does not become one to this page.
+    file = f'This page is a notebook: <a href="{name}" download>{name}</a> is the file for Jupyter.'
+    return "\n\n".join([top, file, rest.strip(), *parts[1:]]) + "\n"
+
+
 def formulas(text: str) -> str:
     """TeX between dollars as MathML, which browsers draw and screen readers read without any script."""
     parts = re.split(r"(^```.*?^```|`[^`\n]+`)", text, flags=re.M | re.S)
@@ -203,7 +222,8 @@ def main() -> None:
     docs = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "docs").rglob("*.md"))
     chapters = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / "book").rglob("*.md"))
     others = [path for path in PLACES if path.endswith(".md") and path not in ("README.md", "CATALOGUE.md")]
-    for path in chapters + docs + others:
+    notebooks = sorted(p.relative_to(ROOT).as_posix() for p in (ROOT / NOTEBOOKS).glob("*.ipynb"))
+    for path in chapters + docs + others + notebooks:
         site.page(path)
     placed = {page for _, pages in CONTENTS for page in (p if isinstance(p, str) else p[1] for p in pages)}
     rest = [(title(ROOT / path), place(path)) for path in docs if place(path) not in placed]

@@ -1,7 +1,8 @@
 //! `varangian benchmark RULE…`: pipelines judged by the fixed protocol.
 
-use crate::run::How;
+use crate::run::{self as plan, How};
 use crate::{Failure, print};
+use serde_json::Value;
 use varangian_lab::benchmark::{Benchmark, Cell, Entry, Part, Tier};
 use varangian_lab::config::Own;
 
@@ -9,6 +10,7 @@ use varangian_lab::config::Own;
 const EXAMPLES: &str = "Examples:
   varangian benchmark \"nnm | median\"                 # minutes on two cores
   varangian benchmark median krum --out my-entries
+  varangian benchmark median --dry-run --json        # what would be run, for a script
   varangian benchmark krum --shard 2/8               # one of eight machines that share the folder
   varangian benchmark krum --only dataset=logreg --only attack=alie,worst   # a first look
 Each pipeline leaves RULE.json in the folder, and its runs beside it. What is over is never done
@@ -33,6 +35,9 @@ pub(crate) struct Args {
     /// List the runs with their keys and what is still to do, and train nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print that list as JSON, an object a pipeline with all settings of its runs
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     how: How,
 }
@@ -48,9 +53,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let all: Vec<Benchmark> = args.rules.iter().map(of).collect();
     // What is wrong with a later one is said before hours with an earlier.
     let experiments: Result<Vec<_>, Failure> = all.iter().map(Benchmark::experiment).collect();
-    for (one, experiment) in all.iter().zip(experiments?) {
+    let experiments = experiments?;
+    if args.json {
+        let listed: Result<Vec<Value>, Failure> = experiments.iter().map(plan::as_json).collect();
+        print::line(&format!("{:#}", Value::from(listed?)));
+        return Ok(());
+    }
+    for (one, experiment) in all.iter().zip(experiments) {
         if args.dry_run {
-            crate::run::list(&experiment)?;
+            plan::list(&experiment)?;
             continue;
         }
         let entry = one.run(&mut args.how.terminal())?;

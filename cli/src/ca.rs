@@ -1,6 +1,7 @@
 //! `varangian ca init | issue | server | list | revoke`: who may take part in a run over a network.
 
 use crate::{Failure, print};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use varangian_net::Trouble;
 use varangian_net::authority::{self, Authority, Issued};
@@ -82,6 +83,9 @@ enum Order {
         /// The authority's folder
         #[arg(default_value = FOLDER)]
         dir: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Take a worker out: a server that runs refuses it within seconds, whatever it shows
     Revoke {
@@ -104,7 +108,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             issue(dir, name, *id, organisation, *days)
         }
         Order::Server { name, host, dir, days } => server(dir, name, host, *days),
-        Order::List { dir } => list(dir),
+        Order::List { dir, json: true } => listed(dir),
+        Order::List { dir, json: false } => list(dir),
         Order::Revoke { name, dir } => revoke(dir, name),
     };
     done.map_err(|trouble| Failure::refused(trouble.to_string()))
@@ -182,6 +187,35 @@ fn list(dir: &Path) -> Result<(), Trouble> {
     let rows: Vec<Vec<String>> = entries.iter().map(|entry| row(dir, entry)).collect();
     let right = [true, false, false, false, false, false];
     print::line(print::table(&header, &rows, &right).trim_end());
+    Ok(())
+}
+
+/// The same for a script. Where a certificate's file is not here, until when it holds is null.
+fn listed(dir: &Path) -> Result<(), Trouble> {
+    let held = |path: &Path| {
+        let der = authority::certificate_in(path).ok()?;
+        let fingerprint = authority::fingerprint_of(&der).ok()?;
+        Some((authority::expiry_of(&der).ok()?, fingerprint))
+    };
+    let worker = |entry: &Entry| {
+        let member = &entry.member;
+        let own = held(&dir.join(format!("{}.pem", member.name)));
+        let own = own.filter(|(_, fingerprint)| *fingerprint == member.fingerprint);
+        json!({
+            "id": member.id, "name": member.name, "organisation": member.organisation,
+            "fingerprint": member.fingerprint, "revoked": entry.revoked,
+            "expires": own.as_ref().map(|(expiry, _)| &expiry.date),
+            "over": own.as_ref().map(|(expiry, _)| expiry.past),
+        })
+    };
+    let entries = roll::entries(&dir.join(authority::WORKERS))?;
+    let own = held(&dir.join(authority::CERTIFICATE));
+    let authority = json!({
+        "expires": own.as_ref().map(|(expiry, _)| &expiry.date),
+        "over": own.as_ref().map(|(expiry, _)| expiry.past),
+    });
+    let workers: Vec<Value> = entries.iter().map(worker).collect();
+    print::line(&format!("{:#}", json!({ "authority": authority, "workers": workers })));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `varangian catalogue`: CATALOGUE.md and the book's reference, from what the entries say of
 //! themselves.
 
+mod clouds;
 mod formulas;
 mod influence;
 mod pages;

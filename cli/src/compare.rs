@@ -52,12 +52,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         print::line(&format!("{:#}", all(&comparisons, ranks.as_ref())));
         return Ok(());
     }
-    entries.missing.iter().for_each(|missing| print::line(missing));
+    entries.missing.iter().for_each(|missing| print::told(missing));
     for comparison in &comparisons {
-        print::line(&told(comparison, &entries, &style, args.bootstrap));
+        print::told(&told(comparison, &entries, &style, args.bootstrap));
     }
     match &ranks {
-        Some(ranked) => print::line(ranked_text(ranked, &style).trim_end()),
+        Some(ranked) => print::told(ranked_text(ranked, &style).trim_end()),
         None => print::line("no ranks: fewer than two rules, or no setting that all of them have"),
     }
     Ok(())

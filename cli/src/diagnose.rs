@@ -95,8 +95,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     print::line(&table::text(&steps, &found, &weighed, f));
-    left_out.iter().for_each(|line| print::line(line));
-    print::line(&verdict(&steps, &found, args.f)?);
+    left_out.iter().for_each(|line| print::told(line));
+    print::told(&verdict(&steps, &found, args.f)?);
     Ok(())
 }
 

@@ -30,7 +30,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(name) if args.json => format!("{:#}", as_json(found(name)?)),
         Some(name) => explain(name)?,
     };
-    print::line(text.trim_end());
+    match args.json {
+        true => print::line(text.trim_end()),
+        false => print::told(text.trim_end()),
+    }
     Ok(())
 }
 

@@ -74,7 +74,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         true => breakdown::table(&outcomes, &Sweep::kept(&store, &outcomes), missing)?,
         false => judged(args, &outcomes, missing)?,
     };
-    print::line(table.text(args.csv, args.json).trim_end());
+    let text = table.text(args.csv, args.json);
+    match args.csv || args.json {
+        true => print::line(text.trim_end()),
+        false => print::told(text.trim_end()),
+    }
     if args.csv {
         table.notes.iter().for_each(|note| print::note(note));
     }

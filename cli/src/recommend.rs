@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let advice = board.recommend(&wanted)?;
     match args.json {
         true => print::line(&format!("{:#}", as_json(&advice))),
-        false => print::line(told(&advice, &wanted).trim_end()),
+        false => print::told(told(&advice, &wanted).trim_end()),
     }
     Ok(())
 }

@@ -64,7 +64,8 @@ impl FromArgMatches for Listed {
 /// Arguments of a publication whose experiments are files.
 #[derive(clap::Args)]
 struct One {
-    /// Small models on data that the program draws: minutes instead of days
+    /// The small form, minutes instead of days: on data that the program draws, and bucketing's on
+    /// the files of MNIST
     #[arg(long)]
     quick: bool,
     /// Change a key of the experiment; the value is TOML, or a bare text
@@ -73,6 +74,9 @@ struct One {
     /// Replace the experiment's seeds by one
     #[arg(long)]
     seed: Option<u64>,
+    /// List the runs with their keys and about how long they take here, and train nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     how: How,
 }
@@ -81,7 +85,10 @@ impl One {
     fn run(&self, publication: &Publication) -> Result<(), Failure> {
         let (quick, set, seed) = (self.quick, self.set.clone(), self.seed);
         let request = Request { quick, set, seed, how: self.how.run() };
-        publication.run(&request, &mut self.how.terminal())
+        match self.dry_run {
+            true => crate::run::list(&publication.experiment(&request)?),
+            false => publication.run(&request, &mut self.how.terminal()),
+        }
     }
 }
 

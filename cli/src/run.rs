@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// What [`list`] prints, for a script: each run with its key, whether it is over, and its settings.
-fn as_json(experiment: &Experiment) -> Result<Value, Failure> {
+pub(crate) fn as_json(experiment: &Experiment) -> Result<Value, Failure> {
     let planned = experiment.planned()?;
     let run = |(key, settings, over): &(String, Settings, bool)| json!({ "key": key, "over": over, "settings": settings });
     let tune = experiment.tune.as_ref();
@@ -153,7 +153,7 @@ pub(crate) fn list(experiment: &Experiment) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = planned.runs.iter().map(row).collect();
     let head = ["run", "state", "rule", "attack", "seed"];
     print::line(&print::table(&head, &rows, &[false, false, false, false, true]));
-    planned.notes.iter().for_each(|line| print::line(&format!("note: {line}")));
+    planned.notes.iter().for_each(|line| print::told(&format!("note: {line}")));
     let tuned = experiment.tune.as_ref().map_or_else(String::new, |tune| {
         format!(", with {} candidates for each rule to choose from", tune.candidates.len())
     });
@@ -161,7 +161,7 @@ pub(crate) fn list(experiment: &Experiment) -> Result<(), Failure> {
     let runs = if rows.len() == 1 { "1 run".into() } else { format!("{} runs", rows.len()) };
     let (steps, gradients) = (planned.steps, planned.gradients);
     let takes = planned.takes.map_or_else(String::new, |takes| format!(", about {takes}"));
-    print::line(&format!(
+    print::told(&format!(
         "{runs}, {left} to do{tuned}; {steps} steps, {gradients} gradients in all{takes}; nothing \
          was trained"
     ));

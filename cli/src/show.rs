@@ -71,7 +71,7 @@ fn show<T: ?Sized, F>(
         let value = if args.name.is_some() { all[0].clone() } else { Value::Array(all) };
         print::line(&format!("{value:#}"));
     } else if args.name.is_some() {
-        print::line(&explain(chosen[0], &facts(chosen[0])));
+        print::told(&explain(chosen[0], &facts(chosen[0])));
     } else {
         let row = |entry: &&Entry<T, F>| vec![entry.name.to_owned(), entry.summary.to_owned()];
         let rows: Vec<Vec<String>> = chosen.iter().map(row).collect();

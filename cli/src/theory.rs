@@ -4,15 +4,19 @@ mod server;
 
 use crate::{Failure, print};
 use clap::Subcommand;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_base::Seed;
-use varangian_papers::theory::{empires, minority, participation, signsgd};
+use varangian_papers::theory::{Sheet, Table, empires, minority, participation, signsgd};
 
 /// Arguments of `varangian theory`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
+    /// Print JSON: the tables' numbers, with as many digits as the text has
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 /// One line a theory.
@@ -32,22 +36,6 @@ enum What {
     Participation(Participation),
     /// SafeguardSGD: steps to a nearly stationary point, speed-up, and thresholds
     Safeguard(server::Safeguard),
-}
-
-/// Prints the tables of a theory.
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    match &args.what {
-        What::Signsgd(args) => args.run(),
-        What::Empires(args) => {
-            print::line(&empires::tables(args.draws as usize, Seed(args.seed)));
-            Ok(())
-        }
-        What::Zeno(args) => args.run(),
-        What::ZenoPp(args) => args.run(),
-        What::Safeguard(args) => args.run(),
-        What::Participation(args) => args.run(),
-        What::Minority(args) => args.run(),
-    }
 }
 
 /// Arguments of `varangian theory minority`.
@@ -76,7 +64,7 @@ struct Minority {
 }
 
 impl Minority {
-    fn run(&self) -> Result<(), Failure> {
+    fn sheet(&self) -> Result<Sheet, Failure> {
         let usual = minority::Minority::default();
         let rules = if self.rule.is_empty() { usual.rules } else { self.rule.clone() };
         let minority = minority::Minority {
@@ -87,9 +75,62 @@ impl Minority {
             rules,
             seed: Seed(self.seed),
         };
-        print::line(minority.table()?.trim_end());
-        Ok(())
+        Ok(minority.table()?)
     }
+}
+
+/// Prints the tables of a theory.
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let measures = match &args.what {
+        What::Signsgd(args) => args.measure.is_some(),
+        What::Safeguard(args) => args.measures(),
+        _ => false,
+    };
+    if args.json && measures {
+        return Err(Failure::refused(
+            "--json prints the bounds, and --measure draws runs beside them: take one of the two",
+        ));
+    }
+    let sheet = match &args.what {
+        What::Signsgd(args) => args.sheet()?,
+        What::Empires(args) => empires::tables(args.draws as usize, Seed(args.seed)),
+        What::Zeno(args) => args.sheet()?,
+        What::ZenoPp(args) => args.sheet()?,
+        What::Safeguard(args) => args.sheet()?,
+        What::Participation(args) => args.sheet()?,
+        What::Minority(args) => args.sheet()?,
+    };
+    if args.json {
+        print::line(&format!("{:#}", as_json(&sheet)));
+        return Ok(());
+    }
+    print::told(&sheet.text());
+    match &args.what {
+        What::Signsgd(args) => args.measured(),
+        What::Safeguard(args) => args.measured(),
+        _ => Ok(()),
+    }
+}
+
+/// What a theory says, for a script: a cell is a number or null in a column of numbers, else text.
+fn as_json(sheet: &Sheet) -> Value {
+    let cell = |table: &Table, row: usize, column: usize| match table.numeric[column] {
+        true => json!(table.number(row, column)),
+        false => json!(table.rows[row][column]),
+    };
+    let row = |table: &Table, row: usize| -> Vec<Value> {
+        (0..table.columns.len()).map(|column| cell(table, row, column)).collect()
+    };
+    let table = |table: &Table| {
+        let rows: Vec<Vec<Value>> = (0..table.rows.len()).map(|k| row(table, k)).collect();
+        json!({ "name": table.name, "columns": table.columns, "rows": rows })
+    };
+    let numbers = sheet.numbers().iter().map(|(name, x)| ((*name).to_owned(), json!(x)));
+    json!({
+        "tables": sheet.tables().map(table).collect::<Vec<_>>(),
+        "numbers": Value::Object(numbers.collect()),
+        "sentences": sheet.sentences().collect::<Vec<_>>(),
+    })
 }
 
 /// Arguments of `varangian theory empires`.
@@ -125,7 +166,7 @@ struct Participation {
 }
 
 impl Participation {
-    fn run(&self) -> Result<(), Failure> {
+    fn sheet(&self) -> Result<Sheet, Failure> {
         let numbers = participation::Numbers {
             workers: self.workers,
             hostile: self.hostile.clone(),
@@ -133,8 +174,7 @@ impl Participation {
             risk: self.risk,
             samples: self.samples.clone(),
         };
-        print::line(&numbers.tables()?);
-        Ok(())
+        Ok(numbers.tables()?)
     }
 }
 
@@ -176,8 +216,8 @@ struct Signsgd {
 }
 
 impl Signsgd {
-    fn run(&self) -> Result<(), Failure> {
-        let numbers = signsgd::Numbers {
+    fn numbers(&self) -> signsgd::Numbers {
+        signsgd::Numbers {
             snr: self.snr.clone(),
             workers: self.workers,
             hostile: self.hostile.clone(),
@@ -187,10 +227,16 @@ impl Signsgd {
             smoothness: self.smoothness,
             sigma: self.sigma,
             beta: self.beta,
-        };
-        print::line(&numbers.tables()?);
+        }
+    }
+
+    fn sheet(&self) -> Result<Sheet, Failure> {
+        self.numbers().tables()
+    }
+
+    fn measured(&self) -> Result<(), Failure> {
         let Some(path) = &self.measure else { return Ok(()) };
-        let (lines, picture) = numbers.measured()?;
+        let (lines, picture) = self.numbers().measured()?;
         print::line("\nMeasured on linear regression: mean of ‖g‖₁ over the run, and its bounds");
         lines.iter().for_each(|line| print::line(line));
         picture.write(path)

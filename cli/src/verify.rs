@@ -6,6 +6,7 @@ mod receipts;
 
 use crate::{Failure, print};
 use again::{Judged, Rounds};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use varangian_base::Seed;
 use varangian_lab::Experiment;
@@ -41,6 +42,43 @@ pub(crate) struct Args {
     /// Threads of the rule [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the audit was found to hold, where nothing disagreed.
+#[derive(Default)]
+struct Report {
+    lines: usize,
+    starts: usize,
+    receipts: Vec<receipts::Checked>,
+    again: Option<Again>,
+}
+
+/// Steps or messages that were made again.
+struct Again {
+    said: String,
+    /// Steps, or of an asynchronous run messages.
+    count: u64,
+    /// The digest of the model at their end.
+    model: String,
+    /// Whether the run's record is here and has the same model.
+    recorded: bool,
+}
+
+impl Report {
+    fn json(&self) -> Value {
+        let of = |one: &receipts::Checked| json!({ "file": one.path, "receipts": one.count, "undone": one.undone });
+        let again = self.again.as_ref();
+        json!({
+            "lines": self.lines, "starts": self.starts,
+            "receipts": self.receipts.iter().map(of).collect::<Vec<_>>(),
+            "again": again.map(|again| again.count),
+            "model": again.map(|again| &again.model),
+            "recorded": again.map(|again| again.recorded),
+        })
+    }
 }
 
 /// Checks the audit.
@@ -48,16 +86,40 @@ pub(crate) struct Args {
 /// # Errors
 /// Names the first thing that does not agree.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let report = checked(args)?;
+    if args.json {
+        print::line(&format!("{:#}", report.json()));
+    }
+    Ok(())
+}
+
+/// The same, told line by line as it is found unless a script reads.
+fn checked(args: &Args) -> Result<Report, Failure> {
+    let tell = |text: &str| {
+        if !args.json {
+            print::line(text);
+        }
+    };
     let failed = |trouble: varangian_net::Trouble| Failure::failed(trouble.to_string());
+    if !args.folder.join(audit::LINES).exists() {
+        let folder = args.folder.display();
+        return Err(Failure::refused(format!(
+            "{folder} holds no audit: it has no {}, which a server with --audit leaves",
+            audit::LINES
+        )));
+    }
     let Read { entries, is_cut } = audit::read(&args.folder).map_err(failed)?;
     let starts: Vec<&Begin> = entries.iter().filter_map(begin).collect();
     let Some(first) = starts.first() else {
         return Err(Failure::failed("the audit holds no start of a server"));
     };
     let (lines, times) = (entries.len(), starts.len());
-    print::line(&format!("the chain holds: {lines} lines, {times} starts of the server"));
+    let mut report = Report { lines, starts: times, ..Report::default() };
+    tell(&format!("the chain holds: {lines} lines, {times} starts of the server"));
     for path in &args.receipts {
-        receipts::check(path, &entries)?;
+        let checked = receipts::check(path, &entries)?;
+        tell(&checked.text());
+        report.receipts.push(checked);
     }
     if is_cut {
         return Err(Failure::failed(
@@ -66,8 +128,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     if starts.iter().all(|start| start.level == Level::Digests) {
-        print::line("no messages were kept (--audit rows keeps them): no step is made again");
-        return Ok(());
+        tell("no messages were kept (--audit rows keeps them): no step is made again");
+        return Ok(report);
     }
     for start in &starts {
         demand_like(start, first)?;
@@ -76,9 +138,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         .num_threads(args.threads.map_or(0, usize::from))
         .build()
         .map_err(|error| Failure::failed(format!("cannot start threads: {error}")))?;
-    let said = pool.install(|| made_again(args, &entries, first))?;
-    print::line(&said);
-    Ok(())
+    let again = pool.install(|| made_again(args, &entries, first))?;
+    tell(&again.said);
+    Ok(Report { again: Some(again), ..report })
 }
 
 /// A start whose steps can be made again after those of the first one.
@@ -107,7 +169,7 @@ fn begin(entry: &Entry) -> Option<&Begin> {
 
 /// Makes every step again that was not undone by a restart, and looks whether the run's record
 /// says the same of its end.
-fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<String, Failure> {
+fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<Again, Failure> {
     let settings = settings(&first.settings)?;
     let shelf = Shelf::new(args.data.clone());
     let bodies = audit::Bodies::open(&args.folder);
@@ -137,11 +199,12 @@ fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<String, F
         _ => None,
     });
     let Some(kept) = record.into_iter().find(|kept| kept.settings == settings) else {
-        return Ok(format!(
+        let said = format!(
             "{said}; the run has {} steps and no record of its end is here: it is not over, or the \
              audit is cut",
             settings.steps
-        ));
+        );
+        return Ok(Again { said, count: steps, model: parameters, recorded: false });
     };
     // The record has the first digits.
     let is_it = !kept.parameters.is_empty() && parameters.starts_with(&kept.parameters);
@@ -152,7 +215,8 @@ fn made_again(args: &Args, entries: &[Entry], first: &Begin) -> Result<String, F
             settings.steps, kept.parameters
         )));
     }
-    Ok(format!("{said}, and the model is the one of the run's record"))
+    let said = format!("{said}, and the model is the one of the run's record");
+    Ok(Again { said, count: steps, model: parameters, recorded: true })
 }
 
 /// The one run that the settings of an audit describe.

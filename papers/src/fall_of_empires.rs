@@ -44,8 +44,8 @@ fn judge(outcomes: &[Outcome]) -> Vec<Shape> {
 /// the honest mean.
 fn more(folder: &Path, outcomes: &[Outcome], events: &mut dyn Events) -> Result<(), Failure> {
     let theorems = empires::tables(100_000, Seed(1));
-    varangian_lab::files::write(&folder.join("theorems.txt"), theorems.as_bytes())?;
-    events.text(&theorems);
+    varangian_lab::files::write(&folder.join("theorems.txt"), theorems.text().as_bytes())?;
+    events.text(&theorems.text());
     let row = |outcome: &Outcome| {
         let start = outcome.settings.attack.split("start=").nth(1).and_then(|s| s.parse().ok());
         let start: u64 = start.unwrap_or(0);

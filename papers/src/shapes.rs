@@ -48,16 +48,24 @@ pub(super) struct Shape {
 }
 
 impl Publication {
+    /// The experiment that [`Publication::run`] runs.
+    ///
+    /// # Errors
+    /// If what is set in it is no experiment.
+    pub fn experiment(&self, request: &Request) -> Result<Experiment, Failure> {
+        let text = if request.quick { self.quick } else { self.full };
+        let (set, seed) = (request.set.clone(), request.seed);
+        let source = Source { path: PathBuf::new(), set, seed };
+        let experiment = Experiment::parse(text, "reproduction", &source)?;
+        Ok(Experiment { how: request.how.clone(), ..experiment })
+    }
+
     /// Runs the experiments and tells which shapes came out.
     ///
     /// # Errors
     /// If runs cannot be done or fail, or a shape did not come out.
     pub fn run(&self, request: &Request, events: &mut dyn Events) -> Result<(), Failure> {
-        let text = if request.quick { self.quick } else { self.full };
-        let (set, seed) = (request.set.clone(), request.seed);
-        let source = Source { path: PathBuf::new(), set, seed };
-        let experiment = Experiment::parse(text, "reproduction", &source)?;
-        let experiment = Experiment { how: request.how.clone(), ..experiment };
+        let experiment = self.experiment(request)?;
         let outcomes = experiment.run(events)?;
         (self.more)(&experiment.folder(), &outcomes, events)?;
         report(&(self.judge)(&outcomes), events)

@@ -4,9 +4,12 @@ pub mod empires;
 pub mod minority;
 pub mod participation;
 pub mod safeguard;
+mod sheet;
 pub mod signsgd;
 pub mod zeno;
 pub mod zeno_pp;
+
+pub use sheet::{Sheet, Table};
 
 use std::fmt;
 

@@ -122,3 +122,10 @@ def test_a_font_stands_beside_its_style(results: varangian.Results, tmp_path: Pa
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     with pytest.raises(ValueError, match="font is a file of a font"):
         results.plot(font=str(tmp_path / "broken.ttf"))
+
+
+def test_a_title_stands_above_the_names_and_on_none_of_them(results: varangian.Results) -> None:
+    figure = results.plot(title="Two rules")
+    assert figure.legends[0].get_title().get_text() == "Two rules" and not figure.get_suptitle()
+    boxes = results.plot("boxes", title="Two rules")
+    assert boxes.get_suptitle() == "Two rules" and not boxes.legends

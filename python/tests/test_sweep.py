@@ -129,6 +129,14 @@ def test_a_slurm_array_of_a_stand_in_scheduler(
     assert parts(out) == local
 
 
+def test_a_narrow_terminal_changes_no_plan(
+    file: Path, tmp_path: Path, local: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    done = varangian.sweep(file, tmp_path / "out", ThreadPoolExecutor(2))
+    assert len(done.runs) == 4 and done.failed == {} and parts(tmp_path / "out") == local
+
+
 def test_wrong_sweeps_are_refused_before_anything_runs(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "swept"
     with pytest.raises(ValueError, match="did you mean"):

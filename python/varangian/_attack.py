@@ -18,11 +18,14 @@ class Attack(Kept):
     """What f colluding workers send beside the honest rows.
 
     Attacks of the list are classes of :mod:`varangian.attacks`. To write one, subclass this and
-    define :meth:`forge`::
+    define :meth:`forge`:
 
-        class Reversed(varangian.Attack):
-            def forge(self, honest, f):          # (h, d) float32 -> (d,) or (f, d)
-                return -3 * honest.mean(axis=0)
+    >>> import numpy, varangian
+    >>> class Reversed(varangian.Attack):
+    ...     def forge(self, honest, f):          # (h, d) float32 -> (d,) or (f, d)
+    ...         return -3 * honest.mean(axis=0)
+    >>> Reversed()(numpy.array([[1.0, 0.0], [3.0, 2.0]]), f=2).tolist()
+    [[-6.0, -3.0], [-6.0, -3.0]]
     """
 
     paper: ClassVar[str] = ""
@@ -61,6 +64,15 @@ class Attack(Kept):
             For attacks that try rows on the rule: they try them on a copy.
         declared : int, optional
             The f that the server was told; f by default.
+
+        Examples
+        --------
+        >>> import numpy, varangian
+        >>> honest = numpy.array([[1.0, 0.0], [3.0, 2.0]])
+        >>> varangian.attacks.SignFlip(scale=4)(honest, f=1).tolist()
+        [[-4.0, -0.0]]
+        >>> varangian.attacks.Worst()(honest, f=1, rule="median").shape
+        (1, 2)
         """
         hostile = _whole(f, "f")
         if hasattr(honest, "__next__"):
@@ -100,7 +112,12 @@ class Attack(Kept):
     def poison(
         self, labels: Any, classes: int, *, hostile: int = 0, of: int = 1, step: int = 0, seed: int = 0
     ) -> np.ndarray:
-        """The labels that a hostile worker trains on in place of these, for attacks on labels."""
+        """The labels that a hostile worker trains on in place of these, for attacks on labels.
+
+        >>> import varangian
+        >>> varangian.attacks.LabelFlip().poison([0, 1, 9], classes=10).tolist()
+        [9, 8, 0]
+        """
         given = np.asarray(labels)
         if given.dtype.kind not in "iu" or (given.size and given.min() < 0):
             raise ValueError("labels are whole numbers from 0")

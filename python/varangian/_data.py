@@ -21,6 +21,14 @@ class Dataset:
         The number of classes; by default one more than the greatest label. 0 for regression.
     name : str
         What experiments and results call it.
+
+    Examples
+    --------
+    >>> import numpy, varangian
+    >>> x = numpy.random.default_rng(1).normal(size=(200, 5))
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> varangian.Dataset((x[:150], y[:150]), (x[150:], y[150:]))
+    Dataset('arrays': 150 + 50 samples of 5, 2 classes)
     """
 
     def __init__(

@@ -48,7 +48,37 @@ def written(value: Any) -> str:
     return str(value.item() if hasattr(value, "item") else value)
 
 
-def document(entry: dict[str, Any], extra: list[tuple[str, str]]) -> str:
+# Thirteen rows of four numbers, for the examples of rules and attacks.
+_ROWS = '>>> rows = numpy.random.default_rng(1).normal(size=(13, 4)).astype("float32")'
+
+
+def example(entry: dict[str, Any], module: str) -> list[str]:
+    """Lines that show how an entry's class is used, as ``doctest`` runs them."""
+    facts, its = entry["facts"], f"{module}.{class_name(entry['name'])}"
+    if module.endswith(".attacks"):
+        if facts["poisons"]:
+            call = f"{its}().poison([0, 1, 2], classes=10)"
+            return ["Labels come back as many as they were:", "", ">>> import varangian", f">>> len({call})", "3"]
+        rule = ', rule="median"' if facts["sees"]["rule"] else ""
+        call, shape = f"{its}()(rows, 2{rule})", "(2, 4)"
+    elif "family" in facts:
+        oracle = ""
+        if facts["needs_oracle"]:
+            asks_gradient = "gradient" in facts["whole_rows"]
+            oracle = ", server_gradient=rows[0]" if asks_gradient else ", loss=lambda x: float(x @ x)"
+        made = f"{its}(f=1)"
+        if facts["family"] == "meta-aggregation":
+            made = f"(varangian.rules.Median(f=1) | {its}())"
+        call, shape = f"{made}(rows{oracle})", "(4,)"
+        if facts["family"] == "pre-aggregation":
+            # Some answer fewer rows than they got, or more.
+            call, shape = f"{call}[0]", "(4,)"
+    else:
+        return ["In an experiment it is the text, or the object:", "", ">>> import varangian", f">>> str({its}())", repr(entry["name"])]
+    return [">>> import numpy, varangian", _ROWS, f">>> {call}.shape", shape]
+
+
+def document(entry: dict[str, Any], extra: list[tuple[str, str]], module: str) -> str:
     lines = [entry["summary"][:1].upper() + entry["summary"][1:] + ".", ""]
     if entry["paper"]:
         lines += [f"Source: {entry['paper']}", ""]
@@ -70,6 +100,7 @@ def document(entry: dict[str, Any], extra: list[tuple[str, str]]) -> str:
             f"{argument(param['name'])} : {param['takes']}, default {default}",
             f"    {param['help']}",
         ]
+    lines += ["", "Examples", "--------", *example(entry, module)]
     return "\n".join(lines)
 
 
@@ -136,7 +167,7 @@ def classes(entries: list[dict[str, Any]], base: type, module: str) -> dict[str,
             first += more
         fields = {
             "_entry": entry,
-            "__doc__": document(entry, extra),
+            "__doc__": document(entry, extra, module),
             "__module__": module,
             "__signature__": signature(entry, first[1:]),
         }

@@ -234,6 +234,20 @@ def plot(
         ``formats`` of a style are what the command writes; here ``savefig`` says it
 
     Bands are Student's 95 % interval over seeds, from three seeds on; what is pooled is said below.
+
+    Examples
+    --------
+    >>> import matplotlib, varangian
+    >>> matplotlib.use("Agg")                    # without a window
+    >>> results = varangian.run({
+    ...     "n": 7, "f": 2, "steps": 10, "model": "mlp hidden=8", "rule": ["average", "median"],
+    ...     "attack": ["none", "sign-flip"],
+    ... })
+    >>> figure = varangian.plot(results, labels={"average": "mean"})
+    >>> [axes.get_title() for axes in figure.axes]
+    ['none', 'sign-flip']
+    >>> [line.get_label() for line in figure.axes[0].get_lines()]
+    ['mean', 'median']
     """
     try:
         import matplotlib.pyplot as plt
@@ -255,7 +269,11 @@ def plot(
     with plt.rc_context(looks):
         figure, note = draw(choice, own, plt)
         if own.get("title"):
-            figure.suptitle(str(own["title"]))
+            if figure.legends:
+                # Above the names: a title of the figure would stand on top of them.
+                figure.legends[0].set_title(str(own["title"]), prop={"size": "large"})
+            else:
+                figure.suptitle(str(own["title"]))
         if note:
             figure.supxlabel(note, fontsize="small")
     return figure

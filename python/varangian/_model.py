@@ -20,6 +20,29 @@ class Model:
 
     Define :meth:`start`, :meth:`gradient` and :meth:`evaluate`. A ``torch.nn.Module`` needs none of
     this: give it to :func:`varangian.run` as it is.
+
+    Examples
+    --------
+    The mean of the inputs by gradient descent, as a regression without targets that matter:
+
+    >>> import numpy, varangian
+    >>> class Centre(varangian.Model):
+    ...     def start(self, seed):
+    ...         return numpy.zeros(3)
+    ...     def gradient(self, parameters, inputs, targets):
+    ...         off = parameters - inputs
+    ...         return 0.5 * (off ** 2).sum(axis=1).mean(), off.mean(axis=0)
+    ...     def evaluate(self, parameters, inputs, targets):
+    ...         return self.gradient(parameters, inputs, targets)[0], 0
+    >>> x = 5 + numpy.random.default_rng(1).normal(size=(300, 3))
+    >>> data = varangian.Dataset((x, numpy.zeros(300)), (x, numpy.zeros(300)))
+    >>> results = varangian.run(
+    ...     {"n": 7, "f": 2, "steps": 40, "learning_rate": 0.2, "rule": "median"},
+    ...     model=Centre(), dataset=data,
+    ... )
+    >>> losses = results[0].curves["test_loss"][1]
+    >>> bool(losses[-1] < losses[0] / 10)
+    True
     """
 
     name: ClassVar[str] = ""

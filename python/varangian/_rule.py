@@ -23,11 +23,17 @@ class Rule(Kept):
 
     Rules of the lists are classes of :mod:`varangian.rules` and :mod:`varangian.stages`, or texts:
     ``varangian.rule("nnm | trimmed-mean", f=2)``. To write one, subclass this and define
-    :meth:`aggregate`; it then stands in chains and experiments as the others do::
+    :meth:`aggregate`; it then stands in chains and experiments as the others do:
 
-        class Middle(varangian.Rule):
-            def aggregate(self, rows, f):        # (n, d) float32 -> (d,)
-                return numpy.median(rows, axis=0)
+    >>> import numpy, varangian
+    >>> class Middle(varangian.Rule):
+    ...     def aggregate(self, rows, f):        # (n, d) float32 -> (d,)
+    ...         return numpy.median(rows, axis=0)
+    >>> rows = [[0, 1], [0, 3], [1, 2], [0, 2], [99, -99]]
+    >>> Middle(f=1)(rows).tolist()
+    [0.0, 2.0]
+    >>> (varangian.stages.NNM(f=1) | Middle())(rows).shape
+    (2,)
 
     Parameters
     ----------
@@ -108,6 +114,16 @@ class Rule(Kept):
         ------
         ValueError
             If n and f are below the rule's bound, or the rows are no finite matrix beyond f.
+
+        Examples
+        --------
+        The answer is like the rows: a list of dicts of arrays gives a dict of arrays.
+
+        >>> import numpy, varangian
+        >>> workers = [{"w": numpy.full((2, 2), k), "b": numpy.array([-k])} for k in (1.0, 2.0, 90.0)]
+        >>> out = varangian.rule("median", f=1)(workers)
+        >>> out["w"].tolist(), out["b"].tolist()
+        ([[2.0, 2.0], [2.0, 2.0]], [-2.0])
         """
         used = self._used(f)
         handle = self._its_handle or self._open()
@@ -166,6 +182,12 @@ class Rule(Kept):
         "excluded" or "refused" with a ``reason``, and ``p`` how unlikely so unusual a row is among
         honest ones. It is worked out when it is asked for, from the rows as they were: take it
         before you change them.
+
+        >>> import varangian
+        >>> rule = varangian.rules.CGE(f=1)
+        >>> _ = rule([[1.0, 0.0], [0.9, 0.1], [1.1, 0.0], [9.0, 9.0]])
+        >>> [found["verdict"] for found in rule.verdict]
+        ['kept', 'kept', 'kept', 'excluded']
         """
         matrix, out, said, sample = self._demand_call()
         if not np.array_equal(sample, _sample(matrix), equal_nan=True):
@@ -203,7 +225,12 @@ class Rule(Kept):
         self._keep("expelled", expelled)
 
     def kappa(self, n: int) -> float | None:
-        """The robustness coefficient κ at n rows, where it is known (Allouah et al. 2023)."""
+        """The robustness coefficient κ at n rows, where it is known (Allouah et al. 2023).
+
+        >>> import varangian
+        >>> varangian.rules.TrimmedMean(f=2).kappa(10) < varangian.rules.Krum(f=2).kappa(10)
+        True
+        """
         handle = self._its_handle or self._open()
         if not isinstance(handle, _core.Rule):
             raise TypeError(f"{self!r} is no rule alone: a chain has a κ")
@@ -211,7 +238,13 @@ class Rule(Kept):
         return kappa
 
     def check(self, n: int, f: int | None = None) -> None:
-        """Refuses n and f below the bound with a ValueError."""
+        """Refuses n and f below the bound with a ValueError.
+
+        >>> import varangian
+        >>> varangian.rules.Krum(f=3).check(n=7)
+        Traceback (most recent call last):
+        ValueError: krum needs n ≥ 2f + 3; got n = 7, f = 3 (Blanchard et al. 2017, §3)
+        """
         handle = self._its_handle or self._open()
         if isinstance(handle, _core.Rule):
             handle.check(_whole(n, "n"), self._used(f))
@@ -224,7 +257,16 @@ class Rule(Kept):
     # Memory.
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers, to be taken up by :meth:`load_state_dict` of the same rule."""
+        """What it remembers, to be taken up by :meth:`load_state_dict` of the same rule.
+
+        >>> import varangian
+        >>> first, second = [varangian.rules.CentredClipping(f=1) for _ in range(2)]
+        >>> rows = [[1.0], [2.0], [60.0]]
+        >>> _ = first(rows)
+        >>> second.load_state_dict(first.state_dict())
+        >>> bool(second(rows) == first(rows))
+        True
+        """
         if self._is_own() and held(self):
             name = type(self).__name__
             raise TypeError(f"{name} holds values of its own and defines no state_dict")
@@ -488,6 +530,13 @@ def rule(text: str | Rule, f: int | None = None) -> Rule:
         Stages and a rule, left to right, with parameters: ``varangian rules`` lists them.
     f : int
         The number of rows that may be hostile, declared.
+
+    Examples
+    --------
+    >>> import varangian
+    >>> robust = varangian.rule("nnm | trimmed-mean", f=1)
+    >>> robust([[1.0], [1.0], [1.0], [1.0], [1e9]]).tolist()
+    [1.0]
     """
     if isinstance(text, Rule):
         made = copy.copy(text)

@@ -34,6 +34,14 @@ class Callback:
     ``hostile``, ``expelled``, ``skipped``; an evaluation's has ``metric``, ``evaluated`` (the step)
     and ``value`` besides; a run's at its end has ``settings``, ``curves``, ``finished``, ``error``,
     ``parameters``, ``seconds`` and ``line``, which says it in one line.
+
+    >>> import varangian
+    >>> class Loud(varangian.Callback):
+    ...     def on_end(self, record):
+    ...         print(record["settings"]["rule"], "has ended")
+    >>> keys = {"n": 5, "f": 1, "steps": 5, "model": "mlp hidden=8", "rule": "median"}
+    >>> _ = varangian.run(keys, callbacks=[Loud()])
+    median has ended
     """
 
     def on_step(self, record: dict[str, Any]) -> None:
@@ -90,7 +98,17 @@ class Run:
 
 
 class Results:
-    """What an experiment came to: its runs in the experiment's order, tables and figures."""
+    """What an experiment came to: its runs in the experiment's order, tables and figures.
+
+    >>> import varangian
+    >>> results = varangian.run({
+    ...     "n": 5, "f": 1, "steps": 5, "model": "mlp hidden=8", "rule": "median", "seed": [1, 2],
+    ... })
+    >>> [(run.rule, run.seed) for run in results]
+    [('median', 1), ('median', 2)]
+    >>> sorted(results.records()[0])
+    ['attack', 'key', 'metric', 'rule', 'seed', 'step', 'value']
+    """
 
     def __init__(
         self, name: str, runs: list[Run], text: str, notes: list[str], files: dict[str, bytes],
@@ -172,12 +190,13 @@ class Results:
 
     def show(self, name: str | None = None) -> Any:
         """A picture for a notebook to show; by default the first."""
-        from IPython.display import Image
+        from IPython import display
 
+        image: Any = display.Image
         figures = self.figures
         if not figures:
             raise ValueError("the experiment has no pictures")
-        return Image(data=figures[name or next(iter(figures))])
+        return image(data=figures[name or next(iter(figures))])
 
     def __repr__(self) -> str:
         return self.text.strip() or f"Results({self.name!r}, {len(self.runs)} runs)"
@@ -296,16 +315,18 @@ class _Progress(Callback):
 
     def on_end(self, record: dict[str, Any]) -> None:
         self._done += 1
+        self._at[record["key"]] = record["settings"]["steps"]
         self._say(record["line"])
 
     def _say(self, what: str) -> None:
         share = sum(self._at.values()) / self._steps if self._steps else 0.0
         line = f"{self._done}/{self._runs} runs, {100 * min(share, 1):.0f} %: {what}"
         if "IPython" in sys.modules and "ipykernel" in sys.modules:
-            from IPython.display import display
+            from IPython import display
 
+            show: Any = display.display
             if self._display is None:
-                self._display = display(line, display_id=True, raw=False)
+                self._display = show(line, display_id=True, raw=False)
             else:
                 self._display.update(line)
         else:
@@ -430,6 +451,21 @@ def run(
         After Ctrl-C; with ``out``, what is done is kept. The step at hand is ended first; an
         object of yours that has not returned after five seconds, or at a second Ctrl-C, is
         interrupted, and left behind where it waits for something outside of the interpreter.
+
+    Examples
+    --------
+    Two rules under one attack, on digits that the program draws itself:
+
+    >>> import varangian
+    >>> from varangian import attacks, rules
+    >>> results = varangian.run({
+    ...     "n": 7, "f": 2, "steps": 30, "model": "mlp hidden=16", "attack": attacks.SignFlip(scale=4),
+    ...     "rule": [rules.Average(), rules.Median(f=2)],
+    ... })
+    >>> [run.rule for run in results]
+    ['average', 'median']
+    >>> results[0].last < 0.2 < 0.4 < results[1].last        # accuracy after the last step
+    True
     """
     own: dict[int, Any] = {}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +21,6 @@ from varangian._run import _value
 
 #: What came of one task: its exit code, and what it said on standard error.
 Done = tuple[int, str]
-
-_RUN = re.compile(r"^(r[0-9a-f]{12})  (\S.*?)  +")
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,16 @@ def sweep(
     ------
     ValueError
         If anything is wrong with the experiment: nothing is run then.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, varangian
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> text = 'n = 5\\nf = 1\\nsteps = 5\\nmodel = "mlp hidden=8"\\nrule = ["average", "median"]'
+    >>> _ = (folder / "two.toml").write_text(text)
+    >>> done = varangian.sweep(folder / "two.toml", folder / "out", jobs=2)
+    >>> len(done.runs), done.failed, (folder / "out" / "results.csv").is_file()
+    (2, {}, True)
     """
     if not isinstance(attempts, int) or attempts < 1:
         raise ValueError(f"attempts is a whole number from 1; got {attempts!r}")
@@ -135,6 +142,15 @@ def submit_script(
         The most tasks at a time.
     options : texts, optional
         Of ``#SBATCH`` lines: ``["--time=1:00:00", "--partition=cpu"]``.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, varangian
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "two.toml"
+    >>> _ = file.write_text('n = 5\\nf = 1\\nsteps = 5\\nrule = ["average", "median"]')
+    >>> script = varangian.submit_script(file, "out", at_once=1, options=["--time=1:00:00"])
+    >>> [line for line in script.splitlines() if line.startswith("#SBATCH --array")]
+    ['#SBATCH --array=1-2%1']
     """
     words = _words(experiment, out, data, keys)
     count = len(list(_planned(words)))
@@ -178,15 +194,14 @@ def _words(experiment: Any, out: Any, data: Any, keys: Mapping[str, Any]) -> lis
 def _planned(words: list[str]) -> Iterator[tuple[str, str]]:
     """The runs of an experiment: key and state."""
     done = subprocess.run(
-        [sys.executable, *words, "--dry-run"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [sys.executable, *words, "--dry-run", "--json"],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         text = done.stderr.strip().removeprefix("error: ")
         raise ValueError(text or f"varangian run: exit code {done.returncode}")
-    for line in done.stdout.splitlines():
-        found = _RUN.match(line)
-        if found:
-            yield found[1], found[2]
+    for run in json.loads(done.stdout)["runs"]:
+        yield run["key"], "over" if run["over"] else "to do"
 
 
 def _run(words: Sequence[str]) -> Done:

@@ -1,4 +1,9 @@
-"""Every entry of ``varangian datasets`` as a class, for experiments to name."""
+"""Every entry of ``varangian datasets`` as a class, for experiments to name.
+
+>>> import varangian
+>>> str(varangian.datasets.Glyphs())
+'glyphs'
+"""
 
 from varangian._entries import CATALOGUE, Variant, classes
 

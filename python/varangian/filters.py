@@ -1,4 +1,9 @@
-"""Every entry of ``varangian filters`` as a class, for experiments to name."""
+"""Every entry of ``varangian filters`` as a class, for experiments to name.
+
+>>> import varangian
+>>> str(varangian.filters.Kardam())
+'kardam'
+"""
 
 from varangian._entries import CATALOGUE, Variant, classes
 

@@ -1,4 +1,9 @@
-"""Every entry of ``varangian models`` as a class, for experiments to name."""
+"""Every entry of ``varangian models`` as a class, for experiments to name.
+
+>>> import varangian
+>>> varangian.models.MLP(hidden=100).spec
+'mlp hidden=100'
+"""
 
 from varangian._entries import CATALOGUE, Variant, classes
 

@@ -1,4 +1,9 @@
-"""Every entry of ``varangian partitions`` as a class, for experiments to name."""
+"""Every entry of ``varangian partitions`` as a class, for experiments to name.
+
+>>> import varangian
+>>> varangian.partitions.Dirichlet(alpha=0.3).spec
+'dirichlet alpha=0.3'
+"""
 
 from varangian._entries import CATALOGUE, Variant, classes
 

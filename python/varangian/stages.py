@@ -1,6 +1,14 @@
-"""Every stage before or after a rule as a class: ``NNM(f=2) | TrimmedMean(f=2)``.
+"""Every stage before or after a rule as a class.
 
 A stage that stands before a rule may be called alone: it answers the rows that a rule would see.
+
+>>> import numpy
+>>> from varangian import rules, stages
+>>> robust = stages.NNM(f=1) | rules.TrimmedMean(f=1)
+>>> robust.spec
+'nnm | trimmed-mean'
+>>> stages.NNM(f=1)(numpy.array([[1.0], [2.0], [3.0], [90.0]])).shape
+(4, 1)
 """
 
 from varangian._entries import CATALOGUE, classes

@@ -8,6 +8,43 @@
 //! gradient (clipped, with momentum where it lives at the worker); the [`Adversary`] writes the
 //! hostile rows, seeing what its threat model allows; the [`Intake`] refuses what it can prove
 //! hostile; the [`Server`] aggregates the rest and steps.
+//!
+//! ```
+//! use varangian_base::Seed;
+//! use varangian_learn::optim::Optimiser;
+//! use varangian_rules::Pipeline;
+//! use varangian_train::{Reason, Server, Settings};
+//! let mut server = Server::new(
+//!     Settings {
+//!         n: 5,
+//!         f: 1,
+//!         weights: None,
+//!         participation: None,
+//!         non_finite: Default::default(),
+//!         rule: Pipeline::parse("median")?,
+//!         optimiser: Optimiser::sgd(0.5),
+//!         steps_per_epoch: 1.0,
+//!         buffers: Vec::new(),
+//!         seed: Seed(1),
+//!         packs_votes: false,
+//!         silence_is_hostile: true,
+//!     },
+//!     vec![4.0, -2.0],
+//!     None,
+//! )?;
+//! // Workers of ‖x‖²/2: honest ones send x itself, and the last one what no gradient can be.
+//! for step in 0..20 {
+//!     let gradient = server.broadcast().params.to_vec();
+//!     for worker in 0..4 {
+//!         assert!(server.receive(worker, step, &gradient).is_ok());
+//!     }
+//!     let refusal = server.receive(4, step, &[f32::NAN, 0.0]).unwrap_err();
+//!     assert_eq!(refusal.reason, Reason::NotFinite);
+//!     assert_eq!(server.close().n, 4);
+//! }
+//! assert!(server.params().iter().all(|x| x.abs() < 1e-4));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "adversary")]
 mod adversary;

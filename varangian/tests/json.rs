@@ -1,6 +1,7 @@
 //! What scripts read: a command with `--json` prints one JSON value that holds what its text says.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -81,4 +82,167 @@ fn keys_sets_and_evidence() {
     let output = command.current_dir(folder.path()).args(["evidence", "e.jsonl"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("step 0 stands twice"), "{text}");
+}
+
+/// The fields that a section of `docs/command-json.md` lists, with their types.
+fn documented(command: &str) -> BTreeMap<String, String> {
+    let page = include_str!("../../docs/command-json.md");
+    let title = format!("\n## varangian {command}\n");
+    let (_, section) = page.split_once(&title).unwrap_or_else(|| panic!("no section {command}"));
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows = rows.map(|row| {
+        let (field, rest) = row.split_once("` | ").unwrap();
+        (field.to_owned(), rest.split(" | ").next().unwrap().to_owned())
+    });
+    rows.collect()
+}
+
+/// Every value with its path, as the page spells paths; what is documented as an object is one.
+fn fields(
+    value: &Value,
+    path: &str,
+    page: &BTreeMap<String, String>,
+    out: &mut Vec<(String, Value)>,
+) {
+    match value {
+        Value::Object(map) if page.get(path).is_none_or(|kind| kind != "object") => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                fields(value, &path, page, out);
+            }
+        }
+        Value::Array(list) => {
+            list.iter().for_each(|value| fields(value, &format!("{path}[]"), page, out));
+        }
+        value => out.push((path.to_owned(), value.clone())),
+    }
+}
+
+/// Holds what was printed to the page: each field is there with that type. Returns its fields.
+fn held(command: &str, value: &Value) -> Vec<(String, Value)> {
+    let (page, mut found) = (documented(command), Vec::new());
+    fields(value, "", &page, &mut found);
+    assert!(!found.is_empty(), "{command}: {value}");
+    for (path, value) in &found {
+        let kind = page.get(path).unwrap_or_else(|| panic!("{command}: {path} is not documented"));
+        let fits = match kind.trim_end_matches(" or null") {
+            _ if value.is_null() => kind.ends_with(" or null"),
+            "text" => value.is_string(),
+            "whole" => value.is_u64(),
+            "number" => value.is_number(),
+            "boolean" => value.is_boolean(),
+            "object" => value.is_object(),
+            "value" => value.is_string() || value.is_number(),
+            _ => false,
+        };
+        assert!(fits, "{command}: {path} should be {kind}: {value}");
+    }
+    found
+}
+
+/// That fields stand on the page only where they can be printed.
+fn all_of(command: &str, found: &[(String, Value)]) {
+    let real: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
+    for path in documented(command).keys() {
+        assert!(real.contains(&path.as_str()), "{command}: {path} was never printed");
+    }
+}
+
+#[test]
+fn theories_print_the_numbers_of_their_tables() {
+    let folder = folder();
+    let mut found = Vec::new();
+    for theory in
+        ["signsgd", "empires --draws 1000", "zeno", "zeno-pp", "participation", "safeguard"]
+    {
+        let value = said(folder.path(), &format!("theory {theory} --json"));
+        found.extend(held("theory", &value));
+        for table in value["tables"].as_array().unwrap() {
+            let columns = table["columns"].as_array().unwrap().len();
+            let rows = table["rows"].as_array().unwrap();
+            assert!(
+                !rows.is_empty() && rows.iter().all(|row| row.as_array().unwrap().len() == columns)
+            );
+        }
+    }
+    all_of("theory", &found);
+    // A column of numbers holds numbers, and null where the text says "vacuous".
+    let zeno = said(folder.path(), "theory zeno --hostile 8 --trimmed 4,9 --json");
+    let rows = &zeno["tables"][0]["rows"];
+    assert_eq!((rows[0][2].is_null(), rows[1][2].as_f64()), (true, Some(0.198347)));
+    let toys = said(folder.path(), "theory empires --draws 1000 --json");
+    assert_eq!(toys["tables"][0]["rows"][0][1], "median");
+    let refused = Command::new(env!("CARGO_BIN_EXE_varangian"))
+        .current_dir(folder.path())
+        .args(["theory", "signsgd", "--json", "--measure", "drawn"])
+        .output()
+        .unwrap();
+    assert_eq!((refused.status.code(), folder.path().join("drawn.svg").exists()), (Some(2), false));
+}
+
+#[test]
+fn plans_advice_and_workers_have_the_documented_fields() {
+    let folder = folder();
+    let mut found = held("run --dry-run", &said(folder.path(), "run e.toml --dry-run --json"));
+    let plans = said(folder.path(), "benchmark median krum --dry-run --json");
+    assert_eq!(plans.as_array().map(Vec::len), Some(2));
+    for plan in plans.as_array().unwrap() {
+        found.extend(held("run --dry-run", plan));
+        let rules = plan["runs"].as_array().unwrap().iter().map(|run| &run["settings"]["rule"]);
+        assert!(
+            rules.clone().count() > 10
+                && rules.clone().all(|rule| rule == &plan["runs"][0]["settings"]["rule"])
+        );
+    }
+    assert!(!folder.path().join("runs").exists(), "nothing is written");
+    let advice = said(folder.path(), "recommend --n 20 --f 3 --json");
+    let mut told = held("recommend", &advice);
+    told.extend(held("recommend", &said(folder.path(), "recommend --n 4 --f 2 --json")));
+    all_of("recommend", &told);
+    let run = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        assert!(
+            command
+                .current_dir(folder.path())
+                .args(line.split(' '))
+                .output()
+                .unwrap()
+                .status
+                .success()
+        );
+    };
+    run("ca init");
+    run("ca issue worker-0 --organisation LabA");
+    run("ca issue worker-1");
+    run("ca revoke worker-1");
+    std::fs::remove_file(folder.path().join("ca/worker-1.pem")).unwrap();
+    let value = said(folder.path(), "ca list --json");
+    all_of("ca list", &held("ca list", &value));
+    let workers = &value["workers"];
+    assert_eq!((&workers[0]["organisation"], &workers[0]["over"]), (&"LabA".into(), &false.into()));
+    assert!(workers[1]["revoked"] == true && workers[1]["expires"].is_null(), "{workers}");
+}
+
+#[test]
+fn a_data_folder_is_told_set_by_set() {
+    let folder = folder();
+    let glyphs = said(folder.path(), "data verify . --set glyphs --json");
+    let mut found = held("data verify", &glyphs);
+    assert_eq!((&glyphs[0]["state"], &glyphs[0]["classes"]), (&"here".into(), &10.into()));
+    for name in ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"] {
+        std::fs::write(folder.path().join(format!("{name}-ubyte")), b"?").unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+    let output =
+        command.current_dir(folder.path()).args(["data", "verify", ".", "--json"]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1), "one is damaged");
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    found.extend(held("data verify", &value));
+    let state = |name: &str| {
+        let sets = value.as_array().unwrap();
+        sets.iter().find(|set| set["name"] == name).unwrap()["state"].clone()
+    };
+    assert_eq!((state("mnist"), state("cifar10")), ("damaged".into(), "missing".into()));
 }

@@ -468,6 +468,12 @@ fn an_audit_makes_every_step_again_and_finds_whatever_was_changed() {
 
     assert!(said.contains("the model is the one of the run's record"), "{said}");
     assert!(said.contains("more that crashes undid are as they were logged"), "{said}");
+    let (well, said) = site.said(&[&verify[..], &["--json"]].concat());
+    let value: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(well && value["starts"] == 2 && value["again"] == 900, "{said}");
+    assert!(value["lines"].as_u64() > Some(900) && value["recorded"] == true, "{said}");
+    assert!(value["receipts"][0]["receipts"].as_u64() >= Some(900), "{said}");
+    assert!(value["receipts"][0]["undone"].is_u64() && value["model"].is_string(), "{said}");
 
     let [lines, rows] = audited(&site);
     let (whole, text) = (std::fs::read(&rows).unwrap(), std::fs::read_to_string(&lines).unwrap());

@@ -280,3 +280,73 @@ fn one_bit_is_one_bit() {
     assert_eq!(bytes.len(), 2, "{table}");
     assert!((bytes[0] - 2.0 * bytes[1]).abs() < 1e-9, "{bytes:?}");
 }
+
+#[test]
+fn sentences_keep_to_the_lines_that_are_asked_for_and_json_does_not_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name = 'e'\ndataset = 'logreg'\nmodel = 'linear'\nn = 7\nf = 2\nsteps = 2\n\
+                rule = ['median', 'krum']\nf_real = [0, 2]\nattack = ['none', 'ipm', 'alie']\n";
+    fs::write(folder.path().join("e.toml"), text).unwrap();
+    let says = |line: &str, width: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        command.current_dir(folder.path()).args(line.split(' ')).env("COLUMNS", width);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for line in [
+        "rules krum",
+        "attacks alie",
+        "keys tune",
+        "theory zeno",
+        "theory participation",
+        "recommend --n 20 --f 3",
+        "run e.toml --dry-run",
+        "reproduce zeno --quick --dry-run",
+    ] {
+        let text = says(line, "80");
+        let wide = text.lines().find(|line| line.chars().count() > 80);
+        // A line that is no sentence, such as a link, may be one word.
+        assert!(wide.is_none_or(|line| !line.trim().contains(' ')), "{line}: {wide:?}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        if line.starts_with("theory participation") || line.starts_with("attacks") {
+            assert_eq!(words(&text), words(&says(line, "10000")), "{line}");
+        }
+    }
+    for line in ["recommend --n 20 --f 3 --json", "run e.toml --dry-run --json", "keys --json"] {
+        assert_eq!(says(line, "30"), says(line, "10000"), "{line}");
+    }
+}
+
+#[test]
+fn what_other_programs_write_is_answered_with_how_it_is_written_here() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("e.toml"), "n = 5\nf = 1\nsteps = 2\nrule = 'median'\n").unwrap();
+    let refused = |words: &[&str]| {
+        let output = varangian(folder.path(), words);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = refused(&["run", "e.toml", "--set", "learning_rate=0.1:0.5:0.1", "--dry-run"]);
+    assert!(said.contains("LOW..HIGH step STEP") && said.contains("0.1:0.5:0.1"), "{said}");
+    let said = refused(&["verify", "."]);
+    assert!(said.contains(". holds no audit: it has no audit.jsonl"), "{said}");
+    let listed =
+        varangian(folder.path(), &["reproduce", "zeno", "--quick", "--dry-run", "--seed", "1"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("to do") && listed.contains("nothing was trained"), "{listed}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is written");
+}
+
+#[test]
+fn nobody_hostile_is_trained_once_and_not_once_an_attack() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "name = 'e'\ndataset = 'logreg'\nmodel = 'linear'\nn = 7\nf = 2\nsteps = 2\n\
+                rule = ['median', 'krum']\nf_real = [0, 2]\nattack = ['ipm', 'alie', 'mimic']\n";
+    fs::write(folder.path().join("e.toml"), text).unwrap();
+    let output = varangian(folder.path(), &["run", "e.toml", "--dry-run"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let count = |what: &str| said.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((count("median, f_real=0"), count("median, f_real=2")), (1, 3), "{said}");
+    assert!(said.contains("8 runs, 8 to do"), "{said}");
+}

@@ -4,7 +4,7 @@ use varangian_base::Matrix;
 use varangian_rules::{Family, Round, RuleEntry, Verdict, build};
 
 /// What nine honest workers send: two coordinates with mean (0, 0) and unit standard deviation.
-const HONEST: [[f32; 2]; 9] = [
+pub(super) const HONEST: [[f32; 2]; 9] = [
     [-1.6, 0.3],
     [-1.1, -1.1],
     [-0.7, 1.2],
@@ -16,7 +16,7 @@ const HONEST: [[f32; 2]; 9] = [
     [1.3, 0.3],
 ];
 /// How many rows are hostile.
-const HOSTILE: usize = 2;
+pub(super) const HOSTILE: usize = 2;
 /// The farthest that they stand from the honest mean, in the spread of honest coordinates.
 const FARTHEST: f32 = 20.0;
 /// Where the answer is looked at, from 0 to the farthest.

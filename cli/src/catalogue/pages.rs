@@ -2,7 +2,7 @@
 //! from what the entries say of themselves.
 
 use super::formulas::{self, Formula};
-use super::influence;
+use super::{clouds, influence};
 use crate::show::{self, Facts};
 use crate::{Failure, keys};
 use std::path::Path;
@@ -32,22 +32,25 @@ pub(super) fn write(folder: &Path) -> Result<(), Failure> {
 /// If a key cannot be explained.
 pub(super) fn all() -> Result<Vec<(String, String)>, Failure> {
     let mut out = Vec::new();
-    let rules = Kind { word: "rule", folder: "rules", title: "Rules and stages" };
+    let rules = Kind { word: "rule", folder: "rules", title: "Rules and stages", drawn: INFLUENCE };
     let drawn = varangian_rules::ALL.iter().map(|entry| (entry.name, influence::picture(entry)));
     let drawn: Vec<(&str, Option<String>)> = drawn.collect();
     rules.pages(&mut out, varangian_rules::ALL, show::rule_facts, formulas::RULES, &drawn);
-    let filters = Kind { word: "filter", folder: "filters", title: "Filters" };
+    let filters = Kind { word: "filter", folder: "filters", title: "Filters", drawn: "" };
     let list = varangian_rules::FILTERS;
     filters.pages(&mut out, list, show::filter_facts, formulas::FILTERS, &[]);
-    let attacks = Kind { word: "attack", folder: "attacks", title: "Attacks" };
+    let attacks = Kind { word: "attack", folder: "attacks", title: "Attacks", drawn: CLOUD };
     let list = varangian_attacks::ALL;
-    attacks.pages(&mut out, list, show::attack_facts, formulas::ATTACKS, &[]);
-    let models = Kind { word: "model", folder: "models", title: "Models" };
+    let drawn: Vec<(&str, Option<String>)> =
+        list.iter().map(|entry| (entry.name, clouds::picture(entry))).collect();
+    attacks.pages(&mut out, list, show::attack_facts, formulas::ATTACKS, &drawn);
+    let models = Kind { word: "model", folder: "models", title: "Models", drawn: "" };
     let list = varangian_learn::model::entry::ALL;
     models.pages(&mut out, list, show::model_facts, &[], &[]);
-    let data = Kind { word: "data set", folder: "datasets", title: "Data sets" };
+    let data = Kind { word: "data set", folder: "datasets", title: "Data sets", drawn: "" };
     data.pages(&mut out, varangian_learn::data::ALL, show::data_facts, &[], &[]);
-    let partitions = Kind { word: "partition", folder: "partitions", title: "Partitions" };
+    let partitions =
+        Kind { word: "partition", folder: "partitions", title: "Partitions", drawn: "" };
     let list = varangian_learn::partition::ALL;
     partitions.pages(&mut out, list, |_| Facts::new(), &[], &[]);
     out.push(("bounds.md".into(), bounds()));
@@ -60,7 +63,19 @@ struct Kind {
     word: &'static str,
     folder: &'static str,
     title: &'static str,
+    /// The title of a picture's section and what it shows.
+    drawn: &'static str,
 }
+
+const INFLUENCE: &str = "## How far two colluders of eleven move it\n\nNine honest rows in two \
+    dimensions, two hostile ones that stand together at a growing distance. A stage is shown with \
+    a rule: before the mean, or after the median. What remembers earlier rounds is shown in its \
+    first.";
+
+const CLOUD: &str = "## What it sends, and what becomes of the mean\n\nNine honest rows in two \
+    dimensions around (2, 1), and what this attack writes for two hostile workers, with its \
+    parameters as they are by default and in a first step; an attack that tries rows tries them on \
+    the trimmed mean. `varangian forge` writes such rows for any honest ones.";
 
 impl Kind {
     fn pages<T: ?Sized, F>(
@@ -104,12 +119,7 @@ impl Kind {
         }
         out.push_str(&format!("| Cost | {} |\n\n", cell(cost)));
         if let Some(svg) = picture {
-            out.push_str(
-                "## How far two colluders of eleven move it\n\nNine honest rows in two \
-                 dimensions, two hostile ones that stand together at a growing distance. A stage \
-                 is shown with a rule: before the mean, or after the median. What remembers \
-                 earlier rounds is shown in its first.\n\n",
-            );
+            out.push_str(&format!("{}\n\n", self.drawn));
             out.push_str(&format!("<figure>{}</figure>\n\n", svg.trim_end()));
         }
         if !params.is_empty() {

@@ -30,6 +30,9 @@ enum Order {
         /// Only this set, with its parameters as in an experiment; it must be there
         #[arg(long)]
         set: Option<String>,
+        /// Print JSON, an object a set
+        #[arg(long)]
+        json: bool,
     },
     /// Download a public data set with curl, from where its publisher offers it
     Fetch {
@@ -49,7 +52,7 @@ enum Order {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.order {
         Order::List { json } => list(*json),
-        Order::Verify { dir, set } => verify::run(dir, set.as_deref()),
+        Order::Verify { dir, set, json } => verify::run(dir, set.as_deref(), *json),
         Order::Fetch { name, data } => fetch::run(name, data),
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Failure, print};
 use std::path::PathBuf;
 use varangian_base::Seed;
-use varangian_papers::theory::{safeguard, zeno, zeno_pp};
+use varangian_papers::theory::{Sheet, safeguard, zeno, zeno_pp};
 
 /// Arguments of `varangian theory zeno`.
 #[derive(clap::Args)]
@@ -51,7 +51,7 @@ pub(super) struct Zeno {
 }
 
 impl Zeno {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn sheet(&self) -> Result<Sheet, Failure> {
         let numbers = zeno::Numbers {
             workers: self.workers,
             hostile: self.hostile.clone(),
@@ -68,8 +68,7 @@ impl Zeno {
             trials: self.trials,
             seed: Seed(self.seed),
         };
-        print::line(&numbers.tables()?);
-        Ok(())
+        numbers.tables()
     }
 }
 
@@ -101,7 +100,7 @@ pub(super) struct ZenoPp {
 }
 
 impl ZenoPp {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn sheet(&self) -> Result<Sheet, Failure> {
         let numbers = zeno_pp::Numbers {
             gamma: self.gamma,
             rho: self.rho.clone(),
@@ -111,8 +110,7 @@ impl ZenoPp {
             gap: self.gap,
             accepted: self.accepted,
         };
-        print::line(&numbers.tables()?);
-        Ok(())
+        numbers.tables()
     }
 }
 
@@ -151,7 +149,7 @@ pub(super) struct Safeguard {
 }
 
 impl Safeguard {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn sheet(&self) -> Result<Sheet, Failure> {
         let numbers = safeguard::Numbers {
             workers: self.workers,
             shares: self.share.clone(),
@@ -161,7 +159,16 @@ impl Safeguard {
             p: self.p,
             steps: self.steps,
         };
-        print::line(&numbers.tables()?);
+        numbers.tables()
+    }
+
+    /// Whether runs are asked for beside the bounds.
+    pub(super) fn measures(&self) -> bool {
+        self.measure.is_some()
+    }
+
+    /// Runs from a saddle, where they are asked for.
+    pub(super) fn measured(&self) -> Result<(), Failure> {
         let Some(path) = &self.measure else { return Ok(()) };
         let (table, picture) = safeguard::Numbers::measured(self.measure_steps)?;
         print::line("\nFrom a saddle, on 1000 training samples");

@@ -1,19 +1,38 @@
 //! A worker's receipts beside the audit: each is the server's, and of a message that stands there.
 
-use crate::{Failure, print};
+use crate::Failure;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use varangian_net::Kept;
 use varangian_net::audit::{Entry, Message};
 
 /// The largest file of receipts that is read.
 const LARGEST: u64 = 1 << 30;
 
+/// A file of receipts, all of which are the server's.
+pub(super) struct Checked {
+    pub(super) path: PathBuf,
+    pub(super) count: u64,
+    /// How many of them are of rounds that a crash left open or a restart undid.
+    pub(super) undone: u64,
+}
+
+impl Checked {
+    /// What is told of it, in a line.
+    pub(super) fn text(&self) -> String {
+        let more = match self.undone {
+            0 => String::new(),
+            undone => format!(" ({undone} of rounds that a crash left open or a restart undid)"),
+        };
+        format!("{} receipts of {} are the server's{more}", self.count, self.path.display())
+    }
+}
+
 /// Checks the receipts of a file.
 ///
 /// # Errors
 /// Names the first that the server did not give, or whose message the log does not have.
-pub(super) fn check(path: &Path, entries: &[Entry]) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, entries: &[Entry]) -> Result<Checked, Failure> {
     let about = std::fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?;
     if !about.is_file() || about.len() > LARGEST {
         let path = path.display();
@@ -54,12 +73,7 @@ pub(super) fn check(path: &Path, entries: &[Entry]) -> Result<(), Failure> {
         }
         count += 1;
     }
-    let more = match undone {
-        0 => String::new(),
-        _ => format!(" ({undone} of rounds that a crash left open or a restart undid)"),
-    };
-    print::line(&format!("{count} receipts of {} are the server's{more}", path.display()));
-    Ok(())
+    Ok(Checked { path: path.to_owned(), count, undone })
 }
 
 /// Start, worker, number and digest of a message.

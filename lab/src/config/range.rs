@@ -18,12 +18,12 @@ pub(crate) fn expand(table: &mut Table) -> Result<(), Failure> {
     };
     for (key, value) in table.iter_mut().filter(|(key, _)| number(key)) {
         let values = match value {
-            Value::String(text) if text.contains("..") => numbers(key, text)?,
+            Value::String(text) if is_range(text) => numbers(key, text)?,
             Value::Array(values) => {
                 let mut out = Vec::new();
                 for one in values.iter() {
                     match one {
-                        Value::String(text) if text.contains("..") => {
+                        Value::String(text) if is_range(text) => {
                             out.extend(numbers(key, text)?);
                         }
                         other => out.push(other.clone()),
@@ -36,6 +36,14 @@ pub(crate) fn expand(table: &mut Table) -> Result<(), Failure> {
         *value = Value::Array(values);
     }
     Ok(())
+}
+
+/// Whether a text is meant as a range: also in the spelling of other programs, `0.1:0.5:0.1`, so
+/// that the answer says how it is written here.
+fn is_range(text: &str) -> bool {
+    let colons =
+        text.contains(':') && text.split(':').all(|part| part.trim().parse::<f64>().is_ok());
+    text.contains("..") || colons
 }
 
 /// The numbers of a range, the last one at most its upper end.
@@ -100,9 +108,18 @@ mod tests {
     fn what_is_no_range_is_left_alone_or_refused() {
         assert_eq!(of("rule = 'a..b'"), "\"a..b\"", "no key of numbers");
         assert_eq!(of("seed = 7"), "7");
-        for text in
-            ["5..1", "1..", "..3", "1..3 step 0", "1..3 step -1", "a..b", "1..2..3", "1e3..2e3"]
-        {
+        for text in [
+            "5..1",
+            "1..",
+            "..3",
+            "1..3 step 0",
+            "1..3 step -1",
+            "a..b",
+            "1..2..3",
+            "1e3..2e3",
+            "1:3",
+            "0.1:0.5:0.1",
+        ] {
             let said = of(&format!("seed = '{text}'"));
             assert!(
                 said.starts_with("seed: a range is LOW..HIGH") && said.contains(text),

@@ -6,45 +6,50 @@
 //! in expectation for every distribution. Theorem 2 makes Krum choose −ε·v̄ where n − 2q = 3 and n
 //! − q is large.
 
+use super::Sheet;
 use varangian_attacks::{Probe, View};
 use varangian_base::kernels::norms;
 use varangian_base::{Domain, Matrix, Rows, Seed};
-use varangian_lab::text;
 use varangian_rules::{Round, Verdict, build};
 
-/// All experiments as text: `draws` draws stand behind each expectation.
-pub fn tables(draws: usize, seed: Seed) -> String {
-    let mut out = String::from("Toy cases: what hostile rows of −ε·(honest mean) do\n");
-    out.push_str(&text::table(
-        &["case", "rule", "honest mean", "answer", "sign kept"],
-        &toys(),
-        &[false, false, true, true, false],
-    ));
-    out.push_str(
-        "\nTheorem 1: all hostile rows below; the median of n rows is the least honest one\n",
-    );
-    let mut rows = Vec::new();
+/// All experiments: `draws` draws stand behind each expectation.
+pub fn tables(draws: usize, seed: Seed) -> Sheet {
+    let mut medians = Vec::new();
     for (n, q) in [(5, 2), (9, 4), (25, 12)] {
         let shift = median_shift(n, q, draws, seed);
         let promised = 1.0 / ((n - q - 1) as f64).sqrt();
         let cell = |x: f64| format!("{x:.4}");
-        rows.push(vec![n.to_string(), q.to_string(), cell(shift), cell(promised)]);
+        medians.push(vec![n.to_string(), q.to_string(), cell(shift), cell(promised)]);
     }
-    out.push_str(&text::table(
-        &["n", "q", "E[median] − g", "broken for g below, by the theorem"],
-        &rows,
-        &[true; 4],
-    ));
-    out.push_str(COIN);
-    out.push_str("\nTheorem 2: honest rows e₀ + eᵢ, hostile rows −v̄ (ε = 1), n − 2q = 3\n");
-    let rows: Vec<Vec<String>> = [4, 5, 8, 18].map(simplex).iter().map(Simplex::cells).collect();
-    let head =
-        &["n", "q", "score of hostile", "score of honest", "Krum chooses", "theorem applies"];
-    out.push_str(&text::table(head, &rows, &[true, true, true, true, false, false]));
-    out.push_str("\nThe mean changes sign if and only if ε > (n − q)/q: ");
+    let simplices = [4, 5, 8, 18].map(simplex).iter().map(Simplex::cells).collect();
     let limit = |n: f64, q: f64| format!("{:.3} at n = {n}, q = {q}", (n - q) / q);
-    out.push_str(&format!("{}; {}", limit(25.0, 12.0), limit(25.0, 11.0)));
-    out
+    Sheet::default()
+        .words("Toy cases: what hostile rows of −ε·(honest mean) do\n")
+        .table(
+            "toy cases",
+            &["case", "rule", "honest mean", "answer", "sign kept"],
+            toys(),
+            &[false, false, true, true, false],
+        )
+        .words(
+            "\nTheorem 1: all hostile rows below; the median of n rows is the least honest one\n",
+        )
+        .table(
+            "theorem 1",
+            &["n", "q", "E[median] − g", "broken for g below, by the theorem"],
+            medians,
+            &[true; 4],
+        )
+        .words(COIN)
+        .words("\nTheorem 2: honest rows e₀ + eᵢ, hostile rows −v̄ (ε = 1), n − 2q = 3\n")
+        .table(
+            "theorem 2",
+            &["n", "q", "score of hostile", "score of honest", "Krum chooses", "theorem applies"],
+            simplices,
+            &[true, true, true, true, false, false],
+        )
+        .words("\nThe mean changes sign if and only if ε > (n − q)/q: ")
+        .words(format!("{}; {}", limit(25.0, 12.0), limit(25.0, 11.0)))
 }
 
 const COIN: &str = "\

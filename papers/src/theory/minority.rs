@@ -6,9 +6,9 @@
 //! N(0, 1). Retained is the mean over coordinates and rounds of the aggregate, over shift/n: what
 //! survives of the client's proportional share. The mean retains all of it.
 
+use super::sheet::Sheet;
 use varangian_base::{Domain, Matrix, Seed, SpecError};
 use varangian_lab::results::student;
-use varangian_lab::text;
 use varangian_rules::{Pipeline, Round, Verdict};
 
 /// What is drawn and how often.
@@ -75,7 +75,7 @@ impl Minority {
     ///
     /// # Errors
     /// If a number is out of range, or a rule is unknown or does not take n and f.
-    pub fn table(&self) -> Result<String, SpecError> {
+    pub fn table(&self) -> Result<Sheet, SpecError> {
         self.check()?;
         let mut lines = Vec::new();
         let own = self.rules.iter().map(|rule| ("", rule.as_str(), None));
@@ -98,15 +98,15 @@ impl Minority {
             }
         }
         let head = ["theirs", "rule", "n", "f", "published", "retained", "weight"];
-        let right = [false, false, true, true, true, true, true];
-        Ok(format!(
+        let numeric = [false, false, true, true, false, false, false];
+        let setting = format!(
             "One client from N({}, 1), the others from N(0, 1), nobody hostile; {} coordinates, {} \
-             rounds\n\n{}\nRetained: the mean of the aggregate over shift/n. Weight: n times the \
-             client's weight, where\nthe rule tells weights of rows.\n",
-            self.shift,
-            self.coordinates,
-            self.rounds,
-            text::table(&head, &lines, &right)
+             rounds\n\n",
+            self.shift, self.coordinates, self.rounds
+        );
+        Ok(Sheet::default().words(setting).table("retained", &head, lines, &numeric).words(
+            "\nRetained: the mean of the aggregate over shift/n. Weight: n times the client's weight, \
+             where\nthe rule tells weights of rows.\n",
         ))
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_table_has_the_published_figures_and_wrong_numbers_are_refused() {
-        let table = Minority { rounds: 5, ..few() }.table().unwrap();
+        let table = Minority { rounds: 5, ..few() }.table().unwrap().text();
         assert!(table.contains("KRUM") && table.contains("103 %"), "{table}");
         assert_eq!(table.lines().filter(|line| line.contains('±')).count(), 3 * (4 + 5));
         let error = |one: Minority| one.table().unwrap_err().to_string();

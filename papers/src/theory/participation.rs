@@ -11,8 +11,8 @@
 //! *Differs:* the paper bounds the tail by exponentials in the relative entropy D(½, b/n), as
 //! remembered; that bound follows from Hoeffding 1963, Theorem 4, and stands beside the exact tail.
 
+use super::Sheet;
 use varangian_base::SpecError;
-use varangian_lab::text;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,7 +105,7 @@ impl Numbers {
     ///
     /// # Errors
     /// If a number is out of its range.
-    pub fn tables(&self) -> Result<String, SpecError> {
+    pub fn tables(&self) -> Result<Sheet, SpecError> {
         let Numbers { workers, rounds, risk, .. } = *self;
         let demand = |holds: bool, condition: &str, found: &dyn std::fmt::Display| match holds {
             true => Ok(()),
@@ -123,10 +123,12 @@ impl Numbers {
         for &drawn in &self.samples {
             demand((1..=workers).contains(&drawn), "samples of 1 to all workers", &drawn)?;
         }
-        Ok(self.hostile.iter().map(|&b| self.table(b)).collect::<Vec<_>>().join("\n"))
+        let between = |sheet: Sheet, k: usize| if k == 0 { sheet } else { sheet.words("\n") };
+        let all = self.hostile.iter().enumerate();
+        Ok(all.fold(Sheet::default(), |sheet, (k, &b)| between(sheet, k).and(self.table(b))))
     }
 
-    fn table(&self, b: u64) -> String {
+    fn table(&self, b: u64) -> Sheet {
         let Numbers { workers, rounds, risk, .. } = *self;
         let tails = Tails::new(workers as usize, b as usize);
         let least = tails.least(rounds, risk);
@@ -164,8 +166,12 @@ impl Numbers {
         let rows: Vec<Vec<String>> = drawn.iter().map(row).collect();
         let columns =
             ["n̂", "b̂", "a round with more than b̂", "a round with half or more", "b̂ < n̂/2"];
-        let table = text::table(&columns, &rows, &[true, true, true, true, false]);
-        format!("{head}; Hoeffding's bound asks for {bound}\n\n{table}")
+        Sheet::default().words(format!("{head}; Hoeffding's bound asks for {bound}\n\n")).table(
+            format!("b = {b}"),
+            &columns,
+            rows,
+            &[true, true, true, true, false],
+        )
     }
 }
 
@@ -246,8 +252,8 @@ mod tests {
             let hostile = vec![hostile];
             Numbers { workers: 40, hostile, rounds: 100, risk, samples }.tables()
         };
-        assert!(ask(10, 0.01, vec![]).unwrap().contains("the least sample is n̂ = "));
-        assert!(ask(0, 0.01, vec![3]).unwrap().contains("n̂ = 1 with b̂ = 0"));
+        assert!(ask(10, 0.01, vec![]).unwrap().text().contains("the least sample is n̂ = "));
+        assert!(ask(0, 0.01, vec![3]).unwrap().text().contains("n̂ = 1 with b̂ = 0"));
         for (hostile, risk, samples, why) in [
             (20, 0.01, vec![], "fewer than half of the workers to be hostile; got 20"),
             (1, 1.0, vec![], "a risk between 0 and 1; got 1"),

@@ -8,8 +8,8 @@
 //! their place, for one validation loss f_s, L-smooth, the same at every refresh. It holds whoever
 //! sends what, and counts accepted gradients: nothing says that any will be.
 
-use crate::theory::VacuousBound;
-use varangian_lab::{Failure, text};
+use crate::theory::{Sheet, VacuousBound};
+use varangian_lab::Failure;
 
 /// The test of Zeno++.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,7 +116,7 @@ impl Numbers {
     ///
     /// # Errors
     /// If a number is outside its range.
-    pub fn tables(&self) -> Result<String, Failure> {
+    pub fn tables(&self) -> Result<Sheet, Failure> {
         self.check()?;
         let cell = |bound: Result<f64, VacuousBound>| {
             bound.map_or_else(|_| "vacuous".to_owned(), |x| format!("{x:.6}"))
@@ -149,13 +149,13 @@ impl Numbers {
             "bound there",
         ];
         let (gamma, k, l) = (self.gamma, self.refresh, self.smoothness);
-        Ok([
-            SOURCES.to_owned(),
-            format!("Mean of ‖V‖² over A = {accepted} accepted: γ = {gamma}, k = {k}, L = {l}"),
-            text::table(&head, &rows, &[true; 8]),
-            READING.to_owned(),
-        ]
-        .join("\n"))
+        Ok(Sheet::default()
+            .words(SOURCES)
+            .words(format!(
+                "\nMean of ‖V‖² over A = {accepted} accepted: γ = {gamma}, k = {k}, L = {l}\n"
+            ))
+            .table("bounds", &head, rows, &[true; 8])
+            .words(format!("\n{READING}")))
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -1,7 +1,10 @@
 """ByzFL's names, argument order and defaults over this core: change the import, keep the code.
 
-    from varangian import byzfl            # instead of: import byzfl
-    byzfl.TrMean(f=1)(x)
+>>> import numpy
+>>> from varangian import byzfl            # instead of: import byzfl
+>>> x = numpy.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [999.0, -999.0]])
+>>> byzfl.TrMean(f=1)(x).tolist()
+[4.0, 3.0]
 
 Aggregators, pre-aggregators and attacks stand over numpy alone; ``Client``, ``Server``,
 ``ByzantineClient``, ``DataDistributor`` and ``run_benchmark`` want torch, and its plots matplotlib;

@@ -13,9 +13,9 @@ mod saddle;
 
 pub use curvature::Search;
 
-use crate::theory::VacuousBound;
+use crate::theory::{Sheet, VacuousBound};
+use varangian_lab::Failure;
 use varangian_lab::plot::Picture;
-use varangian_lab::{Failure, text};
 use varangian_rules::theory_threshold;
 
 /// How many workers, and which share of them is hostile.
@@ -158,7 +158,7 @@ impl Numbers {
     ///
     /// # Errors
     /// If a number is outside its range.
-    pub fn tables(&self) -> Result<String, Failure> {
+    pub fn tables(&self) -> Result<Sheet, Failure> {
         self.check()?;
         let refused = |vacuous: VacuousBound| Failure::refused(vacuous.to_string());
         let (m, d) = (self.workers, self.dimension as f64);
@@ -183,29 +183,32 @@ impl Numbers {
         let any = Crowd { workers: m, share: 0.0 };
         let threshold = |divided| theory_threshold(self.steps, m as usize, self.p, 1.0, divided);
         let caught = |divided| any.caught_after(1.0, self.p, divided).map_err(refused);
-        Ok([
-            SOURCES.to_owned(),
-            format!(
-                "Steps T: m = {m}, d = {d}, ε = {}, f(x₀) − min f = {}\n{}",
-                self.epsilon,
-                self.gap,
-                text::table(&head, &rows, &[true; 8])
-            ),
-            format!(
-                "speed-up of m/2 or more up to α = 1/√m = {:.4}; it is below 1/α²",
-                any.linear_up_to()
-            ),
-            format!("\nThreshold of one window: T = {}, p = {}", self.steps, self.p),
-            format!("as printed, for plain sums: {:.2}", threshold(false)),
-            format!(
+        let (printed, divided) = (threshold(false), threshold(true));
+        let (late, early) = (caught(false)?, caught(true)?);
+        let linear = any.linear_up_to();
+        Ok(Sheet::default()
+            .words(SOURCES)
+            .words(format!(
+                "\nSteps T: m = {m}, d = {d}, ε = {}, f(x₀) − min f = {}\n",
+                self.epsilon, self.gap
+            ))
+            .table("steps", &head, rows, &[true; 8])
+            .words(format!(
+                "\nspeed-up of m/2 or more up to α = 1/√m = {linear:.4}; it is below 1/α²\n"
+            ))
+            .words(format!("\nThreshold of one window: T = {}, p = {}\n", self.steps, self.p))
+            .words(format!("as printed, for plain sums: {printed:.2}\n"))
+            .words(format!(
                 "  the algorithm's sums are divided by the good workers: one that is V off at \
-                 every step is beyond 2·Th after {:.3e} steps",
-                caught(false)?
-            ),
-            format!("divided by m as the sums are: {:.2}", threshold(true)),
-            format!("  beyond 2·Th after {:.3e} steps", caught(true)?),
-        ]
-        .join("\n"))
+                 every step is beyond 2·Th after {late:.3e} steps\n"
+            ))
+            .words(format!("divided by m as the sums are: {divided:.2}\n"))
+            .words(format!("  beyond 2·Th after {early:.3e} steps"))
+            .number("linear_up_to", linear)
+            .number("threshold_as_printed", printed)
+            .number("caught_after_as_printed", late)
+            .number("threshold_divided", divided)
+            .number("caught_after_divided", early))
     }
 
     /// Runs SafeguardSGD from a saddle, without noise and with two amounts of it, without and with

@@ -11,10 +11,9 @@ pub use convergence::{Opposition, Problem, largest_share, warm_up};
 pub use error::{Noise, TwoPoint, cantelli, crude, gaussian, lemma_1, lemma_1bis, stochastic_sign};
 pub use failure::{Ballot, safely_decided};
 
-use crate::theory::VacuousBound;
+use crate::theory::{Sheet, VacuousBound};
 use varangian_lab::Failure;
 use varangian_lab::plot::Picture;
-use varangian_lab::text;
 
 /// The numbers that the tables are of.
 #[derive(Clone, Debug)]
@@ -54,7 +53,7 @@ impl Numbers {
     ///
     /// # Errors
     /// If a number is outside its range.
-    pub fn tables(&self) -> Result<String, Failure> {
+    pub fn tables(&self) -> Result<Sheet, Failure> {
         check(self)?;
         let (m, p, k) = (self.workers, self.p, self.steps);
         let problem = Problem { gap: self.gap, smoothness: self.smoothness, noise: self.sigma };
@@ -64,22 +63,32 @@ impl Numbers {
         let clean = problem.vote_without_hostile(calls, m as f64);
         let small = problem.small_batch(k as f64);
         let warm = warm_up(self.beta).map_err(|vacuous| Failure::refused(vacuous.to_string()))?;
-        Ok([
-            SOURCES.to_owned(),
-            format!("Sign errors: 1 − p at S = |g|/σ\n{}", errors(&self.snr)),
-            "Lemma 1bis fails without symmetric noise where S > 1: it lies below Cantelli, \
-             which is attained.\n"
-                .to_owned(),
-            format!("Vote failures on one coordinate: M = {m}, p = {p}; ties count as failure"),
-            failures(self),
-            format!("Bounds on [(1/K)Σ E‖g‖₁]²: K = {k} steps of η = {eta:.6}"),
-            bounds(self, &problem),
-            format!("one worker (2018, Theorem 1): {single:.6}"),
-            format!("vote without hostile workers (2018, Theorem 2b): {clean:.6}"),
-            format!("batches of 1, mixed norm, N = K (2019, Theorem 1): {small:.6}"),
-            format!("warm-up of Signum at β = {}: {warm} steps (2018, Theorem 3)", self.beta),
-        ]
-        .join("\n"))
+        Ok(Sheet::default()
+            .words(SOURCES)
+            .words("\nSign errors: 1 − p at S = |g|/σ\n")
+            .and(errors(&self.snr))
+            .words(
+                "\nLemma 1bis fails without symmetric noise where S > 1: it lies below Cantelli, \
+                 which is attained.\n",
+            )
+            .words(format!(
+                "\nVote failures on one coordinate: M = {m}, p = {p}; ties count as failure\n"
+            ))
+            .and(failures(self))
+            .words(format!("\nBounds on [(1/K)Σ E‖g‖₁]²: K = {k} steps of η = {eta:.6}\n"))
+            .and(bounds(self, &problem))
+            .words(format!("\none worker (2018, Theorem 1): {single:.6}\n"))
+            .words(format!("vote without hostile workers (2018, Theorem 2b): {clean:.6}\n"))
+            .words(format!("batches of 1, mixed norm, N = K (2019, Theorem 1): {small:.6}\n"))
+            .words(format!(
+                "warm-up of Signum at β = {}: {warm} steps (2018, Theorem 3)",
+                self.beta
+            ))
+            .number("eta", eta)
+            .number("one_worker", single)
+            .number("vote_without_hostile", clean)
+            .number("mixed_norm", small)
+            .number("warm_up", warm as f64))
     }
 
     /// Runs the vote on linear regression against each number of hostile workers, blind and
@@ -131,7 +140,7 @@ fn check(args: &Numbers) -> Result<(), Failure> {
     Ok(())
 }
 
-fn errors(snr: &[f64]) -> String {
+fn errors(snr: &[f64]) -> Sheet {
     let row = |&s: &f64| {
         let found = [lemma_1(s), lemma_1bis(s), cantelli(s), crude(s), gaussian(s)];
         let bound = |x: &f64| if *x < 1.0 { format!("{x:.6}") } else { "says nothing".to_owned() };
@@ -139,10 +148,10 @@ fn errors(snr: &[f64]) -> String {
     };
     let rows: Vec<Vec<String>> = snr.iter().map(row).collect();
     let header = ["S", "Lemma 1", "Lemma 1bis", "Cantelli", "1/S", "normal, exact"];
-    text::table(&header, &rows, &[true; 6])
+    Sheet::default().table("sign errors", &header, rows, &[true; 6])
 }
 
-fn failures(args: &Numbers) -> String {
+fn failures(args: &Numbers) -> Sheet {
     let mut reasons = Vec::new();
     let mut row = |&hostile: &u64| {
         let ballot = Ballot { workers: args.workers, hostile, p: args.p };
@@ -157,10 +166,11 @@ fn failures(args: &Numbers) -> String {
     };
     let rows: Vec<Vec<String>> = args.hostile.iter().map(&mut row).collect();
     let header = ["f", "colluding, exact", "Cantelli", "half bound", "blind, exact", "Cantelli"];
-    text::table(&header, &rows, &[true; 6]) + &reasons.concat()
+    let sheet = Sheet::default().table("vote failures", &header, rows, &[true; 6]);
+    sheet.words(reasons.concat())
 }
 
-fn bounds(args: &Numbers, problem: &Problem) -> String {
+fn bounds(args: &Numbers, problem: &Problem) -> Sheet {
     let (calls, m) = ((args.steps * args.steps) as f64, args.workers as f64);
     let mut reasons = Vec::new();
     let mut row = |&hostile: &u64| {
@@ -175,7 +185,8 @@ fn bounds(args: &Numbers, problem: &Problem) -> String {
     };
     let rows: Vec<Vec<String>> = args.hostile.iter().map(&mut row).collect();
     let header = ["α", "blind (Thm 2)", "Byzantine (Thm 2bis)", "2bis corrected"];
-    text::table(&header, &rows, &[true; 4]) + &reasons.concat()
+    let sheet = Sheet::default().table("bounds", &header, rows, &[true; 4]);
+    sheet.words(reasons.concat())
 }
 
 /// The bound as it prints; why there is none goes below the table, once.

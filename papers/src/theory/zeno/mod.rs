@@ -11,9 +11,9 @@ mod lemma;
 
 pub use lemma::{Orders, count_orders};
 
-use crate::theory::VacuousBound;
+use crate::theory::{Sheet, VacuousBound};
 use varangian_base::Seed;
-use varangian_lab::{Failure, text};
+use varangian_lab::Failure;
 
 /// What the bounds know of a problem and of the step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -230,7 +230,7 @@ impl Numbers {
     ///
     /// # Errors
     /// If a number is outside its range.
-    pub fn tables(&self) -> Result<String, Failure> {
+    pub fn tables(&self) -> Result<Sheet, Failure> {
         self.check()?;
         let refused = |vacuous: VacuousBound| Failure::refused(vacuous.to_string());
         let (steps, (e, c)) = (self.steps as f64, self.dissimilarity);
@@ -238,24 +238,36 @@ impl Numbers {
         let same = self.problem.our_run(steps, 0.0, 0.0).map_err(refused)?;
         let apart = self.problem.our_run(steps, e, c).map_err(refused)?;
         let noisy = noisy_validation(0.1, 1.0).map_err(refused)?;
-        Ok([
-            SOURCES.to_owned(),
-            format!("Bounds on (1/T)Σ E‖∇F‖²: T = {steps} steps of γ = {gamma:.6}\n{}", self.bounds()),
-            format!("without the variance term, for every q ≤ b < n: {same:.6} where f_r = F"),
-            format!("  and {apart:.6} at e = {e}, c = {c}, f_r the same at every step\n"),
-            count_orders(self.trials, self.seed).text(),
-            "Theorem 1 is false where f_r is drawn anew: F = x²/2 at 0, f_r = x²/2 ± x, n = 2, b = q \
-             = 1,"
-                .to_owned(),
-            format!(
+        let orders = count_orders(self.trials, self.seed);
+        let shares = |count: u32| f64::from(count) / f64::from(orders.trials);
+        Ok(Sheet::default()
+            .words(SOURCES)
+            .words(format!("\nBounds on (1/T)Σ E‖∇F‖²: T = {steps} steps of γ = {gamma:.6}\n"))
+            .and(self.bounds())
+            .words(format!(
+                "\nwithout the variance term, for every q ≤ b < n: {same:.6} where f_r = F\n"
+            ))
+            .words(format!("  and {apart:.6} at e = {e}, c = {c}, f_r the same at every step\n\n"))
+            .words(orders.text())
+            .words(
+                "\nTheorem 1 is false where f_r is drawn anew: F = x²/2 at 0, f_r = x²/2 ± x, n = 2, \
+                 b = q = 1,\n",
+            )
+            .words(format!(
                 "γ = 0.1: F changes by {:.4} in expectation, the theorem allows {:.4}",
                 noisy.change, noisy.allowed
-            ),
-        ]
-        .join("\n"))
+            ))
+            .number("gamma", gamma)
+            .number("without_variance", same)
+            .number("without_variance_apart", apart)
+            .number("lemma_fails_as_on_slides", shares(orders.slides))
+            .number("lemma_fails_over_kept", shares(orders.kept))
+            .number("lemma_fails_shifted", shares(orders.shifted))
+            .number("changes_by", noisy.change)
+            .number("theorem_allows", noisy.allowed))
     }
 
-    fn bounds(&self) -> String {
+    fn bounds(&self) -> Sheet {
         let (e, c) = self.dissimilarity;
         let cell = |bound: Result<f64, VacuousBound>| {
             bound.map_or_else(|_| "vacuous".to_owned(), |x| format!("{x:.6}"))
@@ -276,7 +288,9 @@ impl Numbers {
         }
         let head =
             ["q", "b", "factor of V", "of any choice", "Theorem 1, summed", "slides, O(·) = 1"];
-        text::table(&head, &rows, &[true; 6]) + "vacuous: Theorem 1 needs q ≤ b < n\n"
+        Sheet::default()
+            .table("bounds", &head, rows, &[true; 6])
+            .words("vacuous: Theorem 1 needs q ≤ b < n\n")
     }
 
     fn check(&self) -> Result<(), Failure> {
