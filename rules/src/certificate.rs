@@ -99,7 +99,8 @@ pub struct Certificate {
     /// The length of the answer, in the unit of the radius.
     pub length: f64,
     /// How far rows may move with the same ones selected, of rules that say: see
-    /// [`Pipeline::margin`](crate::Pipeline::margin). No certifier knows the rule, so whoever asks it sets this.
+    /// [`Pipeline::margin`](crate::Pipeline::margin). No certifier knows the rule, so whoever asks
+    /// it sets this.
     pub margin: Option<f64>,
 }
 

@@ -220,8 +220,8 @@ pub trait Rule: Send {
         false
     }
 
-    /// How far rows may move, each by less than this, with the same ones selected, of the round that
-    /// was just aggregated with this f. `None` where it selects none, or does not say.
+    /// How far rows may move, each by less than this, with the same ones selected, of the round
+    /// just aggregated with this f. `None` where it selects none, or does not say.
     fn margin(&self, f: usize) -> Option<f64> {
         let _ = f;
         None

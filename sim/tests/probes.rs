@@ -43,6 +43,37 @@ impl Oracle for Held {
     }
 }
 
+/// Remembers every parameter vector whose loss it was asked for.
+struct Remembering(std::sync::Arc<std::sync::Mutex<Vec<Vec<f32>>>>);
+
+impl Oracle for Remembering {
+    fn refresh(&mut self) {}
+
+    fn loss(&mut self, params: &[f32]) -> f64 {
+        self.0.lock().unwrap().push(params.to_vec());
+        0.0
+    }
+
+    fn gradient(&mut self, _: &[f32], out: &mut [f32]) -> f64 {
+        out.fill(0.0);
+        0.0
+    }
+}
+
+#[test]
+fn zeno_tries_each_row_at_the_rate_of_the_step() {
+    let seen = std::sync::Arc::default();
+    let bare = with_oracle("zeno", "none", 5, 1);
+    let plan = Plan { oracle: Some(Box::new(Remembering(std::sync::Arc::clone(&seen)))), ..bare };
+    let mut run = Lockstep::new(plan).unwrap();
+    let start = run.params().to_vec();
+    run.step();
+    let tried = seen.lock().unwrap();
+    assert_eq!(tried.len(), 5);
+    // A row of length 0 would be tried where the run stands, and no two rows are alike.
+    assert!(tried.iter().all(|params| *params != start) && tried[0] != tried[1]);
+}
+
 fn with_oracle(rule: &str, attack: &str, n: usize, f: usize) -> Plan {
     let bare = plan(rule, attack, n, f, Optimiser::sgd(0.1));
     Plan { oracle: Some(Box::new(Held)), ..bare }

@@ -82,3 +82,25 @@ fn fill(
     indices.extend(range.map(|i| i as u32));
     data.fill(indices, &mut Seed(0).stream(Domain::Evaluation, 0, 0), batch);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use varangian_learn::{data, model};
+
+    #[test]
+    fn samples_that_are_kept_count_as_those_that_are_read_again() {
+        let split = data::load("glyphs", None, Seed(2)).unwrap();
+        let set = split.test.as_ref();
+        let network = model::build("mlp", set.shape(), set.classes()).unwrap();
+        let params = network.init(Seed(1));
+        let mut prepared: Prepared = Box::new(());
+        network.prepare(&params, &mut prepared);
+        let mut evaluator = Evaluator::new(set, 2 * BLOCK + 7);
+        let kept = evaluator.run(network.as_ref(), &params, &prepared, set);
+        evaluator.kept.clear();
+        let again = evaluator.run(network.as_ref(), &params, &prepared, set);
+        assert_eq!((kept.count, kept.hits, kept.loss), (again.count, again.hits, again.loss));
+        assert_eq!(kept.count, 2 * BLOCK as u64 + 7);
+    }
+}

@@ -59,3 +59,30 @@ impl Probe for TrialRule {
         self.pipeline.bare_rule().is_some_and(|rule| rule.weigh(squared, f, weights))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use varangian_base::Matrix;
+    use varangian_rules::build;
+
+    #[test]
+    fn a_trial_answers_as_the_rule_and_leaves_no_trace() {
+        let x = Matrix::from_rows(&[[1.0, 0.0], [2.0, 5.0], [3.0, 1.0], [4.0, 4.0], [90.0, -9.0]]);
+        for spec in ["median", "krum", "centred-clipping tau=1", "safeguard"] {
+            let fresh = || build(spec, 5, 1).unwrap();
+            let (mut want, mut verdict) = ([0.0; 2], Verdict::default());
+            fresh().aggregate(&mut Round::of(x.rows(), 1), &mut want, &mut verdict);
+            let mut trial = TrialRule::new(fresh(), 1);
+            for _ in 0..2 {
+                let mut got = [9.0; 2];
+                trial.aggregate(x.rows(), &mut got);
+                assert_eq!(got, want, "{spec}");
+            }
+        }
+        // Two rows are too few for krum: nothing moves.
+        let mut got = [9.0; 2];
+        TrialRule::new(build("krum", 5, 1).unwrap(), 1).aggregate(x.rows().head(2), &mut got);
+        assert_eq!(got, [0.0; 2]);
+    }
+}

@@ -400,6 +400,14 @@ mod tests {
     }
 
     #[test]
+    fn a_vote_of_another_length_is_told_which_was_due() {
+        let codec = Codec::Signs { ternary: false };
+        let letter = Letter { d: 67, statistics: 2, codec };
+        let error = letter.decode_vote(&[0; 3]).unwrap_err();
+        assert!(error.0.contains(&(codec.len(67) + 8).to_string()), "{}", error.0);
+    }
+
+    #[test]
     fn half_formats_round_and_a_finite_number_stays_finite() {
         let row = [1.0, -1.0 / 3.0, 1e30, -f32::MAX, 1e-30, f32::NAN, f32::INFINITY];
         let bf16 = back(Codec::Bf16, &row);

@@ -21,7 +21,7 @@ pub const LOSS: f64 = 144.0 / (1u64 << 24) as f64;
 const LANES: usize = 16;
 
 /// Sums of squares that f32 holds with nothing lost at either end; what is beyond them is summed
-/// again in f64. Of what is lost below, 2048 products of 2⁻¹⁴⁹ stay far below [`LOSS`] of the least.
+/// again in f64. What is lost below, 2048 products of 2⁻¹⁴⁹, is far below [`LOSS`] of the least.
 const RANGE: std::ops::Range<f64> = LEAST..1.0 / (LEAST * LEAST);
 
 /// 2⁻⁶⁰.

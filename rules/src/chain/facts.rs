@@ -14,7 +14,7 @@ impl Pipeline {
     }
 
     /// How far rows may move, each by less than this in Euclidean distance, with the rule selecting
-    /// the same ones, of the round that was just aggregated with this f and rows that count alike: a
+    /// the same ones, of the round just aggregated with this f and rows that count alike: a
     /// lower bound on the margin by which a selection would flip. `None` of rules that select no
     /// rows by distances (Krum, Multi-Krum and MoNNA do), where none is left out, behind
     /// stages that make other rows, and by blocks. Cost O(n²·log n).
