@@ -34,8 +34,8 @@
 //! exact, or for a squared difference right to 3 units of 2⁻⁵³, and none leaves the range.
 //! A sum of k terms, added in 16 lanes over windows of 2048 columns, has a relative error
 //! of its absolute terms of at most 128 + 8 + d/2048 units; every quantity here is moved to
-//! the safe side by four times that and n more, and by twice what f32 loses of the sums of
-//! each row ([`beside::LOSS`], together 2·10⁻⁵). The mean x̄ is rounded to f32 as a centre
+//! the safe side by four times that and n more, those of each row also by what f32 loses
+//! of them ([`beside::LOSS`], 9·10⁻⁶). The mean x̄ is rounded to f32 as a centre
 //! c, and ‖c − x̄‖ ≤ 2⁻²³·‖c‖ + (n units)·mean ‖xᵢ‖ + √d·2⁻¹⁴⁹ is added where x̄ is meant;
 //! Σ ‖xᵢ − c‖² ≥ Σ ‖xᵢ − x̄‖² for any c. Distances between rows beyond 8192 coordinates are
 //! f32 inside, with an error of at most 5·10⁻⁶. Rows of f64 are divided by a power of two,
@@ -151,10 +151,11 @@ impl Certifier {
             return None;
         }
         let exact = 4.0 * (136 + n + d / WINDOW) as f64 * UNIT;
-        let units = exact + 2.0 * beside::LOSS;
-        let measured = Measured::of(n, self.sums(rows, answer), units, |centre, mean_length| {
-            2f64.powi(-23) * centre + n as f64 * UNIT * mean_length
-        });
+        let units = exact + beside::LOSS;
+        let measured =
+            Measured::of(n, self.sums(rows, answer), (exact, units), |centre, mean_length| {
+                2f64.powi(-23) * centre + n as f64 * UNIT * mean_length
+            });
         let measured = measured.blurred((d as f64).sqrt() * 2f64.powi(-149));
         if self.effort == Effort::Fast || f == 0 {
             return Some(measured.certificate(f, kappa, None));
@@ -220,7 +221,8 @@ pub fn certify_exact(
         own: [dot(&answer, &answer), apart(&answer, &mean)],
     };
     let units = 4.0 * (8 + n + d) as f64 * UNIT;
-    let measured = Measured::of(n, part, units, |_, length| (n + 2) as f64 * UNIT * length);
+    let measured =
+        Measured::of(n, part, (units, units), |_, length| (n + 2) as f64 * UNIT * length);
     let measured = measured.blurred((d as f64).sqrt() * 2f64.powi(-536));
     let found = (f > 0).then(|| {
         let mut pairs = Pairs::default();
@@ -257,11 +259,16 @@ struct Measured {
 }
 
 impl Measured {
-    /// From sums with this relative error; `slip` bounds ‖c − x̄‖ by ‖c‖ and the mean of ‖xᵢ‖.
-    fn of(n: usize, sums: Part, units: f64, slip: impl Fn(f64, f64) -> f64) -> Measured {
+    /// From sums of F alone and of rows with these relative errors; `slip` bounds ‖c − x̄‖ by ‖c‖ and the mean of ‖xᵢ‖.
+    fn of(
+        n: usize,
+        sums: Part,
+        (exact, units): (f64, f64),
+        slip: impl Fn(f64, f64) -> f64,
+    ) -> Measured {
         let up = |square: &f64| square.sqrt() * (1.0 + units);
         let from_centre: Vec<f64> = sums.rows.iter().map(|[apart, _]| up(apart)).collect();
-        let [length, apart] = sums.own.map(|square| up(&square));
+        let [length, apart] = sums.own.map(|square| square.sqrt() * (1.0 + exact));
         // ‖c‖ ≤ ‖F‖ + ‖F − c‖, and ‖xᵢ‖ ≤ ‖xᵢ − c‖ + ‖c‖.
         let centre = length + apart;
         let products = sums.rows.iter().zip(&from_centre);
