@@ -259,7 +259,8 @@ struct Measured {
 }
 
 impl Measured {
-    /// From sums of F alone and of rows with these relative errors; `slip` bounds ‖c − x̄‖ by ‖c‖ and the mean of ‖xᵢ‖.
+    /// From sums of F alone and of rows with these relative errors; `slip` bounds ‖c − x̄‖ by ‖c‖
+    /// and the mean of ‖xᵢ‖.
     fn of(
         n: usize,
         sums: Part,
@@ -275,8 +276,10 @@ impl Measured {
         let products = products.map(|([_, x], far)| x - units * length * (far + centre)).collect();
         let lengths = from_centre.iter().sum::<f64>() / n as f64 + centre;
         let slip = slip(centre, lengths) * (1.0 + units);
-        let offset = (apart + slip) * (1.0 + units);
+        let offset = (apart + slip) * (1.0 + exact);
         let blur = 0.0;
+        // What follows sums numbers that are on the safe side already.
+        let units = exact;
         Measured { n, from_centre, products, length, slip, offset, units, blur }
     }
 
