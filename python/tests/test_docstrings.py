@@ -15,9 +15,9 @@ import varangian
 from varangian import attacks, datasets, filters, models, partitions, rules, stages
 
 LISTS = (rules, stages, attacks, filters, models, datasets, partitions)
-# What is documented without an example: a server to work for, and what runs and sweeps answer,
-# whose examples stand at `run`, `sweep` and `Results`; an exception.
-WITHOUT = {"worker", "Worked", "Run", "Sweep", "Defect"}
+# What is documented without an example: a server to work for, and what runs, sweeps and judgements
+# answer, whose examples stand at `run`, `sweep`, `Results` and `benchmark`; an exception.
+WITHOUT = {"worker", "Worked", "Run", "Sweep", "Entry", "Defect"}
 
 
 def found() -> list[ModuleType]:

@@ -101,6 +101,11 @@ def benchmark(
         If the rule, the tier or the part is wrong: nothing is run then.
     KeyboardInterrupt
         After Ctrl-C, as :func:`run`; what is done is kept.
+
+    A whole judgement takes minutes:
+
+    >>> entry = varangian.benchmark("median", out="entries")  # doctest: +SKIP
+    >>> print(entry["score"], entry.path)  # doctest: +SKIP
     """
     if not os.fspath(out):
         raise ValueError("out names a folder; got an empty text")
