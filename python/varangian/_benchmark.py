@@ -102,10 +102,12 @@ def benchmark(
     KeyboardInterrupt
         After Ctrl-C, as :func:`run`; what is done is kept.
 
-    A whole judgement takes minutes:
+    A whole judgement takes minutes, and what cannot be judged is said at once:
 
-    >>> entry = varangian.benchmark("median", out="entries")  # doctest: +SKIP
-    >>> print(entry["score"], entry.path)  # doctest: +SKIP
+    >>> from varangian import benchmark
+    >>> benchmark("medain", out="entries")
+    Traceback (most recent call last):
+    ValueError: unknown rule "medain"; did you mean "median"?
     """
     if not os.fspath(out):
         raise ValueError("out names a folder; got an empty text")
