@@ -231,17 +231,20 @@ mod tests {
     const ROWS: [[f32; 2]; 6] =
         [[1.0, 0.0], [0.5, 0.0], [2.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
 
-    #[test]
-    fn scores_of_the_worked_example_and_the_tie_that_goes_to_the_lower_id() {
-        let x = Matrix::from_rows(&ROWS);
+    fn scores(rows: Rows<'_>) -> Vec<f64> {
         let mut zeno = Zeno::new(Some(3), Penalty::Rho(0.125));
         let (params, mut oracle) = ([1.0, 0.0], Bowl::default());
-        let mut round = Round::of(x.rows(), 3);
+        let mut round = Round::of(rows, 3);
         (round.params, round.learning_rate) = (&params, 0.5);
         round.oracle = Some(&mut oracle);
         zeno.score(&mut round);
-        let scores: Vec<f64> = zeno.scores.iter().map(|s| s + 0.5).collect(); // f_r(x) = ½
-        assert_eq!(scores, [0.25, 0.1875, 0.0, -0.75, -0.25, 0.0]);
+        zeno.scores.iter().map(|s| s + 0.5).collect() // f_r(x) = ½
+    }
+
+    #[test]
+    fn scores_of_the_worked_example_and_the_tie_that_goes_to_the_lower_id() {
+        let x = Matrix::from_rows(&ROWS);
+        assert_eq!(scores(x.rows()), [0.25, 0.1875, 0.0, -0.75, -0.25, 0.0]);
         let (out, verdict) = answer("zeno b=3 rho=0.125", x.rows(), 3, &mut Bowl::default());
         assert_eq!(out, [3.5 / 3.0, 0.0]);
         assert_eq!(
@@ -255,16 +258,8 @@ mod tests {
         // 2·CHUNK + 3 rows, of which the k-th is (k/64, 0): Score(u) = u₁/2 − u₁²/4.
         let rows: Vec<[f32; 2]> = (0..2 * CHUNK + 3).map(|k| [k as f32 / 64.0, 0.0]).collect();
         let x = Matrix::from_rows(&rows);
-        let mut zeno = Zeno::new(Some(3), Penalty::Rho(0.125));
-        let (params, mut oracle) = ([1.0, 0.0], Bowl::default());
-        let mut round = Round::of(x.rows(), 3);
-        (round.params, round.learning_rate) = (&params, 0.5);
-        round.oracle = Some(&mut oracle);
-        zeno.score(&mut round);
-        for (score, row) in zeno.scores.iter().zip(&rows) {
-            let u = f64::from(row[0]);
-            assert_eq!(score + 0.5, u / 2.0 - u * u / 4.0);
-        }
+        let by_hand = rows.iter().map(|&[u, _]| f64::from(u / 2.0 - u * u / 4.0));
+        assert_eq!(scores(x.rows()), by_hand.collect::<Vec<f64>>());
     }
 
     #[test]

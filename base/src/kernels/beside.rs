@@ -165,15 +165,7 @@ unsafe fn folded<V: Lanes>(parts: &[V; LANES / 4]) -> f64 {
         // SAFETY: passed on from the caller; a chunk has `WIDTH` floats.
         unsafe { part.store(lanes.as_mut_ptr()) }
     }
-    let mut wide = lanes.map(f64::from);
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for lane in 0..width {
-            wide[lane] += wide[lane + width];
-        }
-    }
-    wide[0]
+    norms::Sums(lanes.map(f64::from)).fold()
 }
 
 #[cfg(test)]

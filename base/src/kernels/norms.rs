@@ -67,13 +67,13 @@ pub fn rows_distance2<'a>(rows: impl Into<Mixed<'a>>, centre: &[f32], out: &mut 
 /// A row's sums, on cache lines.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Sums([f64; LANES]);
+pub(super) struct Sums(pub(super) [f64; LANES]);
 
 impl Sums {
     const ZERO: Sums = Sums([0.0; LANES]);
 
     /// All of them, folded pairwise.
-    fn fold(mut self) -> f64 {
+    pub(super) fn fold(mut self) -> f64 {
         let mut width = LANES;
         while width > 1 {
             width /= 2;
