@@ -5,7 +5,7 @@
 //! at most Σ (d + 2ε) afterwards, as those k are among what it may take, and at least Σ max(d − 2ε,
 //! 0), as k others are no nearer than that. While the greatest upper bound of the selected rows is
 //! below the least lower bound of the others, the selection stays. The margin is the largest such
-//! ε, found by halving; what may really be moved before a selection flips is more.
+//! ε; what may really be moved before a selection flips is more.
 //!
 //! The field's name for it is a no-flip certificate (for Krum in arXiv 2607.10305, lemma 12).
 //! Differs: its text was not at hand; this is derived from the triangle inequality alone.
@@ -14,9 +14,6 @@ use varangian_base::kernels::distances::Pairs;
 
 /// What rounding may take from a squared distance, as a share of it: see [`Pairs`].
 const LOSS: f64 = 5e-6;
-
-/// Halvings of the interval that holds the margin.
-const HALVINGS: usize = 50;
 
 /// The margin of a selection of the first `kept` rows in `order`, by scores that sum the `k` least
 /// squared distances, or with `root` their roots. `None` where no row is left out, or a distance is
@@ -63,15 +60,16 @@ pub(crate) fn of_nearest(squared: &[f64], (order, kept): (&[usize], usize)) -> O
     margin.is_finite().then_some(margin.max(0.0))
 }
 
-/// The largest number up to `most` for which `stays` holds, up to rounding down; 0 where it never
-/// does.
+/// The largest number below `most` for which `stays` holds; 0 where it never does. Numbers that are
+/// not negative are in the order of their bits, so that halving those finds it to the last one,
+/// however far a row is.
 fn largest(most: f64, stays: impl Fn(f64) -> bool) -> f64 {
-    let (mut low, mut high) = (0.0, most);
-    for _ in 0..HALVINGS {
-        let middle = low + (high - low) / 2.0;
-        if stays(middle) { low = middle } else { high = middle }
+    let (mut low, mut high) = (0, most.to_bits());
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if stays(f64::from_bits(middle)) { low = middle } else { high = middle }
     }
-    low
+    f64::from_bits(low)
 }
 
 #[cfg(test)]
@@ -108,6 +106,9 @@ mod tests {
         assert_eq!(margin("median", &rows, 1), None, "nothing is selected");
         assert_eq!(margin("nnm | krum", &rows, 1), None, "the mixing may select others too");
         assert_eq!(margin("krum", &[[1.0]; 5], 1), Some(0.0), "all alike");
+        let scaled = |by: f32, last: f32| rows.map(|[x]| [if x > 15.0 { last } else { x * by }]);
+        near(margin("krum", &scaled(1.0, 3e38), 1), 0.15);
+        near(margin("krum", &scaled(1e-20, 20e-20), 1), 0.15e-20);
     }
 
     #[test]

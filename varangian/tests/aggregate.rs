@@ -244,6 +244,8 @@ fn a_certificate_says_how_far_the_aggregate_may_be_from_the_honest_mean() {
     let value = folder.json("median", "2", "--certificate");
     let radius = value["certificate"]["radius"].as_f64().unwrap();
     assert!((radius / 1e300 - 5.0 / 3.0).abs() < 1e-9, "{radius}");
+    let said = text(&folder.run("median", "2", "--certificate").stderr);
+    assert!(said.contains("is within 1.666667e300 of the mean"), "{said}");
     assert_eq!(folder.json("median", "2", "")["certificate"], Value::Null);
     // Row 1 is nearest to its two neighbours until all have moved by 3/20.
     folder.single("rows.npy", &[&[0.0], &[1.0], &[2.0], &[10.0], &[20.0]]);

@@ -67,17 +67,30 @@ pub(super) fn object(certificate: &Certificate) -> Value {
 /// The certificate in a sentence, of n rows of which f may be hostile.
 pub(super) fn sentence(certificate: &Certificate, (n, f): (usize, usize)) -> String {
     let Certificate { radius, attained, promised, descent, length, margin } = *certificate;
-    let margin = margin.map_or_else(String::new, |by| {
-        format!("; rows that move by less than {by:.6} each leave the same ones selected")
+    let margin = margin.map_or_else(String::new, |by| match by {
+        0.0 => "; the least move may select others".to_owned(),
+        _ => {
+            let by = shown(by);
+            format!("; rows that move by less than {by} each leave the same ones selected")
+        }
     });
     let attained = if attained { ", which some choice of them attains" } else { "" };
-    let promised = promised.map_or_else(String::new, |far| format!("; κ promises {far:.6}"));
+    let promised = promised.map_or_else(String::new, |far| format!("; κ promises {}", shown(far)));
+    let (radius, length) = (shown(radius), shown(length));
     let descent = match descent {
         Some(most) => format!("a direction of descent with up to {most} hostile rows"),
         None => "no certain direction of descent even if no row is hostile".to_owned(),
     };
     format!(
-        "whichever f = {f} of the {n} rows are hostile, the aggregate is within {radius:.6} of the \
-         mean of the others{attained}{promised}; it is {length:.6} long, and {descent}{margin}"
+        "whichever f = {f} of the {n} rows are hostile, the aggregate is within {radius} of the \
+         mean of the others{attained}{promised}; it is {length} long, and {descent}{margin}"
     )
+}
+
+/// A length with six digits behind the point, or as a power of ten where those would say nothing.
+fn shown(length: f64) -> String {
+    match length == 0.0 || (1e-3..1e9).contains(&length) {
+        true => format!("{length:.6}"),
+        false => format!("{length:.6e}"),
+    }
 }
