@@ -35,7 +35,7 @@ export class Board {
     this.hide();
     this.behind.replaceChildren();
     const part = board.only ? `; of the protocol only ${board.only}` : "";
-    this.told.textContent = visible(`Accuracy in %, the mean of each run's last ten evaluations. Worst case: the mean over settings under each setting's worst attack; usual five: had sign flips, flipped labels, ALIE, inner products and mimicry been all. A number of a setting shows, under the pointer or with the focus, how the accuracy went; a pipeline's name every attack. ${board.tier} tier, version ${board.version}, protocol ${board.protocol}${part}.`);
+    this.told.textContent = visible(`Accuracy in %, the mean of each run's last ten evaluations. Worst case: the mean over settings under each setting's worst attack; usual five: had sign flips, flipped labels, ALIE, inner products and mimicry been all. A number of a setting shows, under the pointer or with the focus, how the accuracy went; a pipeline's name every attack. Version ${board.version} of the ${board.tier} tier, protocol ${board.protocol}${part}.`);
     const settings = [...new Set(board.standings.flatMap(one => one.cells.map(cell => cell.setting)))];
     const number = (text: string) => ({ text, numeric: true }), word = (text: string) => ({ text, numeric: false });
     this.grid.fill([word("pipeline"), number("place"), number("worst case"), number("±"), number("usual five"), number("overstated"),
