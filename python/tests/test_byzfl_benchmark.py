@@ -353,7 +353,7 @@ def test_ctrl_c_ends_the_trainings_and_keeps_what_is_done(place: Path) -> None:
 def test_the_example_sets_cells_of_the_default_grid_beside_published_ones(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = Path(__file__).resolve().parents[1] / "examples" / "byzfl_grid.py"
+    script = Path(__file__).resolve().parents[1] / "drills" / "byzfl_grid.py"
     words = ["--data", "data", "--out", "grid", "--gamma", "0.0", "--f", "1", "--aggregators", "TrMean"]
     monkeypatch.setattr(sys, "argv", [str(script), *words, "--seeds", "1", "--steps", "1"])
     runpy.run_path(str(script), run_name="__main__")

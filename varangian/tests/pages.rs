@@ -17,7 +17,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo install", "builds a second copy"),
     ("cargo bench", "measures for minutes"),
     ("python bench/peers", "measures for minutes, and needs PyTorch"),
-    ("python python/examples/byzfl_grid.py", "trains for an hour, and needs PyTorch and MNIST"),
+    ("python python/drills/byzfl_grid.py", "trains for an hour, and needs PyTorch and MNIST"),
     ("python python/drills/bad_rank.py", "trains for minutes, and needs PyTorch"),
     ("python python/drills/hostile_replies.py", "needs Flower"),
     ("python python/drills/superlink.py", "runs for minutes, and needs Flower"),
