@@ -1,5 +1,5 @@
 //! Parameters that every attack takes: `jitter` makes colluders' copies differ, `start` lets an
-//! attack behave honestly first.
+//! attack behave honestly first, `momentum` says whether liars have one.
 
 use crate::write::{draw, nearest, purpose};
 use crate::{Attack, AttackEntry, Ground, Labels, Samples, Sees, Trigger, View};
@@ -21,6 +21,12 @@ pub static COMMON: &[Param] = &[
         default: "0",
         help: "the first step of the attack; before it the hostile workers behave honestly",
     },
+    Param {
+        name: "momentum",
+        kind: Kind::Choice(&["kept", "none"]),
+        default: "kept",
+        help: "whether a hostile worker's own gradients go through a momentum where honest ones' do; none in bucketing's code",
+    },
 ];
 
 /// Takes the common parameters out of `spec` and returns what wraps the attack, if anything.
@@ -32,7 +38,14 @@ pub(crate) fn take(spec: &mut Spec) -> Result<Option<Guise>, SpecError> {
     let args = Spec { name: spec.name.clone(), pairs: common }.args(COMMON)?;
     let jitter = args.real("jitter").expect("has a default");
     let start = args.count("start").expect("has a default") as u64;
-    Ok((jitter > 0.0 || start > 0).then_some(Guise { jitter, start }))
+    let bare = args.text("momentum") == "none";
+    if bare && start > 0 {
+        return Err(SpecError::new(format!(
+            "start > 0 needs momentum=kept: before it hostile workers behave honestly; found \
+             momentum=none start={start}"
+        )));
+    }
+    Ok((jitter > 0.0 || start > 0 || bare).then_some(Guise { jitter, start, bare }))
 }
 
 /// Whether `entry` leaves the common parameters alone: they never reach the attack itself.
@@ -55,6 +68,7 @@ pub(crate) fn apart(entry: &AttackEntry) -> Result<(), SpecError> {
 pub(crate) struct Guise {
     jitter: f64,
     start: u64,
+    bare: bool,
 }
 
 /// An attack under a guise.
@@ -78,6 +92,10 @@ impl Attack for Disguised {
 
     fn trigger(&self) -> Option<Trigger> {
         self.inner.trigger()
+    }
+
+    fn keeps_momentum(&self, hostile: usize, of: usize) -> bool {
+        !self.guise.bare && self.inner.keeps_momentum(hostile, of)
     }
 
     fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {

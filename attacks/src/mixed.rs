@@ -180,6 +180,11 @@ impl Attack for Mixed {
         self.groups.iter().find_map(|group| group.attack.trigger())
     }
 
+    fn keeps_momentum(&self, hostile: usize, of: usize) -> bool {
+        let group = self.group_of(hostile, of);
+        group.is_none_or(|g| self.groups[g].attack.keeps_momentum(hostile, of))
+    }
+
     fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
         crate::none::honest(view, out.reborrow());
         let bounds = self.bounds(out.n());
@@ -285,6 +290,15 @@ mod tests {
         assert_eq!(flipped("mixed groups=\"2 ipm; * label-flip; 1 ipm\""), [2, 3, 4]);
         assert_eq!(flipped("mixed groups=\"2 label-flip; * ipm; 1 ipm\""), [0, 1]);
         assert_eq!(flipped("mixed groups=\"1 ipm; * ipm; 1 ipm; 2 label-flip\""), [4, 5]);
+    }
+
+    #[test]
+    fn a_group_without_momentum_leaves_the_others_theirs() {
+        let attack =
+            crate::build("mixed groups=\"2 ipm; * sign-flip momentum=none; 1 ipm\"").unwrap();
+        let bare: Vec<usize> = (0..6).filter(|&k| !attack.keeps_momentum(k, 6)).collect();
+        assert_eq!(bare, [2, 3, 4]);
+        assert!(!attack.fork().keeps_momentum(3, 6));
     }
 
     #[test]

@@ -164,6 +164,13 @@ pub trait Attack: Send + Sync {
         None
     }
 
+    /// Whether the gradients of its own that the hostile worker at place `hostile` of `of` holds
+    /// went through its momentum, where honest workers' do.
+    fn keeps_momentum(&self, hostile: usize, of: usize) -> bool {
+        let _ = (hostile, of);
+        true
+    }
+
     /// Writes what the hostile workers send: one row each, in worker order. `out` may hold anything
     /// on entry. Not called when there are no hostile workers.
     fn forge(&mut self, view: &mut View<'_>, out: RowsMut<'_>);

@@ -11,7 +11,7 @@ use crate::work::{AGENT, Calm, Ending, Fresh, Hand, Happened, Model, Reader, sea
 use varangian_attacks::Attack;
 use varangian_base::{Coins, Matrix, SpecError};
 use varangian_rules::Pipeline;
-use varangian_train::{Adversary, Held, Job, Keeping, Poison, Sight};
+use varangian_train::{Adversary, Held, Job, Keeping, Poison, Sight, Worker};
 
 /// The hostile workers of a run.
 pub struct Drill<'a> {
@@ -73,10 +73,11 @@ impl<'a> Drill<'a> {
         ids.dedup();
         let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
         attack.check(n - ids.len(), ids.len(), f).map_err(needs)?;
-        let hands = |those: Vec<u32>| those.into_iter().map(|id| Hand::new(id, &job)).collect();
-        let honest = (0..n as u32).filter(|id| sees.honest && !ids.contains(id)).collect();
-        let (mine, others) = (hands(ids.clone()), hands(honest));
         let adversary = Adversary::new(attack);
+        let liar = |(k, &id)| Hand::new(adversary.worker(id, k, ids.len()), &job);
+        let mine = ids.iter().enumerate().map(liar).collect();
+        let honest = (0..n as u32).filter(|id| sees.honest && !ids.contains(id));
+        let others = honest.map(|id| Hand::new(Worker::new(id), &job)).collect();
         Ok(Drill { job, adversary, rule, n, f, ids, mine, others, last: None })
     }
 

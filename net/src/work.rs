@@ -154,9 +154,9 @@ pub(crate) struct Hand {
 }
 
 impl Hand {
-    pub(crate) fn new(id: u32, job: &Job<'_>) -> Self {
+    pub(crate) fn new(worker: Worker, job: &Job<'_>) -> Self {
         Hand {
-            worker: Worker::new(id),
+            worker,
             since: 0,
             bench: Bench::new(job.model),
             prepared: Box::new(()),
@@ -175,7 +175,7 @@ impl Hand {
     fn is_behind(&mut self, step: u64) -> bool {
         let behind = step < self.since;
         if behind {
-            (self.worker, self.since) = (Worker::new(self.worker.id()), 0);
+            (self.worker, self.since) = (self.worker.afresh(), 0);
             self.past.clear();
         }
         behind
@@ -313,7 +313,7 @@ impl Labour {
             Fresh::Wait => return Ok(None),
             Fresh::Model(model) => model,
         };
-        let hand = self.hand.get_or_insert_with(|| Hand::new(worker, job));
+        let hand = self.hand.get_or_insert_with(|| Hand::new(Worker::new(worker), job));
         if let Some(state) = self.state.take() {
             hand.resume(state).map_err(Failed::Final)?;
         }

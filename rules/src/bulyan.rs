@@ -16,7 +16,7 @@
 //! assert_eq!(out, [1.75]);
 //! ```
 
-use crate::krum::{VARIANCE_NORM, exact_score, score, variance_norm};
+use crate::krum::{Power, VARIANCE_NORM, exact_score, score, variance_norm};
 use crate::median::Middle;
 use crate::select::sort_by_key;
 use crate::{Bound, Claims, Kappa, Round, Rule, RuleEntry, RuleFacts, Stage, Verdict, exact};
@@ -127,9 +127,9 @@ impl Bulyan {
         for round in 0..self.theta(n, f) {
             let neighbours = self.alive.len().saturating_sub(f + 2).max(1);
             match self.variant {
-                Variant::Rescored | Variant::Classic => self.score(neighbours, false),
-                Variant::Reference if round == 0 => self.score(most, true),
-                Variant::OneShot if round == 0 => self.score(neighbours, false),
+                Variant::Rescored | Variant::Classic => self.score(neighbours, Power::Two),
+                Variant::Reference if round == 0 => self.score(most, Power::One),
+                Variant::OneShot if round == 0 => self.score(neighbours, Power::Two),
                 Variant::Reference | Variant::OneShot => {}
             }
             let best = &self.order[..most.min(neighbours)];
@@ -149,21 +149,21 @@ impl Bulyan {
         let (n, f) = (round.n(), round.f);
         let pairs = exact::pairs(round.rows);
         let most = self.m(n, f);
-        let ranked = |alive: &[usize], neighbours: usize, root: bool| -> Vec<usize> {
-            let score = |&i: &usize| exact_score(&pairs, i, alive, neighbours, root);
+        let ranked = |alive: &[usize], neighbours: usize, power: Power| -> Vec<usize> {
+            let score = |&i: &usize| exact_score(&pairs, i, alive, neighbours, power);
             let scores: Vec<_> = alive.iter().map(score).collect();
             exact::in_order(&scores).into_iter().map(|at| alive[at]).collect()
         };
         let mut alive: Vec<usize> = (0..n).collect();
         let mut order = match self.variant {
-            Variant::Reference => ranked(&alive, most, true),
-            _ => ranked(&alive, n - f - 2, false),
+            Variant::Reference => ranked(&alive, most, Power::One),
+            _ => ranked(&alive, n - f - 2, Power::Two),
         };
         let mut chosen = Vec::new();
         for _ in 0..self.theta(n, f) {
             let neighbours = alive.len().saturating_sub(f + 2).max(1);
             if matches!(self.variant, Variant::Rescored | Variant::Classic) {
-                order = ranked(&alive, neighbours, false);
+                order = ranked(&alive, neighbours, Power::Two);
             }
             chosen.push(exact::Blend::selection(n, &order[..most.min(neighbours)]));
             let first = order.remove(0);
@@ -173,13 +173,13 @@ impl Bulyan {
     }
 
     /// Orders the rows that remain by their score among themselves.
-    fn score(&mut self, neighbours: usize, root: bool) {
+    fn score(&mut self, neighbours: usize, power: Power) {
         self.scores.clear();
         for &i in &self.alive {
             self.nearest.clear();
             let others = self.alive.iter().filter(|&&j| j != i);
             self.nearest.extend(others.map(|&j| self.pairs.at(i, j)));
-            self.scores.push(score(&mut self.nearest, neighbours, root));
+            self.scores.push(score(&mut self.nearest, neighbours, power));
         }
         sort_by_key(&self.scores, &mut self.order);
     }

@@ -1,4 +1,4 @@
-//! Krum and Multi-Krum (Blanchard et al. 2017, §3 and §5), and the two variants in circulation.
+//! Krum and Multi-Krum (Blanchard et al. 2017, §3 and §5), and the three variants in circulation.
 //!
 //! The score of row i is the sum of ‖xᵢ − xⱼ‖² over its n − f − 2 nearest other rows. Krum answers
 //! the row of least score; Multi-Krum the mean of the m rows of least score. Ties go to the lower
@@ -32,13 +32,14 @@ const BOUND: Bound =
 const DIFFERS: &[&str] = &[
     "variant = byzfl sums over n − f − 1 neighbours and averages n − f rows by default, as ByzFL and ByzPy do",
     "variant = distributed-momentum sums unsquared distances over n − f − 1 neighbours, as that paper's code does",
+    "variant = bucketing sums the squares of squared distances, as the code of Karimireddy et al. 2022 does",
     "below-bound = allow takes n ≥ 2f + 1 rows, as ByzFL does, and counts at least one neighbour, as Flower does; the paper proves nothing there",
 ];
 const VARIANT: Param = Param {
     name: "variant",
-    kind: Kind::Choice(&["blanchard", "byzfl", "distributed-momentum"]),
+    kind: Kind::Choice(&["blanchard", "byzfl", "distributed-momentum", "bucketing"]),
     default: "blanchard",
-    help: "which neighbours a score sums: n − f − 2 squared, n − f − 1 squared, or n − f − 1 unsquared",
+    help: "which distances a score sums: the n − f − 2 least squared, n − f − 1 squared, n − f − 1 as they are, or n − f − 2 to the fourth power",
 };
 
 const BELOW: Param = Param {
@@ -129,6 +130,7 @@ fn build(args: &Args, m: M) -> Result<Box<Stage>, SpecError> {
     let variant = match args.text("variant") {
         "blanchard" => Variant::Blanchard,
         "byzfl" => Variant::Byzfl,
+        "bucketing" => Variant::Bucketing,
         _ => Variant::DistributedMomentum,
     };
     let below = args.text("below-bound") == "allow";
@@ -141,6 +143,15 @@ enum Variant {
     Blanchard,
     Byzfl,
     DistributedMomentum,
+    Bucketing,
+}
+
+/// Which power of distances a score sums.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Power {
+    One,
+    Two,
+    Four,
 }
 
 #[derive(Clone, Copy)]
@@ -173,8 +184,19 @@ impl Krum {
 
     /// How many neighbours a score sums over.
     fn neighbours(&self, n: usize, f: usize) -> usize {
-        let beside = if self.variant == Variant::Blanchard { 2 } else { 1 };
+        let beside = match self.variant {
+            Variant::Blanchard | Variant::Bucketing => 2,
+            Variant::Byzfl | Variant::DistributedMomentum => 1,
+        };
         (n - f).saturating_sub(beside).max(1)
+    }
+
+    fn power(&self) -> Power {
+        match self.variant {
+            Variant::Blanchard | Variant::Byzfl => Power::Two,
+            Variant::DistributedMomentum => Power::One,
+            Variant::Bucketing => Power::Four,
+        }
     }
 
     /// How many rows are averaged.
@@ -190,13 +212,12 @@ impl Krum {
 impl Weigh for Krum {
     fn weigh(&mut self, squared: &Pairs, f: usize, weights: &mut [f64]) {
         let n = squared.n();
-        let neighbours = self.neighbours(n, f);
-        let root = self.variant == Variant::DistributedMomentum;
+        let (neighbours, power) = (self.neighbours(n, f), self.power());
         self.scores.clear();
         for i in 0..n {
             self.nearest.clear();
             self.nearest.extend((0..n).filter(|&j| j != i).map(|j| squared.at(i, j)));
-            self.scores.push(score(&mut self.nearest, neighbours, root));
+            self.scores.push(score(&mut self.nearest, neighbours, power));
         }
         sort_by_key(&self.scores, &mut self.order);
         mean_of(&self.order[..self.averaged(n, f)], weights);
@@ -204,12 +225,11 @@ impl Weigh for Krum {
 
     fn exact(&self, round: &exact::Round<'_>) -> exact::Blend {
         let (n, f) = (round.n(), round.f);
-        let neighbours = self.neighbours(n, f);
-        let root = self.variant == Variant::DistributedMomentum;
+        let (neighbours, power) = (self.neighbours(n, f), self.power());
         let pairs = exact::pairs(round.rows);
         let all: Vec<usize> = (0..n).collect();
         let scores: Vec<_> =
-            all.iter().map(|&i| exact_score(&pairs, i, &all, neighbours, root)).collect();
+            all.iter().map(|&i| exact_score(&pairs, i, &all, neighbours, power)).collect();
         exact::Blend::selection(n, &exact::in_order(&scores)[..self.averaged(n, f)])
     }
 
@@ -219,9 +239,8 @@ impl Weigh for Krum {
 
     fn margin(&self, squared: &Pairs, f: usize) -> Option<f64> {
         let n = squared.n();
-        let root = self.variant == Variant::DistributedMomentum;
         let selected = (&*self.order, self.averaged(n, f));
-        margin::of_scores(squared, selected, self.neighbours(n, f), root)
+        margin::of_scores(squared, selected, self.neighbours(n, f), self.power())
     }
 
     fn check(&self, n: usize, f: usize) -> Result<(), String> {
@@ -233,11 +252,16 @@ impl Weigh for Krum {
     }
 }
 
-/// The sum of the k least of these squared distances, or of their roots; sorts them.
-pub(crate) fn score(squared: &mut [f64], k: usize, root: bool) -> f64 {
+/// The sum of the k least of these squared distances, or of another power of the distances; sorts
+/// them.
+pub(crate) fn score(squared: &mut [f64], k: usize, power: Power) -> f64 {
     squared.sort_unstable_by(f64::total_cmp);
     let least = squared.iter().take(k);
-    if root { least.map(|s| s.sqrt()).sum() } else { least.sum() }
+    match power {
+        Power::One => least.map(|s| s.sqrt()).sum(),
+        Power::Two => least.sum(),
+        Power::Four => least.map(|s| s * s).sum(),
+    }
 }
 
 /// The score of row i among the rows of `alive`, exactly.
@@ -246,10 +270,15 @@ pub(crate) fn exact_score(
     i: usize,
     alive: &[usize],
     neighbours: usize,
-    root: bool,
+    power: Power,
 ) -> exact::Wide {
     let others = alive.iter().filter(|&&j| j != i).map(|&j| pairs[i][j]);
-    let mut far: Vec<_> = others.map(|s| if root { s.sqrt() } else { s }).collect();
+    let of = |squared: exact::Wide| match power {
+        Power::One => squared.sqrt(),
+        Power::Two => squared,
+        Power::Four => squared * squared,
+    };
+    let mut far: Vec<_> = others.map(of).collect();
     far.sort_unstable();
     far.into_iter().take(neighbours).sum()
 }

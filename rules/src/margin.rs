@@ -1,28 +1,29 @@
 //! By how much rows may move before a rule selects others.
 //!
 //! If no row moves farther than ε, a distance between two changes by at most 2ε. A score is the sum
-//! of a row's k least distances, or of their squares, so that of a row with nearest distances d is
-//! at most Σ (d + 2ε) afterwards, as those k are among what it may take, and at least Σ max(d − 2ε,
-//! 0), as k others are no nearer than that. While the greatest upper bound of the selected rows is
-//! below the least lower bound of the others, the selection stays. The margin is the largest such
-//! ε; what may really be moved before a selection flips is more.
+//! of a row's k least distances, or of a power of them, so that of a row with nearest distances d
+//! is at most Σ (d + 2ε) afterwards, as those k are among what it may take, and at least
+//! Σ max(d − 2ε, 0), as k others are no nearer than that. While the greatest upper bound of the
+//! selected rows is below the least lower bound of the others, the selection stays. The margin is
+//! the largest such ε; what may really be moved before a selection flips is more.
 //!
 //! The field's name for it is a no-flip certificate (for Krum in arXiv 2607.10305, lemma 12).
 //! Differs: its text was not at hand; this is derived from the triangle inequality alone.
 
+use crate::krum::Power;
 use varangian_base::kernels::distances::Pairs;
 
 /// What rounding may take from a squared distance, as a share of it: see [`Pairs`].
 const LOSS: f64 = 5e-6;
 
-/// The margin of a selection of the first `kept` rows in `order`, by scores that sum the `k` least
-/// squared distances, or with `root` their roots. `None` where no row is left out, or a distance is
+/// The margin of a selection of the first `kept` rows in `order`, by scores that sum this
+/// power of the `k` least distances. `None` where no row is left out, or a distance is
 /// not finite. Cost O(n²·log n).
 pub(crate) fn of_scores(
     squared: &Pairs,
     (order, kept): (&[usize], usize),
     k: usize,
-    root: bool,
+    power: Power,
 ) -> Option<f64> {
     let n = squared.n();
     let nearest = |&i: &usize| {
@@ -37,7 +38,11 @@ pub(crate) fn of_scores(
     if kept >= n || !most.is_finite() {
         return None;
     }
-    let term = |x: f64| if root { x } else { x * x };
+    let term = |x: f64| match power {
+        Power::One => x,
+        Power::Two => x * x,
+        Power::Four => (x * x) * (x * x),
+    };
     let upper = |far: &Vec<f64>, by: f64| -> f64 {
         far.iter().map(|x| term(x * (1.0 + LOSS) + 2.0 * by)).sum()
     };
@@ -119,7 +124,9 @@ mod tests {
             let (n, d) = (7 + seed as usize % 5, 1 + seed as usize % 4);
             let mut rows = Matrix::zeros(n, d);
             (0..n).for_each(|i| rows.row_mut(i).fill_with(|| draws.normal() as f32));
-            for spec in ["krum", "multi-krum m=3", "krum variant=byzfl", "monna"] {
+            for spec in
+                ["krum", "multi-krum m=3", "krum variant=byzfl", "krum variant=bucketing", "monna"]
+            {
                 let mut rule = build(spec, n, 2).unwrap();
                 let (selected, margin) = ask(&mut rule, &rows, 2);
                 let margin = margin.expect("rows are left out");

@@ -139,14 +139,17 @@ impl Lockstep {
             points: 0,
             row: [f64::NAN; COLUMNS.len()],
         });
+        let (adversary, liars) = (Adversary::new(plan.attack), hostile.len());
+        let liar = |(k, id)| adversary.worker(id, k, liars);
+        let hostile: Vec<Worker> = hostile.into_iter().enumerate().map(liar).collect();
         Ok(Lockstep {
             staged: Matrix::zeros(if in_place { 0 } else { n }, d),
             own: Matrix::zeros(hostile.len(), d),
             shadow: keeping.map(|keeping| States::new(keeping, hostile.len(), d)),
             evaluator: Evaluator::new(plan.test.as_ref(), plan.test_samples),
-            adversary: Adversary::new(plan.attack),
+            adversary,
             honest: honest.into_iter().map(Worker::new).collect(),
-            hostile: hostile.into_iter().map(Worker::new).collect(),
+            hostile,
             prepared: Box::new(()),
             benches: Mutex::new(Vec::new()),
             study,

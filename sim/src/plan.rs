@@ -21,6 +21,22 @@ pub enum Hostile {
     Random,
 }
 
+impl Hostile {
+    /// The ids of `k` hostile workers among n, ascending; k is at most n.
+    pub fn ids(self, n: usize, k: usize, seed: Seed) -> Vec<u32> {
+        match self {
+            Hostile::Last => ((n - k) as u32..n as u32).collect(),
+            Hostile::First => (0..k as u32).collect(),
+            Hostile::Random => {
+                let mut order = seed.stream(Domain::Roles, 0, 0).permutation(n);
+                order.truncate(k);
+                order.sort_unstable();
+                order
+            }
+        }
+    }
+}
+
 /// The most numbers that SAGA's tables of all workers may hold: 4 GiB.
 const MOST_KEPT: usize = 1 << 30;
 
@@ -218,7 +234,7 @@ impl Plan {
 
     /// The ids of the hostile workers, ascending.
     pub fn hostile_ids(&self) -> Vec<u32> {
-        hostile_ids(self.hostile, self.n, self.f_real, self.seed)
+        self.hostile.ids(self.n, self.f_real, self.seed)
     }
 }
 
@@ -240,18 +256,4 @@ pub(crate) fn fits(
     };
     let needs = |condition| SpecError::new(format!("the attack needs {condition}"));
     attack.fits(ground).map_err(needs)
-}
-
-/// The ids of `k` hostile workers among n, ascending.
-pub(crate) fn hostile_ids(hostile: Hostile, n: usize, k: usize, seed: Seed) -> Vec<u32> {
-    match hostile {
-        Hostile::Last => ((n - k) as u32..n as u32).collect(),
-        Hostile::First => (0..k as u32).collect(),
-        Hostile::Random => {
-            let mut order = seed.stream(Domain::Roles, 0, 0).permutation(n);
-            order.truncate(k);
-            order.sort_unstable();
-            order
-        }
-    }
 }

@@ -16,7 +16,6 @@ use varangian_train::{
 };
 
 use crate::Hostile;
-use crate::plan::hostile_ids;
 
 /// A worker's way from fetching a model to sending a gradient.
 #[derive(Clone)]
@@ -91,7 +90,7 @@ impl Collusion {
     ) -> Result<Self, SpecError> {
         Collusion::check(attack.as_ref(), n, f, f_real)?;
         let sees = attack.sees();
-        let ids = hostile_ids(hostile, n, f_real, seed);
+        let ids = hostile.ids(n, f_real, seed);
         let minds = if f_real == 0 {
             Vec::new()
         } else if sees.honest {
@@ -107,6 +106,13 @@ impl Collusion {
 
     fn rank(&self, worker: u32) -> Option<usize> {
         self.ids.binary_search(&worker).ok()
+    }
+
+    /// Worker `id`, honest or hostile.
+    fn worker(&self, id: u32) -> Worker {
+        let Some(rank) = self.rank(id) else { return Worker::new(id) };
+        let mind = if self.together { 0 } else { rank };
+        self.minds[mind].worker(id, rank, self.ids.len())
     }
 
     /// What a hostile worker does to its labels.
@@ -207,7 +213,7 @@ impl Squad {
             state: State::Idle,
         };
         Squad {
-            workers: (0..n as u32).map(Worker::new).collect(),
+            workers: (0..n as u32).map(|id| collusion.worker(id)).collect(),
             flights: vec![idle; n],
             rows: Matrix::zeros(n, d),
             model,

@@ -9,7 +9,7 @@ mod resume;
 use crate::events::{Agenda, Trace};
 use crate::lockstep::Evaluation;
 use crate::network::{Network, Temperament};
-use crate::plan::{fits, hostile_ids};
+use crate::plan::fits;
 use crate::{Collusion, Flight, Hostile, Squad};
 use std::sync::Arc;
 use varangian_attacks::Attack;
@@ -103,7 +103,7 @@ impl AsyncPlan {
             ));
         }
         if f_real > 0 {
-            let hostile = hostile_ids(self.hostile, n, f_real, self.seed);
+            let hostile = self.hostile.ids(n, f_real, self.seed);
             fits(self.attack.as_ref(), n, &hostile, &*self.model, &*self.train)?;
         }
         Collusion::check(self.attack.as_ref(), n, self.f, f_real)
@@ -113,7 +113,7 @@ impl AsyncPlan {
 impl AsyncPlan {
     /// The ids of the hostile workers, ascending.
     pub fn hostile_ids(&self) -> Vec<u32> {
-        hostile_ids(self.hostile, self.n, self.f_real, self.seed)
+        self.hostile.ids(self.n, self.f_real, self.seed)
     }
 }
 

@@ -300,3 +300,50 @@ fn a_certificate_changes_nothing_and_holds_the_honest_mean() {
     let error = Lockstep::new(weighted).err().unwrap().to_string();
     assert_eq!(error, "a certificate is of rows that count alike, so weights must be equal");
 }
+
+/// Keeps the hostile workers' own rows of each step, and sends zeros.
+#[derive(Clone)]
+struct Listener {
+    heard: Arc<std::sync::Mutex<Vec<Vec<f32>>>>,
+    keeps_momentum: bool,
+}
+
+impl Attack for Listener {
+    fn forge(&mut self, view: &mut View<'_>, mut out: RowsMut<'_>) {
+        self.heard.lock().unwrap().push(view.own.iter().flatten().copied().collect());
+        out.iter_mut().for_each(|row| row.fill(0.0));
+    }
+
+    fn keeps_momentum(&self, _: usize, _: usize) -> bool {
+        self.keeps_momentum
+    }
+
+    fn fork(&self) -> Box<dyn Attack> {
+        Box::new(self.clone())
+    }
+}
+
+#[test]
+fn a_hostile_worker_without_momentum_holds_its_gradient_and_one_with_it_their_sum() {
+    let heard = |mu: f64, keeps_momentum: bool| {
+        // The rate moves nothing, so that gradients are the same whatever is sent.
+        let optimiser = Optimiser {
+            schedule: Schedule::parse("steps at=0:1e-30").unwrap(),
+            ..optimiser(Placement::Worker, mu, false)
+        };
+        let mut plan = plan("median", "none", 7, 2, optimiser);
+        let listener = Listener { heard: Arc::default(), keeps_momentum };
+        plan.attack = Box::new(listener.clone());
+        after(plan, 4);
+        let heard = listener.heard.lock().unwrap();
+        heard.clone()
+    };
+    let (gradients, kept) = (heard(0.0, true), heard(0.5, true));
+    assert_eq!(heard(0.5, false), gradients);
+    let mut momentum = vec![0.0; gradients[0].len()];
+    for (step, (gradient, kept)) in gradients.iter().zip(&kept).enumerate() {
+        momentum.iter_mut().zip(gradient).for_each(|(m, g)| *m = 0.5 * *m + g);
+        assert!(gap(&momentum, kept) < 1e-4, "step {step}: {momentum:?} {kept:?}");
+    }
+    assert_ne!(kept, gradients);
+}

@@ -1,6 +1,6 @@
 //! The adversary: the one mind of the hostile workers.
 
-use crate::{Broadcast, Job, Poison};
+use crate::{Broadcast, Job, Poison, Worker};
 use varangian_attacks::{Attack, Labels, Probe, Samples, Sees, View};
 use varangian_base::kernels::distances::Pairs;
 use varangian_base::{Domain, Memory, Rows, RowsMut, Seed, SpecError, Stream};
@@ -114,6 +114,14 @@ impl Adversary {
     /// What the hostile worker at place `hostile` of `of` does to its labels.
     pub fn poisoner(&self, hostile: usize, of: usize) -> Poisoner<'_> {
         Poisoner { attack: self.attack.as_ref(), hostile, of }
+    }
+
+    /// The hostile worker `id` at place `hostile` of `of`.
+    pub fn worker(&self, id: u32, hostile: usize, of: usize) -> Worker {
+        match self.attack.keeps_momentum(hostile, of) {
+            true => Worker::new(id),
+            false => Worker::new(id).without_momentum(),
+        }
     }
 
     /// Writes the hostile rows of this step: zeros where the attack cannot act on the rows that

@@ -81,6 +81,8 @@ impl Bench {
 /// steps remembers.
 pub struct Worker {
     id: u32,
+    /// Whether it sends gradients as they are where others send their momentum.
+    bare: bool,
     /// Whose minibatch it draws: another's in election coding.
     of: u32,
     /// Its own parameters in RSA, those of the step before in Byz-VR-MARINA and Byz-DASHA-PAGE;
@@ -113,6 +115,7 @@ impl Worker {
         let (copy, copied, estimate, table, average) = Default::default();
         Worker {
             id,
+            bare: false,
             of: id,
             copy,
             copied,
@@ -126,6 +129,16 @@ impl Worker {
             statistics,
             sanitised: 0,
         }
+    }
+
+    /// The same without a momentum of its own, where workers have one.
+    pub fn without_momentum(self) -> Self {
+        Worker { bare: true, ..self }
+    }
+
+    /// The worker as it was before its first step.
+    pub fn afresh(&self) -> Self {
+        Worker { bare: self.bare, ..Worker::new(self.id) }
     }
 
     /// Its id.
@@ -228,7 +241,8 @@ impl Worker {
     /// Whether momentum lives here; then there is room for it.
     fn has_momentum(&mut self, job: &Job<'_>, d: usize) -> bool {
         let momentum = &job.optimiser.momentum;
-        let at_worker = momentum.placement.is_at_worker() && momentum.coefficient > 0.0;
+        let has = momentum.placement.is_at_worker() && momentum.coefficient > 0.0;
+        let at_worker = has && !self.bare;
         if at_worker && self.momentum.is_empty() {
             self.momentum = vec![0.0; d];
         }

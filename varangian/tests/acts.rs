@@ -35,6 +35,7 @@ const ACTING: &[(&str, &str, [&str; 2])] = &[
     ("start", "", ["''", "'MODEL'"]),
     ("start_prefix", "start='MODEL'", ["''", "'module.'"]),
     ("partition", "", ["'iid'", "'dirichlet alpha=0.1'"]),
+    ("partition_over", "", ["'all'", "'honest'"]),
     ("sampling", "", ["'epochs'", "'with-replacement'"]),
     ("n", "", ["7", "8"]),
     ("f", "f_real=1 rule='trimmed-mean'", ["1", "2"]),
@@ -92,6 +93,18 @@ const IDLE: &[(&str, &str)] = &[
     ),
     ("f_real=0 hostile='first'", "hostile=first does nothing: no worker is hostile"),
     ("f_real=0", "attack=sign-flip does nothing: no worker is hostile"),
+    (
+        "f_real=0 partition_over='honest'",
+        "partition_over=honest does nothing: no worker is hostile",
+    ),
+    (
+        "sampling='shared-pool' partition_over='honest'",
+        "partition_over=honest does nothing: sampling=shared-pool draws from all samples",
+    ),
+    (
+        "attack='sign-flip momentum=none' momentum_at='update'",
+        "attack: momentum=none does nothing: no worker holds a momentum",
+    ),
     (
         "batch=100000",
         "batch=100000: cut to what there is; the fewest samples to draw from are 1142",

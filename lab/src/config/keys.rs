@@ -37,6 +37,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("partition", "how the training set is split over workers"),
     key(
+        "partition_over",
+        "whom the training set is split over: all (the honest workers never see a hostile one's \
+         part), or honest (they alone share all of it; a hostile worker holds an even random slice \
+         of the whole set besides), as in bucketing's and ByzFL's experiments",
+    ),
+    key(
         "sampling",
         "how a worker draws minibatches: epochs, with-replacement, shared-stream, shared-pool; \
          repeated and checked for rules that compare repeated work",

@@ -6,6 +6,7 @@
 //! that make it.
 
 mod acts;
+mod choices;
 mod file;
 mod grid;
 mod keys;

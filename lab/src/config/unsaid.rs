@@ -21,6 +21,7 @@ pub const WEIGHTS: &[Param] = &[
 
 /// The keys that are left out at their defaults, and these as they print.
 pub(super) const UNSAID: &[(&str, &str)] = &[
+    ("partition_over", "all"),
     ("optimum", "none"),
     ("local_steps", "1"),
     ("local_rate", "0.0"),

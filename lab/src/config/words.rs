@@ -35,6 +35,7 @@ pub(crate) struct Words {
     pub(crate) participation: Option<Participation>,
     pub(crate) non_finite: NonFinite,
     pub(crate) partition: Box<dyn Partition>,
+    pub(crate) over_honest: bool,
     pub(crate) sampling: Sampling,
     /// The model's name, and how it is built once the data are there.
     pub(crate) model: (String, Box<dyn Recipe>),
@@ -81,6 +82,7 @@ impl Read {
             hostile: settings.hostile()?,
             passes: settings.passes()?,
             partition: own.partition(&settings.partition)?,
+            over_honest: settings.partitioned_over_honest()?,
             sampling: Sampling::make(&spec::parse(&settings.sampling)?)?,
             model: (spec::parse(&settings.model)?.name, own.recipe(&settings.model)?),
             dataset: dataset_of(&settings, own)?,

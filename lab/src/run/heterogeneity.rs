@@ -53,7 +53,12 @@ pub struct Measured {
 impl Measured {
     fn is_of(&self, settings: &Settings) -> bool {
         let own = (&self.dataset, &self.model, &self.partition, self.n);
-        own == (&settings.dataset, &settings.model, &settings.partition, settings.n)
+        own == (
+            &settings.dataset,
+            &settings.model,
+            &settings.partition,
+            settings.partition_workers(),
+        )
     }
 
     /// The hash of everything else that stands in the line.
@@ -212,7 +217,7 @@ fn measure(
     let (model, train, shares) = shelf.shares(read)?;
     let sizes: Vec<usize> = shares.samples.iter().map(Vec::len).collect();
     let mut notes = shares.notes.clone();
-    let long = work(settings.n, model.dim()) > MOST_WORK;
+    let long = work(settings.partition_workers(), model.dim()) > MOST_WORK;
     let (g, b) = match !long || whether == Measuring::Always {
         true => {
             let told = |step: usize| {
@@ -224,7 +229,7 @@ fn measure(
             line(&descend(model.as_ref(), train.as_ref(), &shares, settings, told))
         }
         false => {
-            let (n, d) = (settings.n, model.dim());
+            let (n, d) = (settings.partition_workers(), model.dim());
             notes.push(format!(
                 "{NOT_MEASURED}{n} workers on {d} parameters; heterogeneity=\"always\" measures it"
             ));
@@ -235,7 +240,7 @@ fn measure(
         dataset: settings.dataset.clone(),
         model: settings.model.clone(),
         partition: settings.partition.clone(),
-        n: settings.n,
+        n: settings.partition_workers(),
         seed: settings.seed,
         g,
         b,
@@ -260,7 +265,7 @@ fn descend(
     let seed = Seed(settings.seed);
     let mut params = model.init(seed);
     let mut prepared: Prepared = Box::new(());
-    let rows = || Matrix::zeros(settings.n, params.len());
+    let rows = || Matrix::zeros(settings.partition_workers(), params.len());
     let (mut rows, mut means) =
         ([rows(), rows()], [vec![0.0; params.len()], vec![0.0; params.len()]]);
     let mut points = Vec::new();
@@ -367,6 +372,19 @@ mod tests {
         let spread = |one: &Measured| one.g.hypot(one.b);
         assert!(spread(&sorted) > 5.0 * spread(&even), "{sorted} {even}");
         assert!(even.most_samples - even.fewest_samples <= 1, "{even}");
+        // Ten workers of whom four are hostile are six for whom the set is split.
+        let of = |n: usize, more: &str| {
+            let text =
+                format!("dataset='glyphs'\nmodel='linear'\nn={n}\npartition='sorted'\n{more}");
+            let experiment = Experiment::parse(&text, "t", &Source::default()).unwrap();
+            let read = read(&experiment);
+            measure(&read, &Shelf::new(None), Measuring::Auto, &mut Silent).unwrap()
+        };
+        let hostile = "f_real=4\nattack='ipm'\npartition_over='honest'";
+        for which in ["last", "first", "random"] {
+            let added = of(10, &format!("{hostile}\nhostile='{which}'"));
+            assert_eq!(added.to_string(), of(6, "").to_string());
+        }
         let poor = measured("dirichlet alpha=0.01");
         assert!(poor.notes.contains("samples were moved"), "{poor}");
         let folder = tempfile::tempdir().unwrap();

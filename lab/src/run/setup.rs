@@ -232,6 +232,8 @@ impl Shelf {
 
     /// The model, the training set and who learns from which of its samples.
     ///
+    /// Where the training set is split over honest workers, theirs alone.
+    ///
     /// # Errors
     /// What is wrong with these settings.
     pub(super) fn shares(
@@ -240,7 +242,14 @@ impl Shelf {
     ) -> Result<(Box<dyn Model>, Arc<dyn Dataset>, Shares), Failure> {
         let (train, _) = self.split(&read.settings)?;
         let model = model_of(read, train.as_ref())?;
-        let shares = shared_out(train.as_ref(), read)?;
+        let settings = &read.settings;
+        let mut shares = shared_out(train.as_ref(), read)?;
+        if settings.partition_workers() < settings.n {
+            let seed = Seed(settings.seed);
+            let hostile = read.words.hostile.ids(settings.n, settings.f_real(), seed);
+            let mut id = 0..;
+            shares.samples.retain(|_| id.next().is_some_and(|id| !hostile.contains(&id)));
+        }
         Ok((model, train, shares))
     }
 
@@ -336,8 +345,13 @@ fn model_of(read: &Read, train: &dyn Dataset) -> Result<Box<dyn Model>, Failure>
 }
 
 pub(super) fn shared_out(train: &dyn Dataset, read: &Read) -> Result<Shares, SpecError> {
-    let Settings { n, seed, .. } = read.settings;
-    read.words.partition.split(&partition::Samples::of(train), n, Seed(seed))
+    let (Read { settings, words }, samples) = (read, partition::Samples::of(train));
+    let (n, seed, partition) = (settings.n, Seed(settings.seed), words.partition.as_ref());
+    if !words.over_honest || settings.sampling.starts_with("shared-") {
+        return partition.split(&samples, n, seed);
+    }
+    let hostile = words.hostile.ids(n, settings.f_real(), seed);
+    partition::over_honest(partition, &samples, n, &hostile, seed)
 }
 
 /// What every run needs.

@@ -1,7 +1,7 @@
 //! Convolutional networks of the papers: plain stacks of convolutions, pooling and dense layers.
 
 use super::entry::{Home, ModelEntry};
-use super::images::{DROPOUT, Images, MASKS, NORM};
+use super::images::{DROPOUT, Images, MASKS, NORM, UNIT};
 use super::plan::{Kernel, Plan};
 use super::{geometry, init, norm};
 use varangian_base::{Args, Entry, Kind, Param, SpecError};
@@ -43,15 +43,31 @@ pub(crate) static TORCHNET: ModelEntry = Entry {
     summary: "C(32, 3×3), C(64, 3×3), pool, dropout, L(128), dropout, L: PyTorch's example for digits.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS],
+    params: &[
+        init::PARAM,
+        init::SEED,
+        geometry::PARAM,
+        DROPOUT,
+        MASKS,
+        UNIT,
+        Param {
+            name: "second-relu",
+            kind: Kind::Flag,
+            default: "true",
+            help: "whether a rectifier follows the second convolution; none does in the example's \
+                   earlier form, which bucketing's code took",
+        },
+    ],
     cost: "O(b·d·pixels)",
     facts: Home::image(1, 28, 28, 10, 1_199_882),
     build: |args| {
-        let layers = |_: &Args, plan: &mut Plan, classes| {
+        let layers = |args: &Args, plan: &mut Plan, classes| {
             plan.conv("conv1", 32, square(3, 0))?;
             plan.relu();
             plan.conv("conv2", 64, square(3, 0))?;
-            plan.relu();
+            if args.flag("second-relu") {
+                plan.relu();
+            }
             plan.max_pool(2, 2, 0)?;
             plan.dropout(0.25);
             head(plan, &[128], 0.5, classes);
@@ -67,7 +83,7 @@ pub(crate) static MNISTNET: ModelEntry = Entry {
     summary: "Two C(64, 5×5), pool, dropout, two C(64, 3×3), pool, dropout, L(128), dropout, L.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS],
+    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS, UNIT],
     cost: "O(b·d·pixels)",
     facts: Home::image(1, 28, 28, 10, 580_810),
     build: |args| {

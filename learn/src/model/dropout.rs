@@ -2,7 +2,7 @@
 
 use super::layer::{Keep, Layer, Pass, Sink, Spare, Values};
 use crate::kernels::pointwise::{scale_by, thin};
-use varangian_base::Domain;
+use varangian_base::{Domain, Stream};
 
 /// Whose masks a worker draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,14 +11,35 @@ pub(crate) enum Masks {
     Own,
     /// Those of worker 0, as all others do.
     Shared,
+    /// Those of worker 0 at step 0, in every step.
+    Frozen,
 }
 
 /// Each float becomes 0 with probability p, else is divided by 1 − p; in place. The mask is drawn
 /// at (`Domain::Dropout`, worker, step, layer) for every float, whether used or not, so it depends
-/// on nothing but its address. Inference leaves all floats alone.
+/// on nothing but its address. Where whole channels drop, one number is drawn for each of a sample.
+/// Inference leaves all floats alone.
 pub(crate) struct Dropout {
     pub(crate) p: f32,
     pub(crate) masks: Masks,
+    /// The channels of the pixels that drop together, and how many pixels a sample has.
+    pub(crate) channels: Option<(usize, usize)>,
+}
+
+impl Dropout {
+    /// A number from 0 to 1 for each float.
+    fn draw(&self, stream: &mut Stream, floats: &mut [f32]) {
+        let Some((channels, pixels)) = self.channels else { return stream.fill_uniform(floats) };
+        let samples = floats.len() / (channels * pixels);
+        stream.fill_uniform(&mut floats[..samples * channels]);
+        // From the last sample on, so that no number is overwritten before it is copied.
+        for sample in (0..samples).rev() {
+            let drawn = sample * channels..(sample + 1) * channels;
+            for pixel in (0..pixels).rev() {
+                floats.copy_within(drawn.clone(), (sample * pixels + pixel) * channels);
+            }
+        }
+    }
 }
 
 impl Layer for Dropout {
@@ -28,13 +49,14 @@ impl Layer for Dropout {
 
     fn forward(&self, pass: &Pass, _: &[f32], output: &mut [f32], keep: &mut Keep, _: &mut Spare) {
         let Some((place, layer)) = pass.place else { return };
-        let worker = match self.masks {
-            Masks::Own => place.worker,
-            Masks::Shared => 0,
+        let (worker, step) = match self.masks {
+            Masks::Own => (place.worker, place.step),
+            Masks::Shared => (0, place.step),
+            Masks::Frozen => (0, 0),
         };
-        let mut stream = place.seed.lane(Domain::Dropout, worker, place.step, layer);
+        let mut stream = place.seed.lane(Domain::Dropout, worker, step, layer);
         keep.floats.resize(output.len(), 0.0);
-        stream.fill_uniform(&mut keep.floats);
+        self.draw(&mut stream, &mut keep.floats);
         thin(output, &mut keep.floats, self.p, 1.0 / (1.0 - self.p));
     }
 

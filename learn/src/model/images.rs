@@ -78,11 +78,21 @@ pub(crate) const DROPOUT: Param = Param {
 /// The parameter of the same networks that correlates their workers.
 pub(crate) const MASKS: Param = Param {
     name: "dropout-masks",
-    kind: Kind::Choice(&["own", "shared"]),
+    kind: Kind::Choice(&["own", "shared", "frozen"]),
     default: "own",
     help: "own: every worker draws its own dropout masks; shared: in a step all workers draw the \
            same (the server too, where it takes gradients), as processes do that seed PyTorch \
-           alike and go through batches of one size",
+           alike and go through batches of one size; frozen: these are the same in every step too, \
+           as in code that puts PyTorch's generator back after each worker (bucketing's)",
+};
+
+/// The parameter of networks whose dropout follows a convolution.
+pub(crate) const UNIT: Param = Param {
+    name: "dropout-unit",
+    kind: Kind::Choice(&["element", "channel"]),
+    default: "element",
+    help: "what drops as one: an element, or a sample's whole channel (PyTorch's Dropout2d), as in \
+           bucketing's code",
 };
 
 /// The style that the parameters ask for, of those that the entry declares.
@@ -96,10 +106,11 @@ fn style(args: &Args) -> Style {
             false => Statistics::Batch,
         },
         border: Border::Zeros,
-        masks: match (is(&DROPOUT, "false"), is(&MASKS, "shared")) {
-            (true, _) => None,
-            (_, true) => Some(Masks::Shared),
-            (_, false) => Some(Masks::Own),
-        },
+        masks: (!is(&DROPOUT, "false")).then_some(match () {
+            () if is(&MASKS, "shared") => Masks::Shared,
+            () if is(&MASKS, "frozen") => Masks::Frozen,
+            () => Masks::Own,
+        }),
+        drops_channels: is(&UNIT, "channel"),
     }
 }

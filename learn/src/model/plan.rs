@@ -47,6 +47,8 @@ pub(crate) struct Style {
     pub(crate) border: Border,
     /// Where dropout layers take their masks from; `None` if they do not drop.
     pub(crate) masks: Option<Masks>,
+    /// Whether dropout layers drop whole channels of a sample.
+    pub(crate) drops_channels: bool,
 }
 
 impl Style {
@@ -58,6 +60,7 @@ impl Style {
             statistics: Statistics::Batch,
             border: Border::Zeros,
             masks: Some(Masks::Own),
+            drops_channels: false,
         }
     }
 }
@@ -277,7 +280,9 @@ impl Plan {
     /// Dropout with probability p.
     pub(crate) fn dropout(&mut self, p: f32) {
         if let Some(masks) = self.style.masks {
-            self.push(Op::Dropout(Dropout { p, masks }), self.shape());
+            let Shape { channels, height, width } = self.shape();
+            let channels = self.style.drops_channels.then_some((channels, height * width));
+            self.push(Op::Dropout(Dropout { p, masks, channels }), self.shape());
         }
     }
 

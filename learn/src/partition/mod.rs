@@ -11,6 +11,7 @@
 
 mod by_file;
 mod dirichlet;
+mod honest;
 mod iid;
 mod long_tail;
 mod quantity;
@@ -18,6 +19,7 @@ mod sampler;
 mod skew;
 mod sorted;
 
+pub use honest::over_honest;
 pub use sampler::{Minibatches, SAMPLING, Sampling};
 pub use skew::Skew;
 
@@ -57,7 +59,7 @@ impl Samples {
 /// Who learns from what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// One list of sample indices a worker, none empty, no sample in two.
+    /// One list of sample indices a worker, none empty, no sample in two but after [`over_honest`].
     pub samples: Vec<Vec<u32>>,
     /// What the reader should know: samples moved to a worker that had none, samples left out.
     pub notes: Vec<String>,

@@ -26,6 +26,7 @@ pub(super) const CASES: &[&str] = &[
     "krum",
     "krum variant=byzfl",
     "krum variant=distributed-momentum",
+    "krum variant=bucketing",
     "krum below-bound=allow",
     "krum variant=byzfl below-bound=allow",
     "multi-krum variant=distributed-momentum below-bound=allow",

@@ -116,7 +116,7 @@ fn classical_vectors() {
 }
 
 #[test]
-fn three_krums_are_told_apart() {
+fn four_krums_are_told_apart() {
     let sets: [(&[f32], [f64; 3]); 3] = [
         (&[4., 12., 10., 0., 5.], [4., 5., 5.]),
         (&[2., 11., 7., 13., 6., 4.], [4., 6., 6.]),
@@ -127,6 +127,15 @@ fn three_krums_are_told_apart() {
     gives("krum", &line(sets[1].0), 1, &[4.0]);
     gives("krum variant=distributed-momentum", &line(sets[1].0), 1, &[6.0]);
     gives("krum", &line(sets[2].0), 1, &[13.0]);
+    // What the code of Karimireddy et al. 2022 answers, beside Krum.
+    for (set, theirs, krum) in [
+        ([11., 12., 3., 9., 1., 5., 0.], 5.0, 3.0),
+        ([10., 2., 13., 8., 3., 0., 14.], 8.0, 10.0),
+        ([13., 5., 6., 14., 0., 8., 9.], 9.0, 8.0),
+    ] {
+        gives("krum variant=bucketing", &line(&set), 1, &[theirs]);
+        gives("krum", &line(&set), 1, &[krum]);
+    }
 }
 
 #[test]

@@ -60,12 +60,14 @@ impl Peers {
         let start = plan.model.init(plan.seed);
         let mut models = Matrix::zeros(h, d);
         (0..h).for_each(|place| models.row_mut(place).copy_from_slice(&start));
+        let (adversary, liars) = (Adversary::new(plan.attack.fork()), hostile_ids.len());
+        let liar = |(k, &id)| adversary.worker(id, k, liars);
         let mut peers = Peers {
             graph: Graph::default(),
             eta: 0.0,
             honest: honest_ids.iter().map(|&id| Worker::new(id)).collect(),
-            hostile: hostile_ids.iter().map(|&id| Worker::new(id)).collect(),
-            adversary: Adversary::new(plan.attack.fork()),
+            hostile: hostile_ids.iter().enumerate().map(liar).collect(),
+            adversary,
             models,
             moved: Matrix::zeros(h, d),
             own: Matrix::zeros(hostile_ids.len(), d),

@@ -24,15 +24,20 @@ pub(super) fn loss(network: &Network, params: &[f64], batch: &Batch, place: Plac
             Op::Add(other) => x.iter().zip(&values[*other]).map(|(a, b)| a + b).collect(),
             Op::Dropout(dropout) => {
                 let lane = layer as u64;
-                let worker = match dropout.masks {
-                    Masks::Own => place.worker,
-                    Masks::Shared => 0,
+                let (worker, step) = match dropout.masks {
+                    Masks::Own => (place.worker, place.step),
+                    Masks::Shared => (0, place.step),
+                    Masks::Frozen => (0, 0),
                 };
-                let mut stream = place.seed.lane(Domain::Dropout, worker, place.step, lane);
+                let mut stream = place.seed.lane(Domain::Dropout, worker, step, lane);
                 let keep = 1.0 / (1.0 - f64::from(dropout.p));
-                x.iter()
-                    .map(|x| if stream.uniform() < dropout.p { 0.0 } else { x * keep })
-                    .collect()
+                let (channels, pixels) = dropout.channels.unwrap_or((x.len(), 1));
+                let samples = x.len() / (channels * pixels);
+                let drops: Vec<bool> =
+                    (0..samples * channels).map(|_| stream.uniform() < dropout.p).collect();
+                let dropped = |k: usize| drops[k / (channels * pixels) * channels + k % channels];
+                let kept = |(k, x): (usize, &f64)| if dropped(k) { 0.0 } else { x * keep };
+                x.iter().enumerate().map(kept).collect()
             }
             op => apply(op, params, x, batch.len),
         };

@@ -1,6 +1,9 @@
 //! Bucketing (Karimireddy, He & Jaggi, ICLR 2022): rules on heterogeneous data with and without
 //! buckets and momentum, beside the accuracies of the authors' published logs.
 
+mod logs;
+
+use self::logs::{PUBLISHED, Run};
 use super::shapes::{Publication, Shape};
 use std::path::Path;
 use varangian_lab::results::{Outcome, judge, mean};
@@ -10,82 +13,17 @@ use varangian_lab::{Failure, text};
 /// The publication.
 pub(super) const PUBLICATION: Publication = Publication {
     name: "bucketing",
-    about: "Karimireddy, He & Jaggi 2022: buckets and momentum on heterogeneous data, the logs' cells",
-    quick: include_str!("../experiments/bucketing/quick.toml"),
-    full: include_str!("../experiments/bucketing/full.toml"),
+    about: "Karimireddy, He & Jaggi 2022: buckets, momentum, heterogeneous data; their logs' cells",
+    quick: include_str!("../../experiments/bucketing/quick.toml"),
+    full: include_str!("../../experiments/bucketing/full.toml"),
     judge: shapes,
     more,
 };
 
 const ATTACKS: [&str; 5] = ["sign-flip", "label-flip", "mimic", "ipm", "alie"];
-const RULES: [&str; 4] = ["krum", "median", "rfa", "centred-clipping"];
 
-/// Rule, whether with momentum, whether with buckets of two; (last, best) in % by attack. NaN: not
-/// among the published cells.
-const PUBLISHED: [(&str, bool, bool, [(f64, f64); 5]); 12] = {
-    const NONE: (f64, f64) = (f64::NAN, f64::NAN);
-    const fn last(last: f64) -> [(f64, f64); 5] {
-        [NONE, NONE, (last, f64::NAN), NONE, NONE]
-    }
-    [
-        (
-            "krum",
-            false,
-            false,
-            [(27.5, 31.0), (1.0, 3.2), (38.1, 40.1), (36.6, 40.2), (77.3, 87.3)],
-        ),
-        ("krum", false, true, last(54.6)),
-        (
-            "krum",
-            true,
-            true,
-            [(27.0, 29.8), (43.8, 48.1), (64.6, 65.6), (41.6, 59.0), (10.2, 81.3)],
-        ),
-        (
-            "median",
-            false,
-            false,
-            [(37.6, 47.0), (33.5, 51.1), (68.7, 70.7), (49.8, 52.5), (75.3, 87.0)],
-        ),
-        ("median", false, true, last(79.3)),
-        (
-            "median",
-            true,
-            false,
-            [(44.6, 57.3), (46.7, 67.5), (54.6, 65.0), (32.1, 55.1), (9.9, 81.8)],
-        ),
-        (
-            "median",
-            true,
-            true,
-            [(60.3, 72.2), (71.5, 78.3), (82.7, 84.3), (59.9, 73.0), (39.2, 94.8)],
-        ),
-        (
-            "rfa",
-            false,
-            false,
-            [(69.7, 69.7), (91.1, 91.1), (79.5, 79.8), (16.3, 16.3), (63.1, 91.6)],
-        ),
-        ("rfa", false, true, last(91.6)),
-        ("rfa", true, true, [(97.0, 97.1), (97.6, 97.6), (97.3, 97.4), (96.2, 96.3), (68.8, 98.1)]),
-        (
-            "centred-clipping",
-            false,
-            false,
-            [(75.5, 75.5), (91.8, 91.8), (92.1, 92.1), (92.3, 92.3), (91.5, 91.6)],
-        ),
-        (
-            "centred-clipping",
-            true,
-            true,
-            [(97.9, 97.9), (97.9, 97.9), (97.9, 98.0), (97.9, 97.9), (98.1, 98.3)],
-        ),
-    ]
-};
-
-/// Centred clipping without momentum and with buckets under mimic, and the last accuracies without
-/// attack on a long tail: rule, even split, one digit or two a worker, the same with buckets.
-const MIMIC_CENTRED: f64 = 93.0;
+/// The published last accuracies without attack on a long tail: rule, even split, one digit or two
+/// a worker, the same with buckets.
 const CLEAN: [(&str, [f64; 3]); 5] = [
     ("average", [98.8, 98.8, f64::NAN]),
     ("krum", [97.9, 90.6, 93.3]),
@@ -113,7 +51,7 @@ fn chosen<'a>(
 }
 
 /// Means over seeds of last and best accuracies, in %.
-fn cell<'a>(runs: impl Iterator<Item = &'a Outcome>) -> Option<(f64, f64)> {
+fn cell<'a>(runs: impl Iterator<Item = &'a Outcome>) -> Option<Run> {
     let judged: Vec<_> =
         runs.filter_map(|outcome| judge(&outcome.curve("accuracy"), true)).collect();
     let of = |get: &dyn Fn(&varangian_lab::results::Judged) -> f64| {
@@ -122,58 +60,76 @@ fn cell<'a>(runs: impl Iterator<Item = &'a Outcome>) -> Option<(f64, f64)> {
     (!judged.is_empty()).then(|| (of(&|one| one.last), of(&|one| one.best)))
 }
 
-/// The published cell, if there is one; the best accuracy may be unknown.
-fn published(rule: &str, momentum: bool, buckets: bool, attack: usize) -> Option<(f64, f64)> {
-    if (rule, momentum, buckets, ATTACKS[attack]) == ("centred-clipping", false, true, "mimic") {
-        return Some((MIMIC_CENTRED, f64::NAN));
-    }
-    let line = PUBLISHED.iter().find(|line| (line.0, line.1, line.2) == (rule, momentum, buckets));
-    line.map(|line| line.3[attack]).filter(|cell| cell.0.is_finite())
+fn text((last, best): Run) -> String {
+    format!("{last:.1}/{best:.1}")
 }
 
-fn text((last, best): (f64, f64)) -> String {
-    match best.is_finite() {
-        true => format!("{last:.1}/{best:.1}"),
-        false => format!("{last:.1}"),
-    }
+/// The least and the greatest last accuracy.
+fn range(runs: &[Run; 3]) -> (f64, f64) {
+    let last = runs.map(|run| run.0);
+    (last.into_iter().fold(f64::INFINITY, f64::min), last.into_iter().fold(0.0, f64::max))
 }
 
-/// Every cell, ours beside theirs.
+/// "38.1/40.1 (30.9 to 46.3)": the means of last and best, and the range of the last.
+fn spread(runs: &[Run; 3]) -> String {
+    let (least, most) = range(runs);
+    let means = (mean(&runs.map(|run| run.0)), mean(&runs.map(|run| run.1)));
+    format!("{} ({least:.1} to {most:.1})", text(means))
+}
+
+/// How ours lies to theirs.
+struct Apart {
+    cell: String,
+    /// Ours less the nearest of theirs; 0 within their range.
+    beyond: f64,
+    /// The difference of the means.
+    difference: f64,
+}
+
+/// Every cell, ours beside theirs, and how they lie to each other.
 fn attacked(outcomes: &[Outcome]) -> String {
     let (mut rows, mut apart) = (Vec::new(), Vec::new());
-    for rule in RULES {
-        for (momentum, buckets) in [(false, false), (false, true), (true, false), (true, true)] {
-            let mut name = rule.to_owned();
-            name.push_str(if momentum { ", momentum .9" } else { ", momentum 0" });
-            name.push_str(if buckets { ", buckets of 2" } else { "" });
-            let mut row = vec![name];
-            for (k, attack) in ATTACKS.into_iter().enumerate() {
-                let ours = cell(chosen(outcomes, rule, momentum, buckets, attack));
-                let theirs = published(rule, momentum, buckets, k);
-                if let (Some(ours), Some(theirs)) = (ours, theirs) {
-                    apart.push(ours.0 - theirs.0);
-                }
-                let [ours, theirs] = [ours, theirs].map(|one| one.map_or("-".into(), text));
-                row.push(format!("{ours} | {theirs}"));
-            }
-            rows.push(row);
+    for (rule, momentum, buckets, cells) in PUBLISHED {
+        let mut name = rule.to_owned();
+        name.push_str(if momentum { ", momentum .9" } else { ", momentum 0" });
+        name.push_str(if buckets { ", buckets of 2" } else { "" });
+        let mut row = vec![name.clone()];
+        for (attack, theirs) in ATTACKS.into_iter().zip(&cells) {
+            let ours = cell(chosen(outcomes, rule, momentum, buckets, attack));
+            row.push(format!("{} | {}", ours.map_or("-".into(), text), spread(theirs)));
+            let (least, most) = range(theirs);
+            apart.extend(ours.map(|(last, _)| Apart {
+                cell: format!("{name}, {attack}"),
+                beyond: (last - most).max(0.0) + (last - least).min(0.0),
+                difference: last - mean(&theirs.map(|run| run.0)),
+            }));
         }
+        rows.push(row);
     }
-    let mut head = vec!["last/best, %: ours | published"];
+    let mut head = vec!["last/best, %: ours | published (least to most last)"];
     head.extend(ATTACKS);
-    let table = text::table(&head, &rows, &[false; 6]);
+    text::table(&head, &rows, &[false; 6]) + &told(&apart)
+}
+
+/// How many cells lie where the published ones do, and which do not.
+fn told(apart: &[Apart]) -> String {
     if apart.is_empty() {
-        return table;
+        return String::new();
     }
-    let near = apart.iter().filter(|x| x.abs() <= 5.0).count();
-    let above = apart.iter().filter(|x| **x > 5.0).count();
-    format!(
-        "{table}\nlast accuracies of the {} cells that both have: {near} within 5 points, {above} \
-         higher, {} lower; mean difference {:+.1}\n",
+    let within = apart.iter().filter(|one| one.beyond == 0.0).count();
+    let near = apart.iter().filter(|one| one.beyond.abs() <= 5.0).count();
+    let differences: Vec<f64> = apart.iter().map(|one| one.difference).collect();
+    let mut text = format!(
+        "\nlast accuracies of the {} cells that were run: {within} within the range of the three \
+         published seeds, {near} no farther than 5 points from it; mean difference {:+.1}\n",
         apart.len(),
-        apart.len() - near - above,
-        mean(&apart)
-    )
+        mean(&differences)
+    );
+    for one in apart.iter().filter(|one| one.beyond.abs() > 5.0) {
+        let way = if one.beyond > 0.0 { "above" } else { "below" };
+        text += &format!("{}: {:.1} points {way} the range\n", one.cell, one.beyond.abs());
+    }
+    text
 }
 
 /// No attack, on a long tail: what robust rules cost.
@@ -268,8 +224,11 @@ mod tests {
         };
         let outcomes: Vec<Outcome> = experiment.runs.iter().map(outcome).collect();
         let text = attacked(&outcomes);
-        assert!(text.contains("of the 49 cells that both have"), "{text}");
-        assert!(text.contains("25.0/25.0 | 27.5/31.0") && !text.contains("- |"), "{text}");
+        assert!(text.contains("of the 80 cells that were run: 10 within the range"), "{text}");
+        let cell = "25.0/25.0 | 27.5/30.9 (17.4 to 35.4)";
+        assert!(text.contains(cell) && !text.contains("- |"), "{text}");
+        assert!(text.contains("15 no farther than 5 points from it"), "{text}");
+        assert!(text.contains("momentum 0, ipm: 9.0 points below the range"), "{text}");
         assert!(clean(&outcomes).contains("25.0 | 98.8"), "{}", clean(&outcomes));
         assert_eq!(clean(&[]), "");
         assert!(shapes(&outcomes).iter().all(|shape| shape.holds.is_some()));
