@@ -139,3 +139,15 @@ impl Attack for Disguised {
         self.inner.load(memory)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn liars_without_momentum_lie_from_the_first_step_on() {
+        let bare = |text: &str| crate::build(text).map(|attack| !attack.keeps_momentum(0, 2));
+        assert!(bare("ipm momentum=none").unwrap() && !bare("ipm start=3").unwrap());
+        let error = bare("ipm momentum=none start=3").unwrap_err().to_string();
+        assert!(error.contains("start > 0 needs momentum=kept"), "{error}");
+        assert!(error.contains("found momentum=none start=3"), "{error}");
+    }
+}

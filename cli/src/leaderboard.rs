@@ -11,6 +11,7 @@ const EXAMPLES: &str = "Examples:
   varangian leaderboard experiments/benchmark/small-v1 --format latex --output table.tex
   varangian leaderboard experiments/benchmark/small-v1 --picture leaderboard
   varangian leaderboard experiments/benchmark/small-v1 --format html --output leaderboard.html
+  varangian leaderboard my-entries --retime
 Score: the mean over settings of the accuracy under each setting's worst attack, in %. \"Usual five\":
 had sign flips, flipped labels, ALIE, inner products and mimicry been all. \"Time\": of an
 aggregation, in plain means, on the machine that judged.";
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Time each pipeline's aggregation anew, on this machine, and write that into the entries;
+    /// leave the machine alone meanwhile
+    #[arg(long)]
+    retime: bool,
     /// Draw the worst case of each pipeline in each setting to FILE.svg and FILE.png
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -37,6 +42,12 @@ pub(crate) struct Args {
 
 /// Writes the leaderboard.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.retime {
+        Board::retime(&args.folder, |rule, means| match means {
+            Some(means) => print::note(&format!("{rule}: {means:.1} plain means")),
+            None => print::note(&format!("{rule}: not timed")),
+        })?;
+    }
     let board = Board::load(&args.folder)?;
     let text = match args.format.as_str() {
         "markdown" => board.markdown(),

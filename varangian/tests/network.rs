@@ -61,6 +61,11 @@ fn without_faults_the_bits_are_those_of_lockstep() {
         ),
         ("rule = 'per-block by=layer | clipping c=median | average'\nattack = 'alie z=1.5'", alie),
         ("rule = 'krum'\ncertificate = 'sharp'\nattack = 'alie z=1.5'", alie),
+        (
+            "rule = 'median'\npartition = 'sorted'\npartition_over = 'honest'\nmomentum = 0.9\n\
+             momentum_at = 'worker'\nattack = 'sign-flip momentum=none'",
+            Some((&[4], "sign-flip momentum=none")),
+        ),
         ("rule = 'draco r=5'\nsampling = 'repeated times=5'\nattack = 'alie z=1.5'", alie),
         (
             "rule = 'reactive chance=0.5 r=5'\nsampling = 'checked chance=0.5 times=5'\n\

@@ -1,5 +1,6 @@
 //! The leaderboard: entries of one protocol side by side, best worst case first.
 
+use super::cost;
 use super::entry::{Entry, Kappa, Setting, known_or_nan};
 use super::part::Part;
 use super::protocol::{Kind, VERSION};
@@ -151,9 +152,23 @@ impl Board {
     /// # Errors
     /// If the folder cannot be read, a file is no entry, or several folders in it have entries.
     pub fn entries(folder: &Path) -> Result<Vec<Entry>, Failure> {
+        Self::paths(folder)?.iter().map(|path| Entry::read(path)).collect()
+    }
+
+    /// Times every pipeline of the entries in a folder anew, on this machine, and writes that into
+    /// them; `told` hears of each rule and its time in plain means, `None` of rules of one's own,
+    /// which stay as they are, and of those that ask for a loss. Nothing else in an entry changes.
+    ///
+    /// # Errors
+    /// As [`Board::entries`]; if an entry cannot be written.
+    pub fn retime(folder: &Path, told: impl FnMut(&str, Option<f64>)) -> Result<(), Failure> {
+        cost::retime(&Self::paths(folder)?, told)
+    }
+
+    fn paths(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         let files = json_files(folder)?;
         if !files.is_empty() {
-            return files.iter().map(|path| Entry::read(path)).collect();
+            return Ok(files);
         }
         let list = std::fs::read_dir(folder).map_err(|e| Failure::file("read", folder, &e))?;
         let mut below: Vec<_> = list.flatten().map(|entry| entry.path()).collect();
@@ -161,7 +176,7 @@ impl Board {
         below.sort();
         match below.as_slice() {
             [] => Ok(Vec::new()),
-            [one] => json_files(one)?.iter().map(|path| Entry::read(path)).collect(),
+            [one] => json_files(one),
             several => {
                 let names: Vec<_> = several.iter().map(|path| path.display().to_string()).collect();
                 let text = format!("holds no entry itself; name one of {}", names.join(", "));

@@ -261,9 +261,7 @@ mod tests {
         let entry = super::super::judge::tests::entry("median", 0.75);
         std::fs::write(&path, entry.text()).unwrap();
         let read = Entry::read(&path).unwrap();
-        assert_eq!((&read.rule, read.cells.len()), (&entry.rule, entry.cells.len()));
-        // A number may lose its last bit as a text.
-        assert!((read.score - entry.score).abs() < 1e-12);
+        assert_eq!(read.text(), entry.text());
         let other = entry.text().replacen(FORMAT, "something-else", 1);
         std::fs::write(&path, other).unwrap();
         let error = Entry::read(&path).unwrap_err().to_string();
