@@ -100,11 +100,13 @@ def main():
     parser.add_argument("--varangian", default="varangian", type=Path)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
+    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS))
     given = parser.parse_args()
     sets = split(given.data, "train"), split(given.data, "t10k")
     print(f"{'rule':<12}{'attack':<10}{'krum 0.9.1':>24}{'varangian':>24}")
-    for rule in RULES:
-        for attack in ATTACKS:
+    for rule in given.rules:
+        for attack in given.attacks:
             runs = (
                 [theirs(sets, rule, attack, given.rounds, seed) for seed in given.seeds],
                 [ours(given.varangian.resolve(), given.data.resolve(), rule, attack, given.rounds, seed) for seed in given.seeds],
