@@ -15,7 +15,7 @@ class EmpireCNN(Variant):
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
-        dropout_masks: Literal["own", "shared"] | None = None,
+        dropout_masks: Literal["own", "shared", "frozen"] | None = None,
     ) -> None: ...
 
 class LinRegNet(Variant):
@@ -80,7 +80,8 @@ class MnistNet(Variant):
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         dropout: bool | None = None,
-        dropout_masks: Literal["own", "shared"] | None = None,
+        dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_unit: Literal["element", "channel"] | None = None,
     ) -> None: ...
 
 class Pca(Variant):
@@ -152,7 +153,9 @@ class TorchNet(Variant):
         init_seed: int | None = None,
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         dropout: bool | None = None,
-        dropout_masks: Literal["own", "shared"] | None = None,
+        dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_unit: Literal["element", "channel"] | None = None,
+        second_relu: bool | None = None,
     ) -> None: ...
 
 class Transformer(Variant):
@@ -180,7 +183,7 @@ class WideResNet(Variant):
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
-        dropout_masks: Literal["own", "shared"] | None = None,
+        dropout_masks: Literal["own", "shared", "frozen"] | None = None,
     ) -> None: ...
 
 class ZenoPPCNN(Variant):
@@ -194,7 +197,7 @@ class ZenoPPCNN(Variant):
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
-        dropout_masks: Literal["own", "shared"] | None = None,
+        dropout_masks: Literal["own", "shared", "frozen"] | None = None,
     ) -> None: ...
 
 __all__ = [

@@ -169,7 +169,7 @@ class Krum(Listed):
         self,
         f: int | None = None,
         *,
-        variant: Literal["blanchard", "byzfl", "distributed-momentum"] | None = None,
+        variant: Literal["blanchard", "byzfl", "distributed-momentum", "bucketing"] | None = None,
         below_bound: Literal["refuse", "allow"] | None = None,
     ) -> None: ...
 
@@ -243,7 +243,7 @@ class MultiKrum(Listed):
         self,
         f: int | None = None,
         *,
-        variant: Literal["blanchard", "byzfl", "distributed-momentum"] | None = None,
+        variant: Literal["blanchard", "byzfl", "distributed-momentum", "bucketing"] | None = None,
         m: int | None = None,
         below_bound: Literal["refuse", "allow"] | None = None,
     ) -> None: ...
