@@ -6,6 +6,7 @@
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import grpc
@@ -13,11 +14,12 @@ import numpy as np
 from grpc_tools import protoc
 
 here = Path(__file__).resolve().parent.parent / "proto"
-sys.path.insert(0, str(out := Path("/tmp/varangian-ps")))
-out.mkdir(exist_ok=True)
-protoc.main(["", f"-I{here}", f"--python_out={out}", f"--grpc_python_out={out}", "ps.proto"])
-import ps_pb2 as ps  # noqa: E402
-import ps_pb2_grpc  # noqa: E402
+with tempfile.TemporaryDirectory() as out:
+    # A folder of its own, as workers that begin together would write over each other's.
+    protoc.main(["", f"-I{here}", f"--python_out={out}", f"--grpc_python_out={out}", "ps.proto"])
+    sys.path.insert(0, out)
+    import ps_pb2 as ps
+    import ps_pb2_grpc
 
 address, number = sys.argv[1], int(sys.argv[2])
 server = ps_pb2_grpc.ParameterServerStub(grpc.insecure_channel(address))

@@ -120,7 +120,7 @@ def test_a_worker_of_one_page_without_the_wheel(tmp_path: Path) -> None:
     try:
         words = [sys.executable, str(page), served.address]
         run = lambda k: subprocess.run(  # noqa: E731
-            [*words, str(k)], capture_output=True, text=True, check=False
+            [*words, str(k)], capture_output=True, text=True, check=False, timeout=300
         )
         with ThreadPoolExecutor(3) as pool:
             done = list(pool.map(run, range(3)))
