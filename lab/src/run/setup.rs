@@ -242,14 +242,9 @@ impl Shelf {
     ) -> Result<(Box<dyn Model>, Arc<dyn Dataset>, Shares), Failure> {
         let (train, _) = self.split(&read.settings)?;
         let model = model_of(read, train.as_ref())?;
-        let settings = &read.settings;
-        let mut shares = shared_out(train.as_ref(), read)?;
-        if settings.partition_workers() < settings.n {
-            let seed = Seed(settings.seed);
-            let hostile = read.words.hostile.ids(settings.n, settings.f_real(), seed);
-            let mut id = 0..;
-            shares.samples.retain(|_| id.next().is_some_and(|id| !hostile.contains(&id)));
-        }
+        let (samples, seed) = (partition::Samples::of(train.as_ref()), Seed(read.settings.seed));
+        let workers = read.settings.partition_workers();
+        let shares = read.words.partition.split(&samples, workers, seed)?;
         Ok((model, train, shares))
     }
 

@@ -4,7 +4,7 @@ use super::iid::slices;
 use super::{Partition, Samples, Shares};
 use varangian_base::{Domain, Seed, SpecError, lanes};
 
-/// Splits all samples over those of `workers` workers that are not among `hostile`, ascending ids,
+/// Splits all samples over those of `workers` workers that are not among `hostile`, ids that ascend,
 /// as [`Partition::split`] does over them; worker i of the answer is worker i of the run.
 ///
 /// The hostile workers hold no part of that. Each holds an even random slice of the whole set, of
@@ -22,7 +22,7 @@ pub fn over_honest(
     hostile: &[u32],
     seed: Seed,
 ) -> Result<Shares, SpecError> {
-    let is_hostile = |id: &u32| hostile.contains(id);
+    let is_hostile = |id: &u32| hostile.binary_search(id).is_ok();
     let honest = (0..workers as u32).filter(|id| !is_hostile(id)).count();
     let Shares { samples: honest_samples, notes } = partition.split(samples, honest, seed)?;
     let order =
