@@ -4,8 +4,8 @@ use super::iid::slices;
 use super::{Partition, Samples, Shares};
 use varangian_base::{Domain, Seed, SpecError, lanes};
 
-/// Splits all samples over those of `workers` workers that are not among `hostile`, ids that ascend,
-/// as [`Partition::split`] does over them; worker i of the answer is worker i of the run.
+/// Splits all samples over the honest workers, those of `workers` that are not among `hostile`
+/// (ids that ascend), as [`Partition::split`] does; worker i of the answer is worker i of the run.
 ///
 /// The hostile workers hold no part of that. Each holds an even random slice of the whole set, of
 /// as many slices as there are honest workers, so that those samples are held twice: what
