@@ -109,6 +109,12 @@ fn told(entry: &Entry) -> String {
         let (known, found) = (number(one.known), number(one.found));
         format!("f = {}: κ {sign} {known}, found {found}", one.f)
     });
+    let backdoors = entry.backdoors.as_ref().map_or(String::new(), |found| {
+        let [rate, chance] = [found.rate, found.chance].map(percent);
+        format!(
+            "Backdoors: {rate} % of stamped images are taken for the target, by chance {chance} %\n"
+        )
+    });
     let cost = entry.cost.means.map_or("not timed".into(), |x| format!("{x:.1} plain means"));
     let part = match entry.only.is_whole() {
         true => String::new(),
@@ -118,7 +124,7 @@ fn told(entry: &Entry) -> String {
     let calm = if calm.is_empty() { "-".to_owned() } else { calm.join(", ") };
     format!(
         "{}: accuracy in %, last ten evaluations, seeds: {}{part}\n\n{}\nNobody hostile, f = 0: \
-         {calm}\n{}\nAn aggregation of {} × {}: {cost}",
+         {calm}\n{}\n{backdoors}An aggregation of {} × {}: {cost}",
         entry.rule,
         seeds.max().unwrap_or_default(),
         print::table(&head, &rows, &right),

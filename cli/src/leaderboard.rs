@@ -4,6 +4,7 @@ use crate::{Failure, print};
 use std::path::PathBuf;
 use varangian_lab::benchmark::Board;
 use varangian_lab::files;
+use varangian_lab::run::{How, Silent};
 
 /// What stands below the help.
 const EXAMPLES: &str = "Examples:
@@ -11,10 +12,11 @@ const EXAMPLES: &str = "Examples:
   varangian leaderboard experiments/benchmark/small-v1 --format latex --output table.tex
   varangian leaderboard experiments/benchmark/small-v1 --picture leaderboard
   varangian leaderboard experiments/benchmark/small-v1 --format html --output leaderboard.html
-  varangian leaderboard my-entries --retime
+  varangian leaderboard my-entries --retime --backdoors
 Score: the mean over settings of the accuracy under each setting's worst attack, in %. \"Usual five\":
 had sign flips, flipped labels, ALIE, inner products and mimicry been all. \"Time\": of an
-aggregation, in plain means, on the machine that judged.";
+aggregation, in plain means, on the machine that judged. \"Backdoor\": of images with a hidden
+patch how many are taken for what the hostile workers want, and by chance, in %.";
 
 /// Arguments of `varangian leaderboard`.
 #[derive(clap::Args)]
@@ -35,6 +37,13 @@ pub(crate) struct Args {
     /// leave the machine alone meanwhile
     #[arg(long)]
     retime: bool,
+    /// Measure backdoors for entries that have none yet, with the hyperparameters that each chose,
+    /// and write them into the entries
+    #[arg(long)]
+    backdoors: bool,
+    /// Folder of data files, for entries of the full tier with --backdoors
+    #[arg(long, value_name = "DIR", requires = "backdoors")]
+    data: Option<PathBuf>,
     /// Draw the worst case of each pipeline in each setting to FILE.svg and FILE.png
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -46,6 +55,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Board::retime(&args.folder, |rule, means| match means {
             Some(means) => print::note(&format!("{rule}: {means:.1} plain means")),
             None => print::note(&format!("{rule}: not timed")),
+        })?;
+    }
+    if args.backdoors {
+        let how = How { data: args.data.clone(), ..How::default() };
+        Board::backdoors(&args.folder, &how, &mut Silent, |rule, found| match found {
+            Some(found) => {
+                let [rate, chance] = [found.rate, found.chance].map(|share| 100.0 * share);
+                print::note(&format!("{rule}: {rate:.1} %, by chance {chance:.1} %"));
+            }
+            None => print::note(&format!("{rule}: not measured")),
         })?;
     }
     let board = Board::load(&args.folder)?;

@@ -75,7 +75,7 @@ fn as_json(advice: &Advice) -> Value {
         };
         json!({ "rule": pick.rule, "worst": pick.worst, "usual": pick.usual, "clean": pick.clean,
                 "tax": pick.tax, "half": pick.half, "kappa": kappa, "kappa_known": bound,
-                "means": pick.means })
+                "backdoor": pick.backdoor, "means": pick.means })
     };
     let take = advice.picks.first().filter(|_| advice.hopeless.is_none());
     json!({
@@ -107,13 +107,15 @@ fn told(advice: &Advice, wanted: &Wanted) -> String {
             percent(pick.usual),
             percent(pick.clean),
             percent(pick.tax),
+            pick.backdoor.map_or("-".into(), percent),
             kappa(pick.known),
             pick.means.map_or("-".into(), |x| format!("{x:.1}")),
         ]
     };
     let rows: Vec<Vec<String>> = advice.picks.iter().map(row).collect();
-    let head = ["pipeline", "worst case", "usual five", "no attack", "tax", "κ", "time"];
-    let right = [false, true, true, true, true, true, true];
+    let head =
+        ["pipeline", "worst case", "usual five", "no attack", "tax", "backdoor", "κ", "time"];
+    let right = [false, true, true, true, true, true, true, true];
     let mut text = format!(
         "Take \"{}\".\n\nIts accuracy under the worst attack is {} %, the best of what takes n = {}, \
          f = {}; the five usual attacks alone would have said {} %. Where nobody attacks it is \
@@ -130,7 +132,8 @@ fn told(advice: &Advice, wanted: &Wanted) -> String {
         text += &format!("\nNote: {note}.\n");
     }
     text + "\nκ is proven at your n and f: = exactly, ≤ at most, ? nothing; the least possible is \
-            f/(n − 2f).\n"
+            f/(n − 2f). Backdoor: of images with a hidden patch, in % those that a model takes for \
+            what the hostile workers want.\n"
 }
 
 fn kappa(known: Known) -> String {

@@ -35,11 +35,11 @@ export class Board {
     this.hide();
     this.behind.replaceChildren();
     const part = board.only ? `; of the protocol only ${board.only}` : "";
-    this.told.textContent = visible(`Accuracy in %, the mean of each run's last ten evaluations. Worst case: the mean over settings under each setting's worst attack; usual five: had sign flips, flipped labels, ALIE, inner products and mimicry been all. A number of a setting shows, under the pointer or with the focus, how the accuracy went; a pipeline's name every attack. Version ${board.version} of the ${board.tier} tier, protocol ${board.protocol}${part}.`);
+    this.told.textContent = visible(`Accuracy in %, the mean of each run's last ten evaluations. Worst case: the mean over settings under each setting's worst attack; usual five: had sign flips, flipped labels, ALIE, inner products and mimicry been all. Backdoor: of images with a hidden patch those taken for what the hostile workers want, beside how many are by chance. A number of a setting shows, under the pointer or with the focus, how the accuracy went; a pipeline's name every attack. Version ${board.version} of the ${board.tier} tier, protocol ${board.protocol}${part}.`);
     const settings = [...new Set(board.standings.flatMap(one => one.cells.map(cell => cell.setting)))];
     const number = (text: string) => ({ text, numeric: true }), word = (text: string) => ({ text, numeric: false });
     this.grid.fill([word("pipeline"), number("place"), number("worst case"), number("±"), number("usual five"), number("overstated"),
-      ...settings.map(number), number("no attack"), number("f = 0"), word("worst by"), number("collapsed in %"), word("κ proven / found"), number("time in means")],
+      ...settings.map(number), number("no attack"), number("f = 0"), word("worst by"), number("collapsed in %"), number("backdoor"), number("by chance"), word("κ proven / found"), number("time in means")],
     board.standings.map((one, k) => this.row(board, one, k, settings)));
   }
 
@@ -53,7 +53,7 @@ export class Board {
     const fallen = one.attacked ? one.collapsed / one.attacked : NaN;
     return [{ text: one.line, sort: one.line, node: name }, { text: String(k + 1), sort: k + 1 }, share(one.score, { class: "worst" }), share(one.half),
       share(one.usual), share(one.usual - one.score), ...cells, share(one.clean), share(one.calm), { text: one.by, sort: one.by },
-      { text: percent(fallen), sort: 100 * fallen }, { text: one.kappa, sort: one.kappa }, { text: Number.isFinite(one.means) ? one.means.toFixed(1) : "-", sort: one.means }];
+      { text: percent(fallen), sort: 100 * fallen }, share(one.backdoor), share(one.chance), { text: one.kappa, sort: one.kappa }, { text: Number.isFinite(one.means) ? one.means.toFixed(1) : "-", sort: one.means }];
   }
 
   /** A number that shows its curves under the pointer and with the focus. */

@@ -37,7 +37,7 @@ export interface Place {
 }
 export interface Standing {
   rule: string; line: string; score: number; half: number; usual: number; clean: number; calm: number; by: string;
-  collapsed: number; attacked: number; kappa: string; means: number; cells: Place[];
+  collapsed: number; attacked: number; backdoor: number; chance: number; kappa: string; means: number; cells: Place[];
 }
 /** Entries of the benchmark side by side; a number that is not known is NaN. */
 export interface Leaderboard { tier: string; version: number; protocol: string; only: string; standings: Standing[] }
@@ -153,6 +153,7 @@ function leaderboard(x: unknown): Leaderboard | null {
     score: number(get(one, "score")), half: number(get(one, "half")), usual: number(get(one, "usual")),
     clean: number(get(one, "clean")), calm: number(get(one, "calm")), means: number(get(one, "means")),
     collapsed: whole(get(one, "collapsed")), attacked: whole(get(one, "attacked")),
+    backdoor: number(get(one, "backdoor")), chance: number(get(one, "chance")),
     cells: list(get(one, "cells")).map(cell => ({
       setting: text(get(cell, "setting")), refused: get(cell, "refused") === true, worst: number(get(cell, "worst")),
       by: text(get(cell, "by")), usual: number(get(cell, "usual")), clean: number(get(cell, "clean")),

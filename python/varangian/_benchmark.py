@@ -23,7 +23,9 @@ class Entry(dict[str, Any]):
 
     ``score`` is the mean over settings of the accuracy under the worst attack, ``usual`` what the
     five usual attacks alone would have said, ``clean`` the accuracy without an attack; ``cells``
-    holds each setting with every attack, ``kappa`` and ``cost`` what they say.
+    holds each setting with every attack, ``kappa`` and ``cost`` what they say. ``backdoors``, of a
+    whole judgement, says how many of the images with a hidden patch are taken for what the hostile
+    workers want, and how many by chance.
     """
 
     def __init__(self, entry: Mapping[str, Any], path: Path) -> None:

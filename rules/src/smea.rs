@@ -3,8 +3,9 @@
 //! to the lexicographically first set.
 //!
 //! Exact. A set's scatter only grows as rows join it, so a partial set whose top eigenvalue exceeds
-//! the best one found is abandoned. The search starts from the set that drops, f times, the row
-//! that weighs most in the top eigenvector.
+//! the best one found is abandoned; whether it does a factorisation tells, and only where that is
+//! close the eigenvalue itself. The search starts from the set that drops, f times, the row that
+//! weighs most in the top eigenvector.
 //!
 //! ```
 //! # use varangian_base::Matrix;
@@ -69,6 +70,13 @@ impl Smea {
         size * self.spectrum.covariance(squared, &self.set, |_| 1.0, vector)
     }
 
+    /// Whether the scatter of the current set is greater than the least one, beyond a tie and
+    /// beyond doubt.
+    fn exceeds(&mut self, squared: &Pairs) -> bool {
+        let size = self.set.len();
+        size > 1 && self.spectrum.exceeds(squared, &self.set, self.least / size as f64)
+    }
+
     /// A good set to begin with.
     fn greedy(&mut self, squared: &Pairs, f: usize) {
         self.set.clear();
@@ -87,6 +95,9 @@ impl Smea {
 
     /// Tries all completions of the current set to `size` rows from row `next` on.
     fn search(&mut self, squared: &Pairs, next: usize, size: usize) {
+        if self.exceeds(squared) {
+            return;
+        }
         if self.set.len() == size {
             let scatter = self.scatter(squared, false);
             let better = scatter < self.least * (1.0 - TIE);
@@ -100,11 +111,7 @@ impl Smea {
         let last = squared.n() - (size - self.set.len());
         for i in next..=last {
             self.set.push(i);
-            let hopeless =
-                self.set.len() > 1 && self.scatter(squared, false) > self.least * (1.0 + TIE);
-            if !hopeless {
-                self.search(squared, i + 1, size);
-            }
+            self.search(squared, i + 1, size);
             self.set.pop();
         }
     }

@@ -1,11 +1,13 @@
 //! The leaderboard: entries of one protocol side by side, best worst case first.
 
+use super::backdoor::{self, Backdoors};
 use super::cost;
 use super::entry::{Entry, Kappa, Setting, known_or_nan};
 use super::part::Part;
 use super::protocol::{Kind, VERSION};
 use crate::plot::{self, Picture};
 use crate::results::mean;
+use crate::run::{Events, How};
 use crate::{Failure, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -61,6 +63,13 @@ pub struct Standing {
     pub searched: usize,
     /// That objective's attack; empty where no search was worst anywhere.
     pub strategy: String,
+    /// The share of stamped samples that are taken for a backdoor's target, the mean over settings
+    /// of the worst; not written where backdoors were not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backdoor: Option<f64>,
+    /// The same where nothing is stamped in training: by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
     /// κ at each f.
     pub kappa: Vec<Kappa>,
     /// Time of an aggregation in plain means, on the machine that judged.
@@ -88,6 +97,10 @@ pub struct Place {
     pub usual: f64,
     /// Where hostile workers behave honestly.
     pub clean: f64,
+    /// The share of stamped samples that are taken for a backdoor's target; not written where that
+    /// was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backdoor: Option<f64>,
 }
 
 impl Standing {
@@ -108,6 +121,7 @@ impl Standing {
             by: cell.by.clone(),
             usual: cell.usual,
             clean: cell.clean,
+            backdoor: entry.backdoor(&cell.setting),
         };
         let calm: Vec<f64> = entry.calm.iter().map(|one| one.accuracy).collect();
         Standing {
@@ -123,6 +137,8 @@ impl Standing {
             runs: attacked().map(|line| line.seeds.len()).sum(),
             searched: searches.len(),
             strategy: strategy.map_or(String::new(), |one| (*one).to_owned()),
+            backdoor: entry.backdoors.as_ref().map(|one| one.rate),
+            chance: entry.backdoors.as_ref().map(|one| one.chance),
             kappa: entry.kappa.clone(),
             means: entry.cost.means,
             configuration: entry.configuration.clone(),
@@ -163,6 +179,21 @@ impl Board {
     /// As [`Board::entries`]; if an entry cannot be written.
     pub fn retime(folder: &Path, told: impl FnMut(&str, Option<f64>)) -> Result<(), Failure> {
         cost::retime(&Self::paths(folder)?, told)
+    }
+
+    /// Measures backdoors for the entries in a folder that lack them, with the hyperparameters that
+    /// each chose, and writes them into it; the runs are kept in `backdoors` there. `told` hears of each rule, `None` of rules of one's
+    /// own, which stay as they are. Nothing else in an entry changes.
+    ///
+    /// # Errors
+    /// As [`Board::entries`]; if a run cannot be done, or an entry cannot be written.
+    pub fn backdoors(
+        folder: &Path,
+        how: &How,
+        events: &mut dyn Events,
+        told: impl FnMut(&str, Option<&Backdoors>),
+    ) -> Result<(), Failure> {
+        backdoor::complete(&Self::paths(folder)?, how, events, told)
     }
 
     fn paths(folder: &Path) -> Result<Vec<PathBuf>, Failure> {

@@ -6,7 +6,7 @@ use crate::results::cells::{self, Cell};
 use crate::text;
 
 /// What stands above the columns, and how each is said in the next rows.
-const HEADS: [&str; 12] = [
+const HEADS: [&str; 13] = [
     "#",
     "pipeline",
     "worst case",
@@ -17,6 +17,7 @@ const HEADS: [&str; 12] = [
     "f = 0",
     "worst by",
     "collapsed",
+    "backdoor",
     "κ proven / found",
     "time",
 ];
@@ -25,8 +26,8 @@ const HEADS: [&str; 12] = [
 const UNBOUNDED: f64 = 1e6;
 
 /// Columns of names; the others are numbers.
-const NAMES: [bool; 12] =
-    [false, true, false, false, false, false, false, false, true, false, true, false];
+const NAMES: [bool; 13] =
+    [false, true, false, false, false, false, false, false, true, false, false, true, false];
 
 impl Board {
     /// A table for a terminal, within lines of `width` characters where there is a bound.
@@ -90,6 +91,8 @@ impl Board {
             "clean",
             "score",
             "half",
+            "backdoor",
+            "chance",
         ];
         let mut rows = Vec::new();
         for (k, standing) in self.standings.iter().enumerate() {
@@ -110,6 +113,8 @@ impl Board {
                     Cell::Real(place.clean),
                     Cell::Real(standing.score),
                     Cell::Real(standing.half),
+                    Cell::Real(standing.backdoor.unwrap_or(f64::NAN)),
+                    Cell::Real(standing.chance.unwrap_or(f64::NAN)),
                 ]);
             }
         }
@@ -124,6 +129,14 @@ impl Board {
 /// A share of 1 in %, a dash where it is not known.
 pub(super) fn percent(share: f64) -> String {
     if share.is_nan() { "-".to_owned() } else { format!("{:.1}", 100.0 * share) }
+}
+
+/// "41.2 (1.9)": how many stamped samples are taken for the target, and by chance.
+fn backdoor(standing: &Standing) -> String {
+    match (standing.backdoor, standing.chance) {
+        (Some(rate), Some(chance)) => format!("{} ({})", percent(rate), percent(chance)),
+        _ => "-".to_owned(),
+    }
 }
 
 /// A line of the leaderboard, at this place.
@@ -160,6 +173,7 @@ pub(super) fn row(place: usize, standing: &Standing) -> Vec<String> {
         percent(standing.calm),
         by,
         format!("{} %", (100 * standing.collapsed + standing.runs / 2) / standing.runs.max(1)),
+        backdoor(standing),
         kappa.collect::<Vec<_>>().join("; "),
         standing.means.map_or("-".into(), |x| format!("{x:.1}")),
     ]
@@ -185,7 +199,7 @@ mod tests {
             first.starts_with("| 1 | nnm \\| median | **80.0** | 0.0 | 85.0 | 5.0 |"),
             "{first}"
         );
-        assert!(markdown.lines().all(|line| line.replace("\\|", "").matches('|').count() == 13));
+        assert!(markdown.lines().all(|line| line.replace("\\|", "").matches('|').count() == 14));
         let latex = board.latex();
         assert!(latex.contains("nnm $|$ median") && latex.contains("$\\kappa$"), "{latex}");
         assert_eq!(board.csv().lines().count(), 1 + 2 * 8);

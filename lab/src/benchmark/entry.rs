@@ -1,6 +1,8 @@
 //! What the benchmark found of one pipeline: the JSON file that makes a line of the leaderboard.
 
+use super::backdoor::Backdoors;
 use super::part::Part;
+use crate::config::Settings;
 use crate::{Failure, files};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
@@ -51,6 +53,9 @@ pub struct Entry {
     pub cells: Vec<Cell>,
     /// The accuracy with no hostile worker and f = 0 declared.
     pub calm: Vec<Calm>,
+    /// How far backdoors open the models; not written where that was not measured, as of a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backdoors: Option<Backdoors>,
     /// κ at each f.
     pub kappa: Vec<Kappa>,
     /// What an aggregation costs.
@@ -208,6 +213,12 @@ impl Entry {
         FORMAT.to_owned()
     }
 
+    /// The share of stamped samples that are taken for a backdoor's target in a setting.
+    pub(super) fn backdoor(&self, setting: &Setting) -> Option<f64> {
+        let mut cells = self.backdoors.iter().flat_map(|one| &one.cells);
+        cells.find(|cell| cell.setting == *setting).map(|cell| cell.rate)
+    }
+
     /// The entry as it is written.
     pub fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("plain values") + "\n"
@@ -235,6 +246,17 @@ impl Entry {
 }
 
 impl Setting {
+    /// That of a run.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Setting {
+            dataset: settings.dataset.clone(),
+            model: settings.model.clone(),
+            partition: settings.partition.clone(),
+            n: settings.n,
+            f: settings.f,
+        }
+    }
+
     /// "glyphs, sorted, f = 2 of 11".
     pub fn label(&self) -> String {
         let Setting { dataset, partition, n, f, .. } = self;

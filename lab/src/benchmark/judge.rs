@@ -33,7 +33,7 @@ pub(super) fn entry(
     let rule = asked[0].rule.clone();
     let (mut cells, mut calm) = (Vec::<Cell>::new(), Vec::<Calm>::new());
     for settings in asked {
-        let setting = setting_of(settings);
+        let setting = Setting::of(settings);
         if settings.f == 0 {
             let known = calm.iter().any(|one| one.setting == setting);
             if !known && let Some(accuracy) = undisturbed(&setting, asked, outcomes)? {
@@ -63,6 +63,7 @@ pub(super) fn entry(
         rule,
         cells,
         calm,
+        backdoors: None,
         cost,
     })
 }
@@ -82,16 +83,6 @@ fn by_seed(cells: &[Cell]) -> Vec<f64> {
     (0..seeds).map(of).collect()
 }
 
-fn setting_of(settings: &Settings) -> Setting {
-    Setting {
-        dataset: settings.dataset.clone(),
-        model: settings.model.clone(),
-        partition: settings.partition.clone(),
-        n: settings.n,
-        f: settings.f,
-    }
-}
-
 /// The runs in a setting under an attack, one for each seed that was asked for; none at all where
 /// the rule's bound leaves them out.
 fn runs<'a>(
@@ -100,7 +91,7 @@ fn runs<'a>(
     asked: &[Settings],
     outcomes: &'a [Outcome],
 ) -> Result<Vec<&'a Outcome>, Failure> {
-    let is = |one: &Settings| setting_of(one) == *setting && one.attack == attack;
+    let is = |one: &Settings| Setting::of(one) == *setting && one.attack == attack;
     let found: Vec<&Outcome> = outcomes.iter().filter(|one| is(&one.settings)).collect();
     let wanted = asked.iter().filter(|one| is(one)).count();
     match found.len() {
@@ -140,7 +131,7 @@ fn cell(
     outcomes: &[Outcome],
 ) -> Result<Cell, Failure> {
     let mut attacks: Vec<&str> = Vec::new();
-    for settings in asked.iter().filter(|one| setting_of(one) == setting) {
+    for settings in asked.iter().filter(|one| Setting::of(one) == setting) {
         if !attacks.contains(&settings.attack.as_str()) {
             attacks.push(&settings.attack);
         }
@@ -259,7 +250,7 @@ fn kappas(rule: &str, own: &Own, cells: &[Cell]) -> Result<Vec<Kappa>, Failure> 
 }
 
 /// A hash of the keys of the runs, in order of the keys: of all that their numbers depend on.
-fn configuration(outcomes: &[Outcome]) -> String {
+pub(super) fn configuration(outcomes: &[Outcome]) -> String {
     let mut keys: Vec<&str> = outcomes.iter().map(|outcome| outcome.key.as_str()).collect();
     keys.sort_unstable();
     blake3::hash(keys.join("\n").as_bytes()).to_hex()[..16].to_owned()

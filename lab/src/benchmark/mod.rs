@@ -10,6 +10,8 @@
 //!   guess.
 //! - "The usual five" is what the same mean would be had the five attacks that papers usually take
 //!   been all.
+//! - Backdoors stand beside it: how many stamped samples are taken for the target. Accuracy shows
+//!   nothing of them, so that they have no part in the score.
 //! - Hyperparameters are chosen among the same candidates for every pipeline, by the worst case
 //!   over attacks, on samples held out of the training set ([`Tune`](crate::config::Tune)).
 //!
@@ -23,6 +25,7 @@
 //! # Ok::<(), varangian_lab::Failure>(())
 //! ```
 
+mod backdoor;
 mod board;
 mod board_text;
 mod cost;
@@ -33,6 +36,7 @@ mod protocol;
 mod recommend;
 mod shown;
 
+pub use backdoor::{Backdoors, Hidden, Opened};
 pub use board::{Board, Place, Standing};
 pub use entry::{Calm, Cell, Cost, Curves, Entry, Kappa, Line, Setting, Tuned};
 pub use part::Part;
@@ -97,14 +101,22 @@ impl Benchmark {
         self.part.of_protocol(&self.tier.hash())
     }
 
-    /// Does what is left of the runs, judges them, and writes the entry into the folder. Its
+    /// Does what is left of the runs, judges them, and writes the entry into the folder; of the
+    /// whole protocol it has backdoors too, measured with the hyperparameters that were chosen. Its
     /// numbers, those of [`Cost`] apart, are the same at any number of threads and however often
     /// the runs were interrupted.
     ///
     /// # Errors
     /// As [`Experiment::run`]; or if runs are missing because they are other shards'.
     pub fn run(&self, events: &mut dyn Events) -> Result<Entry, Failure> {
-        self.judge(&self.experiment()?, events)
+        let entry = self.judge(&self.experiment()?, events)?;
+        if !self.part.is_whole() {
+            return Ok(entry);
+        }
+        let backdoors = backdoor::measure(self, &entry, &mut Untold(events))?;
+        let entry = Entry { backdoors, ..entry };
+        judge::write(&self.folder(), &entry)?;
+        Ok(entry)
     }
 
     /// Judges by the runs of `experiment`.

@@ -64,19 +64,26 @@ impl Tier {
                 entry.name
             )));
         }
-        let pipeline = own.pipeline(rule)?;
-        let mut experiment = Experiment::parse(self.text(), "benchmark", &Source::default())?;
-        for settings in &mut experiment.runs {
-            settings.rule = pipeline.spec().to_owned();
-            settings.validation = if pipeline.needs_oracle() { VALIDATION } else { 0 };
-        }
-        if pipeline.needs_oracle() {
+        let mut experiment = prepared(self.text(), rule, own)?;
+        if own.pipeline(rule)?.needs_oracle() {
             // Nobody can try rows on a rule that asks for what the server alone holds.
             experiment.runs.retain(|settings| Kind::of(&settings.attack) != Kind::Search);
         }
-        experiment.own = own.clone();
         Ok(experiment)
     }
+}
+
+/// The experiment of a text with `rule` in every run; where it asks for the loss on data, the server
+/// holds some.
+pub(super) fn prepared(text: &str, rule: &str, own: &Own) -> Result<Experiment, Failure> {
+    let pipeline = own.pipeline(rule)?;
+    let mut experiment = Experiment::parse(text, "benchmark", &Source::default())?;
+    for settings in &mut experiment.runs {
+        settings.rule = pipeline.spec().to_owned();
+        settings.validation = if pipeline.needs_oracle() { VALIDATION } else { 0 };
+    }
+    experiment.own = own.clone();
+    Ok(experiment)
 }
 
 /// What kind of attack one is.

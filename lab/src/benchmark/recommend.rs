@@ -51,6 +51,9 @@ pub struct Pick {
     pub tax: f64,
     /// Half of the 95 % interval of the pipeline's score, over seeds.
     pub half: f64,
+    /// The share of stamped samples that are taken for a backdoor's target; `None` where that was
+    /// not measured in any of these settings.
+    pub backdoor: Option<f64>,
     /// κ that is proven at the wanted n and f.
     pub known: Known,
     /// Time of an aggregation in plain means.
@@ -59,6 +62,8 @@ pub struct Pick {
 
 /// An accuracy that is this little above that of the undefended mean is no defence: 2 points.
 const WORTH: f64 = 0.02;
+/// What one may give up of the best worst case for another advantage: 5 points.
+const NEAR: f64 = 0.05;
 /// Pipelines that are named.
 const NAMED: usize = 5;
 
@@ -109,6 +114,7 @@ impl Board {
         let undefended = picks.iter().find(|pick| pick.rule == "average").cloned();
         notes.extend(undefended.and_then(|undefended| worth(&picks, &undefended)));
         notes.extend(near(&picks));
+        notes.extend(closed(&picks));
         picks.truncate(NAMED);
         Ok(Advice { hopeless, picks, notes })
     }
@@ -182,6 +188,11 @@ fn share_of(like: &[(usize, usize)], (n, f): (usize, usize)) -> (usize, usize) {
     *least.or_else(most).expect("some are like it")
 }
 
+fn backdoor(places: &[&Place]) -> Option<f64> {
+    let rates: Vec<f64> = places.iter().filter_map(|place| place.backdoor).collect();
+    (!rates.is_empty()).then(|| mean(&rates))
+}
+
 fn pick(standing: &Standing, places: &[&Place], known: Known) -> Pick {
     let average = |of: fn(&Place) -> f64| mean(&places.iter().map(|p| of(p)).collect::<Vec<_>>());
     Pick {
@@ -191,6 +202,7 @@ fn pick(standing: &Standing, places: &[&Place], known: Known) -> Pick {
         clean: average(|place| place.clean),
         tax: f64::NAN,
         half: standing.half,
+        backdoor: backdoor(places),
         known,
         means: standing.means,
     }
@@ -216,6 +228,27 @@ fn near(picks: &[Pick]) -> Option<String> {
     let close: Vec<&str> = close.take(NAMED - 1).map(|pick| pick.rule.as_str()).collect();
     (!close.is_empty()).then(|| {
         format!("the seeds do not tell it from: {}; take the cheapest of them", close.join(", "))
+    })
+}
+
+/// What lets fewer backdoors in than the best by accuracy, and is nearly as good there.
+fn closed(picks: &[Pick]) -> Option<String> {
+    let best = picks.first()?;
+    let open = best.backdoor?;
+    let near = picks.iter().filter(|pick| pick.worst >= best.worst - NEAR);
+    let rated = near.filter_map(|pick| Some((pick.backdoor?, pick)));
+    // Of equals the better worst case.
+    let (least, pick) = rated.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    (least < open - WORTH).then(|| {
+        format!(
+            "{} does not keep backdoors out: of images with a hidden patch its models take {:.1} % for \
+             what the hostile workers want, those of {} {:.1} %, at a worst case of {:.1} %",
+            best.rule,
+            100.0 * open,
+            pick.rule,
+            100.0 * least,
+            100.0 * pick.worst
+        )
     })
 }
 
@@ -270,6 +303,45 @@ mod tests {
         let useless = Board::of(&[entry("average", 0.9), entry("median", 0.9)]).unwrap();
         let notes = useless.recommend(&wanted(11, 2)).unwrap().notes;
         assert!(notes[0].starts_with("no defence is worth it"), "{notes:?}");
+    }
+
+    #[test]
+    fn who_lets_backdoors_in_is_said_beside_who_does_not() {
+        use crate::benchmark::{Backdoors, Hidden, Opened};
+        let with = |rule: &str, value: f64, rate: f64| {
+            let mut entry = entry(rule, value);
+            let digits = entry.cells.iter().filter(|cell| cell.setting.dataset == "glyphs");
+            let opened = |setting: &super::super::Setting| {
+                // Whoever is not asked about these settings does not count.
+                let rate = if setting.f == 2 { rate } else { 1.0 };
+                let seeds = vec![rate; 5];
+                let attack = "backdoor".to_owned();
+                let one = Hidden { attack: attack.clone(), rate, accuracy: value, seeds };
+                let (setting, attacks) = (setting.clone(), vec![one]);
+                Opened { setting, rate, by: attack, chance: 0.02, attacks }
+            };
+            let cells: Vec<Opened> = digits.map(|cell| opened(&cell.setting)).collect();
+            let (protocol, configuration) = (String::new(), String::new());
+            let found = Backdoors { protocol, configuration, rate, half: 0.0, chance: 0.02, cells };
+            entry.backdoors = Some(found);
+            entry
+        };
+        let entries = [
+            with("median", 0.9, 0.5),
+            with("krum", 0.88, 0.25),
+            with("trimmed-mean", 0.87, 0.03),
+            // Farther behind than anyone gives up for it, and not measured.
+            with("monna", 0.7, 0.0),
+            entry("cge", 0.89),
+        ];
+        let advice = Board::of(&entries).unwrap().recommend(&wanted(22, 4)).unwrap();
+        let rates: Vec<_> = advice.picks.iter().map(|pick| pick.backdoor).collect();
+        assert_eq!(rates, [Some(0.5), None, Some(0.25), Some(0.03), Some(0.0)]);
+        let said = advice.notes.last().unwrap();
+        assert!(said.contains("median does not keep backdoors out"), "{said}");
+        assert!(said.contains("50.0 %") && said.contains("trimmed-mean 3.0 %"), "{said}");
+        let alone = Board::of(&entries[2..4]).unwrap().recommend(&wanted(22, 4)).unwrap();
+        assert!(alone.notes.iter().all(|note| !note.contains("backdoors")), "{:?}", alone.notes);
     }
 
     #[test]

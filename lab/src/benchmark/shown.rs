@@ -50,6 +50,10 @@ pub struct Shown {
     pub collapsed: usize,
     /// Attacked runs.
     pub attacked: usize,
+    /// The share of stamped samples that are taken for a backdoor's target.
+    pub backdoor: Option<f64>,
+    /// The same by chance.
+    pub chance: Option<f64>,
     /// κ, proven and found, at each f.
     pub kappa: String,
     /// Time of an aggregation in plain means.
@@ -231,7 +235,9 @@ fn shown(place: usize, one: &Standing, entry: Option<&Entry>) -> Shown {
         by: texts[8].clone(),
         collapsed: one.collapsed,
         attacked: one.runs,
-        kappa: texts[10].clone(),
+        backdoor: one.backdoor,
+        chance: one.chance,
+        kappa: texts[11].clone(),
         means: one.means,
         cells: one.cells.iter().enumerate().map(cell).collect(),
     }
