@@ -16,6 +16,7 @@ class EmpireCNN(Variant):
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
         dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_hold: int | None = None,
     ) -> None: ...
 
 class LinRegNet(Variant):
@@ -81,6 +82,7 @@ class MnistNet(Variant):
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         dropout: bool | None = None,
         dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_hold: int | None = None,
         dropout_unit: Literal["element", "channel"] | None = None,
     ) -> None: ...
 
@@ -154,6 +156,7 @@ class TorchNet(Variant):
         conv: Literal["auto", "direct", "winograd", "im2col"] | None = None,
         dropout: bool | None = None,
         dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_hold: int | None = None,
         dropout_unit: Literal["element", "channel"] | None = None,
         second_relu: bool | None = None,
     ) -> None: ...
@@ -184,6 +187,7 @@ class WideResNet(Variant):
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
         dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_hold: int | None = None,
     ) -> None: ...
 
 class ZenoPPCNN(Variant):
@@ -198,6 +202,7 @@ class ZenoPPCNN(Variant):
         norm: Literal["batch", "frozen-init"] | None = None,
         dropout: bool | None = None,
         dropout_masks: Literal["own", "shared", "frozen"] | None = None,
+        dropout_hold: int | None = None,
     ) -> None: ...
 
 __all__ = [

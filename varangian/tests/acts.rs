@@ -154,6 +154,10 @@ const IDLE: &[(&str, &str)] = &[
         "dataset='glyphs' model='mnistnet dropout=false dropout-masks=shared'",
         "model: dropout-masks=shared does nothing: dropout=false drops nothing",
     ),
+    (
+        "dataset='glyphs' model='mnistnet dropout-hold=30'",
+        "model: dropout-hold=30 does nothing: it says how long masks of dropout-masks=frozen stay",
+    ),
 ];
 
 /// "a=1 b='x y'" as lines of TOML.

@@ -182,8 +182,9 @@ impl Board {
     }
 
     /// Measures backdoors for the entries in a folder that lack them, with the hyperparameters that
-    /// each chose, and writes them into it; the runs are kept in `backdoors` there. `told` hears of each rule, `None` of rules of one's
-    /// own, which stay as they are. Nothing else in an entry changes.
+    /// each chose, and writes them into it; the runs are kept in `backdoors` there. `told` hears of
+    /// each rule, `None` of rules of one's own, which stay as they are. Nothing else in an entry
+    /// changes.
     ///
     /// # Errors
     /// As [`Board::entries`]; if a run cannot be done, or an entry cannot be written.

@@ -73,8 +73,8 @@ impl Tier {
     }
 }
 
-/// The experiment of a text with `rule` in every run; where it asks for the loss on data, the server
-/// holds some.
+/// The experiment of a text with `rule` in every run; where it asks for the loss on data, the
+/// server holds some.
 pub(super) fn prepared(text: &str, rule: &str, own: &Own) -> Result<Experiment, Failure> {
     let pipeline = own.pipeline(rule)?;
     let mut experiment = Experiment::parse(text, "benchmark", &Source::default())?;

@@ -1,7 +1,7 @@
 //! Convolutional networks of the papers: plain stacks of convolutions, pooling and dense layers.
 
 use super::entry::{Home, ModelEntry};
-use super::images::{DROPOUT, Images, MASKS, NORM, UNIT};
+use super::images::{DROPOUT, HOLD, Images, MASKS, NORM, UNIT};
 use super::plan::{Kernel, Plan};
 use super::{geometry, init, norm};
 use varangian_base::{Args, Entry, Kind, Param, SpecError};
@@ -49,6 +49,7 @@ pub(crate) static TORCHNET: ModelEntry = Entry {
         geometry::PARAM,
         DROPOUT,
         MASKS,
+        HOLD,
         UNIT,
         Param {
             name: "second-relu",
@@ -83,7 +84,7 @@ pub(crate) static MNISTNET: ModelEntry = Entry {
     summary: "Two C(64, 5×5), pool, dropout, two C(64, 3×3), pool, dropout, L(128), dropout, L.",
     paper: "Akoun, Meyer, SignSGD: Fault-Tolerance to Blind and Byzantine Adversaries, 2022, arXiv 2202.02085, §5",
     differs: &[],
-    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS, UNIT],
+    params: &[init::PARAM, init::SEED, geometry::PARAM, DROPOUT, MASKS, HOLD, UNIT],
     cost: "O(b·d·pixels)",
     facts: Home::image(1, 28, 28, 10, 580_810),
     build: |args| {
@@ -154,6 +155,7 @@ pub(crate) static EMPIRE_CNN: ModelEntry = Entry {
         NORM,
         DROPOUT,
         MASKS,
+        HOLD,
     ],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 1_310_922),
@@ -177,7 +179,7 @@ pub(crate) static ZENO_PP_CNN: ModelEntry = Entry {
         "Initial parameters are PyTorch's unless init=xavier asks for those of the code.",
         norm::DIFFERS,
     ],
-    params: &[init::PARAM, init::SEED, geometry::PARAM, NORM, DROPOUT, MASKS],
+    params: &[init::PARAM, init::SEED, geometry::PARAM, NORM, DROPOUT, MASKS, HOLD],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 655_306),
     build: |args| {

@@ -11,8 +11,19 @@ pub(crate) enum Masks {
     Own,
     /// Those of worker 0, as all others do.
     Shared,
-    /// Those of worker 0 at step 0, in every step.
-    Frozen,
+    /// Those of worker 0, the same in every step, or in so many until new ones are drawn; 0: never.
+    Frozen(u64),
+}
+
+impl Masks {
+    /// The worker and the step at which those of a worker and a step are drawn.
+    pub(crate) fn drawn_at(self, worker: u32, step: u64) -> (u32, u64) {
+        match self {
+            Masks::Own => (worker, step),
+            Masks::Shared => (0, step),
+            Masks::Frozen(hold) => (0, step.checked_div(hold).unwrap_or(0)),
+        }
+    }
 }
 
 /// Each float becomes 0 with probability p, else is divided by 1 − p; in place. The mask is drawn
@@ -49,11 +60,7 @@ impl Layer for Dropout {
 
     fn forward(&self, pass: &Pass, _: &[f32], output: &mut [f32], keep: &mut Keep, _: &mut Spare) {
         let Some((place, layer)) = pass.place else { return };
-        let (worker, step) = match self.masks {
-            Masks::Own => (place.worker, place.step),
-            Masks::Shared => (0, place.step),
-            Masks::Frozen => (0, 0),
-        };
+        let (worker, step) = self.masks.drawn_at(place.worker, place.step);
         let mut stream = place.seed.lane(Domain::Dropout, worker, step, layer);
         keep.floats.resize(output.len(), 0.0);
         self.draw(&mut stream, &mut keep.floats);

@@ -82,8 +82,17 @@ pub(crate) const MASKS: Param = Param {
     default: "own",
     help: "own: every worker draws its own dropout masks; shared: in a step all workers draw the \
            same (the server too, where it takes gradients), as processes do that seed PyTorch \
-           alike and go through batches of one size; frozen: these are the same in every step too, \
+           alike and go through batches of one size; frozen: these are the same in many steps too, \
            as in code that puts PyTorch's generator back after each worker (bucketing's)",
+};
+
+/// The parameter of the same networks that says how long frozen masks stay.
+pub(crate) const HOLD: Param = Param {
+    name: "dropout-hold",
+    kind: Kind::Count { min: 0, max: usize::MAX },
+    default: "0",
+    help: "steps in which frozen masks stay the same before new ones are drawn; 0: for ever; 30 as \
+           in bucketing's code, where each test, after 30 steps, moves the generator on",
 };
 
 /// The parameter of networks whose dropout follows a convolution.
@@ -108,7 +117,9 @@ fn style(args: &Args) -> Style {
         border: Border::Zeros,
         masks: (!is(&DROPOUT, "false")).then_some(match () {
             () if is(&MASKS, "shared") => Masks::Shared,
-            () if is(&MASKS, "frozen") => Masks::Frozen,
+            () if is(&MASKS, "frozen") => {
+                Masks::Frozen(args.count(HOLD.name).expect("has a default") as u64)
+            }
             () => Masks::Own,
         }),
         drops_channels: is(&UNIT, "channel"),

@@ -2,7 +2,7 @@
 //! wide ones.
 
 use super::entry::{Home, ModelEntry};
-use super::images::{DROPOUT, Images, Layers, MASKS, NORM};
+use super::images::{DROPOUT, HOLD, Images, Layers, MASKS, NORM};
 use super::plan::{Kernel, Plan};
 use super::{geometry, init, norm};
 use crate::kernels::image::Border;
@@ -308,6 +308,7 @@ pub(crate) static WIDE_RESNET: ModelEntry = Entry {
         NORM,
         DROPOUT,
         MASKS,
+        HOLD,
     ],
     cost: "O(b·d·pixels)",
     facts: Home::image(3, 32, 32, 10, 36_489_290),

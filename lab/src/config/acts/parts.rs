@@ -16,6 +16,13 @@ pub(super) fn of_the_model(settings: &Settings) -> Vec<(String, String)> {
         pair(&settings.model, "p").is_some_and(|p| p.parse::<f64>().is_ok_and(|p| p <= 0.0));
     say("dropout-masks", dropless, "dropout=false drops nothing");
     say("dropout-unit", dropless, "dropout=false drops nothing");
+    say("dropout-hold", dropless, "dropout=false drops nothing");
+    let frozen = pair(&settings.model, "dropout-masks") == Some("frozen".into());
+    say(
+        "dropout-hold",
+        !frozen && !dropless,
+        "it says how long masks of dropout-masks=frozen stay",
+    );
     say("p", dropless && !never, "dropout=false drops nothing");
     say("dropout-masks", never && !dropless, "p=0 drops nothing");
     let given = !settings.start.is_empty();

@@ -121,7 +121,12 @@ fn small_networks_of_the_papers_agree_with_finite_differences() {
         ("mnistnet conv=direct", image(1, 8, 8), 1, [1, 1]),
         ("mnistnet dropout-masks=shared", image(1, 8, 8), 2, [1, 2]),
         ("torchnet dropout-unit=channel second-relu=false", image(1, 6, 8), 2, [2, 1]),
-        ("mnistnet dropout-masks=frozen dropout-unit=channel", image(1, 8, 8), 2, [1, 2]),
+        (
+            "mnistnet dropout-masks=frozen dropout-hold=1 dropout-unit=channel",
+            image(1, 8, 8),
+            2,
+            [1, 2],
+        ),
         ("empire-cnn hidden=20", image(3, 8, 8), 2, [1, 1]),
         ("empire-cnn hidden=20 norm=frozen-init dropout=false", image(3, 5, 6), 1, [1, 1]),
         ("zeno-pp-cnn init=xavier", image(3, 6, 6), 2, [1, 2]),

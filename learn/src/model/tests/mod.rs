@@ -270,6 +270,21 @@ fn workers_and_steps_share_dropout_masks_only_where_they_are_asked_to() {
             assert_eq!(at(0, 4) == first, frozen, "{text}: steps");
         });
     }
+    // Frozen for a while: new ones are drawn after so many steps.
+    with_network("mnistnet dropout-masks=frozen dropout-hold=3", shape, 10, |net| {
+        let (params, mut workspace) = (net.init(Seed(5)), net.workspace());
+        let mut prepared: Prepared = Box::new(());
+        net.prepare(&params, &mut prepared);
+        let mut at = |worker, step| {
+            let mut out = vec![f32::NAN; net.dim()];
+            let place = Place { seed: Seed(1), worker, step };
+            net.gradient(&params, &prepared, &batch, place, &mut workspace, &mut out);
+            out
+        };
+        let first = at(0, 3);
+        assert!(at(2, 4) == first && at(1, 5) == first);
+        assert!(at(0, 2) != first && at(0, 6) != first && at(0, 0) != at(0, 6));
+    });
 }
 
 #[test]

@@ -27,7 +27,8 @@ pub(super) fn loss(network: &Network, params: &[f64], batch: &Batch, place: Plac
                 let (worker, step) = match dropout.masks {
                     Masks::Own => (place.worker, place.step),
                     Masks::Shared => (0, place.step),
-                    Masks::Frozen => (0, 0),
+                    Masks::Frozen(0) => (0, 0),
+                    Masks::Frozen(hold) => (0, place.step / hold),
                 };
                 let mut stream = place.seed.lane(Domain::Dropout, worker, step, lane);
                 let keep = 1.0 / (1.0 - f64::from(dropout.p));
