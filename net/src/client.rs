@@ -223,8 +223,9 @@ impl Client {
                 Err(Failed::Final(trouble)) => return Err(trouble),
                 Err(Failed::Again(text)) if clock::since(begun).as_secs_f64() > patience => {
                     let address = &self.connection.address;
+                    let long = if patience == 1.0 { "second" } else { "seconds" };
                     return Err(Trouble(format!(
-                        "no server at {address} for {patience} seconds: {text}"
+                        "no server at {address} for {patience} {long}: {text}"
                     )));
                 }
                 Err(Failed::Again(text)) => waiting(&text),

@@ -63,10 +63,12 @@ pub(crate) fn accuracies(steps: u64) -> Result<Vec<(String, f64)>, Failure> {
     );
     let mut experiment = Experiment::from_text(&text)?;
     experiment.own.attacks.push(&ENTRY);
-    experiment.how.out =
-        Some(std::env::temp_dir().join(format!("varangian-own-attack-{}", std::process::id())));
+    let folder = std::env::temp_dir().join(format!("varangian-own-attack-{}", std::process::id()));
+    experiment.how.out = Some(folder.clone());
     experiment.how.replace = true;
     let outcomes = experiment.run(&mut Silent)?;
+    // What it leaves there nobody asked for.
+    let _ = std::fs::remove_dir_all(folder);
     let end = |outcome: &varangian::lab::results::Outcome| {
         let run = format!("{} × {}", outcome.settings.rule, outcome.settings.attack);
         (run, outcome.curve("accuracy").last().map_or(f64::NAN, |(_, accuracy)| *accuracy))

@@ -63,12 +63,15 @@ pub(crate) fn accuracies(steps: u64) -> Result<Vec<(String, f64)>, Failure> {
     );
     let mut experiment = Experiment::from_text(&text)?;
     experiment.own.rules.push(&ENTRY);
-    experiment.how.out =
-        Some(std::env::temp_dir().join(format!("varangian-own-rule-{}", std::process::id())));
+    let folder = std::env::temp_dir().join(format!("varangian-own-rule-{}", std::process::id()));
+    experiment.how.out = Some(folder.clone());
     experiment.how.replace = true;
     let end = |outcome: Outcome| {
         let curve = outcome.curve("accuracy");
         (outcome.settings.rule, curve.last().map_or(f64::NAN, |(_, accuracy)| *accuracy))
     };
-    Ok(experiment.run(&mut Silent)?.into_iter().map(end).collect())
+    let ends = experiment.run(&mut Silent)?.into_iter().map(end).collect();
+    // What it leaves there nobody asked for.
+    let _ = std::fs::remove_dir_all(folder);
+    Ok(ends)
 }
