@@ -225,6 +225,38 @@ fn plans_advice_and_workers_have_the_documented_fields() {
 }
 
 #[test]
+fn keys_sets_duels_and_comparisons_have_the_documented_fields() {
+    let folder = folder();
+    for command in ["keys", "data list"] {
+        let value = said(folder.path(), &format!("{command} --json"));
+        all_of(command, &held(command, &value));
+    }
+    let duel = "duel --f 2 --rule median --rule average --attack alie --attack label-flip --json";
+    let value = said(folder.path(), duel);
+    let found = held("duel", &value);
+    all_of("duel", &found);
+    let meetings = value["rules"][0]["duels"].as_array().unwrap();
+    // Labels are nothing that rows could show: the two do not meet, and every field is there.
+    assert!(meetings[0]["error"].is_null() && meetings[0]["ratio"].as_f64().unwrap() > 0.0);
+    assert!(meetings[1]["error"].is_string() && meetings[1]["ratio"].is_null(), "{value}");
+    let run = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        let output = command.current_dir(folder.path()).args(line.split(' ')).output().unwrap();
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run("run e.toml -q --out one");
+    run("run e.toml -q --out other --set learning_rate=0.5");
+    let mut found = held("compare", &said(folder.path(), "compare one other --json"));
+    let differs = |(path, value): &(String, Value)| {
+        path.ends_with("differs[]") && value == "learning_rate: 0.1 → 0.5"
+    };
+    assert!(found.iter().any(differs), "{found:?}");
+    run("run e.toml -q --out alone --set rule=median");
+    found.extend(held("compare", &said(folder.path(), "compare alone --json")));
+    all_of("compare", &found);
+}
+
+#[test]
 fn a_data_folder_is_told_set_by_set() {
     let folder = folder();
     let glyphs = said(folder.path(), "data verify . --set glyphs --json");

@@ -260,10 +260,12 @@ fn csv(arena: &Arena, lines: &[Line], attacks: &[String]) -> Vec<u8> {
 }
 
 fn to_json(arena: &Arena, lines: &[Line], attacks: &[String]) -> Value {
-    let cell = |(cell, attack): (&Result<Harm, String>, &String)| match cell {
-        Ok(harm) => json!({ "attack": attack, "ratio": harm.ratio, "progress": harm.progress,
-            "hostile_weight": harm.hostile_weight, "refused": harm.refused }),
-        Err(error) => json!({ "attack": attack, "error": error }),
+    let cell = |(cell, attack): (&Result<Harm, String>, &String)| {
+        let harm = cell.as_ref().ok();
+        json!({ "attack": attack, "ratio": harm.map(|harm| harm.ratio),
+            "progress": harm.map(|harm| harm.progress),
+            "hostile_weight": harm.map(|harm| harm.hostile_weight),
+            "refused": harm.map(|harm| harm.refused), "error": cell.as_ref().err() })
     };
     let line = |line: &Line| {
         let cells: Vec<Value> = line.cells.iter().zip(attacks).map(cell).collect();
