@@ -13,9 +13,10 @@ const EXAMPLES: &str = "Examples:
   varangian benchmark median --dry-run --json        # what would be run, for a script
   varangian benchmark krum --shard 2/8               # one of eight machines that share the folder
   varangian benchmark krum --only dataset=logreg --only attack=alie,worst   # a first look
-Each pipeline leaves RULE.json in the folder, and its runs beside it. What is over is never done
-again; after Ctrl-C the same command goes on. `varangian leaderboard FOLDER` sets entries side by
-side.";
+Beside the score, which is of accuracy, backdoors are measured: how many images with a hidden patch
+are taken for what the hostile workers want. Each pipeline leaves RULE.json in the folder, and its
+runs beside it. What is over is never done again; after Ctrl-C the same command goes on. `varangian
+leaderboard FOLDER` sets entries side by side.";
 
 /// Arguments of `varangian benchmark`.
 #[derive(clap::Args)]
@@ -62,6 +63,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     for (one, experiment) in all.iter().zip(experiments) {
         if args.dry_run {
             plan::list(&experiment)?;
+            let hidden = one.under_backdoors()?;
+            if hidden > 0 {
+                print::line(&format!("and {hidden} under backdoors, with what these choose"));
+            }
             continue;
         }
         let entry = one.run(&mut args.how.terminal())?;

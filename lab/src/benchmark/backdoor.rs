@@ -76,6 +76,14 @@ pub(super) fn hash(tier: Tier) -> String {
     blake3::hash(text(tier).as_bytes()).to_hex()[..16].to_owned()
 }
 
+/// How many runs of a pipeline there are under backdoors.
+pub(super) fn count(benchmark: &Benchmark) -> Result<usize, Failure> {
+    let Benchmark { tier, rule, own, .. } = benchmark;
+    let pipeline = own.pipeline(rule)?;
+    let runs = prepared(text(*tier), rule, own)?.runs;
+    Ok(runs.iter().filter(|run| pipeline.check(run.n, run.f).is_ok()).count())
+}
+
 /// The runs of a pipeline under backdoors, with the hyperparameters that its entry chose in the
 /// same setting; what is not in the entry, as its bound leaves it out, is not asked.
 fn experiment(tier: Tier, entry: &Entry, own: &Own) -> Result<Experiment, Failure> {
@@ -266,6 +274,8 @@ mod tests {
         let bulyan = super::super::judge::tests::entry("bulyan", 0.5);
         let runs = experiment(Tier::Small, &bulyan, &Own::default()).unwrap().runs;
         assert!(runs.len() == 2 * 3 * 5 && runs.iter().all(|run| run.f == 2));
+        let told = |rule: &str| Benchmark::of(Tier::Small, rule).under_backdoors().unwrap();
+        assert_eq!((told("median"), told("bulyan")), (4 * 3 * 5, runs.len()));
     }
 
     #[test]

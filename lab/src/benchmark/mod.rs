@@ -87,6 +87,15 @@ impl Benchmark {
         Ok(Experiment { how: How { out, ..self.how.clone() }, ..experiment })
     }
 
+    /// How many runs follow under backdoors, with the hyperparameters that those of
+    /// [`Benchmark::experiment`] choose; none where a part is judged.
+    ///
+    /// # Errors
+    /// As [`Benchmark::experiment`].
+    pub fn under_backdoors(&self) -> Result<usize, Failure> {
+        if self.part.is_whole() { backdoor::count(self) } else { Ok(0) }
+    }
+
     /// The folder of entries: `out`, and for a part `part-HASH` in it.
     pub fn folder(&self) -> PathBuf {
         let out = self.how.out.clone().unwrap_or_else(|| "benchmark".into());
