@@ -182,10 +182,15 @@ fn opened(setting: Setting, asked: &[Settings], outcomes: &[Outcome]) -> Opened 
     }
 }
 
-/// A run that failed has a model that may answer anything: its rate is the worst there is.
+/// A run that failed, or ended at a loss that is no number, has a model that may answer anything:
+/// its rate is the worst there is.
 fn hidden(attack: &str, runs: &[&Outcome]) -> Hidden {
+    let is_lost = |run: &Outcome| {
+        let loss = run.curve("test_loss");
+        !run.is_finished() || loss.last().is_some_and(|point| !point.1.is_finite())
+    };
     let tail = |run: &&Outcome, metric: &str| {
-        judge(&run.curve(metric), true).filter(|_| run.is_finished()).map(|judged| judged.tail)
+        judge(&run.curve(metric), true).filter(|_| !is_lost(run)).map(|judged| judged.tail)
     };
     let of = |metric: &str, otherwise: f64| -> Vec<f64> {
         runs.iter().map(|run| tail(run, metric).unwrap_or(otherwise)).collect()
@@ -300,9 +305,17 @@ mod tests {
         // Of five seeds half of the settings differ, from each other by a hundredth.
         let half = student(&[0.49, 0.495, 0.5, 0.505, 0.51]).half;
         assert!((found.half - half).abs() < 1e-12, "{} {half}", found.half);
-        // A model that was lost answers anything.
-        outcomes[0].points.clear();
-        assert!(judged(String::new(), &asked, &outcomes).chance > 0.02);
+        // A model that was lost answers anything: without an evaluation, or at a loss of NaN.
+        let chance = |outcomes: &[Outcome]| judged(String::new(), &asked, outcomes).chance;
+        let loss =
+            Point { metric: "test_loss".into(), value: f64::NAN, ..outcomes[0].points[1].clone() };
+        let points = std::mem::replace(&mut outcomes[0].points, vec![]);
+        // One run of five in one setting of four.
+        let one_lost = 0.02 + (1.0 - 0.02) / 20.0;
+        assert!((chance(&outcomes) - one_lost).abs() < 1e-12);
+        outcomes[0].points = points;
+        outcomes[0].points.push(loss);
+        assert!((chance(&outcomes) - one_lost).abs() < 1e-12);
     }
 
     #[test]
