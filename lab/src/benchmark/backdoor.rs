@@ -309,7 +309,7 @@ mod tests {
         let chance = |outcomes: &[Outcome]| judged(String::new(), &asked, outcomes).chance;
         let loss =
             Point { metric: "test_loss".into(), value: f64::NAN, ..outcomes[0].points[1].clone() };
-        let points = std::mem::replace(&mut outcomes[0].points, vec![]);
+        let points = std::mem::take(&mut outcomes[0].points);
         // One run of five in one setting of four.
         let one_lost = 0.02 + (1.0 - 0.02) / 20.0;
         assert!((chance(&outcomes) - one_lost).abs() < 1e-12);
