@@ -333,24 +333,21 @@ fn object(args: &Args, rule: &Pipeline, rows: &arrays::Rows, done: &Done) -> ser
         weights[id as usize] = json!(weight);
     }
     let told = !done.verdict.weights.is_empty();
-    let mut value = json!({
+    let aggregate = match (&args.output, &done.answer) {
+        (Some(_), _) => serde_json::Value::Null,
+        (None, Answer::Single(out)) => json!(out),
+        (None, Answer::Double(out)) => json!(out),
+    };
+    json!({
         "rule": rule.spec(), "n": weights.len(), "f": args.f,
         "input": rows.kind, "computed_in": done.answer.width(),
         "refused": rows.refused, "rows_used": rows.ids.len(), "f_used": done.f,
         "reasons": rows.reasons, "step": done.step,
         "event": done.verdict.event, "note": note(rule).filter(|_| args.state.is_none()),
         "weights": told.then_some(weights), "evidence": done.found,
-    });
-    if let Some(found) = &done.certificate {
-        value["certificate"] = certificate::object(found);
-    }
-    if args.output.is_none() {
-        value["aggregate"] = match &done.answer {
-            Answer::Single(out) => json!(out),
-            Answer::Double(out) => json!(out),
-        };
-    }
-    value
+        "certificate": done.certificate.as_ref().map(certificate::object),
+        "aggregate": aggregate,
+    })
 }
 
 /// The aggregate, a number a line.

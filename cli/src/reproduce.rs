@@ -1,10 +1,12 @@
 //! `varangian reproduce`: published experiments as one command each, with our numbers beside
 //! theirs.
 
-use crate::Failure;
 use crate::run::How;
+use crate::{Failure, print};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
-use varangian_papers::{self as papers, Publication, Request, momentum, signsgd};
+use serde_json::{Value, json};
+use varangian_lab::config::Experiment;
+use varangian_papers::{self as papers, Publication, Request, Shape, momentum, signsgd};
 
 /// Arguments of `varangian reproduce`.
 #[derive(clap::Args)]
@@ -77,6 +79,10 @@ struct One {
     /// List the runs with their keys and about how long they take here, and train nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print what the publication shows and was found here as JSON, and no other table; with
+    /// --dry-run the list
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     how: How,
 }
@@ -85,11 +91,38 @@ impl One {
     fn run(&self, publication: &Publication) -> Result<(), Failure> {
         let (quick, set, seed) = (self.quick, self.set.clone(), self.seed);
         let request = Request { quick, set, seed, how: self.how.run() };
-        match self.dry_run {
-            true => crate::run::list(&publication.experiment(&request)?),
-            false => publication.run(&request, &mut self.how.terminal()),
+        let experiment = publication.experiment(&request)?;
+        if self.dry_run {
+            return listed(&experiment, self.json);
         }
+        let mut terminal = self.how.terminal();
+        if !self.json {
+            return papers::all_hold(&publication.run(&request, &mut terminal)?);
+        }
+        let shapes = publication.run(&request, &mut terminal.without_tables())?;
+        let shape = |one: &Shape| {
+            let Shape { claim, found, holds, moot } = one;
+            json!({ "claim": claim, "found": found, "holds": holds, "moot": moot })
+        };
+        let all: Vec<Value> = shapes.iter().map(shape).collect();
+        print::line(&format!(
+            "{:#}",
+            json!({
+                "name": publication.name, "about": publication.about, "quick": quick,
+                "folder": experiment.folder(), "shapes": all,
+            })
+        ));
+        papers::all_hold(&shapes)
     }
+}
+
+/// The runs of an experiment, as text or JSON.
+fn listed(experiment: &Experiment, json: bool) -> Result<(), Failure> {
+    if !json {
+        return crate::run::list(experiment);
+    }
+    print::line(&format!("{:#}", crate::run::as_json(experiment)?));
+    Ok(())
 }
 
 /// Arguments of `varangian reproduce momentum`.
@@ -121,6 +154,9 @@ struct Momentum {
     /// List the runs with their keys and about how long they take here, and train nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print that list as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     #[command(flatten)]
     how: How,
 }
@@ -138,7 +174,7 @@ impl Momentum {
             how: self.how.run(),
         };
         match self.dry_run {
-            true => crate::run::list(&grid.experiment()?),
+            true => listed(&grid.experiment()?, self.json),
             false => grid.run(&mut self.how.terminal()),
         }
     }

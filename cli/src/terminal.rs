@@ -19,6 +19,8 @@ const SHOWN: usize = 4;
 pub(crate) struct Terminal {
     watch: bool,
     quiet: bool,
+    /// Whether tables are printed.
+    tables: bool,
     bar: Option<ProgressBar>,
     /// The runs of this matrix.
     runs: usize,
@@ -32,7 +34,12 @@ impl Terminal {
     /// nothing.
     pub(crate) fn new(quiet: bool, watch: bool) -> Self {
         let (bar, runs, shown) = (None, 0, BTreeMap::new());
-        Terminal { watch, quiet, bar, runs, shown, stop: interrupt::flag() }
+        Terminal { watch, quiet, tables: !quiet, bar, runs, shown, stop: interrupt::flag() }
+    }
+
+    /// The same with standard output left to whoever prints JSON.
+    pub(crate) fn without_tables(self) -> Self {
+        Terminal { tables: false, ..self }
     }
 
     /// The runs that go on, as text below the bar.
@@ -59,7 +66,7 @@ impl Events for Terminal {
     }
 
     fn text(&mut self, text: &str) {
-        if !self.quiet {
+        if self.tables {
             print::line(text);
         }
     }

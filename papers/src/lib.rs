@@ -35,7 +35,7 @@ pub mod theory;
 mod zeno;
 mod zeno_pp;
 
-pub use shapes::{Publication, Request};
+pub use shapes::{Publication, Request, Shape, all_hold};
 
 /// Every publication whose experiments are one file in a quick and one in a full form, in the order
 /// in which the command lists them.

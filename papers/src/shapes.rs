@@ -36,15 +36,16 @@ pub struct Publication {
 }
 
 /// A shape that a publication shows.
-pub(super) struct Shape {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
     /// What it says.
-    pub(super) claim: String,
+    pub claim: String,
     /// What was found.
-    pub(super) found: String,
+    pub found: String,
     /// Whether it holds; `None` where the runs that it needs were left out.
-    pub(super) holds: Option<bool>,
+    pub holds: Option<bool>,
     /// Whether an undefended run does as well: then the runs tell nothing of the defence.
-    pub(super) moot: bool,
+    pub moot: bool,
 }
 
 impl Publication {
@@ -60,20 +61,26 @@ impl Publication {
         Ok(Experiment { how: request.how.clone(), ..experiment })
     }
 
-    /// Runs the experiments and tells which shapes came out.
+    /// Runs the experiments, tells the shapes as a table, and returns them: those that did not come
+    /// out are among them, and [`all_hold`] makes an error of these.
     ///
     /// # Errors
-    /// If runs cannot be done or fail, or a shape did not come out.
-    pub fn run(&self, request: &Request, events: &mut dyn Events) -> Result<(), Failure> {
+    /// If runs cannot be done or fail.
+    pub fn run(&self, request: &Request, events: &mut dyn Events) -> Result<Vec<Shape>, Failure> {
         let experiment = self.experiment(request)?;
         let outcomes = experiment.run(events)?;
         (self.more)(&experiment.folder(), &outcomes, events)?;
-        report(&(self.judge)(&outcomes), events)
+        let shapes = (self.judge)(&outcomes);
+        events.text(&table(&shapes));
+        Ok(shapes)
     }
 }
 
-fn report(shapes: &[Shape], events: &mut dyn Events) -> Result<(), Failure> {
-    events.text(&table(shapes));
+/// Nothing, where each shape came out or its runs were left out.
+///
+/// # Errors
+/// If one did not; how many of how many.
+pub fn all_hold(shapes: &[Shape]) -> Result<(), Failure> {
     let failed = shapes.iter().filter(|shape| shape.holds == Some(false)).count();
     match failed {
         0 => Ok(()),

@@ -1,7 +1,10 @@
 //! What scripts read: a command with `--json` prints one JSON value that holds what its text says.
 
+#[path = "common/json_page.rs"]
+mod json_page;
+
+use json_page::{all_of, held};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
@@ -82,71 +85,6 @@ fn keys_sets_and_evidence() {
     let output = command.current_dir(folder.path()).args(["evidence", "e.jsonl"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("step 0 stands twice"), "{text}");
-}
-
-/// The fields that a section of `docs/command-json.md` lists, with their types.
-fn documented(command: &str) -> BTreeMap<String, String> {
-    let page = include_str!("../../docs/command-json.md");
-    let title = format!("\n## varangian {command}\n");
-    let (_, section) = page.split_once(&title).unwrap_or_else(|| panic!("no section {command}"));
-    let section = section.split("\n## ").next().unwrap();
-    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
-    let rows = rows.map(|row| {
-        let (field, rest) = row.split_once("` | ").unwrap();
-        (field.to_owned(), rest.split(" | ").next().unwrap().to_owned())
-    });
-    rows.collect()
-}
-
-/// Every value with its path, as the page spells paths; what is documented as an object is one.
-fn fields(
-    value: &Value,
-    path: &str,
-    page: &BTreeMap<String, String>,
-    out: &mut Vec<(String, Value)>,
-) {
-    match value {
-        Value::Object(map) if page.get(path).is_none_or(|kind| kind != "object") => {
-            for (key, value) in map {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                fields(value, &path, page, out);
-            }
-        }
-        Value::Array(list) => {
-            list.iter().for_each(|value| fields(value, &format!("{path}[]"), page, out));
-        }
-        value => out.push((path.to_owned(), value.clone())),
-    }
-}
-
-/// Holds what was printed to the page: each field is there with that type. Returns its fields.
-fn held(command: &str, value: &Value) -> Vec<(String, Value)> {
-    let (page, mut found) = (documented(command), Vec::new());
-    fields(value, "", &page, &mut found);
-    assert!(!found.is_empty(), "{command}: {value}");
-    for (path, value) in &found {
-        let kind = page.get(path).unwrap_or_else(|| panic!("{command}: {path} is not documented"));
-        let fits = match kind.trim_end_matches(" or null") {
-            _ if value.is_null() => kind.ends_with(" or null"),
-            "text" => value.is_string(),
-            "whole" => value.is_u64(),
-            "number" => value.is_number(),
-            "boolean" => value.is_boolean(),
-            "object" => value.is_object(),
-            "value" => value.is_string() || value.is_number(),
-            _ => false,
-        };
-        assert!(fits, "{command}: {path} should be {kind}: {value}");
-    }
-    found
-}
-
-/// That fields stand on the page only where they can be printed.
-fn all_of(command: &str, found: &[(String, Value)]) {
-    let real: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
-    for path in documented(command).keys() {
-        assert!(real.contains(&path.as_str()), "{command}: {path} was never printed");
-    }
 }
 
 #[test]
@@ -277,4 +215,105 @@ fn a_data_folder_is_told_set_by_set() {
         sets.iter().find(|set| set["name"] == name).unwrap()["state"].clone()
     };
     assert_eq!((state("mnist"), state("cifar10")), ("damaged".into(), "missing".into()));
+}
+
+#[test]
+fn rows_records_entries_and_reproductions_have_the_documented_fields() {
+    let folder = folder();
+    let rows = ndarray::Array2::from_shape_fn((7, 2), |(i, k)| match (i, k) {
+        (2, 1) => f32::NAN,
+        _ => (i * i) as f32 - k as f32,
+    });
+    ndarray_npy::write_npy(folder.path().join("rows.npy"), &rows).unwrap();
+    let mut found = Vec::new();
+    for more in [
+        "krum --certificate",
+        "median",
+        "safeguard --output mean.npy",
+        "nnm",
+        "clipping --output mixed.npy",
+    ] {
+        let value =
+            said(folder.path(), &format!("aggregate --input rows.npy --json --f 2 --rule {more}"));
+        found.extend(held("aggregate", &value));
+        let written = value.get("aggregate").or(value.get("rows")).unwrap();
+        assert_eq!(written.is_null(), more.contains("--output"), "{value}");
+        assert_eq!((&value["refused"][0], &value["f_used"]), (&2.into(), &1.into()));
+    }
+    all_of("aggregate", &found);
+
+    let record = r#"{"format":"varangian-evidence","version":1,"rule":"median","n":3,"f":1,"d":4,"step":1,"worker":0,"weight":null,"norm":2.0,"distance":1.0,"verdict":"kept","reason":null,"p":0.5,"alarms":[{"kind":"step","layer":"0","statistic":"norm","p":1e-9}]}"#;
+    std::fs::write(folder.path().join("e.jsonl"), record).unwrap();
+    let found = held("evidence", &said(folder.path(), "evidence e.jsonl --json"));
+    all_of("evidence", &found);
+
+    for list in ["rules", "filters", "attacks", "models", "datasets", "partitions"] {
+        let entries = said(folder.path(), &format!("{list} --json"));
+        let name = entries[0]["name"].as_str().unwrap();
+        let one = said(folder.path(), &format!("{list} {name} --json"));
+        assert_eq!(one["summary"], entries[0]["summary"]);
+        // What is no fact of its kind is documented.
+        let strip = |entry: &Value| {
+            let known = ["name", "summary", "paper", "differs", "cost", "params"];
+            let all = entry.as_object().unwrap();
+            let (own, facts): (Vec<_>, Vec<_>) =
+                all.iter().partition(|(key, _)| known.contains(&key.as_str()));
+            assert!(own.len() == known.len() && facts.iter().all(|(_, fact)| fact.is_string()));
+            own.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        let own = entries.as_array().unwrap().iter().map(strip);
+        held("rules", &Value::Array(own.map(Value::Object).collect()));
+    }
+
+    let output = Command::new(env!("CARGO_BIN_EXE_varangian"))
+        .current_dir(folder.path())
+        .args("reproduce rsa --quick --json --set steps=4 --out there".split(' '))
+        .output()
+        .unwrap();
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    all_of("reproduce", &held("reproduce", &value));
+    let shapes = value["shapes"].as_array().unwrap();
+    let failed = shapes.iter().any(|shape| shape["holds"] == false);
+    assert_eq!((output.status.code(), failed), (Some(1), true), "four steps learn nothing");
+    let planned = said(folder.path(), "reproduce rsa --quick --dry-run --json --out there");
+    held("run --dry-run", &planned);
+    let results = said(folder.path(), "results there --json");
+    all_of("results", &held("results", &results));
+}
+
+/// The subcommands that a help text lists.
+fn subcommands(help: &str) -> Vec<String> {
+    let listed = help.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let listed = listed.lines().take_while(|line| line.starts_with("  "));
+    let names = listed.filter(|line| !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// Those commands below `words` that take `--json`.
+fn with_json(words: &[String], out: &mut Vec<String>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+    let output = command.args(words).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    if help.lines().any(|line| line.trim().starts_with("--json")) {
+        out.push(words.join(" "));
+    }
+    for name in subcommands(&help).into_iter().filter(|name| name != "help") {
+        with_json(&[words, &[name]].concat(), out);
+    }
+}
+
+#[test]
+fn every_command_that_prints_json_is_on_the_page() {
+    let mut all = Vec::new();
+    with_json(&[], &mut all);
+    assert!(all.len() > 30, "{all:?}");
+    let page = include_str!("../../docs/command-json.md");
+    let (listed, _) = page.split_once("\n## ").unwrap();
+    for command in all {
+        let first = command.split(' ').next().unwrap();
+        let is_listed = |name: &str| {
+            listed.contains(&format!("`{name}`")) || listed.contains(&format!("`{name} --dry-run`"))
+        };
+        assert!(is_listed(&command) || is_listed(first), "{command} is not on the page");
+    }
 }

@@ -5,6 +5,8 @@
 
 #[path = "network/collector.rs"]
 mod collector;
+#[path = "common/json_page.rs"]
+mod json_page;
 #[path = "network/served.rs"]
 mod served;
 
@@ -296,6 +298,16 @@ fn the_state_is_shown_and_orders_are_obeyed() {
     assert!(!well && said.contains("workers are 0 to 4; found 9"), "{said}");
     let (_, said) = site.said(&["admin", "served/admin.sock", "pause"]);
     assert!(said.contains("paused"), "{said}");
+    for order in [
+        &["top", "served/admin.sock", "--json"][..],
+        &["admin", "--json", "served/admin.sock", "status"],
+    ] {
+        let (_, said) = site.said(order);
+        let value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        let found = json_page::held("top", &value);
+        json_page::all_of("top", &found);
+        assert!(value["paused"] == true && value["workers"][2]["state"] == "revoked", "{value}");
+    }
     std::thread::sleep(std::time::Duration::from_millis(300));
     let step = site.step();
     std::thread::sleep(std::time::Duration::from_millis(500));

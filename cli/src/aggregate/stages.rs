@@ -65,19 +65,17 @@ fn object(
     f: usize,
     mixed: &Values,
 ) -> serde_json::Value {
-    let mut value = json!({
+    let written = match (&args.output, mixed) {
+        (Some(_), _) => serde_json::Value::Null,
+        (None, Values::Single(matrix)) => json!(matrix.rows().iter().collect::<Vec<_>>()),
+        (None, Values::Double(rows)) => json!(rows),
+    };
+    json!({
         "stages": stages.spec(), "n": rows.total(), "f": args.f,
         "input": rows.kind, "computed_in": rows.width(),
         "refused": rows.refused, "reasons": rows.reasons,
-        "rows_used": rows.ids.len(), "f_used": f,
-    });
-    if args.output.is_none() {
-        value["rows"] = match mixed {
-            Values::Single(matrix) => json!(matrix.rows().iter().collect::<Vec<_>>()),
-            Values::Double(rows) => json!(rows),
-        };
-    }
-    value
+        "rows_used": rows.ids.len(), "f_used": f, "rows": written,
+    })
 }
 
 /// A row a line.
