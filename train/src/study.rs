@@ -330,4 +330,18 @@ mod tests {
             assert_eq!(row[21].is_nan(), step == 0);
         }
     }
+
+    #[test]
+    fn a_gradient_that_turns_and_grows_has_the_cosine_with_the_one_before() {
+        let none = Matrix::zeros(0, 2);
+        let mut study = Study::new(&[0.0, 0.0], 0.9, 3);
+        for (step, (row, cosine)) in
+            [([0.0f32, 2.0], f64::NAN), ([3.0, 4.0], 0.8), ([-6.0, 8.0], 0.28)].iter().enumerate()
+        {
+            let rows = Matrix::from_rows(&[*row, *row]);
+            study.before(&shown(step as u64, rows.rows(), none.rows(), &[0.0, 0.0]));
+            let found = study.after(&[1.0, 2.0], None)[21];
+            assert!(cosine.is_nan() && found.is_nan() || (found - cosine).abs() < 1e-6, "{found}");
+        }
+    }
 }
