@@ -68,13 +68,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         })?;
     }
     let board = Board::load(&args.folder)?;
+    let entries = if args.folder.is_dir() { Board::entries(&args.folder)? } else { Vec::new() };
+    for stranger in Board::strangers(&entries) {
+        print::note(&format!("{stranger}: it answers otherwise here; judge it again"));
+    }
     let text = match args.format.as_str() {
         "markdown" => board.markdown(),
         "latex" => board.latex(),
         "csv" => board.csv(),
         "json" => board.json(),
-        "html" if args.folder.is_dir() => board.html(&Board::entries(&args.folder)?),
-        "html" => board.html(&[]),
+        "html" => board.html(&entries),
         _ => board.table(print::width().filter(|_| args.output.is_none())),
     };
     match &args.output {

@@ -1,6 +1,7 @@
 //! The leaderboard: entries of one protocol side by side, best worst case first.
 
 use super::backdoor::{self, Backdoors};
+use super::code;
 use super::cost;
 use super::entry::{Entry, Kappa, Setting, known_or_nan};
 use super::part::Part;
@@ -169,6 +170,12 @@ impl Board {
     /// If the folder cannot be read, a file is no entry, or several folders in it have entries.
     pub fn entries(folder: &Path) -> Result<Vec<Entry>, Failure> {
         Self::paths(folder)?.iter().map(|path| Entry::read(path)).collect()
+    }
+
+    /// Of entries of another version of the program those whose pipeline answers otherwise in this
+    /// one: "krum, by 0.1.0". Rules of one's own, and entries without a hash, are not told.
+    pub fn strangers(entries: &[Entry]) -> Vec<String> {
+        code::strangers(entries)
     }
 
     /// Times every pipeline of the entries in a folder anew, on this machine, and writes that into

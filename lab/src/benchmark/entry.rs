@@ -32,6 +32,10 @@ pub struct Entry {
     pub configuration: String,
     /// The program's version.
     pub program: String,
+    /// A hash of what the pipeline answers to fixed rows, its memory and draws included: code that
+    /// answers otherwise has another. Not written in entries from before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// The pipeline in its one spelling.
     pub rule: String,
     /// Whether it asks for the loss on samples that the server holds, which others do without.

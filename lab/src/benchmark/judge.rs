@@ -1,5 +1,6 @@
 //! From the runs of a pipeline to what the benchmark says of it.
 
+use super::code;
 use super::entry::{Calm, Cell, Cost, Curves, Entry, Kappa, Line, Setting, Tuned};
 use super::part::Part;
 use super::protocol::{Kind, Tier, VERSION, chance, knowledge};
@@ -53,6 +54,7 @@ pub(super) fn entry(
         only: Part::default(),
         configuration: configuration(outcomes),
         program: env!("CARGO_PKG_VERSION").to_owned(),
+        code: Some(code::of(&rule, own)?),
         validates: pipeline.needs_oracle(),
         own: own.is_in(&asked[0]),
         score: average(|cell| cell.worst),

@@ -28,6 +28,7 @@
 mod backdoor;
 mod board;
 mod board_text;
+mod code;
 mod cost;
 mod entry;
 mod judge;
