@@ -18,9 +18,12 @@ are taken for what the hostile workers want. Each pipeline leaves RULE.json in t
 runs beside it. What is over is never done again; after Ctrl-C the same command goes on. `varangian
 leaderboard FOLDER` sets entries side by side.";
 
+/// What `--out` is here.
+const OUT: &str = "Folder of entries, with their runs below [default: benchmark]";
+
 /// Arguments of `varangian benchmark`.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, mut_arg("out", |out| out.help(OUT)))]
 pub(crate) struct Args {
     /// Pipelines: "nnm | multi-krum m=3"
     #[arg(required = true, value_name = "RULE")]
@@ -51,12 +54,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let (rule, part, how) = (rule.clone(), part.clone(), args.how.run());
         Benchmark { tier, rule, part, how, own: Own::default() }
     };
-    let all: Vec<Benchmark> = args.rules.iter().map(of).collect();
+    let mut all: Vec<Benchmark> = Vec::new();
+    for one in args.rules.iter().map(of) {
+        if all.iter().all(|other| other.rule != one.rule) {
+            all.push(one);
+        }
+    }
     // What is wrong with a later one is said before hours with an earlier.
-    let experiments: Result<Vec<_>, Failure> = all.iter().map(Benchmark::experiment).collect();
-    let experiments = experiments?;
+    let checked = |one: &Benchmark| {
+        let experiment = one.experiment()?;
+        experiment.check().map_err(|why| if all.len() > 1 { why.at(&one.rule) } else { why })?;
+        Ok(experiment)
+    };
+    let experiments = all.iter().map(checked).collect::<Result<Vec<_>, Failure>>()?;
     if args.json {
-        let listed: Result<Vec<Value>, Failure> = experiments.iter().map(plan::as_json).collect();
+        let listed = all.iter().zip(&experiments).map(|(one, experiment)| {
+            let mut plan = plan::as_json(experiment)?;
+            plan["backdoors"] = one.under_backdoors()?.into();
+            Ok(plan)
+        });
+        let listed: Result<Vec<Value>, Failure> = listed.collect();
         print::line(&format!("{:#}", Value::from(listed?)));
         return Ok(());
     }

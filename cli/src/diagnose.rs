@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// The path without the ending of a picture: both are written.
-fn stem(path: &Path) -> PathBuf {
+pub(crate) fn stem(path: &Path) -> PathBuf {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("svg" | "png") => path.with_extension(""),
         _ => path.to_owned(),

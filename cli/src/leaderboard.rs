@@ -1,5 +1,6 @@
 //! `varangian leaderboard FOLDER`: entries of the benchmark side by side.
 
+use crate::diagnose::stem;
 use crate::{Failure, print};
 use std::path::PathBuf;
 use varangian_lab::benchmark::Board;
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WORD", default_value = "text")]
     #[arg(value_parser = ["text", "markdown", "latex", "csv", "json", "html"])]
     format: String,
-    /// Write to this file instead of standard output
+    /// Write to this file instead of standard output, which is "-"
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Time each pipeline's aggregation anew, on this machine, and write that into the entries;
@@ -51,10 +52,16 @@ pub(crate) struct Args {
 
 /// Writes the leaderboard.
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if (args.retime || args.backdoors) && args.folder.is_file() {
+        let text = "is a leaderboard, and what is measured goes into entries: name their folder";
+        return Err(Failure::refused(text).at(args.folder.display()));
+    }
     if args.retime {
         Board::retime(&args.folder, |rule, means| match means {
             Some(means) => print::note(&format!("{rule}: {means:.1} plain means")),
-            None => print::note(&format!("{rule}: not timed")),
+            None => print::note(&format!(
+                "{rule}: not timed, as it is a rule of one's own or asks for the server's data"
+            )),
         })?;
     }
     if args.backdoors {
@@ -64,7 +71,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
                 let [rate, chance] = [found.rate, found.chance].map(|share| 100.0 * share);
                 print::note(&format!("{rule}: {rate:.1} %, by chance {chance:.1} %"));
             }
-            None => print::note(&format!("{rule}: not measured")),
+            None => print::note(&format!(
+                "{rule}: not measured, as it is a rule of one's own or takes no setting with pictures"
+            )),
         })?;
     }
     let board = Board::load(&args.folder)?;
@@ -80,9 +89,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         "html" => board.html(&entries),
         _ => board.table(print::width().filter(|_| args.output.is_none())),
     };
-    match &args.output {
+    match args.output.as_ref().filter(|file| file.as_os_str() != "-") {
         Some(file) => files::write_to(file, text.as_bytes())?,
         None => print::line(text.trim_end()),
     }
-    args.picture.as_ref().map_or(Ok(()), |path| board.picture().write(path))
+    args.picture.as_ref().map_or(Ok(()), |path| board.picture().write(&stem(path)))
 }

@@ -21,10 +21,10 @@ The leaderboard is that of this program, or --board; docs/leaderboard.md says ho
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Workers
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     n: usize,
     /// Hostile ones among them, at most
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     f: usize,
     /// The task of the leaderboard that is most like yours: logreg or glyphs [default: all]
     #[arg(long, value_name = "NAME")]
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     partition: Option<String>,
     /// B of your data's (G, B)-dissimilarity, if you know it
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", allow_negative_numbers = true)]
     b: Option<f64>,
     /// A folder of entries, or a leaderboard as JSON, in place of the one of this program
     #[arg(long, value_name = "PATH")]
@@ -74,7 +74,7 @@ fn as_json(advice: &Advice) -> Value {
             Known::Nothing => (None, "nothing"),
         };
         json!({ "rule": pick.rule, "worst": pick.worst, "usual": pick.usual, "clean": pick.clean,
-                "tax": pick.tax, "half": pick.half, "kappa": kappa, "kappa_known": bound,
+                "tax": pick.tax, "half": pick.half, "calm": pick.calm, "kappa": kappa, "kappa_known": bound,
                 "backdoor": pick.backdoor, "means": pick.means })
     };
     let take = advice.picks.first().filter(|_| advice.hopeless.is_none());
@@ -87,7 +87,7 @@ fn as_json(advice: &Advice) -> Value {
 }
 
 fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
+    if share.is_nan() { "-".into() } else { format!("{:.1}", 100.0 * share) }
 }
 
 fn told(advice: &Advice, wanted: &Wanted) -> String {
@@ -95,15 +95,18 @@ fn told(advice: &Advice, wanted: &Wanted) -> String {
         return format!("Nothing helps: {why}.");
     }
     let Some(best) = advice.picks.first() else {
-        return format!(
-            "No pipeline of the leaderboard takes n = {}, f = {}: every bound is above it.",
+        let mut text = format!(
+            "No pipeline of the leaderboard takes n = {}, f = {}: every bound is above it.\n",
             wanted.n, wanted.f
         );
+        advice.notes.iter().for_each(|note| text += &format!("\nNote: {note}.\n"));
+        return text;
     };
     let row = |pick: &Pick| {
         vec![
             pick.rule.clone(),
             percent(pick.worst),
+            percent(pick.half),
             percent(pick.usual),
             percent(pick.clean),
             percent(pick.tax),
@@ -114,24 +117,30 @@ fn told(advice: &Advice, wanted: &Wanted) -> String {
     };
     let rows: Vec<Vec<String>> = advice.picks.iter().map(row).collect();
     let head =
-        ["pipeline", "worst case", "usual five", "no attack", "tax", "backdoor", "κ", "time"];
-    let right = [false, true, true, true, true, true, true, true];
-    let mut text = format!(
-        "Take \"{}\".\n\nIts accuracy under the worst attack is {} %, the best of what takes n = {}, \
-         f = {}; the five usual attacks alone would have said {} %. Where nobody attacks it is \
-         {} points behind the best of them there.\n\n{}",
-        best.rule,
-        percent(best.worst),
-        wanted.n,
-        wanted.f,
-        percent(best.usual),
-        percent(best.tax),
-        print::table(&head, &rows, &right)
-    );
+        ["pipeline", "worst case", "±", "usual five", "no attack", "tax", "backdoor", "κ", "time"];
+    let right = [false, true, true, true, true, true, true, true, true];
+    let why = match wanted.f {
+        0 => format!(
+            "Where nobody is hostile its accuracy is {} %, which no pipeline here exceeds.",
+            percent(best.calm)
+        ),
+        _ => format!(
+            "Its accuracy under the worst attack is {} %, the best of what takes n = {}, f = {}; the \
+             five usual attacks alone would have said {} %. Where nobody attacks it is {} points \
+             behind the best of them there.",
+            percent(best.worst),
+            wanted.n,
+            wanted.f,
+            percent(best.usual),
+            percent(best.tax),
+        ),
+    };
+    let table = print::table(&head, &rows, &right);
+    let mut text = format!("Take \"{}\".\n\n{why}\n\n{table}", best.rule);
     for note in &advice.notes {
         text += &format!("\nNote: {note}.\n");
     }
-    text + "\nκ is proven at your n and f: = exactly, ≤ at most, ? nothing; the least possible is \
+    text + "\n±: Student's 95 % over seeds. κ is proven at your n and f: = exactly, ≤ at most, ? nothing; the least possible is \
             f/(n − 2f). Backdoor: of images with a hidden patch, in % those that a model takes for \
             what the hostile workers want.\n"
 }

@@ -134,13 +134,15 @@ pub(crate) fn as_json(experiment: &Experiment) -> Result<Value, Failure> {
         "name": experiment.name, "folder": experiment.folder(),
         "runs": planned.runs.iter().map(run).collect::<Vec<_>>(),
         "candidates": tune.map_or(0, |tune| tune.candidates.len()),
+        "tuning": planned.tuning.len(),
+        "tuning_over": planned.tuning.iter().filter(|(_, _, over)| *over).count(),
         "steps": planned.steps, "gradients": planned.gradients, "takes": planned.takes,
         "notes": planned.notes,
     }))
 }
 
 /// Prints the runs of an experiment with their keys and whether they are over, and how many there
-/// are. Of a tuned experiment, these are the runs before the choice.
+/// are.
 pub(crate) fn list(experiment: &Experiment) -> Result<(), Failure> {
     let planned = experiment.planned()?;
     let settings: Vec<&Settings> = planned.runs.iter().map(|(_, settings, _)| settings).collect();
@@ -154,10 +156,17 @@ pub(crate) fn list(experiment: &Experiment) -> Result<(), Failure> {
     let head = ["run", "state", "rule", "attack", "seed"];
     print::line(&print::table(&head, &rows, &[false, false, false, false, true]));
     planned.notes.iter().for_each(|line| print::told(&format!("note: {line}")));
+    let left_of = |runs: &[(String, Settings, bool)]| runs.iter().filter(|run| !run.2).count();
     let tuned = experiment.tune.as_ref().map_or_else(String::new, |tune| {
-        format!(", with {} candidates for each rule to choose from", tune.candidates.len())
+        let (all, left) = (planned.tuning.len(), left_of(&planned.tuning));
+        let open = if planned.is_open { ", so that their values and keys may change" } else { "" };
+        let candidates = tune.candidates.len();
+        format!(
+            "; before them {all} runs, {left} to do, choose one of {candidates} candidates for each \
+             rule{open}"
+        )
     });
-    let left = planned.runs.iter().filter(|(_, _, over)| !over).count();
+    let left = left_of(&planned.runs);
     let runs = if rows.len() == 1 { "1 run".into() } else { format!("{} runs", rows.len()) };
     let (steps, gradients) = (planned.steps, planned.gradients);
     let takes = planned.takes.map_or_else(String::new, |takes| format!(", about {takes}"));

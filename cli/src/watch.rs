@@ -15,6 +15,7 @@ use folder::{Bell, Reader, Seen};
 use guard::{Guard, Name};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use varangian_lab::benchmark::Leaderboard;
 use varangian_lab::results::Store;
 
 /// Folders at most: each is a thread, and the page holds all of them.
@@ -47,12 +48,23 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         publish(args)?;
     }
     let stores: Vec<Store> =
-        args.folders.iter().map(|folder| Store::open(folder)).collect::<Result<_, _>>()?;
+        args.folders.iter().map(|folder| of(folder)).collect::<Result<_, _>>()?;
     let (listener, address) = listen(args.http)?;
     let seen = follow(stores.into_iter().zip(&args.folders))?;
     let guard = Guard::new(args.name.clone());
     server::serve(listener, guard, seen, || print::line(&format!("http://{address}/")))
         .map_err(|error| Failure::failed(format!("cannot serve on {address}: {error}")))
+}
+
+/// A folder of results, or of entries of the benchmark.
+fn of(folder: &Path) -> Result<Store, Failure> {
+    Store::open(folder).or_else(|failure| match folder.is_dir() {
+        true => match Leaderboard::beside(folder)? {
+            Some(_) => Ok(Store::around(folder)),
+            None => Err(failure),
+        },
+        false => Err(failure),
+    })
 }
 
 /// Serves the page of a folder from a thread of its own, which ends with the process: the address

@@ -32,6 +32,11 @@ impl Failure {
         Failure { code: FAILED, text: text.into(), lines: false }
     }
 
+    /// A shard's share is done, and what follows waits for the other shards: code 0.
+    pub fn waiting(text: impl Into<String>) -> Self {
+        Failure { code: 0, text: text.into(), lines: false }
+    }
+
     /// Ctrl-C: what was done is kept; code 130.
     pub fn interrupted(text: impl Into<String>) -> Self {
         Failure { code: INTERRUPTED, text: text.into(), lines: false }

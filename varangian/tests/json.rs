@@ -138,6 +138,10 @@ fn plans_advice_and_workers_have_the_documented_fields() {
     let mut told = held("recommend", &advice);
     told.extend(held("recommend", &said(folder.path(), "recommend --n 4 --f 2 --json")));
     all_of("recommend", &told);
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/benchmark/small-v1");
+    let board = said(folder.path(), &format!("leaderboard {shipped} --format json"));
+    let command = "leaderboard --format json";
+    all_of(command, &held(command, &board));
     let run = |line: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
         assert!(

@@ -72,7 +72,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Search for the worst data of each rule as well, with this many trials
-    #[arg(long, value_name = "TRIALS", value_parser = clap::value_parser!(u32).range(2..=MOST_TRIALS))]
+    #[arg(long, value_name = "TRIALS", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=MOST_TRIALS))]
     kappa: Option<u32>,
     /// Write duel.csv, duel.svg and duel.png into this folder
     #[arg(long, value_name = "DIR")]
@@ -104,7 +105,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         false => args.attack.clone(),
     };
     for attack in &attacks {
-        varangian_attacks::build(attack)?;
+        // The rule on which a search tries its rows must be one that takes n and f.
+        if let Some(tried) = varangian_attacks::build(attack)?.tries() {
+            let tried = varangian_rules::build(tried, arena.n(), arena.f);
+            let tried = tried.map_err(|why| Failure::from(why).at(attack))?;
+            aggregate::demand_no_oracle(&tried).map_err(|why| why.at(attack))?;
+        }
     }
     let lines = rules.iter().map(|rule| line(args, &arena, rule, &attacks));
     let lines: Vec<Line> = lines.collect::<Result<_, Failure>>()?;
@@ -175,7 +181,7 @@ fn table(lines: &[Line], attacks: &[String]) -> String {
         let mut row = vec![line.rule.clone()];
         row.extend(line.cells.iter().map(cell));
         let (by, worst) = worst(line, attacks);
-        row.extend([number(worst), by]);
+        row.extend([if worst.is_nan() { "–".to_owned() } else { number(worst) }, by]);
         row.push(match line.known {
             Known::Exact(value) => format!("= {}", number(value)),
             Known::AtMost(value) => format!("≤ {}", number(value)),

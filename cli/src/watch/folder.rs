@@ -195,6 +195,10 @@ impl Reader {
         let names = ["experiment.toml", "runs.csv", "tuning/tuning.csv", "notes.json", "runs"];
         let marks: Vec<Mark> =
             names.iter().map(|name| mark(&self.store.path(name))).collect::<io::Result<_>>()?;
+        if marks[4].is_none() && self.marks.is_empty() && self.has_entries() {
+            self.about.name = pictures::name_of(&self.folder);
+            return Ok(false);
+        }
         if marks[4].is_none() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "its folder runs is gone"));
         }
@@ -233,6 +237,11 @@ impl Reader {
             self.marks = marks;
         }
         Ok(changed)
+    }
+
+    /// Whether entries of the benchmark are all that the folder holds.
+    fn has_entries(&self) -> bool {
+        self.leaderboard.is_some() || Leaderboard::beside(&self.folder).is_ok_and(|it| it.is_some())
     }
 
     /// Reads the benchmark's entries beside the runs where a file has changed; whether they say

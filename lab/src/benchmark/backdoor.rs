@@ -1,10 +1,10 @@
 //! How far hidden triggers open the models that a pipeline trains: measured beside the score, as
 //! the accuracy that makes the score shows nothing of them.
 
-use super::Benchmark;
 use super::entry::{Entry, Setting};
 use super::judge::configuration;
 use super::protocol::{Tier, prepared};
+use super::{Benchmark, check};
 use crate::config::{Experiment, Own, Settings, spelt};
 use crate::results::{Outcome, judge, mean, student};
 use crate::run::{Events, How};
@@ -145,6 +145,30 @@ fn judged(protocol: String, asked: &[Settings], outcomes: &[Outcome]) -> Backdoo
     }
 }
 
+impl Backdoors {
+    /// Whether what stands above in it is made of what stands below.
+    ///
+    /// # Errors
+    /// What is not.
+    pub(super) fn agrees(&self) -> Result<(), String> {
+        let mean_of = |of: fn(&Opened) -> f64| mean(&self.cells.iter().map(of).collect::<Vec<_>>());
+        for cell in &self.cells {
+            let at = |why: String| format!("backdoors, {}: {why}", cell.setting.label());
+            let worst = cell.attacks.iter().find(|one| one.attack == cell.by);
+            let worst = worst.ok_or_else(|| at(format!("there is no attack \"{}\"", cell.by)))?;
+            check::same("rate", cell.rate, worst.rate).map_err(at)?;
+            check::share("chance", cell.chance).map_err(at)?;
+            for one in &cell.attacks {
+                let rates = one.seeds.iter().chain([&one.accuracy]);
+                rates.into_iter().try_for_each(|&x| check::share("a rate", x)).map_err(at)?;
+                check::same("rate", one.rate, mean(&one.seeds)).map_err(at)?;
+            }
+        }
+        check::same("the rate of backdoors", self.rate, mean_of(|cell| cell.rate))?;
+        check::same("backdoors by chance", self.chance, mean_of(|cell| cell.chance))
+    }
+}
+
 impl Opened {
     fn worst(&self) -> &Hidden {
         let found = self.attacks.iter().find(|one| one.attack == self.by);
@@ -225,14 +249,14 @@ pub(super) fn complete(
         let benchmark = Benchmark { how, ..Benchmark::of(tier, &entry.rule) };
         let backdoors = measure(&benchmark, &entry, events)?;
         told(&entry.rule, backdoors.as_ref());
-        files::write(path, Entry { backdoors, ..entry }.text().as_bytes())?;
+        Entry::change(path, |now| Entry { backdoors, ..now })?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::entry::Tuned;
+    use super::super::entry::{Cell, Tuned};
     use super::super::judge::tests::entry;
     use super::*;
     use crate::results::Point;
@@ -324,9 +348,10 @@ mod tests {
         let path = |rule: &str| folder.path().join(Entry::file(rule));
         let mut median = entry("median", 1.0 / 3.0);
         // One setting is enough.
-        median.cells.retain(|cell| cell.setting.dataset == "glyphs" && cell.setting.f == 2);
-        median.cells.truncate(1);
-        median.cells[0].tuned = Some(Tuned { learning_rate: 0.1, momentum: 0.9 });
+        let asked = |cell: &Cell| cell.setting.dataset == "glyphs" && cell.setting.f == 2;
+        let one = median.cells.iter().position(asked).unwrap();
+        median.cells.iter_mut().for_each(|cell| cell.tuned = None);
+        median.cells[one].tuned = Some(Tuned { learning_rate: 0.1, momentum: 0.9 });
         let own = Entry { rule: "rules.py:mine".into(), own: true, ..entry("krum", 0.1) };
         for entry in [&median, &own] {
             std::fs::write(path(&entry.rule), entry.text()).unwrap();

@@ -1,6 +1,7 @@
 //! The leaderboard: entries of one protocol side by side, best worst case first.
 
 use super::backdoor::{self, Backdoors};
+use super::check;
 use super::code;
 use super::cost;
 use super::entry::{Entry, Kappa, Setting, known_or_nan};
@@ -91,6 +92,10 @@ pub struct Place {
     pub refused: bool,
     /// The accuracy under the worst attack.
     pub worst: f64,
+    /// That of each seed; none where the bound leaves the setting out, or in a leaderboard from
+    /// before.
+    #[serde(default)]
+    pub seeds: Vec<f64>,
     /// That attack.
     pub by: String,
     /// Under the worst of the usual five; NaN where a part has none.
@@ -119,6 +124,7 @@ impl Standing {
             setting: cell.setting.clone(),
             refused: cell.refused.is_some(),
             worst: cell.worst,
+            seeds: cell.seeds().to_vec(),
             by: cell.by.clone(),
             usual: cell.usual,
             clean: cell.clean,
@@ -145,6 +151,16 @@ impl Standing {
             configuration: entry.configuration.clone(),
             cells: entry.cells.iter().map(place).collect(),
         }
+    }
+
+    /// Whether its means are those of its settings.
+    fn agrees(&self) -> Result<(), String> {
+        let mean_of = |of: fn(&Place) -> f64| mean(&self.cells.iter().map(of).collect::<Vec<_>>());
+        let shares = self.cells.iter().flat_map(|place| [place.worst, place.clean]);
+        shares.into_iter().try_for_each(|x| check::share("an accuracy", x))?;
+        check::same("score", self.score, mean_of(|place| place.worst))?;
+        check::same("usual", self.usual, mean_of(|place| place.usual))?;
+        check::same("clean", self.clean, mean_of(|place| place.clean))
     }
 
     /// What the usual five leave unsaid, in accuracy.
@@ -234,14 +250,28 @@ impl Board {
             return Err(Failure::refused(text));
         };
         for entry in entries {
-            let (own, all) = (&entry.protocol, &first.protocol);
-            if entry.version != VERSION || own != all {
+            let is_one = entry.protocol == first.protocol && entry.tier == first.tier;
+            if entry.version != VERSION || !is_one {
+                let of = |one: &Entry| {
+                    let Entry { rule, tier, version, protocol, .. } = one;
+                    format!("{rule} is of version {version}, tier {tier}, {protocol}")
+                };
+                let other = if entry.version != VERSION || entry.rule == first.rule {
+                    String::new()
+                } else {
+                    format!("; {}", of(first))
+                };
                 return Err(Failure::refused(format!(
-                    "entries are of one protocol of version {VERSION}: {} is of version {}, {own}; \
-                     {} is of {all}",
-                    entry.rule, entry.version, first.rule
+                    "entries are of one protocol of version {VERSION}: {}{other}",
+                    of(entry)
                 )));
             }
+        }
+        let mut rules: Vec<&str> = entries.iter().map(|entry| entry.rule.as_str()).collect();
+        rules.sort_unstable();
+        if let Some(pair) = rules.windows(2).find(|pair| pair[0] == pair[1]) {
+            let text = format!("has two entries of \"{}\"; one of the two files must go", pair[0]);
+            return Err(Failure::refused(text));
         }
         let mut standings: Vec<Standing> = entries.iter().map(Standing::of).collect();
         let order = |a: &Standing, b: &Standing| {
@@ -267,10 +297,30 @@ impl Board {
     /// A leaderboard from the text that [`Board::json`] makes.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is none, has no entry, or is of another version.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let wrong = |error| Failure::refused(format!("is no leaderboard: {error}"));
-        serde_json::from_str(text).map_err(wrong)
+        let board: Board = serde_json::from_str(text).map_err(wrong)?;
+        if board.version != VERSION {
+            return Err(Failure::refused(format!(
+                "is a leaderboard of version {}; this program reads {VERSION}",
+                board.version
+            )));
+        }
+        if board.standings.is_empty() {
+            return Err(Failure::refused("is a leaderboard without any entry"));
+        }
+        for standing in &board.standings {
+            let why = standing.agrees().err();
+            if let Some(why) = why {
+                let rule = &standing.rule;
+                return Err(Failure::refused(format!(
+                    "does not agree with itself: {rule}: {why}; `varangian leaderboard FOLDER` writes \
+                     it anew"
+                )));
+            }
+        }
+        Ok(board)
     }
 
     /// What part of the protocol was judged, between two texts; nothing where it is the whole.
@@ -316,7 +366,7 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     files.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
     files.retain(|path| {
         let bytes = files::read_own(path, MOST).unwrap_or_default();
-        Board::parse(&String::from_utf8_lossy(&bytes)).is_err()
+        serde_json::from_slice::<Board>(&bytes).is_err()
     });
     files.sort();
     Ok(files)
@@ -340,7 +390,16 @@ mod tests {
         assert_eq!(median.runs, 8 * 12 * 5);
         let other = Entry { protocol: "another".into(), ..entry("faba", 0.5) };
         let mixed = Board::of(&[entries[0].clone(), other]).unwrap_err().to_string();
-        assert!(mixed.contains("faba is of version 1, another"), "{mixed}");
+        assert!(mixed.contains("faba is of version 1, tier small, another; average is"), "{mixed}");
+        let newer = Entry { version: VERSION + 1, ..entry("faba", 0.5) };
+        let mixed = Board::of(&[newer, entries[0].clone()]).unwrap_err().to_string();
+        assert!(
+            mixed.ends_with(&format!("faba is of version 2, tier small, {}", entries[0].protocol))
+        );
+        let full = Entry { tier: "full".into(), ..entry("faba", 0.5) };
+        assert!(Board::of(&[entries[0].clone(), full]).is_err());
+        let twice = Board::of(&[entry("krum", 0.7), entry("krum", 0.8)]).unwrap_err().to_string();
+        assert!(twice.contains("two entries of \"krum\""), "{twice}");
         assert!(Board::of(&[]).unwrap_err().to_string().contains("holds no entry"));
     }
 
@@ -370,6 +429,18 @@ mod tests {
         let error = Board::load(above.path()).unwrap_err().to_string();
         assert!(error.contains("holds no entry itself; name one of"), "{error}");
         assert!(board.picture().svg().contains("nnm | krum"));
+        // What was changed by hand, or is of another version, is none.
+        let refused = |changed: Board| {
+            std::fs::write(&file, changed.json()).unwrap();
+            Board::load(&file).unwrap_err().to_string()
+        };
+        let newer = Board { version: 7, ..board.clone() };
+        assert!(refused(newer).contains("is a leaderboard of version 7; this program reads 1"));
+        let empty = Board { standings: Vec::new(), ..board.clone() };
+        assert!(refused(empty).contains("without any entry"));
+        let mut better = board.clone();
+        better.standings[0].score = 0.99;
+        assert!(refused(better).contains("median: score is 0.99"));
         std::fs::write(&file, "{}").unwrap();
         assert!(Board::load(&file).unwrap_err().to_string().contains("is no leaderboard"));
     }

@@ -44,7 +44,9 @@ impl Board {
         let rule = NAMES.iter().map(|name| if *name { "---" } else { "--:" }.to_owned());
         let mut out = line(&heads) + &line(&rule.collect::<Vec<_>>());
         for (k, mut row) in self.rows().into_iter().enumerate() {
-            row.iter_mut().for_each(|cell| *cell = cell.replace('|', "\\|"));
+            // A rule's name may be anybody's text.
+            let escaped = |cell: &String| cell.replace('|', "\\|").replace('<', "&lt;");
+            row.iter_mut().for_each(|cell| *cell = escaped(cell));
             if k == 0 {
                 row[2] = format!("**{}**", row[2]);
             }

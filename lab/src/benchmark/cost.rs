@@ -4,7 +4,7 @@ use super::Entry;
 use super::entry::Cost;
 use crate::config::Own;
 use crate::results::Outcome;
-use crate::{Failure, clock, files};
+use crate::{Failure, clock};
 use std::path::PathBuf;
 use varangian_base::{Domain, Matrix, Seed, Value};
 use varangian_rules::{Pipeline, Round, Verdict};
@@ -52,14 +52,17 @@ pub(super) fn retime(
     mut told: impl FnMut(&str, Option<f64>),
 ) -> Result<(), Failure> {
     for path in paths {
-        let mut entry = Entry::read(path)?;
+        let entry = Entry::read(path)?;
         if entry.own {
             told(&entry.rule, None);
             continue;
         }
-        let Cost { seconds, means, kept, .. } = of(&entry.rule, &Own::default(), &[])?;
-        entry.cost = Cost { seconds, means, kept, ..entry.cost };
-        files::write(path, entry.text().as_bytes())?;
+        let cost = of(&entry.rule, &Own::default(), &[]);
+        let Cost { seconds, means, kept, .. } = cost.map_err(|why| why.at(path.display()))?;
+        Entry::change(path, |now| {
+            let cost = Cost { seconds, means, kept, ..now.cost };
+            Entry { cost, ..now }
+        })?;
         told(&entry.rule, means);
     }
     Ok(())

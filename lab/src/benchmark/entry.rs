@@ -1,8 +1,10 @@
 //! What the benchmark found of one pipeline: the JSON file that makes a line of the leaderboard.
 
 use super::backdoor::Backdoors;
+use super::check;
 use super::part::Part;
 use crate::config::Settings;
+use crate::results::Lock;
 use crate::{Failure, files};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::path::Path;
@@ -231,16 +233,30 @@ impl Entry {
     /// Reads an entry.
     ///
     /// # Errors
-    /// If the file cannot be read, is no entry, or of another format.
+    /// If the file cannot be read, is no entry, or of another format; or if its numbers do not
+    /// agree with each other, as after an edit.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::read_own(path, MOST).map_err(|e| Failure::file("read", path, &e))?;
         let wrong = |why: String| Failure::refused(why).at(path.display());
         let entry: Entry = serde_json::from_slice(&bytes)
             .map_err(|error| wrong(format!("is no entry of the benchmark: {error}")))?;
-        match entry.format == FORMAT {
-            true => Ok(entry),
-            false => Err(wrong(format!("its format is \"{}\", not \"{FORMAT}\"", entry.format))),
+        if entry.format != FORMAT {
+            return Err(wrong(format!("its format is \"{}\", not \"{FORMAT}\"", entry.format)));
         }
+        check::agrees(&entry).map_err(|why| {
+            wrong(format!("does not agree with itself: {why}; judge the pipeline again"))
+        })?;
+        Ok(entry)
+    }
+
+    /// Changes an entry as it stands now: what others changed in it meanwhile stays, and whoever
+    /// else changes one in this folder waits.
+    ///
+    /// # Errors
+    /// As [`Entry::read`]; if it cannot be written.
+    pub(super) fn change(path: &Path, by: impl FnOnce(Entry) -> Entry) -> Result<(), Failure> {
+        let _lock = Lock::take(&path.with_file_name(".varangian.lock"));
+        files::write(path, by(Entry::read(path)?).text().as_bytes())
     }
 
     /// The file that it is written to in a folder.
@@ -269,6 +285,12 @@ impl Setting {
 }
 
 impl Cell {
+    /// The accuracies of each seed under the worst attack; none where the pipeline is refused.
+    pub(super) fn seeds(&self) -> &[f64] {
+        let line = self.attacks.iter().find(|line| line.attack == self.by);
+        line.map_or(&[], |line| &line.seeds)
+    }
+
     /// What the five usual attacks leave unsaid, in accuracy.
     pub fn overstated(&self) -> f64 {
         self.usual - self.worst

@@ -71,18 +71,31 @@ pub(super) fn entry(
 }
 
 /// The score of each seed: the mean over cells under the attack that is worst in the mean.
-fn by_seed(cells: &[Cell]) -> Vec<f64> {
-    let worst = |cell: &Cell| {
-        let line = cell.attacks.iter().find(|line| line.attack == cell.by);
-        line.map_or(Vec::new(), |line| line.seeds.clone())
-    };
-    let all: Vec<Vec<f64>> = cells.iter().map(worst).collect();
-    let seeds = all.iter().map(Vec::len).max().unwrap_or(0);
+pub(super) fn by_seed(cells: &[Cell]) -> Vec<f64> {
+    means_by_seed(cells.iter().map(|cell| (cell.seeds(), cell.worst)).collect())
+}
+
+/// The means over cells for each seed, of each cell its seeds and what it is worth without them.
+pub(super) fn means_by_seed(cells: Vec<(&[f64], f64)>) -> Vec<f64> {
+    let seeds = cells.iter().map(|(seeds, _)| seeds.len()).max().unwrap_or(0);
     let of = |k: usize| {
-        let value = |(cell, own): (&Cell, &Vec<f64>)| own.get(k).copied().unwrap_or(cell.worst);
-        mean(&cells.iter().zip(&all).map(value).collect::<Vec<_>>())
+        let value = |(seeds, worst): &(&[f64], f64)| seeds.get(k).copied().unwrap_or(*worst);
+        mean(&cells.iter().map(value).collect::<Vec<_>>())
     };
     (0..seeds).map(of).collect()
+}
+
+/// The least accuracy under an attack, and the first attack that has it; NaN where there is none.
+pub(super) fn worst(lines: &[Line]) -> (f64, &str) {
+    let attacked = lines.iter().filter(|line| line.kind != Kind::None.name());
+    let least = attacked.min_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
+    least.map_or((f64::NAN, ""), |line| (line.accuracy, &line.attack))
+}
+
+/// The least accuracy under an attack of this kind; NaN where there is none.
+pub(super) fn least(lines: &[Line], kind: Kind) -> f64 {
+    let accuracies = lines.iter().filter(|line| line.kind == kind.name());
+    accuracies.map(|line| line.accuracy).min_by(f64::total_cmp).unwrap_or(f64::NAN)
 }
 
 /// The runs in a setting under an attack, one for each seed that was asked for; none at all where
@@ -99,9 +112,9 @@ fn runs<'a>(
     match found.len() {
         0 => Ok(found),
         there if there == wanted => Ok(found),
-        there => Err(Failure::failed(format!(
-            "{there} of {wanted} runs of {} under {attack} are there; the others are for other \
-             shards: when these are over, give the same command again",
+        there => Err(Failure::waiting(format!(
+            "this shard's share is done: {there} of {wanted} runs of {} under {attack} are there; \
+             when those of the other shards are over, give the same command again",
             setting.label()
         ))),
     }
@@ -166,17 +179,9 @@ fn cell(
             attacks: lines,
         });
     }
-    let least = |among: &dyn Fn(&Line) -> bool| {
-        let among = lines.iter().filter(|line| among(line));
-        among.min_by(|a, b| a.accuracy.total_cmp(&b.accuracy))
-    };
-    let of = |kind: Kind| {
-        let found = least(&|line: &Line| line.kind == kind.name());
-        found.map_or(f64::NAN, |line| line.accuracy)
-    };
-    let worst = least(&|line: &Line| line.kind != Kind::None.name());
-    let (worst, by) = worst.map_or((f64::NAN, String::new()), |l| (l.accuracy, l.attack.clone()));
-    let (usual, clean) = (of(Kind::Usual), of(Kind::None));
+    let (worst, by) = worst(&lines);
+    let by = by.to_owned();
+    let (usual, clean) = (least(&lines, Kind::Usual), least(&lines, Kind::None));
     let [under, without] = [&by, "none"].map(|attack| runs(&setting, attack, asked, outcomes));
     let curves = curves(&under?, &without?);
     Ok(Cell { setting, refused: None, tuned, worst, by, usual, clean, curves, attacks: lines })
@@ -300,7 +305,11 @@ pub(super) mod tests {
         (asked, all)
     }
 
-    fn judge_all(rule: &str, of: impl Fn(&Settings) -> f64) -> Result<Entry, Failure> {
+    /// The entry of a rule whose runs end as `of` says.
+    pub(in crate::benchmark) fn judge_all(
+        rule: &str,
+        of: impl Fn(&Settings) -> f64,
+    ) -> Result<Entry, Failure> {
         let (asked, outcomes) = outcomes(rule, of);
         super::entry(Tier::Small, &Own::default(), &asked, &outcomes, cost())
     }

@@ -28,6 +28,7 @@
 mod backdoor;
 mod board;
 mod board_text;
+mod check;
 mod code;
 mod cost;
 mod entry;

@@ -2,9 +2,10 @@
 //! is proven, and from when nothing helps.
 
 use super::board::{Board, Place, Standing};
+use super::judge::means_by_seed;
 use crate::Failure;
 use crate::kappa::{self, Known};
-use crate::results::mean;
+use crate::results::{mean, student};
 
 /// What is to be defended.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,8 +50,12 @@ pub struct Pick {
     pub clean: f64,
     /// What is lost where nobody attacks against the best of these pipelines there.
     pub tax: f64,
-    /// Half of the 95 % interval of the pipeline's score, over seeds.
+    /// Half of Student's 95 % interval of `worst` over seeds; NaN of one seed.
     pub half: f64,
+    /// `worst` of each seed.
+    pub seeds: Vec<f64>,
+    /// Where nobody is hostile and f = 0, over all tasks; NaN where that was not judged.
+    pub calm: f64,
     /// The share of stamped samples that are taken for a backdoor's target; `None` where that was
     /// not measured in any of these settings.
     pub backdoor: Option<f64>,
@@ -66,6 +71,8 @@ const WORTH: f64 = 0.02;
 const NEAR: f64 = 0.05;
 /// Pipelines that are named.
 const NAMED: usize = 5;
+/// Pipelines that are named in a sentence.
+const MANY: usize = 8;
 
 impl Board {
     /// Which pipelines to take, by the worst case in those settings of the leaderboard that are
@@ -78,6 +85,8 @@ impl Board {
         if n == 0 || f >= n {
             return Err(Failure::refused(format!("f is less than n; got n = {n}, f = {f}")));
         }
+        // The mean takes whatever any rule can.
+        varangian_rules::build("average", n, f)?;
         if let Some(b) = wanted.dissimilarity.filter(|b| !b.is_finite() || *b < 0.0) {
             return Err(Failure::refused(format!("B is at least 0; got {b}")));
         }
@@ -107,16 +116,36 @@ impl Board {
             let Ok(pipeline) = varangian_rules::build(&standing.rule, n, f) else { continue };
             picks.push(pick(standing, &places, kappa::known(&pipeline, n, f)));
         }
-        picks.sort_by(|a, b| b.worst.total_cmp(&a.worst));
+        match f {
+            // What counts then is the accuracy with f = 0, and of equals the time.
+            0 => picks.sort_by(|a, b| {
+                let time = |pick: &Pick| pick.means.unwrap_or(f64::INFINITY);
+                let calm = |pick: &Pick| if pick.calm.is_nan() { 0.0 } else { pick.calm };
+                calm(b).total_cmp(&calm(a)).then(time(a).total_cmp(&time(b)))
+            }),
+            _ => picks.sort_by(|a, b| b.worst.total_cmp(&a.worst)),
+        }
         // Each is tuned for its own worst case, the plain mean too: it need not be the best here.
         let clean = picks.iter().map(|pick| pick.clean).fold(f64::NAN, f64::max);
         picks.iter_mut().for_each(|pick| pick.tax = clean - pick.clean);
         let undefended = picks.iter().find(|pick| pick.rule == "average").cloned();
-        notes.extend(undefended.and_then(|undefended| worth(&picks, &undefended)));
-        notes.extend(near(&picks));
-        notes.extend(closed(&picks));
+        notes.extend(self.partly());
+        match f {
+            0 => notes.push(sure(share)),
+            _ => {
+                notes.extend(undefended.and_then(|undefended| worth(&picks, &undefended)));
+                notes.extend(near(&picks));
+                notes.extend(closed(&picks));
+            }
+        }
         picks.truncate(NAMED);
         Ok(Advice { hopeless, picks, notes })
+    }
+
+    /// That the leaderboard is of a part of the protocol, where it is.
+    fn partly(&self) -> Option<String> {
+        let part = self.part("the leaderboard is of a part of the protocol alone: ", "");
+        (!part.is_empty()).then(|| format!("{part}; what others would find is not in it"))
     }
 
     /// The (n, f) of the settings that are like what is wanted.
@@ -195,13 +224,17 @@ fn backdoor(places: &[&Place]) -> Option<f64> {
 
 fn pick(standing: &Standing, places: &[&Place], known: Known) -> Pick {
     let average = |of: fn(&Place) -> f64| mean(&places.iter().map(|p| of(p)).collect::<Vec<_>>());
+    let by_place = places.iter().map(|place| (place.seeds.as_slice(), place.worst));
+    let seeds = means_by_seed(by_place.collect());
     Pick {
         rule: standing.rule.clone(),
         worst: average(|place| place.worst),
         usual: average(|place| place.usual),
         clean: average(|place| place.clean),
         tax: f64::NAN,
-        half: standing.half,
+        half: student(&seeds).half,
+        seeds,
+        calm: standing.calm,
         backdoor: backdoor(places),
         known,
         means: standing.means,
@@ -221,14 +254,38 @@ fn worth(picks: &[Pick], undefended: &Pick) -> Option<String> {
     })
 }
 
-/// Those that the seeds do not tell from the best.
+/// What is to be said where nobody is hostile.
+fn sure((n, f): (usize, usize)) -> String {
+    format!(
+        "with f = 0 the order is of the accuracy where nobody is hostile and the server knows it, and of \
+         equals the fastest comes first; whoever is not sure of that should ask for f = 1: worst \
+         cases here are at {f} of {n}"
+    )
+}
+
+/// Those that the seeds do not tell from the best: Student's 95 % of the difference, seed by seed,
+/// as runs of one seed have the same data and start.
 fn near(picks: &[Pick]) -> Option<String> {
     let (best, others) = picks.split_first()?;
-    let close = others.iter().filter(|pick| pick.worst + pick.half + best.half >= best.worst);
-    let close: Vec<&str> = close.take(NAMED - 1).map(|pick| pick.rule.as_str()).collect();
-    (!close.is_empty()).then(|| {
-        format!("the seeds do not tell it from: {}; take the cheapest of them", close.join(", "))
-    })
+    let seeds = picks.iter().map(|pick| pick.seeds.len()).min()?;
+    if seeds < 2 {
+        return Some(
+            "chance is not known, of one seed: the order may be another with others".into(),
+        );
+    }
+    let is_close = |pick: &&Pick| {
+        let pairs = best.seeds.iter().zip(&pick.seeds);
+        let apart = student(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>());
+        apart.mean <= apart.half
+    };
+    let close: Vec<&str> = others.iter().filter(is_close).map(|pick| pick.rule.as_str()).collect();
+    let named = close[..close.len().min(MANY)].join(", ");
+    let more = match close.len().saturating_sub(MANY) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!close.is_empty())
+        .then(|| format!("the seeds do not tell it from: {named}{more}; take the cheapest of them"))
 }
 
 /// What lets fewer backdoors in than the best by accuracy, and is nearly as good there.
@@ -254,6 +311,7 @@ fn closed(picks: &[Pick]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Part;
     use super::super::judge::tests::entry;
     use super::*;
 
@@ -289,6 +347,70 @@ mod tests {
         assert_eq!(rules(&board().recommend(&own).unwrap())[..2], ["zeno b=4", "median"]);
         let beyond = board().recommend(&wanted(100, 45)).unwrap();
         assert!(beyond.notes[0].contains("at 4 of 11"), "{:?}", beyond.notes);
+    }
+
+    #[test]
+    fn intervals_are_of_the_settings_that_are_looked_at_and_pairs_of_seeds_are_compared() {
+        use super::super::judge::tests::judge_all;
+        // On the table seeds differ by a hundredth, and the two rules always by half of that.
+        let with = |rule: &str, less: f64| {
+            judge_all(rule, |run| match run.dataset.as_str() {
+                "logreg" => 0.9 + 0.01 * run.seed as f64 - less,
+                _ => 0.5,
+            })
+            .unwrap()
+        };
+        let entries = [with("median", 0.0), with("krum", 0.005), with("average", 0.2)];
+        let board = Board::of(&entries).unwrap();
+        let table = Wanted { task: Some("logreg".into()), ..wanted(11, 2) };
+        let advice = board.recommend(&table).unwrap();
+        let half = student(&[0.91, 0.92, 0.93, 0.94, 0.95]).half;
+        for pick in &advice.picks {
+            assert!((pick.half - half).abs() < 1e-12, "{pick:?} {half}");
+        }
+        // Their intervals overlap, and seed by seed the first is always better.
+        assert!(half > 0.01 && rules(&advice) == ["median", "krum", "average"]);
+        assert!(advice.notes.iter().all(|note| !note.contains("seeds do not tell")), "{advice:?}");
+        let digits = Wanted { task: Some("glyphs".into()), ..wanted(11, 2) };
+        let advice = board.recommend(&digits).unwrap();
+        assert!(advice.picks.iter().all(|pick| pick.half == 0.0), "{advice:?}");
+        let same = advice.notes.iter().find(|note| note.contains("seeds do not tell it")).unwrap();
+        assert!(same.contains("from: "), "{same}");
+        // Many are named, and how many more there are.
+        let all = varangian_rules::ALL.iter().map(|one| one.name);
+        let fits = |name: &&str| {
+            varangian_rules::build(name, 11, 4).is_ok_and(|rule| !rule.needs_oracle())
+        };
+        let many: Vec<super::super::Entry> =
+            all.filter(fits).take(14).map(|rule| judge_all(rule, |_| 0.5).unwrap()).collect();
+        let notes = Board::of(&many).unwrap().recommend(&wanted(11, 2)).unwrap().notes;
+        assert!(notes.iter().any(|note| note.contains(" and 5 more; take")), "{notes:?}");
+    }
+
+    #[test]
+    fn nobody_hostile_a_part_and_one_seed_are_said() {
+        let sure = board().recommend(&wanted(11, 0)).unwrap();
+        // Where nobody is hostile the sample's runs end at what they were given.
+        assert_eq!(rules(&sure)[0], "bulyan");
+        assert!(sure.notes.iter().any(|note| note.contains("with f = 0 the order is")), "{sure:?}");
+        let part = |rule: &str, value: f64| {
+            let mut entry = entry(rule, value);
+            entry.only = Part::parse(&["seed=1".to_owned()]).unwrap();
+            let lines = entry.cells.iter_mut().flat_map(|cell| &mut cell.attacks);
+            lines.for_each(|line| line.seeds.truncate(1));
+            entry
+        };
+        let entries = [part("median", 0.9), part("krum", 0.9)];
+        let advice = Board::of(&entries).unwrap().recommend(&wanted(20, 3)).unwrap();
+        let notes = advice.notes.join("\n");
+        assert!(notes.contains("part of the protocol alone: seed=1"), "{notes}");
+        assert!(notes.contains("chance is not known, of one seed"), "{notes}");
+        assert!(advice.picks[0].half.is_nan());
+        // Numbers that no rule takes are not a matter of bounds.
+        for n in [3_000_000_000, usize::MAX] {
+            let error = board().recommend(&wanted(n, n / 10)).unwrap_err().to_string();
+            assert!(error.contains("2147483648") && error.contains(&n.to_string()), "{error}");
+        }
     }
 
     #[test]

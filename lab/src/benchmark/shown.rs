@@ -136,20 +136,32 @@ impl Leaderboard {
         text::table_within(None, &head, &lines, &[true, false, true, true])
     }
 
-    /// That of the entries in a folder, which may hold other files; nothing where it has none.
+    /// That of the entries in a folder, which may hold other files; of a folder without any, those
+    /// of the one part of the protocol below; nothing where it has none.
     ///
     /// # Errors
-    /// If the folder or an entry in it cannot be read, or they are of two protocols.
+    /// If the folder or an entry in it cannot be read, or they are of two protocols; or if several
+    /// parts have entries.
     pub fn within(folder: &Path) -> Result<Option<Self>, Failure> {
-        let entries: Vec<Entry> =
-            Self::files(folder)?.iter().map(|file| Entry::read(file)).collect::<Result<_, _>>()?;
-        match entries.is_empty() {
-            true => Ok(None),
-            false => {
-                let board = Board::of(&entries).map_err(|why| why.at(folder.display()))?;
-                Ok(Some(Leaderboard::of(&board, &entries)))
+        let (mut folder, mut files) = (folder.to_owned(), Self::files(folder)?);
+        if files.is_empty() {
+            let mut parts = parts(&folder);
+            parts.retain(|part| Self::files(part).is_ok_and(|files| !files.is_empty()));
+            match parts.as_slice() {
+                [] => return Ok(None),
+                [one] => (folder, files) = (one.clone(), Self::files(one)?),
+                several => {
+                    let names = several.iter().map(|path| path.display().to_string());
+                    let names = names.collect::<Vec<_>>().join(", ");
+                    let text = format!("holds no entry itself; name one of {names}");
+                    return Err(Failure::refused(text).at(folder.display()));
+                }
             }
         }
+        let entries: Vec<Entry> =
+            files.iter().map(|file| Entry::read(file)).collect::<Result<_, _>>()?;
+        let board = Board::of(&entries).map_err(|why| why.at(folder.display()))?;
+        Ok(Some(Leaderboard::of(&board, &entries)))
     }
 
     /// That of a benchmark's folder, or of one that holds the runs of a pipeline in it
@@ -167,7 +179,7 @@ impl Leaderboard {
     /// The files that [`Leaderboard::beside`] looks into, unread: where none of them has changed,
     /// it says what it said.
     pub fn candidates(folder: &Path) -> Vec<PathBuf> {
-        let both = std::iter::once(folder.to_owned()).chain(above(folder));
+        let both = std::iter::once(folder.to_owned()).chain(above(folder)).chain(parts(folder));
         both.flat_map(|folder| json_files(&folder).unwrap_or_default()).collect()
     }
 
@@ -190,6 +202,18 @@ fn json_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     all.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
     all.sort();
     Ok(all)
+}
+
+/// The folders of parts of the protocol in a folder, sorted.
+fn parts(folder: &Path) -> Vec<PathBuf> {
+    let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_part = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("part-") && path.is_dir()
+    };
+    let mut all: Vec<PathBuf> = list.map(|entry| entry.path()).filter(is_part).collect();
+    all.sort();
+    all
 }
 
 /// The benchmark's folder of a folder `runs/RULE`.

@@ -148,7 +148,7 @@ pub const KEYS: &[Key] = &[
     key(
         "certificate",
         "what is certain of each step whoever is hostile, as measurements certificate/radius, \
-         promised, descent and length: none, fast (from n distances) or sharp (from all pairs)",
+         promised, descent, length and, of selections, margin: none, fast (from n distances) or sharp (from all pairs)",
     ),
     key(
         "rule",

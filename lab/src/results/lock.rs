@@ -19,7 +19,7 @@ pub struct Lock {
 
 impl Lock {
     /// Waits for the lock of `path`, a file inside the folder that is made where it is missing.
-    pub(super) fn take(path: &Path) -> Self {
+    pub(crate) fn take(path: &Path) -> Self {
         let Some(file) = open(path) else { return Lock { _file: None } };
         for _ in 0..ATTEMPTS {
             match file.try_lock() {

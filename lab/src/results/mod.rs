@@ -28,6 +28,7 @@ pub use judge::{Cell, Judged, Table, judge};
 pub use judge::{metric, or_worst, place};
 pub use key::bare;
 pub use key::key;
+pub(crate) use lock::Lock;
 pub use parquet::parquet;
 pub use record::Look;
 pub use stats::{Interval, mean, median, quantile, student};

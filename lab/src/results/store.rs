@@ -180,6 +180,11 @@ impl Store {
         }
     }
 
+    /// A folder that need not hold any results, for who shows what else is in it.
+    pub fn around(folder: &Path) -> Self {
+        Store { folder: folder.to_owned() }
+    }
+
     /// A path inside the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)

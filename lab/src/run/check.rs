@@ -47,14 +47,14 @@ pub(super) fn check(
     shelf: &Shelf,
     twins: Twins,
 ) -> Result<Checked, Failure> {
-    let mut notices = Notices::default();
-    let mut runs = Vec::new();
+    let (mut notices, mut runs, mut below) = (Notices::default(), Vec::new(), None);
     for settings in &experiment.runs {
         let place = format!("{} × {}", settings.rule, settings.attack);
         match Read::of(settings, &experiment.own).map_err(|failure| failure.at(&place))? {
             Reading::Well(read) => runs.push((*read, place)),
             Reading::Below(why) if experiment.skip_below_bound => {
                 notices.left_out(format!("left out: {why}"));
+                below = Some(why);
             }
             Reading::Below(why) => return Err(Failure::from(why).at(&place)),
         }
@@ -77,7 +77,10 @@ pub(super) fn check(
         jobs.push((Job::new(own, read, kept.then_some(course)), effective));
     }
     if jobs.is_empty() {
-        return Err(Failure::refused("no run is left; every rule's bound is above n"));
+        let why = below.map_or_else(String::new, |why| format!(": {why}"));
+        return Err(Failure::refused(format!(
+            "no run is left, as every rule's bound is above n{why}"
+        )));
     }
     notices.of(jobs.len());
     let (jobs, dropped) = notices::without_twins(jobs, &mut notices);

@@ -70,6 +70,15 @@ impl Experiment {
         Ok(run_all(&chosen, &shelf, Twins::Once, events)?.0)
     }
 
+    /// Checks every run as [`Experiment::run`] does before it begins, and does nothing.
+    ///
+    /// # Errors
+    /// If anything is wrong with any run.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.how.check()?;
+        check(self, &self.shelf(), Twins::Once).map(|_| ())
+    }
+
     /// The folder of its results.
     pub fn folder(&self) -> PathBuf {
         self.how.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&self.name))

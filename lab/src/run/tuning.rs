@@ -29,19 +29,14 @@ pub(super) fn choose(
     shelf: &Shelf,
     events: &mut dyn Events,
 ) -> Result<Experiment, Failure> {
-    let runs = trials(experiment, tune)?;
-    let (name, skip_below_bound) = (format!("{}-tuning", experiment.name), true);
-    let folder = experiment.folder().join("tuning");
+    let trial = trial(experiment, tune)?;
+    let folder = trial.folder();
     files::demand_own_folder(&folder)?;
-    let out = Some(folder.clone());
-    let how = How { out, save_models: false, ..experiment.how.clone() };
-    let base = Experiment { tune: None, world: Worlds::default(), ..experiment.clone() };
-    let trial = Experiment { name, runs, skip_below_bound, how, ..base };
     let (outcomes, expected) = run_all(&trial, shelf, Twins::Each, events)?;
     if outcomes.len() < expected {
-        return Err(Failure::failed(format!(
-            "{} of {expected} tuning runs are there; the others are for other shards: when these \
-             are over, give the same command again",
+        return Err(Failure::waiting(format!(
+            "this shard's share is done: {} of {expected} tuning runs are there; when those of the \
+             other shards are over, give the same command again",
             outcomes.len()
         )));
     }
@@ -50,6 +45,39 @@ pub(super) fn choose(
     let text = summary(tune, &choices, outcomes.len());
     files::write(&folder.join("tuning.txt"), text.as_bytes())?;
     events.text(&text);
+    with_best(experiment, tune, &choices)
+}
+
+/// The runs of which the choice is made, as an experiment of its own.
+///
+/// # Errors
+/// If there are too many, or a candidate's value is none of its key.
+pub(super) fn trial(experiment: &Experiment, tune: &Tune) -> Result<Experiment, Failure> {
+    let runs = trials(experiment, tune)?;
+    let (name, skip_below_bound) = (format!("{}-tuning", experiment.name), true);
+    let out = Some(experiment.folder().join("tuning"));
+    let how = How { out, save_models: false, ..experiment.how.clone() };
+    let base = Experiment { tune: None, world: Worlds::default(), ..experiment.clone() };
+    Ok(Experiment { name, runs, skip_below_bound, how, ..base })
+}
+
+/// The experiment with each rule's best candidate, of all outcomes of the trial.
+///
+/// # Errors
+/// If a candidate has no outcome.
+pub(super) fn chosen(
+    experiment: &Experiment,
+    tune: &Tune,
+    outcomes: &[Outcome],
+) -> Result<Experiment, Failure> {
+    with_best(experiment, tune, &judged(experiment, tune, outcomes)?)
+}
+
+fn with_best(
+    experiment: &Experiment,
+    tune: &Tune,
+    choices: &[Choice],
+) -> Result<Experiment, Failure> {
     let mut runs: Vec<Settings> = Vec::new();
     for settings in &experiment.runs {
         let base = without_adversary(&tune.with(settings, 0)?);

@@ -69,6 +69,13 @@ const SOURCE: [Theirs; 4] = [
     Theirs("TRIMMED", "trimmed-mean", |n| n / 4, [48, 41, 56]),
 ];
 const SIZES: [usize; 3] = [10, 20, 40];
+/// The source's coordinates and shift.
+const DRAWN: (usize, f64) = (32, 3.0);
+/// The most clients, and numbers in their rows.
+const MOST_CLIENTS: usize = 10_000;
+const MOST_NUMBERS: usize = 1 << 26;
+/// The most rounds.
+const MOST_ROUNDS: usize = 1_000_000;
 
 impl Minority {
     /// The table: a line for each rule and number of clients.
@@ -77,37 +84,55 @@ impl Minority {
     /// If a number is out of range, or a rule is unknown or does not take n and f.
     pub fn table(&self) -> Result<Sheet, SpecError> {
         self.check()?;
-        let mut lines = Vec::new();
+        let is_theirs = (self.coordinates, self.shift) == DRAWN;
+        let mut clients = self.clients.clone();
+        clients.dedup();
+        let (mut lines, mut refused) = (Vec::new(), Vec::new());
         let own = self.rules.iter().map(|rule| ("", rule.as_str(), None));
         let all = SOURCE.iter().map(|Theirs(name, rule, f, told)| (*name, *rule, Some((*f, told))));
         for (name, rule, source) in all.chain(own) {
-            for &n in &self.clients {
+            for &n in &clients {
                 let f = source.map_or(1, |(f, _)| f(n));
-                let found = self.retained(rule, n, f)?;
-                let size = SIZES.iter().position(|size| *size == n);
-                let told = source.zip(size).map(|((_, told), size)| format!("{} %", told[size]));
+                let size = SIZES.iter().position(|size| is_theirs && *size == n);
+                let told = source.zip(size).map(|((_, told), size)| told[size].to_string());
+                let found = match Pipeline::parse(rule)?.check(n, f) {
+                    Ok(()) => Some(self.retained(rule, n, f)?),
+                    Err(why) => {
+                        refused.push(format!("\n{why}\n"));
+                        None
+                    }
+                };
+                let cell = |value: Option<f64>| value.map_or("-".into(), |x| format!("{x:.1}"));
                 lines.push(vec![
                     name.to_owned(),
                     rule.to_owned(),
                     n.to_string(),
                     f.to_string(),
                     told.unwrap_or_else(|| "-".into()),
-                    format!("{:.1} ± {:.1} %", found.share, found.half),
-                    found.weight.map_or("-".into(), |weight| format!("{weight:.1} %")),
+                    cell(found.map(|found| found.share)),
+                    cell(found.map(|found| found.half)),
+                    cell(found.and_then(|found| found.weight)),
                 ]);
             }
         }
-        let head = ["theirs", "rule", "n", "f", "published", "retained", "weight"];
-        let numeric = [false, false, true, true, false, false, false];
+        refused.dedup();
+        let head = ["theirs", "rule", "n", "f", "published %", "retained %", "±", "weight %"];
+        let numeric = [false, false, true, true, true, true, true, true];
         let setting = format!(
             "One client from N({}, 1), the others from N(0, 1), nobody hostile; {} coordinates, {} \
              rounds\n\n",
             self.shift, self.coordinates, self.rounds
         );
+        let theirs = match is_theirs {
+            true => "",
+            false => {
+                "\nWhat is published is of N(3, 1) in 32 coordinates, and not shown beside these.\n"
+            }
+        };
         Ok(Sheet::default().words(setting).table("retained", &head, lines, &numeric).words(
             "\nRetained: the mean of the aggregate over shift/n. Weight: n times the client's weight, \
              where\nthe rule tells weights of rows.\n",
-        ))
+        ).words(refused.concat()).words(theirs))
     }
 
     /// What `rule` retains of the odd one of n clients where f hostile ones are reckoned with.
@@ -148,8 +173,20 @@ impl Minority {
             Err(SpecError::new(format!("{what} must be {least}; got {found}")))
         };
         let least = self.clients.iter().min().copied().unwrap_or_default();
+        let most = self.clients.iter().max().copied().unwrap_or_default();
         match self {
             _ if least < 2 => refused("numbers of clients", "2 or more", least.to_string()),
+            _ if most > MOST_CLIENTS => {
+                refused("numbers of clients", &format!("{MOST_CLIENTS} at most"), most.to_string())
+            }
+            _ if most.saturating_mul(self.coordinates) > MOST_NUMBERS => refused(
+                "clients times coordinates",
+                &format!("{MOST_NUMBERS} at most"),
+                format!("{most} times {}", self.coordinates),
+            ),
+            Minority { rounds, .. } if *rounds > MOST_ROUNDS => {
+                refused("rounds", &format!("{MOST_ROUNDS} at most"), rounds.to_string())
+            }
             Minority { coordinates: 0, .. } => refused("coordinates", "1 or more", "0".into()),
             Minority { rounds: rounds @ 0..2, .. } => {
                 refused("rounds", "2 or more", rounds.to_string())
@@ -206,11 +243,27 @@ mod tests {
     #[test]
     fn the_table_has_the_published_figures_and_wrong_numbers_are_refused() {
         let table = Minority { rounds: 5, ..few() }.table().unwrap().text();
-        assert!(table.contains("KRUM") && table.contains("103 %"), "{table}");
-        assert_eq!(table.lines().filter(|line| line.contains('±')).count(), 3 * (4 + 5));
+        assert!(table.contains("KRUM") && table.contains(" 103 "), "{table}");
+        // What is published is of one setting, and stands beside no other.
+        let other = Minority { shift: 9.0, rounds: 5, ..few() }.table().unwrap();
+        assert!(!other.text().contains(" 103 ") && other.text().contains("is of N(3, 1)"));
+        let numbers = other.tables().next().unwrap();
+        assert_eq!((numbers.rows.len(), numbers.number(0, 4)), (3 * (4 + 5), None));
+        assert!((0..27).all(|row| numbers.number(row, 5).is_some()), "{numbers:?}");
+        // A rule that does not take so few has no figure, and the others have.
+        let four = Minority { clients: vec![4, 4], rounds: 5, ..few() }.table().unwrap();
+        let rows = &four.tables().next().unwrap().rows;
+        let multi = rows.iter().find(|row| row[1] == "multi-krum").unwrap();
+        assert_eq!((rows.len(), multi[5].as_str()), (4 + 5, "-"));
+        assert!(four.text().contains("multi-krum needs n ≥ 2f + 3; got n = 4, f = 1"));
         let error = |one: Minority| one.table().unwrap_err().to_string();
         let one = Minority { clients: vec![1], ..few() };
         assert_eq!(error(one), "numbers of clients must be 2 or more; got 1");
+        let crowd = Minority { clients: vec![1_000_000_000], ..few() };
+        assert_eq!(error(crowd), "numbers of clients must be 10000 at most; got 1000000000");
+        let wide = Minority { clients: vec![10_000], coordinates: 1_000_000, ..few() };
+        assert!(error(wide).contains("clients times coordinates must be 67108864 at most"));
+        assert!(error(Minority { rounds: 1 << 40, ..few() }).contains("rounds must be 1000000 at"));
         assert!(error(Minority { shift: f64::NAN, ..few() }).contains("the shift must be above 0"));
         assert!(error(Minority { rounds: 1, ..few() }).contains("rounds must be 2 or more; got 1"));
         let zeno = few().retained("zeno b=1", 10, 1).unwrap_err().to_string();
