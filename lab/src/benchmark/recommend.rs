@@ -270,7 +270,8 @@ fn near(picks: &[Pick]) -> Option<String> {
     let seeds = picks.iter().map(|pick| pick.seeds.len()).min()?;
     if seeds < 2 {
         return Some(
-            "chance is not known, of one seed: the order may be another with others".into(),
+            "chance is not known, as of one seed or none: the order may be another with others"
+                .into(),
         );
     }
     let is_close = |pick: &&Pick| {
@@ -404,7 +405,7 @@ mod tests {
         let advice = Board::of(&entries).unwrap().recommend(&wanted(20, 3)).unwrap();
         let notes = advice.notes.join("\n");
         assert!(notes.contains("part of the protocol alone: seed=1"), "{notes}");
-        assert!(notes.contains("chance is not known, of one seed"), "{notes}");
+        assert!(notes.contains("chance is not known, as of one seed"), "{notes}");
         assert!(advice.picks[0].half.is_nan());
         // Numbers that no rule takes are not a matter of bounds.
         for n in [3_000_000_000, usize::MAX] {

@@ -11,7 +11,7 @@ use crate::results::Store;
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// Each run in order: its key, its settings, and whether it is over in the folder. Of a tuned
-    /// experiment they have the values that were chosen, if that is done, else those of the file.
+    /// experiment they have the values that were chosen, if that is done, or those of the file.
     pub runs: Vec<(String, Settings, bool)>,
     /// The runs of which hyperparameters are chosen before, likewise.
     pub tuning: Vec<(String, Settings, bool)>,
@@ -73,7 +73,7 @@ fn looked_at(experiment: &Experiment, jobs: impl Iterator<Item = Job>) -> Vec<(J
     jobs.map(|job| (job.clone(), over(&job))).collect()
 }
 
-/// A share of the runs of which hyperparameters are chosen, and the experiment with those that were,
+/// A share of the runs of which hyperparameters are chosen, and the experiment with those chosen,
 /// where all runs are over.
 fn before(
     experiment: &Experiment,
