@@ -271,6 +271,26 @@ fn addresses_are_refused_in_a_line_or_understood() {
     assert_eq!(ask(&format!("evil.example:{port}")), 421);
 }
 
+#[test]
+fn entries_of_the_benchmark_alone_are_shown_and_nothing_is_written_there() {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../experiments/benchmark/small-v1");
+    let folder = tempfile::tempdir().unwrap();
+    // As a part of the protocol leaves them: in a folder below.
+    let part = folder.path().join("part-0123abcd");
+    std::fs::create_dir(&part).unwrap();
+    for name in ["median.json", "krum.json"] {
+        std::fs::copy(Path::new(shipped).join(name), part.join(name)).unwrap();
+    }
+    for at in [part.as_path(), folder.path()] {
+        let server = Server::of(at);
+        let answer = server.get("/data");
+        assert!(answer.contains("\"leaderboard\":{") && answer.contains("\"median\""), "{answer}");
+        assert!(!answer.contains("cannot read the folder"), "{answer}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(&part).unwrap().count(), 2);
+}
+
 /// Whether this process was started with SIGINT ignored, where the system tells.
 #[cfg(unix)]
 fn ignores_interrupts() -> bool {

@@ -372,6 +372,24 @@ mod tests {
         assert_eq!(Entry { backdoors: None, ..read.clone() }.text(), median.text());
         assert_eq!(Entry::read(&paths[1]).unwrap().text(), own.text());
         assert!(found.rate > found.chance && found.rate < 1.0 && found.half > 0.0, "{found:?}");
+        // What somebody else changed in the entry while it was measured stays.
+        struct Busy(PathBuf);
+        impl Events for Busy {
+            fn begin(&mut self, _: usize, _: u64) {
+                Entry::change(&self.0, |mut now| {
+                    now.cost.means = Some(77.0);
+                    now
+                })
+                .unwrap();
+            }
+        }
+        let bare = Entry { backdoors: None, ..read.clone() };
+        std::fs::write(&paths[0], bare.text()).unwrap();
+        std::fs::remove_dir_all(folder.path().join("backdoors")).unwrap();
+        let mut busy = Busy(paths[0].clone());
+        complete(&paths[..1], &How::default(), &mut busy, |_, _| {}).unwrap();
+        let both = Entry::read(&paths[0]).unwrap();
+        assert_eq!((both.cost.means, both.backdoors), (Some(77.0), Some(found.clone())));
         // What is there is not measured again, and what another text asked for is.
         assert_eq!(measured(), std::slice::from_ref(&own_told));
         let protocol = "old".to_owned();

@@ -162,7 +162,13 @@ fn cell(
     if lines.is_empty() {
         let why = own.pipeline(&asked[0].rule)?.check(setting.n, setting.f);
         let why = why.err().map(|why| why.to_string());
-        let missing = || Failure::failed(format!("no run of {} is there", setting.label()));
+        let missing = || {
+            Failure::waiting(format!(
+                "this shard's share is done: no run of {} is there; when those of the other shards \
+                 are over, give the same command again",
+                setting.label()
+            ))
+        };
         let refused = Some(why.ok_or_else(missing)?);
         let guess = chance(&setting.dataset);
         let (worst, usual, clean) = (guess, guess, guess);

@@ -189,8 +189,8 @@ mod tests {
     use super::*;
     use crate::run::Silent;
 
-    /// Judges the median by a part of the protocol: one task, two attacks, few steps.
-    fn judged(threads: usize, folder: &std::path::Path) -> Entry {
+    /// The median and a part of the protocol: one task, two attacks, few steps.
+    fn asked(threads: usize, folder: &std::path::Path) -> (Benchmark, Experiment) {
         let (out, threads) = (Some(folder.to_owned()), Some(threads));
         let how = How { out, threads, ..How::default() };
         let benchmark = Benchmark { how, ..Benchmark::of(Tier::Small, "median") };
@@ -202,7 +202,52 @@ mod tests {
         for run in &mut experiment.runs {
             (run.steps, run.evaluate_every, run.test_samples) = (12, 2, 100);
         }
+        (benchmark, experiment)
+    }
+
+    fn judged(threads: usize, folder: &std::path::Path) -> Entry {
+        let (benchmark, experiment) = asked(threads, folder);
         benchmark.judge(&experiment, &mut Silent).unwrap()
+    }
+
+    #[test]
+    fn a_plan_knows_what_was_chosen_what_is_over_and_whose_share_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (benchmark, experiment) = asked(2, folder.path());
+        let before = experiment.planned().unwrap();
+        let left = |runs: &[(String, Settings, bool)]| runs.iter().filter(|run| !run.2).count();
+        assert!(before.is_open && left(&before.runs) == before.runs.len());
+        assert!(left(&before.tuning) == before.tuning.len() && before.tuning.len() > 10);
+        let entry = benchmark.judge(&experiment, &mut Silent).unwrap();
+        let after = experiment.planned().unwrap();
+        assert!(!after.is_open && after.takes.is_none());
+        assert_eq!((left(&after.runs), left(&after.tuning)), (0, 0));
+        assert_eq!(after.runs.len(), before.runs.len());
+        for (_, run, _) in after.runs.iter().filter(|(_, run, _)| run.f > 0) {
+            let setting = Setting::of(run);
+            let cell = entry.cells.iter().find(|cell| cell.setting == setting).unwrap();
+            let (learning_rate, momentum) = (run.learning_rate, run.momentum);
+            assert_eq!(cell.tuned, Some(Tuned { learning_rate, momentum }));
+        }
+        let share = |i: usize| {
+            let how = How { shard: Some((i, 3)), ..experiment.how.clone() };
+            let planned = Experiment { how, ..experiment.clone() }.planned().unwrap();
+            [planned.runs, planned.tuning].map(|runs| runs.into_iter().map(|run| run.0))
+        };
+        let (mut runs, mut tuning) = (Vec::new(), Vec::new());
+        for [some, others] in (1..=3).map(share) {
+            assert!(some.len() < after.runs.len());
+            runs.extend(some);
+            tuning.extend(others);
+        }
+        let sorted = |mut keys: Vec<String>| {
+            keys.sort();
+            keys
+        };
+        let keys =
+            |runs: &[(String, Settings, bool)]| runs.iter().map(|run| run.0.clone()).collect();
+        assert_eq!(sorted(runs), sorted(keys(&after.runs)));
+        assert_eq!(sorted(tuning), sorted(keys(&after.tuning)));
     }
 
     #[test]
