@@ -78,11 +78,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut forged = Matrix::zeros(args.f, d);
     if args.f > 0 {
         let zeros = vec![0.0; d];
+        // Hostile workers are the last ones, as in a training and in a duel.
+        let ids: Vec<u32> = (0..n as u32).collect();
+        let (honest, own) = (honest.rows().with_ids(&ids[..h]), own.rows().with_ids(&ids[h..]));
         let mut view = View {
             n,
             f: args.f,
+            previous: &zeros,
             seed: Seed(args.seed),
-            ..View::of(honest.rows(), own.rows(), &zeros, &mut probe)
+            ..View::of(honest, own, &zeros, &mut probe)
         };
         attack.forge(&mut view, forged.rows_mut());
         let same = |i: usize| forged.row(i).iter().zip(own.row(i)).all(|(a, b)| a == b);

@@ -103,6 +103,9 @@ impl Attack {
                 let pipeline = named.unwrap_or(pipeline);
                 let (zeros, mut forged) = (vec![0.0; d], Matrix::zeros(hostile, d));
                 let mut probe = TrialRule::new(pipeline, f);
+                // Hostile workers are the last ones, as in a training.
+                let all: Vec<u32> = (0..(h + hostile) as u32).collect();
+                let (honest, own) = (honest.with_ids(&all[..h]), own.with_ids(&all[h..]));
                 let view = View::of(honest, own, &zeros, &mut probe);
                 let mut view = View { f, step, seed: Seed(seed), ..view };
                 if hostile > 0 {

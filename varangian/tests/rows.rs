@@ -197,3 +197,35 @@ fn rows_come_through_a_pipe() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "1.000000000001\n", "{name}");
     }
 }
+
+#[test]
+fn a_duel_is_what_forging_and_aggregating_come_to() {
+    let folder = Folder::new();
+    let rows: Vec<Vec<f32>> = (0..9)
+        .map(|i| (0..5).map(|k| ((7 * i + 3 * k) % 11) as f32 - 0.1 * k as f32).collect())
+        .collect();
+    folder.single("h.npy", &rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let mean = |k: usize| rows.iter().map(|row| f64::from(row[k])).sum::<f64>() / 9.0;
+    let mean: Vec<f64> = (0..5).map(mean).collect();
+    let apart = |row: &[f64]| row.iter().zip(&mean).map(|(x, m)| (x - m).powi(2)).sum::<f64>();
+    let wide = |row: &Vec<f32>| row.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let trace = rows.iter().map(|row| apart(&wide(row))).sum::<f64>() / 9.0;
+    // Of the attacks two draw: what they draw is the worker's, whoever asks.
+    for attack in ["alie", "gaussian", "worst budget=16", "worst budget=16 objective=inner-product"]
+    {
+        for rule in ["median", "krum", "bucketing s=2 | median"] {
+            let both = ["--f", "2", "--rule", rule];
+            let duel = ["duel", "--attack", attack, "--input", "h.npy", "--json"];
+            let duel = folder.json(&[&duel[..], &both].concat());
+            let ratio = duel["rules"][0]["duels"][0]["ratio"].as_f64().unwrap();
+            let forge = ["forge", "--attack", attack, "--input", "h.npy", "--output", "all.npy"];
+            assert!(folder.run(&[&forge[..], &both].concat()).status.success());
+            let line = ["aggregate", "--input", "all.npy", "--json"];
+            let answer = folder.json(&[&line[..], &both].concat());
+            let answer = answer["aggregate"].as_array().unwrap().iter();
+            let answer: Vec<f64> = answer.map(|x| x.as_f64().unwrap()).collect();
+            let found = apart(&answer) / trace;
+            assert!((found - ratio).abs() <= 1e-5 * ratio, "{attack} × {rule}: {found} {ratio}");
+        }
+    }
+}
