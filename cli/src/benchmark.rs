@@ -86,7 +86,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             }
             continue;
         }
-        let entry = one.run(&mut args.how.terminal())?;
+        let entry = match one.run(&mut args.how.terminal()) {
+            Ok(entry) => entry,
+            // A share that waits for other shards holds up no other pipeline's.
+            Err(why) if why.code() == 0 => {
+                if !args.how.is_quiet() {
+                    print::note(&format!("{}: {why}", one.rule));
+                }
+                continue;
+            }
+            Err(why) => return Err(why),
+        };
         if !args.how.is_quiet() {
             print::line(&told(&entry));
             let file = one.folder().join(Entry::file(&entry.rule));

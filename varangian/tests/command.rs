@@ -433,3 +433,23 @@ fn an_edited_trace_of_delays_is_another_run() {
     fs::write(case.path("t.txt"), "1000\n").unwrap();
     assert!(runs(), "another trace");
 }
+
+#[test]
+fn shards_that_wait_for_each_other_hold_up_no_pipeline() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = "--only dataset=logreg --only attack=alie --only f=2 --only seed=1 --out S --quiet";
+    let entries = || {
+        let parts = std::fs::read_dir(folder.path().join("S")).into_iter().flatten().flatten();
+        let files = parts.flat_map(|part| std::fs::read_dir(part.path()).unwrap().flatten());
+        files.filter(|file| file.path().extension().is_some_and(|end| end == "json")).count()
+    };
+    // A share of the tuning each, the second of the runs too; the last one writes both entries.
+    for (shard, there) in [("2/2", 0), ("1/2", 0), ("2/2", 2)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_varangian"));
+        let line = format!("benchmark median krum {part} --shard {shard}");
+        let output = command.current_dir(folder.path()).args(line.split(' ')).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && text.is_empty(), "{shard}: {text}");
+        assert_eq!(entries(), there, "{shard}");
+    }
+}

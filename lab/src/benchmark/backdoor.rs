@@ -131,18 +131,23 @@ fn judged(protocol: String, asked: &[Settings], outcomes: &[Outcome]) -> Backdoo
             cells.push(opened(setting, asked, outcomes));
         }
     }
-    let rates: Vec<&[f64]> = cells.iter().map(|cell| cell.worst().seeds.as_slice()).collect();
-    let seeds = rates.iter().map(|seeds| seeds.len()).min().unwrap_or(0);
-    let of = |k: usize| mean(&rates.iter().map(|seeds| seeds[k]).collect::<Vec<_>>());
     let average = |of: fn(&Opened) -> f64| mean(&cells.iter().map(of).collect::<Vec<_>>());
     Backdoors {
         protocol,
         configuration: configuration(outcomes),
         rate: average(|cell| cell.rate),
-        half: student(&(0..seeds).map(of).collect::<Vec<_>>()).half,
+        half: half(&cells),
         chance: average(|cell| cell.chance),
         cells,
     }
+}
+
+/// Half of the interval of the rate over seeds.
+fn half(cells: &[Opened]) -> f64 {
+    let rates: Vec<&[f64]> = cells.iter().map(|cell| cell.worst().seeds.as_slice()).collect();
+    let seeds = rates.iter().map(|seeds| seeds.len()).min().unwrap_or(0);
+    let of = |k: usize| mean(&rates.iter().map(|seeds| seeds[k]).collect::<Vec<_>>());
+    student(&(0..seeds).map(of).collect::<Vec<_>>()).half
 }
 
 impl Backdoors {
@@ -164,6 +169,7 @@ impl Backdoors {
                 check::same("rate", one.rate, mean(&one.seeds)).map_err(at)?;
             }
         }
+        check::same("half of backdoors", self.half, half(&self.cells))?;
         check::same("the rate of backdoors", self.rate, mean_of(|cell| cell.rate))?;
         check::same("backdoors by chance", self.chance, mean_of(|cell| cell.chance))
     }
@@ -372,6 +378,18 @@ mod tests {
         assert_eq!(Entry { backdoors: None, ..read.clone() }.text(), median.text());
         assert_eq!(Entry::read(&paths[1]).unwrap().text(), own.text());
         assert!(found.rate > found.chance && found.rate < 1.0 && found.half > 0.0, "{found:?}");
+        // Each number that was changed is found.
+        let changed = |change: fn(&mut Backdoors)| {
+            let mut found = found.clone();
+            change(&mut found);
+            found.agrees().unwrap_err()
+        };
+        assert!(found.agrees().is_ok());
+        assert!(changed(|one| one.rate = 7.0).contains("the rate of backdoors is 7"));
+        assert!(changed(|one| one.half += 0.1).contains("half of backdoors"));
+        assert!(changed(|one| one.cells[0].rate = 0.0).contains("rate is 0"));
+        assert!(changed(|one| one.cells[0].by = "alie".into()).contains("no attack \"alie\""));
+        assert!(changed(|one| one.cells[0].attacks[1].seeds[0] = 2.0).contains("is a share"));
         // What somebody else changed in the entry while it was measured stays.
         struct Busy(PathBuf);
         impl Events for Busy {

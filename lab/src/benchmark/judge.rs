@@ -37,7 +37,7 @@ pub(super) fn entry(
         let setting = Setting::of(settings);
         if settings.f == 0 {
             let known = calm.iter().any(|one| one.setting == setting);
-            if !known && let Some(accuracy) = undisturbed(&setting, asked, outcomes)? {
+            if !known && let Some(accuracy) = undisturbed(&setting, own, asked, outcomes)? {
                 calm.push(Calm { setting, accuracy });
             }
         } else if cells.iter().all(|cell| cell.setting != setting) {
@@ -103,6 +103,7 @@ pub(super) fn least(lines: &[Line], kind: Kind) -> f64 {
 fn runs<'a>(
     setting: &Setting,
     attack: &str,
+    own: &Own,
     asked: &[Settings],
     outcomes: &'a [Outcome],
 ) -> Result<Vec<&'a Outcome>, Failure> {
@@ -110,8 +111,8 @@ fn runs<'a>(
     let found: Vec<&Outcome> = outcomes.iter().filter(|one| is(&one.settings)).collect();
     let wanted = asked.iter().filter(|one| is(one)).count();
     match found.len() {
-        0 => Ok(found),
         there if there == wanted => Ok(found),
+        0 if is_left_out(setting, own, asked)? => Ok(found),
         there => Err(Failure::waiting(format!(
             "this shard's share is done: {there} of {wanted} runs of {} under {attack} are there; \
              when those of the other shards are over, give the same command again",
@@ -120,12 +121,18 @@ fn runs<'a>(
     }
 }
 
+/// Whether the rule's bound leaves a setting out.
+fn is_left_out(setting: &Setting, own: &Own, asked: &[Settings]) -> Result<bool, Failure> {
+    Ok(own.pipeline(&asked[0].rule)?.check(setting.n, setting.f).is_err())
+}
+
 fn undisturbed(
     setting: &Setting,
+    own: &Own,
     asked: &[Settings],
     outcomes: &[Outcome],
 ) -> Result<Option<f64>, Failure> {
-    let runs = runs(setting, "none", asked, outcomes)?;
+    let runs = runs(setting, "none", own, asked, outcomes)?;
     Ok((!runs.is_empty()).then(|| mean(&tails(&runs))))
 }
 
@@ -153,7 +160,7 @@ fn cell(
     }
     let (mut lines, mut tuned) = (Vec::new(), None);
     for attack in attacks {
-        let runs = runs(&setting, attack, asked, outcomes)?;
+        let runs = runs(&setting, attack, own, asked, outcomes)?;
         let Some(first) = runs.first() else { continue };
         let (learning_rate, momentum) = (first.settings.learning_rate, first.settings.momentum);
         tuned = Some(Tuned { learning_rate, momentum });
@@ -188,7 +195,7 @@ fn cell(
     let (worst, by) = worst(&lines);
     let by = by.to_owned();
     let (usual, clean) = (least(&lines, Kind::Usual), least(&lines, Kind::None));
-    let [under, without] = [&by, "none"].map(|attack| runs(&setting, attack, asked, outcomes));
+    let [under, without] = [&by, "none"].map(|attack| runs(&setting, attack, own, asked, outcomes));
     let curves = curves(&under?, &without?);
     Ok(Cell { setting, refused: None, tuned, worst, by, usual, clean, curves, attacks: lines })
 }
