@@ -1,23 +1,15 @@
 //! From the runs of a pipeline to what the benchmark says of it.
 
 use super::code;
-use super::entry::{Calm, Cell, Cost, Curves, Entry, Kappa, Line, Setting, Tuned};
+use super::entry::{Calm, Cell, Cost, Curves, Entry, Line, Setting, Tuned};
+use super::kappas::kappas;
 use super::part::Part;
 use super::protocol::{Kind, Tier, VERSION, chance, knowledge};
 use crate::config::{Own, Settings};
-use crate::kappa::{self, Known};
 use crate::results::{Fate, Judged, Outcome, judge, mean, student};
 use crate::{Failure, files};
 use std::collections::BTreeMap;
 use std::path::Path;
-use varangian_attacks::search::Measure;
-use varangian_base::Seed;
-
-/// Trials of the search for κ, for each number of coordinates.
-const TRIALS: usize = 3000;
-/// Coordinates of the rows that are searched: one is enough for most rules, two for those that
-/// compare directions.
-const COORDINATES: [usize; 2] = [1, 2];
 
 /// What `outcomes`, the runs of one pipeline, come to. `asked` are the settings that the protocol
 /// asks for: what the rule's bound leaves out of them is there without a run.
@@ -239,34 +231,6 @@ fn line(attack: &str, own: &Own, runs: &[&Outcome]) -> Line {
         seeds,
         collapsed: runs.iter().filter(|run| Fate::of(run).collapsed).count(),
     }
-}
-
-/// κ at every number of hostile workers that is asked for.
-fn kappas(rule: &str, own: &Own, cells: &[Cell]) -> Result<Vec<Kappa>, Failure> {
-    let mut out: Vec<Kappa> = Vec::new();
-    for Setting { n, f, .. } in cells.iter().map(|cell| &cell.setting) {
-        let (n, f) = (*n, *f);
-        let pipeline = own.pipeline(rule)?;
-        if out.iter().any(|one| (one.n, one.f) == (n, f)) || pipeline.check(n, f).is_err() {
-            continue;
-        }
-        let (known, kind) = match kappa::known(&pipeline, n, f) {
-            Known::Exact(value) => (Some(value), "exact"),
-            Known::AtMost(value) => (Some(value), "bound"),
-            Known::Nothing => (None, "none"),
-        };
-        let mut found = f64::NAN;
-        for d in COORDINATES.into_iter().filter(|_| !pipeline.needs_oracle()) {
-            let own = own.pipeline(rule)?;
-            let value = kappa::found(own, (n, f, d), TRIALS, Measure::Trace, Seed(1))?;
-            // NaN: nothing was searched yet.
-            found = found.max(value);
-        }
-        let known = known.filter(|value| value.is_finite());
-        let found = Some(found).filter(|value| value.is_finite());
-        out.push(Kappa { n, f, known, kind: kind.to_owned(), found });
-    }
-    Ok(out)
 }
 
 /// A hash of the keys of the runs, in order of the keys: of all that their numbers depend on.

@@ -33,6 +33,7 @@ mod code;
 mod cost;
 mod entry;
 mod judge;
+mod kappas;
 mod part;
 mod protocol;
 mod recommend;
